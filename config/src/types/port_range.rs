@@ -42,7 +42,9 @@ impl FromStr for PortRange {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let number = |part: &str| {
-            part.trim().parse::<u16>().map_err(|_| PortRangeError::NotANumber { text: part.trim().to_owned() })
+            part.trim()
+                .parse::<u16>()
+                .map_err(|_| PortRangeError::NotANumber { text: part.trim().to_owned() })
         };
         match text.split_once(['-', ':']) {
             Some((first, last)) => Self::new(number(first)?, number(last)?),
@@ -53,7 +55,11 @@ impl FromStr for PortRange {
 
 impl fmt::Display for PortRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.first == self.last { write!(f, "{}", self.first) } else { write!(f, "{}-{}", self.first, self.last) }
+        if self.first == self.last {
+            write!(f, "{}", self.first)
+        } else {
+            write!(f, "{}-{}", self.first, self.last)
+        }
     }
 }
 

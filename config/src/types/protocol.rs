@@ -1,7 +1,7 @@
 use std::{fmt, str::FromStr};
 
 /// An IP protocol number, by its IANA assignment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Protocol(pub u8);
 
 impl Protocol {
@@ -63,7 +63,9 @@ impl fmt::Display for Protocol {
 
 /// A text is neither a known protocol name nor a number from 0 to 255.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not a protocol: expected tcp, udp, icmp, icmpv6, sctp, gre, esp, ah, igmp, ipv6 or a number from 0 to 255")]
+#[error(
+    "`{text}` is not a protocol: expected tcp, udp, icmp, icmpv6, sctp, gre, esp, ah, igmp, ipv6 or a number from 0 to 255"
+)]
 pub struct ProtocolError {
     /// The text found.
     pub text: String,

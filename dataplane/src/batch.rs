@@ -1,0 +1,111 @@
+//! The packets of one turn of a worker.
+//!
+//! Frames and what is known of them stand in two parallel arrays: the stages that decide walk the small, dense
+//! [`Meta`]s; only decode, checksum completion and capture touch the bytes.
+
+use crate::{
+    clock::Timestamp,
+    flow::{FlowKey, Side, Slot},
+    io::PortId,
+    parse::Headers,
+    policy::RuleId,
+    verdict::Verdict,
+};
+
+/// What is known of one packet. Plain values, no borrow of the frame, so that it can travel between workers.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Meta {
+    /// When the packet was received.
+    pub time: Timestamp,
+    /// Length of the frame on the link in bytes, without the Ethernet checksum.
+    pub length: u32,
+    /// The port that received the packet.
+    pub port: PortId,
+    /// Whether another worker has received and decoded it.
+    pub handed_in: bool,
+    /// Whether the packet is a fragment that has been tied to its first fragment, and so has ports.
+    pub resolved: bool,
+    /// Whether the packet has a flow key.
+    pub keyed: bool,
+    /// What decode found.
+    pub headers: Headers,
+    /// The flow that the packet belongs to, if `keyed`.
+    pub key: FlowKey,
+    /// Which end of the key sent it.
+    pub side: Side,
+    /// Keyed, symmetric hash of `key`.
+    pub hash: u64,
+    /// The flow's place in the table of the worker that owns it, if it is tracked.
+    pub slot: Option<Slot>,
+    /// What is decided so far.
+    pub verdict: Verdict,
+    /// The rule that decided.
+    pub rule: RuleId,
+}
+
+/// A bounded batch of frames with their [`Meta`]s. Never grows beyond the capacity it was made with.
+#[derive(Debug)]
+pub struct Batch<F> {
+    frames: Vec<F>,
+    metas: Vec<Meta>,
+    capacity: usize,
+}
+
+impl<F> Batch<F> {
+    /// The largest batch that can be configured.
+    pub const MAX: usize = 256;
+
+    /// An empty batch for `capacity` packets.
+    pub fn new(capacity: usize) -> Self {
+        let capacity = capacity.clamp(1, Self::MAX);
+        Self { frames: Vec::with_capacity(capacity), metas: Vec::with_capacity(capacity), capacity }
+    }
+
+    /// How many packets are in the batch.
+    pub fn len(&self) -> usize {
+        self.frames.len()
+    }
+
+    /// Whether the batch is empty.
+    pub fn is_empty(&self) -> bool {
+        self.frames.is_empty()
+    }
+
+    /// How many more packets fit.
+    pub fn room(&self) -> usize {
+        self.capacity - self.frames.len()
+    }
+
+    /// Adds a packet.
+    ///
+    /// # Errors
+    /// The frame, if the batch is full.
+    pub fn push(&mut self, frame: F, meta: Meta) -> Result<(), F> {
+        if self.room() == 0 {
+            return Err(frame);
+        }
+        self.frames.push(frame);
+        self.metas.push(meta);
+        Ok(())
+    }
+
+    /// What is known of each packet.
+    pub fn metas(&self) -> &[Meta] {
+        &self.metas
+    }
+
+    /// What is known of each packet, for the stages that decide.
+    pub fn metas_mut(&mut self) -> &mut [Meta] {
+        &mut self.metas
+    }
+
+    /// Each packet's frame with what is known of it.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (&mut F, &mut Meta)> {
+        self.frames.iter_mut().zip(self.metas.iter_mut())
+    }
+
+    /// Takes all packets out, in order.
+    pub fn drain(&mut self) -> impl Iterator<Item = (F, Meta)> + '_ {
+        self.frames.drain(..).zip(self.metas.drain(..))
+    }
+}

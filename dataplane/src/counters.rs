@@ -1,0 +1,252 @@
+//! Counters: plain integers on the worker, published once per batch, read by the control thread.
+//!
+//! A counter is declared once, in the table below; the declaration yields the field, the metric, the line in
+//! `docs/counters.md` and the row that `ravelin show counters` prints. The worker adds to [`WorkerCounters`]; at the end of a
+//! batch it stores them to a [`CounterBlock`], which a reader copies without ever making the worker wait.
+
+use std::sync::atomic::{AtomicU64, Ordering, fence};
+
+use crossbeam::utils::CachePadded;
+
+use crate::verdict::DropReason;
+
+macro_rules! counters {
+    ($($kind:ident $field:ident $unit:literal $help:literal,)+) => {
+        /// One worker's counters. All count from the start of the process.
+        #[derive(Clone, Debug, Default, PartialEq, Eq)]
+        pub struct WorkerCounters {
+            $(#[doc = $help] pub $field: u64,)+
+            /// Packets dropped, by [`DropReason::index`].
+            pub drops: DropCounters,
+            /// Per port, by [`crate::io::PortId`].
+            pub ports: Vec<PortCounters>,
+        }
+
+        /// What each counter means, in the order of declaration.
+        pub const COUNTERS: &[CounterInfo] =
+            &[$(CounterInfo { name: stringify!($field), kind: CounterKind::$kind, unit: $unit, help: $help },)+];
+
+        impl WorkerCounters {
+            const SCALARS: usize = COUNTERS.len();
+
+            /// The counters' values, in the order of [`COUNTERS`].
+            pub fn values(&self) -> [u64; Self::SCALARS] {
+                [$(self.$field,)+]
+            }
+
+            fn assign(&mut self, values: &mut impl Iterator<Item = u64>) {
+                $(self.$field = values.next().unwrap_or_default();)+
+            }
+        }
+    };
+}
+
+counters! {
+    Counter received "packets" "Packets received from interfaces.",
+    Counter received_bytes "bytes" "Bytes received from interfaces, whole frames.",
+    Counter handed_in "packets" "Packets received from other workers.",
+    Counter forwarded "packets" "Packets queued to leave through an interface.",
+    Counter forwarded_bytes "bytes" "Bytes queued to leave through an interface, whole frames.",
+    Counter handed_off "packets" "Packets given to the worker that owns their flow.",
+    Counter consumed "packets" "Packets taken by the appliance itself, such as those received by monitor interfaces.",
+    Counter batches "batches" "Batches that held at least one packet.",
+    Counter idle_turns "turns" "Turns of the worker that found nothing to do.",
+    Counter sleeps "sleeps" "Times that the worker slept until something happened.",
+    Counter checksums_completed "packets" "Packets of local stacks whose partial checksum was completed.",
+    Gauge flows_active "flows" "Flows in the table now.",
+    Counter flows_created "flows" "Flows that were opened.",
+    Counter flows_expired "flows" "Flows that ended because they were idle for longer than their state allows.",
+    Counter flows_evicted "flows" "Flows that were ended early to make room for new ones.",
+    Counter flows_untracked "packets" "Packets that were judged without a flow because the table was full and the configuration says forward.",
+    Counter tcp_picked_up "flows" "TCP flows whose start was not seen.",
+    Gauge fragments_active "datagrams" "Fragmented datagrams being tracked now.",
+    Counter fragments_untracked "packets" "First fragments that passed untracked because the table was full and the configuration says forward.",
+    Counter records_written "records" "Flow records given to the record writer.",
+    Counter records_lost "records" "Flow records lost because the ring to the record writer was full.",
+    Counter traces_lost "packets" "Traced packets lost because the ring to the reader was full.",
+    Counter receive_wakeups "calls" "System calls made to get received packets going.",
+    Counter transmit_wakeups "calls" "System calls made to get transmitted packets going.",
+    Counter io_errors "calls" "System calls on sockets that failed because an interface is down or gone.",
+    Counter pool_spills "chunks" "Times that the worker's frame pool gave frames to the shared pool.",
+    Counter pool_refills "chunks" "Times that the worker's frame pool took frames from the shared pool.",
+    Counter pool_empty "turns" "Turns in which no frame was left to receive into.",
+}
+
+/// Whether a value only grows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CounterKind {
+    /// Only grows.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+}
+
+/// A counter's declaration.
+#[derive(Clone, Copy, Debug)]
+pub struct CounterInfo {
+    /// Name of the field, the row and, between `ravelin_worker_` and the unit, the metric.
+    pub name: &'static str,
+    /// Whether it only grows.
+    pub kind: CounterKind,
+    /// What it counts.
+    pub unit: &'static str,
+    /// One sentence for an operator.
+    pub help: &'static str,
+}
+
+/// Packets dropped, by reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DropCounters([u64; DropReason::COUNT]);
+
+impl Default for DropCounters {
+    fn default() -> Self {
+        Self([0; DropReason::COUNT])
+    }
+}
+
+impl DropCounters {
+    /// Counts one packet.
+    pub fn add(&mut self, reason: DropReason) {
+        if let Some(count) = self.0.get_mut(reason.index()) {
+            *count += 1;
+        }
+    }
+
+    /// Packets dropped for `reason`.
+    pub fn count(&self, reason: DropReason) -> u64 {
+        self.0.get(reason.index()).copied().unwrap_or_default()
+    }
+
+    /// Packets dropped for any reason.
+    pub fn total(&self) -> u64 {
+        self.0.iter().sum()
+    }
+}
+
+/// One port's counters on one worker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PortCounters {
+    /// Packets received.
+    pub received: u64,
+    /// Bytes received.
+    pub received_bytes: u64,
+    /// Packets sent.
+    pub sent: u64,
+    /// Bytes sent.
+    pub sent_bytes: u64,
+    /// Packets received here and dropped.
+    pub dropped: u64,
+}
+
+impl PortCounters {
+    const FIELDS: usize = 5;
+
+    const fn values(self) -> [u64; Self::FIELDS] {
+        [self.received, self.received_bytes, self.sent, self.sent_bytes, self.dropped]
+    }
+}
+
+impl WorkerCounters {
+    /// Counters for `ports` ports.
+    pub fn new(ports: usize) -> Self {
+        Self { ports: vec![PortCounters::default(); ports], ..Self::default() }
+    }
+
+    /// Checks the conservation law: what came in is what went out, by exactly one disposition each.
+    ///
+    /// # Errors
+    /// Both sums, if they differ.
+    pub fn balance(&self) -> Result<(), Imbalance> {
+        let taken = self.received + self.handed_in;
+        let settled = self.forwarded + self.handed_off + self.consumed + self.drops.total();
+        if taken == settled { Ok(()) } else { Err(Imbalance { taken, settled }) }
+    }
+
+    /// Adds another worker's counters to these.
+    pub fn add(&mut self, other: &Self) {
+        let sums: Vec<u64> = self.values().iter().zip(other.values()).map(|(a, b)| a + b).collect();
+        self.assign(&mut sums.into_iter());
+        for (sum, count) in self.drops.0.iter_mut().zip(other.drops.0) {
+            *sum += count;
+        }
+        self.ports.resize(self.ports.len().max(other.ports.len()), PortCounters::default());
+        for (sum, port) in self.ports.iter_mut().zip(&other.ports) {
+            sum.received += port.received;
+            sum.received_bytes += port.received_bytes;
+            sum.sent += port.sent;
+            sum.sent_bytes += port.sent_bytes;
+            sum.dropped += port.dropped;
+        }
+    }
+}
+
+/// The conservation law does not hold: a packet was lost without a reason, or settled twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{taken} packets were received or handed in, but {settled} were settled")]
+pub struct Imbalance {
+    /// Packets received and handed in.
+    pub taken: u64,
+    /// Packets forwarded, handed off, consumed and dropped.
+    pub settled: u64,
+}
+
+/// A worker's published counters. One writer, any number of readers; nobody waits for long.
+#[derive(Debug)]
+pub struct CounterBlock {
+    /// Odd while the worker is storing.
+    version: CachePadded<AtomicU64>,
+    values: Box<[AtomicU64]>,
+}
+
+impl CounterBlock {
+    /// A block for a worker with `ports` ports.
+    pub fn new(ports: usize) -> Self {
+        let length = WorkerCounters::SCALARS + DropReason::COUNT + ports * PortCounters::FIELDS;
+        Self {
+            version: CachePadded::new(AtomicU64::new(0)),
+            values: (0..length).map(|_| AtomicU64::new(0)).collect(),
+        }
+    }
+
+    /// Stores the counters. Called by the worker alone, once per batch.
+    pub fn publish(&self, counters: &WorkerCounters) {
+        let version = self.version.load(Ordering::Relaxed);
+        self.version.store(version.wrapping_add(1), Ordering::Relaxed);
+        fence(Ordering::Release);
+        let ports = counters.ports.iter().flat_map(|port| port.values());
+        let values = counters.values().into_iter().chain(counters.drops.0).chain(ports);
+        for (cell, value) in self.values.iter().zip(values) {
+            cell.store(value, Ordering::Relaxed);
+        }
+        self.version.store(version.wrapping_add(2), Ordering::Release);
+    }
+
+    /// A consistent copy of the counters as of some batch.
+    pub fn read(&self) -> WorkerCounters {
+        loop {
+            let before = self.version.load(Ordering::Acquire);
+            let mut values = self.values.iter().map(|cell| cell.load(Ordering::Relaxed));
+            let mut counters = WorkerCounters::default();
+            counters.assign(&mut values);
+            for count in &mut counters.drops.0 {
+                *count = values.next().unwrap_or_default();
+            }
+            while let (Some(received), Some(received_bytes), Some(sent), Some(sent_bytes), Some(dropped)) =
+                (values.next(), values.next(), values.next(), values.next(), values.next())
+            {
+                counters.ports.push(PortCounters { received, received_bytes, sent, sent_bytes, dropped });
+            }
+            drop(values);
+            fence(Ordering::Acquire);
+            if before.is_multiple_of(2) && self.version.load(Ordering::Relaxed) == before {
+                return counters;
+            }
+            std::thread::yield_now();
+        }
+    }
+
+    /// A number that changes whenever the worker publishes: the watchdog's pulse.
+    pub fn pulse(&self) -> u64 {
+        self.version.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,93 @@
+use ravelin_config::types::Action;
+
+use super::{FlowKey, Side, tcp::TcpState};
+use crate::{clock::Timestamp, handoff::WorkerId, io::PortId, policy::RuleId, verdict::DropReason};
+
+/// Whether both ends have spoken, in Suricata's words.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum FlowState {
+    /// Only the initiator has sent.
+    #[default]
+    New,
+    /// Packets in both directions; for TCP, the handshake is complete or was picked up mid-stream.
+    Established,
+    /// TCP: closed by FIN in both directions or by RST.
+    Closed,
+}
+
+/// Why a flow ended, or that it has not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EndReason {
+    /// Idle for longer than its state allows.
+    Timeout,
+    /// Evicted to make room.
+    Forced,
+    /// The appliance stopped, or the capture ended.
+    Shutdown,
+    /// Not ended: a view of a live flow.
+    Active,
+}
+
+/// Everything that is written about a flow. `[to server, to client]` in every pair.
+#[derive(Clone, Copy, Debug)]
+pub struct FlowRecord {
+    /// Who talks to whom.
+    pub key: FlowKey,
+    /// The end that opened the connection: the source of the first packet seen (corrected by a SYN+ACK seen first).
+    pub initiator: Side,
+    /// When the first packet came.
+    pub first: Timestamp,
+    /// When the last packet came.
+    pub last: Timestamp,
+    /// When the flow ended: its last packet plus its timeout, or the moment of eviction or shutdown.
+    pub ended: Timestamp,
+    /// Packets.
+    pub packets: [u64; 2],
+    /// Bytes, as whole frames on the link.
+    pub bytes: [u64; 2],
+    /// Whether both ends have spoken.
+    pub state: FlowState,
+    /// Why it ended.
+    pub reason: EndReason,
+    /// TCP connection state; `None` for other protocols.
+    pub tcp: Option<TcpState>,
+    /// TCP flags seen, or-ed.
+    pub tcp_flags: [u8; 2],
+    /// Smoothed round-trip time in microseconds, RFC 6298; zero if never measured.
+    pub smoothed_rtt_us: u32,
+    /// Round-trip time of the handshake in microseconds (SYN to the ACK that completes it); zero if not seen.
+    pub handshake_rtt_us: u32,
+    /// Segments sent again. Saturates.
+    pub retransmissions: [u16; 2],
+    /// Segments that announced a zero window. Saturates.
+    pub zero_windows: [u8; 2],
+    /// What policy decided.
+    pub verdict: Action,
+    /// Why its packets were dropped, if they were.
+    pub drop_reason: Option<DropReason>,
+    /// The rule that decided.
+    pub rule: RuleId,
+    /// The generation of the snapshot that decided.
+    pub generation: u32,
+    /// The worker that owned the flow.
+    pub worker: WorkerId,
+    /// The port that the first packet came in at.
+    pub port_in: PortId,
+    /// The port that the first packet left, or would have left, through; the same as `port_in` if there is none.
+    pub port_out: PortId,
+}
+
+/// Where ended flows go. Must not block: what cannot be taken is counted as lost by the caller.
+pub trait RecordSink {
+    /// Takes a record.
+    ///
+    /// # Errors
+    /// The record is not taken because there is no room.
+    fn push(&mut self, record: &FlowRecord) -> Result<(), RecordLost>;
+}
+
+/// There was no room for a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no room for a flow record")]
+pub struct RecordLost;

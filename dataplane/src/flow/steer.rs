@@ -1,0 +1,67 @@
+use super::{FlowKey, Side};
+use crate::{
+    batch::Meta,
+    handoff::WorkerId,
+    hash::FlowHasher,
+    parse::{FragmentKind, Headers},
+    pipeline::Context,
+    verdict::Verdict,
+};
+
+/// Names the worker that owns each packet, and hands over what belongs to another (design, decision 1).
+///
+/// Fragments take two steps: all fragments between two addresses belong to one worker, which ties later fragments to
+/// the first one's ports; after that they belong to the worker that owns the flow, like any other packet.
+#[derive(Debug)]
+pub struct SteerStage {
+    hasher: FlowHasher,
+}
+
+impl SteerStage {
+    /// A stage that hashes with these keys; all workers must use the same.
+    pub const fn new(hasher: FlowHasher) -> Self {
+        Self { hasher }
+    }
+
+    /// Hands over fragments whose datagram another worker tracks.
+    pub fn fragments(&self, cx: &Context<'_>, metas: &mut [Meta]) {
+        if cx.workers == 1 {
+            return;
+        }
+        for meta in metas.iter_mut().filter(|meta| {
+            meta.verdict.is_undecided() && meta.headers.fragment.kind != FragmentKind::Whole && !meta.resolved
+        }) {
+            let key = fragment_key(&meta.headers);
+            hand_over(cx, meta, key.hash(&self.hasher));
+        }
+    }
+
+    /// Gives every IP packet its flow key, and hands over those whose flow another worker owns.
+    pub fn flows(&self, cx: &Context<'_>, metas: &mut [Meta]) {
+        for meta in metas.iter_mut().filter(|meta| meta.verdict.is_undecided() && meta.headers.is_ip()) {
+            if !meta.keyed {
+                // The key of an ICMP error is that of the packet it quotes; decode, which sees the bytes, has set it.
+                if !meta.headers.icmp_error {
+                    (meta.key, meta.side) = FlowKey::of(&meta.headers);
+                }
+                meta.hash = meta.key.hash(&self.hasher);
+                meta.keyed = true;
+            }
+            hand_over(cx, meta, meta.hash);
+        }
+    }
+}
+
+/// All fragments between two addresses, whichever their ports.
+fn fragment_key(headers: &Headers) -> FlowKey {
+    let (key, _): (FlowKey, Side) =
+        FlowKey::new((headers.source, 0), (headers.destination, 0), headers.protocol, headers.vlans);
+    key
+}
+
+fn hand_over(cx: &Context<'_>, meta: &mut Meta, hash: u64) {
+    let owner = WorkerId::owner(hash, cx.workers);
+    if owner != cx.worker {
+        meta.verdict = Verdict::Handoff(owner);
+    }
+}

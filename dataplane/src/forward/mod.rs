@@ -1,0 +1,14 @@
+//! Where packets go: bridge pairs, transparent but for checksums that a local stack left unfinished.
+//!
+//! Promises: VLAN tags, MAC addresses and TTL leave as they came. Frames that carry no IP are forwarded or dropped as
+//! the bridge's configuration says; what a monitor interface receives is consumed. Refuses: frames that are longer than the
+//! outgoing interface allows. Read next: `stage.rs`, `checksum.rs`.
+
+pub mod checksum;
+mod plan;
+mod stage;
+#[cfg(test)]
+mod tests;
+
+pub use plan::{NonIp, Plan, Port};
+pub use stage::ForwardStage;

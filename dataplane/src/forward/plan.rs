@@ -1,0 +1,82 @@
+use ravelin_config::types::Direction;
+
+use crate::io::PortId;
+
+/// What a bridge does with frames that the rules do not judge. `true` forwards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NonIp {
+    /// ARP.
+    pub arp: bool,
+    /// IPv6 neighbour discovery without asking the rules.
+    pub neighbour_discovery: bool,
+    /// Link Layer Discovery Protocol.
+    pub lldp: bool,
+    /// Spanning tree.
+    pub stp: bool,
+    /// EtherTypes that the appliance does not know, and LLC frames.
+    pub unknown: bool,
+}
+
+impl Default for NonIp {
+    fn default() -> Self {
+        Self { arp: true, neighbour_discovery: true, lldp: true, stp: true, unknown: true }
+    }
+}
+
+/// A port as the packet path knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Port {
+    /// One end of a bridge.
+    Bridge {
+        /// The other end.
+        twin: PortId,
+        /// Which way a packet received here crosses the bridge.
+        direction: Direction,
+        /// What happens to frames that the rules do not judge.
+        non_ip: NonIp,
+        /// Whether partial checksums of packets received here are completed.
+        complete_checksums: bool,
+        /// Largest network packet that may leave here, in bytes, without Ethernet header and VLAN tags.
+        mtu: u32,
+    },
+    /// Receives only.
+    Monitor,
+}
+
+/// Where packets go, by the port that received them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// The ports, by [`PortId`].
+    pub ports: Vec<Port>,
+}
+
+impl Plan {
+    /// The port with this number.
+    pub fn port(&self, port: PortId) -> Option<&Port> {
+        self.ports.get(port.index())
+    }
+
+    /// Which way packets received at `port` cross their bridge; `None` for a monitor interface.
+    pub fn direction(&self, port: PortId) -> Option<Direction> {
+        match self.port(port)? {
+            Port::Bridge { direction, .. } => Some(*direction),
+            Port::Monitor => None,
+        }
+    }
+
+    /// The port through which packets received at `port` leave.
+    pub fn twin(&self, port: PortId) -> Option<PortId> {
+        match self.port(port)? {
+            Port::Bridge { twin, .. } => Some(*twin),
+            Port::Monitor => None,
+        }
+    }
+
+    /// Whether neighbour discovery received at `port` passes without asking the rules.
+    pub fn passes_neighbour_discovery(&self, port: PortId) -> bool {
+        match self.port(port) {
+            Some(Port::Bridge { non_ip, .. }) => non_ip.neighbour_discovery,
+            Some(Port::Monitor) | None => false,
+        }
+    }
+}

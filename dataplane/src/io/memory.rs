@@ -1,0 +1,177 @@
+//! Packets from memory, to memory: for tests and benches.
+
+use std::{collections::VecDeque, time::Duration};
+
+use super::{Frame, IoCounters, PacketIo, PortId, TransmitError};
+use crate::{
+    batch::{Batch, Meta},
+    clock::Timestamp,
+    wake::Waker,
+};
+
+/// A frame that owns its bytes.
+#[derive(Debug)]
+pub struct MemoryFrame {
+    buffer: Vec<u8>,
+    /// In loop mode, where the frame goes back to.
+    home: PortId,
+}
+
+impl MemoryFrame {
+    /// A frame that holds `bytes`.
+    pub fn new(bytes: &[u8]) -> Self {
+        Self { buffer: bytes.to_vec(), home: PortId::default() }
+    }
+}
+
+impl Frame for MemoryFrame {
+    fn bytes(&self) -> &[u8] {
+        &self.buffer
+    }
+
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.buffer
+    }
+}
+
+/// What becomes of a frame that was transmitted or released.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    /// Transmitted frames are kept for [`MemoryIo::sent`]; released ones are freed.
+    Keep,
+    /// Every frame goes back to the end of the input, at the port where it came from: traffic without end and without allocation.
+    Loop,
+}
+
+/// A backend over queues in memory.
+#[derive(Debug)]
+pub struct MemoryIo {
+    input: VecDeque<(Timestamp, PortId, MemoryFrame)>,
+    output: Vec<(PortId, MemoryFrame)>,
+    now: Timestamp,
+    mode: Mode,
+    /// Frames that a port takes per batch before it says that it is full.
+    ring: usize,
+    queued: usize,
+    down: Option<PortId>,
+}
+
+impl Default for MemoryIo {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl MemoryIo {
+    /// A backend that keeps what is transmitted.
+    pub fn new() -> Self {
+        Self {
+            input: VecDeque::new(),
+            output: Vec::new(),
+            now: Timestamp::ZERO,
+            mode: Mode::Keep,
+            ring: usize::MAX,
+            queued: 0,
+            down: None,
+        }
+    }
+
+    /// A backend whose packets come again and again.
+    pub fn looping() -> Self {
+        Self { mode: Mode::Loop, ..Self::new() }
+    }
+
+    /// Limits what a batch may transmit, to provoke `transmit_full`.
+    pub fn limit_transmit(&mut self, frames: usize) {
+        self.ring = frames;
+    }
+
+    /// Takes a port down, to provoke `transmit_down`.
+    pub fn take_down(&mut self, port: PortId) {
+        self.down = Some(port);
+    }
+
+    /// Queues a packet to be received at `port` at `time`.
+    pub fn push(&mut self, time: Timestamp, port: PortId, bytes: &[u8]) {
+        let mut frame = MemoryFrame::new(bytes);
+        frame.home = port;
+        self.input.push_back((time, port, frame));
+    }
+
+    /// Sets the time of batches that hold no packet. Packets bring their own time.
+    pub fn set_time(&mut self, now: Timestamp) {
+        self.now = now;
+    }
+
+    /// What was transmitted, in order; takes it.
+    pub fn sent(&mut self) -> Vec<(PortId, Vec<u8>)> {
+        self.output.drain(..).map(|(port, frame)| (port, frame.buffer)).collect()
+    }
+}
+
+impl PacketIo for MemoryIo {
+    type Frame = MemoryFrame;
+
+    fn now(&mut self) -> Timestamp {
+        match (self.mode, self.input.front()) {
+            (Mode::Keep, Some((time, ..))) => self.now = self.now.max(*time),
+            (Mode::Keep | Mode::Loop, _) => {}
+        }
+        self.now
+    }
+
+    fn receive(&mut self, now: Timestamp, batch: &mut Batch<MemoryFrame>) -> usize {
+        let mut received = 0;
+        while batch.room() > 0 {
+            let Some((time, port, frame)) = self.input.pop_front() else { break };
+            let length = u32::try_from(frame.buffer.len()).unwrap_or(u32::MAX);
+            let meta = Meta { time: time.max(now), length, port, ..Meta::default() };
+            match batch.push(frame, meta) {
+                Ok(()) => received += 1,
+                Err(frame) => {
+                    self.input.push_front((time, port, frame));
+                    break;
+                }
+            }
+        }
+        received
+    }
+
+    fn transmit(&mut self, port: PortId, frame: MemoryFrame) -> Result<(), (TransmitError, MemoryFrame)> {
+        if self.down == Some(port) {
+            return Err((TransmitError::Down, frame));
+        }
+        if self.queued >= self.ring {
+            return Err((TransmitError::Full, frame));
+        }
+        self.queued += 1;
+        match self.mode {
+            Mode::Keep => self.output.push((port, frame)),
+            Mode::Loop => self.release(frame),
+        }
+        Ok(())
+    }
+
+    fn release(&mut self, frame: MemoryFrame) {
+        match self.mode {
+            Mode::Keep => drop(frame),
+            Mode::Loop => self.input.push_back((self.now, frame.home, frame)),
+        }
+    }
+
+    fn flush(&mut self) {
+        self.queued = 0;
+    }
+
+    fn wait(&mut self, _waker: &Waker, timeout: Duration) {
+        self.now = self.now + timeout;
+    }
+
+    fn is_exhausted(&self) -> bool {
+        self.input.is_empty()
+    }
+
+    fn counters(&self) -> IoCounters {
+        IoCounters::default()
+    }
+}

@@ -1,0 +1,104 @@
+//! Where packets come from and go to.
+//!
+//! A backend implements [`PacketIo`]: `memory` (tests and benches), `pcap` (a file in, an optional file out) and
+//! `af_xdp` (sockets). Middleware wraps any backend: `fault` injects faults. The worker is generic over its backend, so
+//! nothing is dispatched per packet.
+//!
+//! A [`Frame`] is a buffer and moves: it is neither `Copy` nor `Clone`, and the only ways to get rid of it are
+//! [`PacketIo::transmit`], [`PacketIo::release`] and a handoff ring. Read next: `memory.rs`, then `../worker.rs`.
+
+pub mod memory;
+
+use std::{fmt, time::Duration};
+
+use crate::{batch::Batch, clock::Timestamp, wake::Waker};
+
+/// A network interface as the packet path knows it: its place in the configuration's list of interfaces.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PortId(pub u8);
+
+impl PortId {
+    /// How many ports there can be.
+    pub const MAX_PORTS: usize = 64;
+
+    /// The port's place in arrays.
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+impl fmt::Display for PortId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A buffer that holds one packet as seen on the link, from the Ethernet header to the end, without the checksum.
+#[must_use = "a frame that is not transmitted or released is lost to its pool"]
+pub trait Frame: Send {
+    /// The packet.
+    fn bytes(&self) -> &[u8];
+
+    /// The packet, to be changed in place.
+    fn bytes_mut(&mut self) -> &mut [u8];
+}
+
+/// Why a frame could not be transmitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransmitError {
+    /// The port's ring has no room.
+    Full,
+    /// The interface is down or gone, or there is no such port.
+    Down,
+}
+
+/// A backend's own counters. All count from the start of the process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct IoCounters {
+    /// System calls made to get received packets going.
+    pub receive_wakeups: u64,
+    /// System calls made to get transmitted packets going.
+    pub transmit_wakeups: u64,
+    /// System calls that failed because an interface is down or gone.
+    pub errors: u64,
+    /// Times that the frame pool of this worker gave frames to the shared pool.
+    pub pool_spills: u64,
+    /// Times that the frame pool of this worker took frames from the shared pool.
+    pub pool_refills: u64,
+    /// Times that no frame was left to receive into.
+    pub pool_empty: u64,
+}
+
+/// Where packets come from and go to. One instance per worker.
+pub trait PacketIo {
+    /// The buffers of this backend.
+    type Frame: Frame;
+
+    /// The time of the batch that is about to be received: the clock for live backends, the next packet's time for
+    /// files. Read once per batch.
+    fn now(&mut self) -> Timestamp;
+
+    /// Appends received packets to `batch` while it has room, and says how many. Sets each packet's port and time.
+    fn receive(&mut self, now: Timestamp, batch: &mut Batch<Self::Frame>) -> usize;
+
+    /// Queues a frame to leave through `port`. It leaves at the next [`PacketIo::flush`].
+    ///
+    /// # Errors
+    /// Why not, and the frame.
+    fn transmit(&mut self, port: PortId, frame: Self::Frame) -> Result<(), (TransmitError, Self::Frame)>;
+
+    /// Gives a frame back to the backend's pool.
+    fn release(&mut self, frame: Self::Frame);
+
+    /// Ends a batch: starts transmission, takes back what was sent, refills what receives. Bounded work.
+    fn flush(&mut self);
+
+    /// Sleeps until packets arrive, `waker` is signalled or `timeout` has passed.
+    fn wait(&mut self, waker: &Waker, timeout: Duration);
+
+    /// Whether no packet will ever come again (a file that has been read to its end).
+    fn is_exhausted(&self) -> bool;
+
+    /// The backend's own counters.
+    fn counters(&self) -> IoCounters;
+}

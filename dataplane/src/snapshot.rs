@@ -1,0 +1,131 @@
+//! The compiled configuration as the packet path sees it, and its publication.
+//!
+//! A [`Snapshot`] is immutable. The control thread publishes a new one under the next generation; each worker compares
+//! generations once per batch (one load) and takes the lock only when they differ. A replaced snapshot is dropped on
+//! the control thread, after every worker has moved on ([`Publisher::reclaim`]).
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
+};
+
+use crossbeam::utils::CachePadded;
+use parking_lot::Mutex;
+
+use crate::{flow, forward, handoff::WorkerId, parse, policy};
+
+/// Everything that can change while packets flow.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// Number of this snapshot; the first published is 1. Set by [`Publisher::publish`].
+    pub generation: u32,
+    /// What is done with fragments.
+    pub fragments: parse::FragmentSettings,
+    /// How connections are tracked.
+    pub flow: flow::FlowSettings,
+    /// Who may talk to whom.
+    pub policy: policy::RuleSet,
+    /// Where packets go.
+    pub forward: forward::Plan,
+}
+
+#[derive(Debug)]
+struct Shared {
+    current: Mutex<Arc<Snapshot>>,
+    generation: AtomicU32,
+    seen: Box<[CachePadded<AtomicU32>]>,
+}
+
+/// The control thread's end: publishes snapshots and drops those that no worker holds any more.
+#[derive(Debug)]
+pub struct Publisher {
+    shared: Arc<Shared>,
+    retired: Vec<Arc<Snapshot>>,
+}
+
+impl Publisher {
+    /// A publisher for `workers` workers whose first snapshot is `snapshot`, as generation 1.
+    pub fn new(mut snapshot: Snapshot, workers: u8) -> Self {
+        snapshot.generation = 1;
+        let shared = Shared {
+            current: Mutex::new(Arc::new(snapshot)),
+            generation: AtomicU32::new(1),
+            seen: (0..workers).map(|_| CachePadded::new(AtomicU32::new(0))).collect(),
+        };
+        Self { shared: Arc::new(shared), retired: Vec::new() }
+    }
+
+    /// A reader for one worker.
+    pub fn reader(&self, worker: WorkerId) -> Reader {
+        let held = Arc::clone(&self.shared.current.lock());
+        let reader = Reader { shared: Arc::clone(&self.shared), held, worker };
+        reader.acknowledge();
+        reader
+    }
+
+    /// Publishes `snapshot` under the next generation, and returns that.
+    pub fn publish(&mut self, mut snapshot: Snapshot) -> u32 {
+        let generation = self.generation().wrapping_add(1).max(1);
+        snapshot.generation = generation;
+        let replaced = std::mem::replace(&mut *self.shared.current.lock(), Arc::new(snapshot));
+        self.shared.generation.store(generation, Ordering::Release);
+        self.retired.push(replaced);
+        generation
+    }
+
+    /// The generation published last.
+    pub fn generation(&self) -> u32 {
+        self.shared.generation.load(Ordering::Acquire)
+    }
+
+    /// The snapshot published last.
+    pub fn current(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.shared.current.lock())
+    }
+
+    /// The workers that still run on an older generation than the one published last.
+    pub fn behind(&self) -> impl Iterator<Item = WorkerId> + '_ {
+        let generation = self.generation();
+        self.shared.seen.iter().zip(0..).filter_map(move |(seen, worker)| {
+            (seen.load(Ordering::Acquire) != generation).then_some(WorkerId(worker))
+        })
+    }
+
+    /// Drops replaced snapshots once every worker runs on the newest, and says how many are still kept.
+    pub fn reclaim(&mut self) -> usize {
+        if self.behind().next().is_none() {
+            self.retired.clear();
+        }
+        self.retired.len()
+    }
+}
+
+/// A worker's end.
+#[derive(Debug)]
+pub struct Reader {
+    shared: Arc<Shared>,
+    held: Arc<Snapshot>,
+    worker: WorkerId,
+}
+
+impl Reader {
+    /// Moves on to the newest snapshot if there is a newer one than the one held. Once per batch.
+    pub fn observe(&mut self) {
+        if self.shared.generation.load(Ordering::Acquire) != self.held.generation {
+            // The publisher's `retired` still holds the old snapshot, so nothing is freed here.
+            self.held = Arc::clone(&self.shared.current.lock());
+            self.acknowledge();
+        }
+    }
+
+    /// The snapshot held.
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.held
+    }
+
+    fn acknowledge(&self) {
+        if let Some(seen) = self.shared.seen.get(self.worker.index()) {
+            seen.store(self.held.generation, Ordering::Release);
+        }
+    }
+}
