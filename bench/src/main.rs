@@ -8,6 +8,7 @@ mod flow;
 mod harness;
 mod pipeline;
 mod traffic;
+mod veth;
 
 use clap::{Parser, Subcommand};
 
@@ -30,6 +31,15 @@ enum Benchmark {
     Flow(flow::Options),
     /// The whole pipeline on one core, packets from memory.
     Pipeline(pipeline::Options),
+    /// Packets a second through a bridge, against a bare AF_XDP forwarder, testpmd and the kernel. Needs root.
+    Bridge(veth::BridgeOptions),
+    /// TCP through a bridge, against the kernel's. Needs root and iperf3.
+    Goodput(veth::GoodputOptions),
+    /// Round-trip times through a bridge, and the cost of idling. Needs root.
+    Latency(veth::LatencyOptions),
+    /// A program that a comparison starts in a namespace.
+    #[command(hide = true, subcommand)]
+    Role(veth::Role),
 }
 
 fn main() {
@@ -39,5 +49,9 @@ fn main() {
         Benchmark::Decode => decode::run(&report),
         Benchmark::Flow(options) => flow::run(&report, &options),
         Benchmark::Pipeline(options) => pipeline::run(&report, &options),
+        Benchmark::Bridge(options) => veth::bridge(&report, &options),
+        Benchmark::Goodput(options) => veth::goodput(&report, &options),
+        Benchmark::Latency(options) => veth::latency(&report, &options),
+        Benchmark::Role(role) => veth::play(&role),
     }
 }
