@@ -10,6 +10,19 @@
 //! answer is a value, never a panic; a [`Config`] has been checked as a whole. Refuses: unknown keys and values that would
 //! have to be guessed. Read next: `model/rule.rs` as an example of a section, `schema/mod.rs` for what its declaration
 //! yields, `validate/mod.rs` for the order of the checks.
+//!
+//! ```
+//! let report = ravelin_config::parse("[workers]\nbacth = 64\n", "edge.toml").unwrap_err();
+//! assert_eq!(
+//!     report.to_string(),
+//!     "error[C003]: there is no key `bacth` in `workers`\n \
+//!      --> edge.toml:2:1\n  \
+//!        |\n\
+//!      2 | bacth = 64\n  \
+//!        | ^^^^^ did you mean `batch`?\n\n\
+//!      1 error"
+//! );
+//! ```
 
 #![forbid(unsafe_code)]
 #![cfg_attr(

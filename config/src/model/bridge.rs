@@ -42,7 +42,7 @@ entry! {
         /// What counters and commands call it.
         name: BridgeName = Required => name("name of 1 to 63 printable characters"), Restart;
         /// Two interfaces: the outside, then the inside.
-        ports: Vec<At<IfName>> = Required => list("interfaces, outside then inside", name("name of an interface")), Restart;
+        ports: Vec<At<IfName>> = Required => list("interfaces, outside then inside", name("name of an interface")).or_empty(), Restart;
         /// What the kernel does with packets when the process is gone: pass them from port to port (`open`) or drop them
         /// (`closed`).
         fail: Fail = Or(Fail::Open) => word(), Restart;

@@ -10,6 +10,9 @@ pub(crate) mod parser;
 pub(crate) mod reader;
 pub(crate) mod word;
 
+#[cfg(test)]
+mod tests;
+
 /// Whether a changed value can be taken over by a running process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {

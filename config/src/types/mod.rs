@@ -3,6 +3,8 @@
 mod name;
 mod port_range;
 mod protocol;
+#[cfg(test)]
+mod tests;
 
 pub use ipnet::IpNet;
 pub use name::{BridgeName, IfName, IfNameError, NameError, RuleName};

@@ -15,6 +15,14 @@ pub(crate) const fn list<P: Parser>(plural: &'static str, element: P) -> List<P>
     List { element, plural, may_be_empty: false }
 }
 
+impl<P> List<P> {
+    /// The same list, allowed to be empty.
+    pub(crate) const fn or_empty(mut self) -> Self {
+        self.may_be_empty = true;
+        self
+    }
+}
+
 impl<P: Parser> Parser for List<P> {
     type Output = Vec<At<P::Output>>;
 
