@@ -61,14 +61,16 @@ pub fn parse(text: &str, file_name: &str) -> Result<Loaded, Report> {
     }
 }
 
-/// Reports the syntax errors, one for each line, and forgets what was found in values that the parser had to guess.
+/// Reports the syntax errors, one for each line, and forgets what was found in values that the parser had to
+/// guess.
 fn syntax(errors: &[toml::de::Error], findings: &mut Findings<'_>) {
     let end = findings.source().text.len();
     let mut errors: Vec<_> =
         errors.iter().map(|error| (error.span().unwrap_or(0..0), error.message())).collect();
     errors.sort_by_key(|(range, _)| range.start);
     let mut guessed: Vec<Range> = Vec::new();
-    // An array or inline table that is not closed swallows what follows; all errors in there are echoes of the first.
+    // An array or inline table that is not closed swallows what follows; all errors in there are echoes of
+    // the first.
     let in_brackets = |message: &str| message.contains("array") || message.contains("inline table");
     let unclosed = errors.iter().any(|(_, message)| message.starts_with("unclosed") && in_brackets(message));
     let mut reported = Vec::new();

@@ -15,7 +15,8 @@ fn equal_configurations_do_not_differ() {
     assert_eq!(changes("", "[workers]\nbatch = 64\n[log]\nlevel = 'info'"), []);
 }
 
-/// Every key of the sections that stand once, each with another value than its default, and whether it is live.
+/// Every key of the sections that stand once, each with another value than its default, and whether it is
+/// live.
 #[test]
 fn each_key_is_compared_and_knows_whether_it_is_live() {
     let keys = [

@@ -81,7 +81,8 @@ pub(crate) struct Reader<'r, 'd, 't> {
 }
 
 impl<'r, 'd, 't> Reader<'r, 'd, 't> {
-    /// A reader for `table`, which is called `path` in messages (empty for the whole file) and starts at `header`.
+    /// A reader for `table`, which is called `path` in messages (empty for the whole file) and starts at
+    /// `header`.
     pub(crate) fn new(
         path: &'r str,
         header: Range,
@@ -174,8 +175,8 @@ impl<'r, 'd, 't> Reader<'r, 'd, 't> {
         entries
     }
 
-    /// Runs `read`, then reports every key that it did not ask for, and every required key that is not there. A required key
-    /// that is there with its name misspelt is one mistake, not two.
+    /// Runs `read`, then reports every key that it did not ask for, and every required key that is not there.
+    /// A required key that is there with its name misspelt is one mistake, not two.
     pub(crate) fn finish<T>(mut self, read: impl FnOnce(&mut Reader<'_, '_, '_>) -> T) -> T {
         let result = read(&mut self);
         for key in self.table.keys() {

@@ -2,7 +2,8 @@ use super::{Parser, Value, integer, wrong_type};
 use crate::report::{Code, Findings};
 use crate::schema::reader::At;
 
-/// A list of values of one type. One bad element makes the list unusable, after all of them have been looked at.
+/// A list of values of one type. One bad element makes the list unusable, after all of them have been looked
+/// at.
 pub(crate) struct List<P> {
     element: P,
     /// What an element is called: "prefixes".
