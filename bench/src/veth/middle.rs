@@ -63,31 +63,10 @@ impl Middle {
             }
             Self::Ravelin(mode) => Some(start_ravelin(topology, cpu, mode, "spin")),
             Self::Testpmd => {
-                let lcores = "0,1";
-                let arguments = [
-                    "--no-huge",
-                    "--no-pci",
-                    "--in-memory",
-                    "-m",
-                    "512",
-                    "-l",
-                    lcores,
-                    "--main-lcore",
-                    "0",
-                    "--vdev",
-                    "net_af_xdp0,iface=r0",
-                    "--vdev",
-                    "net_af_xdp1,iface=r1",
-                    "--log-level",
-                    "0",
-                    "--",
-                    "--forward-mode=io",
-                    "--auto-start",
-                    "--stats-period=0",
-                    "--nb-cores=1",
-                    "--no-mlockall",
-                    "--total-num-mbufs=16384",
-                ];
+                let arguments = "--no-huge --no-pci -m 512 -l 0,1 --main-lcore 0 --no-telemetry \
+                     --vdev net_af_xdp0,iface=r0 --vdev net_af_xdp1,iface=r1 -- \
+                     --forward-mode=io --auto-start --nb-cores=1 --no-mlockall --total-num-mbufs=16384";
+                let arguments: Vec<&str> = arguments.split_whitespace().collect();
                 // testpmd sets the affinity of its threads itself.
                 Some(topology.start(Host::Middle, cpu, "dpdk-testpmd", &arguments))
             }

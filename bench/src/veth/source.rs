@@ -41,6 +41,10 @@ pub(crate) fn run(name: &str, seconds: f64, flows: u16, length: usize) {
     let (mut tx, _rx, rings) = unsafe { Socket::new(config, &umem, &interface(name), 0) }.expect("a socket");
     let (_fill, mut completion) = rings.expect("the first socket brings the rings");
 
+    // A completed descriptor carries an address and no length; the frame's own descriptor has both.
+    let first = frames.first().map_or(0, FrameDesc::addr);
+    let stride = frames.get(1).map_or(1, |second| second.addr() - first);
+    let prepared = frames.clone();
     let mut free = frames;
     let mut done = [FrameDesc::default(); BATCH];
     let mut sent = 0_u64;
@@ -57,7 +61,7 @@ pub(crate) fn run(name: &str, seconds: f64, flows: u16, length: usize) {
             }
             // SAFETY: completed frames are the kernel's no more and go back to the list.
             let completed = unsafe { completion.consume(&mut done) };
-            free.extend_from_slice(&done[..completed]);
+            free.extend(done[..completed].iter().map(|frame| prepared[(frame.addr() - first) / stride]));
             sent += completed as u64;
         }
     }
