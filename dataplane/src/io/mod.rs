@@ -7,7 +7,9 @@
 //! A [`Frame`] is a buffer and moves: it is neither `Copy` nor `Clone`, and the only ways to get rid of it are
 //! [`PacketIo::transmit`], [`PacketIo::release`] and a handoff ring. Read next: `memory.rs`, then `../worker.rs`.
 
+pub mod fault;
 pub mod memory;
+pub mod pcap;
 
 use std::{fmt, time::Duration};
 
