@@ -19,6 +19,7 @@
     reason = "rings and memory are shared with the kernel; every block says why it is sound"
 )]
 
+mod assemble;
 mod backend;
 mod control;
 mod error;
@@ -32,6 +33,7 @@ mod offload;
 mod pool;
 mod program;
 mod queue;
+mod settings;
 mod setup;
 mod socket;
 
@@ -42,5 +44,6 @@ pub use frame::XdpFrame;
 pub use link::Link;
 pub use offload::Note;
 pub use program::{AttachChoice, AttachMode, KernelCounters, WithoutSocket};
-pub use setup::{BusyPoll, InterfaceSettings, Settings, WithoutProcess, ZeroCopy, open};
+pub use settings::{BusyPoll, InterfaceSettings, Settings, WithoutProcess, ZeroCopy};
+pub use setup::open;
 pub use socket::CopyMode;

@@ -180,6 +180,15 @@ impl Program {
     }
 }
 
+/// Whether one of our programs is attached to an interface.
+///
+/// # Errors
+/// If somebody else's is, or the interface cannot be asked.
+pub(super) fn is_attached(link: &Link) -> Result<bool, AfXdpError> {
+    messages::capture_libbpf();
+    attached(link).map(|ours| ours.is_some())
+}
+
 /// Removes our programs from an interface, whoever attached them. Says whether there was one.
 ///
 /// # Errors
