@@ -1,3 +1,4 @@
+use serde::{Serialize, Serializer};
 use std::{fmt, str::FromStr};
 
 /// An inclusive range of TCP, UDP or SCTP ports.
@@ -42,7 +43,9 @@ impl FromStr for PortRange {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let number = |part: &str| {
-            part.trim().parse::<u16>().map_err(|_| PortRangeError::NotANumber { text: part.trim().to_owned() })
+            part.trim()
+                .parse::<u16>()
+                .map_err(|_| PortRangeError::NotANumber { text: part.trim().to_owned() })
         };
         match text.split_once(['-', ':']) {
             Some((first, last)) => Self::new(number(first)?, number(last)?),
@@ -51,9 +54,19 @@ impl FromStr for PortRange {
     }
 }
 
+impl Serialize for PortRange {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 impl fmt::Display for PortRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.first == self.last { write!(f, "{}", self.first) } else { write!(f, "{}-{}", self.first, self.last) }
+        if self.first == self.last {
+            write!(f, "{}", self.first)
+        } else {
+            write!(f, "{}-{}", self.first, self.last)
+        }
     }
 }
 

@@ -1,3 +1,4 @@
+use serde::{Serialize, Serializer};
 use std::{fmt, str::FromStr};
 
 /// An IP protocol number, by its IANA assignment.
@@ -52,6 +53,12 @@ impl FromStr for Protocol {
     }
 }
 
+impl Serialize for Protocol {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 impl fmt::Display for Protocol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.name() {
@@ -63,7 +70,9 @@ impl fmt::Display for Protocol {
 
 /// A text is neither a known protocol name nor a number from 0 to 255.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not a protocol: expected tcp, udp, icmp, icmpv6, sctp, gre, esp, ah, igmp, ipv6 or a number from 0 to 255")]
+#[error(
+    "`{text}` is not a protocol: expected tcp, udp, icmp, icmpv6, sctp, gre, esp, ah, igmp, ipv6 or a number from 0 to 255"
+)]
 pub struct ProtocolError {
     /// The text found.
     pub text: String,
