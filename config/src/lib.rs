@@ -1,7 +1,15 @@
-//! The configuration language of Ravelin.
+//! The configuration language of Ravelin: one TOML file in, a [`Config`] or a [`Report`] out.
 //!
-//! Three layers: [`types`] are the words that configuration and packet path share; the model is what a TOML file may
-//! say, without judgement; the validated configuration is what it means, and only this crate can make one.
+//! Four layers. [`types`] are the words that configuration and packet path share. The model (`model/`, one file for each
+//! section) declares every key once, with type, default, effect and help; it is what a file may say. `validate/` turns it
+//! into the [`Config`], which is what the file means and which only this crate can make. [`diff()`] says which parts of a new
+//! configuration a running process can take over. The reference page is generated from the declarations
+//! ([`reference()`]).
+//!
+//! Promises: every mistake of a file is reported in one run, with file, line, column and caret; whatever bytes come in, the
+//! answer is a value, never a panic; a [`Config`] has been checked as a whole. Refuses: unknown keys and values that would
+//! have to be guessed. Read next: `model/rule.rs` as an example of a section, `schema/mod.rs` for what its declaration
+//! yields, `validate/mod.rs` for the order of the checks.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -9,4 +17,23 @@
     deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
 )]
 
+mod diff;
+mod duration;
+mod load;
+mod model;
+mod reference;
+mod report;
+mod schema;
 pub mod types;
+mod validate;
+
+pub use diff::{Change, diff};
+pub use load::{Loaded, load, parse};
+pub use model::{
+    ChecksumMode, Control, Evict, Fail, Flow, Fragments, Handling, Idle, InterfaceMode, Io, IoMode, Log,
+    LogFormat, LogLevel, Metrics, Midstream, NdHandling, Policy, Records, RecordsTarget, Timeouts, Workers,
+    ZeroCopy,
+};
+pub use reference::reference;
+pub use report::{Code, Diagnostic, Report, Severity, Span};
+pub use validate::{Bridge, Config, Interface, Rule};

@@ -1,9 +1,11 @@
-//! Vocabulary shared by configuration and packet path: small `Copy` types whose values are legal by construction.
+//! Vocabulary shared by configuration and packet path: small types whose values are legal by construction.
 
+mod name;
 mod port_range;
 mod protocol;
 
 pub use ipnet::IpNet;
+pub use name::{BridgeName, IfName, IfNameError, NameError, RuleName};
 pub use port_range::{PortRange, PortRangeError};
 pub use protocol::{Protocol, ProtocolError};
 

@@ -1,3 +1,4 @@
+use serde::{Serialize, Serializer};
 use std::{fmt, str::FromStr};
 
 /// An inclusive range of TCP, UDP or SCTP ports.
@@ -50,6 +51,12 @@ impl FromStr for PortRange {
             Some((first, last)) => Self::new(number(first)?, number(last)?),
             None => Ok(Self::single(number(text)?)),
         }
+    }
+}
+
+impl Serialize for PortRange {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

@@ -1,3 +1,4 @@
+use serde::{Serialize, Serializer};
 use std::{fmt, str::FromStr};
 
 /// An IP protocol number, by its IANA assignment.
@@ -49,6 +50,12 @@ impl FromStr for Protocol {
             return Ok(*protocol);
         }
         lower.parse().map(Self).map_err(|_| ProtocolError { text: text.to_owned() })
+    }
+}
+
+impl Serialize for Protocol {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

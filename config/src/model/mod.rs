@@ -1,0 +1,85 @@
+//! What a file may say: every section and key, declared once, without judgement of how they fit together.
+//!
+//! Read next: `schema/mod.rs` for what a declaration yields, `validate/` for the judgement.
+
+mod bridge;
+mod flow;
+mod fragments;
+mod interface;
+mod io;
+mod operation;
+mod rule;
+mod workers;
+
+pub(crate) use bridge::BridgeModel;
+pub use bridge::{Fail, Handling, NdHandling};
+pub use flow::{Evict, Flow, Midstream, Timeouts};
+pub use fragments::Fragments;
+pub(crate) use interface::InterfaceModel;
+pub use interface::{ChecksumMode, InterfaceMode};
+pub use io::{Io, IoMode, ZeroCopy};
+pub use operation::{Control, Log, LogFormat, LogLevel, Metrics, Records, RecordsTarget};
+pub use rule::Policy;
+pub(crate) use rule::RuleModel;
+pub use workers::{Idle, Workers};
+
+use crate::schema::{Section, reader::Reader};
+
+/// A whole file.
+#[derive(Debug)]
+pub(crate) struct Model {
+    pub(crate) workers: Workers,
+    pub(crate) io: Io,
+    pub(crate) interfaces: Vec<InterfaceModel>,
+    pub(crate) bridges: Vec<BridgeModel>,
+    pub(crate) policy: Policy,
+    pub(crate) rules: Vec<RuleModel>,
+    pub(crate) flow: Flow,
+    pub(crate) fragments: Fragments,
+    pub(crate) records: Records,
+    pub(crate) metrics: Metrics,
+    pub(crate) control: Control,
+    pub(crate) log: Log,
+}
+
+impl Model {
+    /// Reads a file.
+    pub(crate) fn read(reader: &mut Reader<'_, '_, '_>) -> Self {
+        Self {
+            workers: reader.table("workers", Workers::read),
+            io: reader.table("io", Io::read),
+            interfaces: reader.entries("interface", InterfaceModel::read),
+            bridges: reader.entries("bridge", BridgeModel::read),
+            policy: reader.table("policy", Policy::read),
+            rules: reader.entries("rule", RuleModel::read),
+            flow: reader.table("flow", Flow::read),
+            fragments: reader.table("fragments", Fragments::read),
+            records: reader.table("records", Records::read),
+            metrics: reader.table("metrics", Metrics::read),
+            control: reader.table("control", Control::read),
+            log: reader.table("log", Log::read),
+        }
+    }
+
+    /// The declarations of all sections, in the order in which people should read them.
+    pub(crate) fn declare() -> Vec<Section> {
+        let mut sections = Vec::new();
+        for declare in [
+            Workers::declare,
+            Io::declare,
+            InterfaceModel::declare,
+            BridgeModel::declare,
+            Policy::declare,
+            RuleModel::declare,
+            Flow::declare,
+            Fragments::declare,
+            Records::declare,
+            Metrics::declare,
+            Control::declare,
+            Log::declare,
+        ] {
+            declare(&mut sections);
+        }
+        sections
+    }
+}

@@ -1,0 +1,89 @@
+use serde::{Serialize, Serializer};
+use std::fmt;
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// The configuration is refused.
+    Error,
+    /// The configuration is accepted, but probably does not do what was meant.
+    Warning,
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        })
+    }
+}
+
+/// Declares every kind of finding once: variant, number, severity, meaning. Numbers are never reused.
+macro_rules! codes {
+    ($($variant:ident = $text:literal $severity:ident $help:literal;)+) => {
+        /// The kind of a finding. Shown as `C012`; the numbers are stable.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Code {
+            $(#[doc = $help] $variant,)+
+        }
+
+        impl Code {
+            /// Every kind of finding, in the order of their numbers.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
+            /// The stable number, such as `C012`.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)+ }
+            }
+
+            /// Whether a configuration with such a finding is refused.
+            pub const fn severity(self) -> Severity {
+                match self { $(Self::$variant => Severity::$severity,)+ }
+            }
+
+            /// What a finding of this kind means.
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Self::$variant => $help,)+ }
+            }
+        }
+    };
+}
+
+codes! {
+    Unreadable = "C001" Error "The file cannot be read, or is not UTF-8.";
+    Syntax = "C002" Error "The text is not TOML.";
+    UnknownKey = "C003" Error "There is no such key or section.";
+    WrongType = "C004" Error "The value has another type than the key wants.";
+    MissingKey = "C005" Error "A key that has no default is absent.";
+    UnknownWord = "C006" Error "The value is not one of the words that the key accepts.";
+    OutOfRange = "C007" Error "The number or duration is outside of what the key accepts.";
+    Malformed = "C008" Error "The text is not an address, port, protocol, duration, name or path, whichever the key wants.";
+    EmptyList = "C009" Error "A list that must not be empty is empty: leave the key out to mean \"any\".";
+    DuplicateCore = "C010" Error "The same core is given to two workers.";
+    DuplicateName = "C011" Error "Two interfaces, two bridges or two rules have the same name.";
+    BridgePorts = "C012" Error "A bridge has other than two ports.";
+    PortTaken = "C013" Error "An interface is a port twice, in one bridge or in two.";
+    MonitorPort = "C014" Error "An interface that only receives (`mode = \"monitor\"`) is a port of a bridge.";
+    UnusedInterface = "C015" Error "A declared interface is neither a port of a bridge nor a monitor.";
+    PortsWithoutProtocol = "C016" Error "A rule matches ports, but its protocol is not tcp, udp or sctp.";
+    MixedFamilies = "C017" Error "The source and destination prefixes of a rule have no address family in common: it can never match.";
+    NothingToRun = "C018" Error "The configuration has no bridge and no monitor interface, so `ravelin run` would have nothing to do.";
+    HostBits = "C101" Warning "A prefix has bits set behind its length. They are ignored.";
+    Shadowed = "C102" Warning "A rule can never decide, because an earlier rule matches everything it matches.";
+    IcmpFamily = "C103" Warning "A rule asks for icmp with IPv6 prefixes only, or for icmpv6 with IPv4 prefixes only.";
+    PublicMetrics = "C104" Warning "Metrics are served, without authentication, on an address that other machines may reach.";
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for Code {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}

@@ -1,0 +1,161 @@
+//! How a section of the language is declared, once: key, type, default, whether it can change live, and help.
+//!
+//! Two macros take such declarations. [`section!`] is for a table that may stand once (`[workers]`): it yields the validated
+//! struct with its `Default`, a reader, the comparison behind [`crate::diff`] and the entries of the reference page.
+//! [`entry!`] is for a table that may be repeated (`[[rule]]`): it yields a model of what was written, with positions, which
+//! `validate` turns into the validated struct. Types of values are [`parser::Parser`]s; their words are declared in
+//! [`word`]. Nothing here stops at the first error: a value that cannot be used is reported and treated as absent.
+
+pub(crate) mod parser;
+pub(crate) mod reader;
+pub(crate) mod word;
+
+/// Whether a changed value can be taken over by a running process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    Live,
+    Restart,
+}
+
+/// The declaration of one key, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Key {
+    pub(crate) name: &'static str,
+    /// The type of the value, in words.
+    pub(crate) kind: String,
+    /// The default as TOML, or what absence means.
+    pub(crate) default: Absence,
+    pub(crate) effect: Effect,
+    pub(crate) help: &'static str,
+}
+
+/// What it means that a key is absent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Absence {
+    /// The entry is in error.
+    Required,
+    /// This value, written as TOML, is used.
+    Default(String),
+    /// Something that no value says.
+    Means(&'static str),
+}
+
+/// The declaration of one table.
+#[derive(Clone, Debug)]
+pub(crate) struct Section {
+    pub(crate) path: &'static str,
+    pub(crate) repeated: bool,
+    pub(crate) help: &'static str,
+    pub(crate) keys: Vec<Key>,
+}
+
+/// Declares a table that may stand once. See the module documentation.
+macro_rules! section {
+    (
+        $(#[doc = $help:literal])+
+        pub struct $name:ident in $path:literal { $(
+            $(#[doc = $key_help:literal])+
+            $(#[serde($serde:meta)])?
+            $key:ident: $type:ty = $default:expr => $parser:expr, $effect:ident;
+        )+ }
+        $(with { $( $(#[doc = $table_help:literal])+ $table:ident: $table_type:ty; )+ })?
+    ) => {
+        $(#[doc = $help])+
+        #[derive(Clone, Debug, PartialEq, serde::Serialize)]
+        #[non_exhaustive]
+        pub struct $name {
+            $( $(#[doc = $key_help])+ $(#[serde($serde)])? pub $key: $type, )+
+            $( $( $(#[doc = $table_help])+ pub $table: $table_type, )+ )?
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self { $($key: $default,)+ $($($table: <$table_type>::default(),)+)? }
+            }
+        }
+
+        impl $name {
+            /// The declarations of this table, and of those below it.
+            pub(crate) fn declare(sections: &mut Vec<crate::schema::Section>) {
+                use crate::schema::{Absence, Effect, Key, Section, parser::Parser as _};
+                let default = Self::default();
+                let keys = vec![$({
+                    let parser = $parser;
+                    let default = match parser.show(&default.$key) {
+                        Some(text) => Absence::Default(text),
+                        None => Absence::Means("none"),
+                    };
+                    let help = concat!($($key_help),+);
+                    Key { name: stringify!($key), kind: parser.kind(), default, effect: Effect::$effect, help }
+                }),+];
+                let help = concat!($($help),+);
+                sections.push(Section { path: $path, repeated: false, help, keys });
+                $($(<$table_type>::declare(sections);)+)?
+            }
+
+            /// Reads the table. Keys that are absent or unusable have their defaults.
+            pub(crate) fn read(reader: &mut crate::schema::reader::Reader<'_, '_, '_>) -> Self {
+                let default = Self::default();
+                Self {
+                    $($key: reader.value(stringify!($key), &$parser).unwrap_or(default.$key),)+
+                    $($($table: reader.table(stringify!($table), <$table_type>::read),)+)?
+                }
+            }
+
+            /// Notes the keys that differ.
+            pub(crate) fn diff(&self, new: &Self, changes: &mut Vec<crate::diff::Change>) {
+                $(if self.$key != new.$key {
+                    changes.push(crate::diff::Change {
+                        field: concat!($path, ".", stringify!($key)).to_owned(),
+                        live: crate::schema::Effect::$effect == crate::schema::Effect::Live,
+                    });
+                })+
+                $($(self.$table.diff(&new.$table, changes);)+)?
+            }
+        }
+    };
+}
+pub(crate) use section;
+
+/// Declares a table that may be repeated. See the module documentation.
+macro_rules! entry {
+    (
+        $(#[doc = $help:literal])+
+        struct $name:ident in $path:literal { $(
+            $(#[doc = $key_help:literal])+
+            $key:ident: $type:ty = $presence:expr => $parser:expr, $effect:ident;
+        )+ }
+    ) => {
+        $(#[doc = $help])+
+        #[derive(Debug)]
+        pub(crate) struct $name {
+            $( $(#[doc = $key_help])+ pub(crate) $key: crate::schema::reader::Field<$type>, )+
+        }
+
+        impl $name {
+            /// The declarations of this table.
+            pub(crate) fn declare(sections: &mut Vec<crate::schema::Section>) {
+                use crate::schema::{Effect, Key, Section, parser::Parser as _};
+                use crate::schema::reader::Presence::{self, *};
+                let keys = vec![$({
+                    let parser = $parser;
+                    let presence: Presence<$type> = $presence;
+                    let default = presence.absence(|value| parser.show(value));
+                    let help = concat!($($key_help),+);
+                    Key { name: stringify!($key), kind: parser.kind(), default, effect: Effect::$effect, help }
+                }),+];
+                let help = concat!($($help),+);
+                sections.push(Section { path: $path, repeated: true, help, keys });
+            }
+
+            /// Reads one entry.
+            pub(crate) fn read(reader: &mut crate::schema::reader::Reader<'_, '_, '_>) -> Self {
+                use crate::schema::reader::Presence::*;
+                Self {
+                    $($key: reader.field(stringify!($key), $presence, &$parser),)+
+                }
+            }
+        }
+    };
+}
+pub(crate) use entry;

@@ -1,0 +1,92 @@
+use super::{Parser, Value, integer, wrong_type};
+use crate::report::{Code, Findings};
+use crate::schema::reader::At;
+
+/// A list of values of one type. One bad element makes the list unusable, after all of them have been looked at.
+pub(crate) struct List<P> {
+    element: P,
+    /// What an element is called: "prefixes".
+    plural: &'static str,
+    may_be_empty: bool,
+}
+
+/// A list of `element`s, called `plural` in messages. It must not be empty.
+pub(crate) const fn list<P: Parser>(plural: &'static str, element: P) -> List<P> {
+    List { element, plural, may_be_empty: false }
+}
+
+impl<P: Parser> Parser for List<P> {
+    type Output = Vec<At<P::Output>>;
+
+    fn kind(&self) -> String {
+        format!("list of {}", self.plural)
+    }
+
+    fn parse(&self, value: &Value<'_>, findings: &mut Findings<'_>) -> Option<Self::Output> {
+        let Some(array) = value.get_ref().as_array() else {
+            let written = findings.source().text.get(value.span()).unwrap_or_default();
+            let finding = wrong_type(value, &self.kind(), findings);
+            if value.get_ref().is_str() || value.get_ref().is_integer() {
+                finding.help(format!("write a list: [{written}]"));
+            }
+            return None;
+        };
+        if array.is_empty() && !self.may_be_empty {
+            let finding = findings.add(Code::EmptyList, value.span(), format!("empty {}", self.kind()));
+            finding.help("leave the key out to mean \"any\"");
+            return None;
+        }
+        let parsed: Vec<_> = array
+            .iter()
+            .map(|element| {
+                let parsed = self.element.parse(element, findings)?;
+                Some(At { value: parsed, range: element.span() })
+            })
+            .collect();
+        parsed.into_iter().collect()
+    }
+
+    fn show(&self, value: &Self::Output) -> Option<String> {
+        let elements: Option<Vec<_>> = value.iter().map(|at| self.element.show(&at.value)).collect();
+        elements.map(|elements| format!("[{}]", elements.join(", ")))
+    }
+}
+
+/// The highest core that a worker may be pinned to: `CPU_SETSIZE` of the C library is 1024.
+const CORE_MAX: u64 = 1023;
+
+/// A list of processor cores without repetition.
+pub(crate) struct Cores(List<super::scalar::Integer<usize>>);
+
+/// A list of processor cores without repetition; may be empty.
+pub(crate) const fn cores() -> Cores {
+    Cores(List {
+        element: integer(0..=CORE_MAX),
+        plural: "cores from 0 to 1023, each once",
+        may_be_empty: true,
+    })
+}
+
+impl Parser for Cores {
+    type Output = Vec<usize>;
+
+    fn kind(&self) -> String {
+        self.0.kind()
+    }
+
+    fn parse(&self, value: &Value<'_>, findings: &mut Findings<'_>) -> Option<Vec<usize>> {
+        let cores = self.0.parse(value, findings)?;
+        for (index, core) in cores.iter().enumerate() {
+            if cores.iter().take(index).any(|earlier| earlier.value == core.value) {
+                let message = format!("core {} is used twice", core.value);
+                let finding = findings.add(Code::DuplicateCore, core.range.clone(), message);
+                finding.help("a core runs one worker: two would take turns and both lose");
+            }
+        }
+        Some(cores.into_iter().map(|core| core.value).collect())
+    }
+
+    fn show(&self, value: &Vec<usize>) -> Option<String> {
+        Some(format!("{value:?}"))
+    }
+}

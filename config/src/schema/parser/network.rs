@@ -1,0 +1,175 @@
+use super::{Parser, Value, quoted, text, wrong_type};
+use crate::report::{Code, Findings};
+use crate::types::{IpNet, PortRange, Protocol};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
+
+/// Declares a parser without parameters: its constructor, its kind, and how it reads and writes.
+macro_rules! parser {
+    ($(#[$doc:meta])+ $make:ident, $name:ident -> $output:ty, $kind:literal, $parse:path, $show:expr) => {
+        $(#[$doc])+
+        pub(crate) struct $name;
+
+        $(#[$doc])+
+        pub(crate) const fn $make() -> $name {
+            $name
+        }
+
+        impl Parser for $name {
+            type Output = $output;
+
+            fn kind(&self) -> String {
+                $kind.to_owned()
+            }
+
+            fn parse(&self, value: &Value<'_>, findings: &mut Findings<'_>) -> Option<$output> {
+                $parse(value, $kind, findings)
+            }
+
+            fn show(&self, value: &$output) -> Option<String> {
+                let show: fn(&$output) -> String = $show;
+                Some(show(value))
+            }
+        }
+    };
+}
+
+parser! {
+    /// An IP prefix, or an address that stands for itself alone.
+    prefix, PrefixParser -> IpNet, "address or prefix", parse_prefix, |prefix| quoted(&prefix.to_string())
+}
+
+fn parse_prefix(value: &Value<'_>, kind: &str, findings: &mut Findings<'_>) -> Option<IpNet> {
+    let text = text(value, kind, findings)?;
+    let written = match text.parse::<IpAddr>() {
+        Ok(address) => Some(IpNet::from(address)),
+        Err(_) => text.parse::<IpNet>().ok(),
+    };
+    let Some(written) = written else {
+        let message = format!("`{text}` is not an IP address or prefix");
+        let finding = findings.add(Code::Malformed, value.span(), message);
+        finding.help("examples: \"10.0.0.0/8\", \"192.0.2.7\", \"2001:db8::/32\"");
+        return None;
+    };
+    let prefix = written.trunc();
+    if prefix != written {
+        let message = format!("`{text}` has bits set behind its length of {}", written.prefix_len());
+        let finding = findings.add(Code::HostBits, value.span(), message);
+        finding.label(format!("read as {prefix}"));
+        let one = IpNet::from(written.addr());
+        finding.help(format!("write \"{prefix}\" for the network or \"{one}\" for the one address"));
+    }
+    Some(prefix)
+}
+
+parser! {
+    /// A port or a range of ports.
+    ports, PortsParser -> PortRange, "port or range of ports", parse_ports, |ports| quoted(&ports.to_string())
+}
+
+fn parse_ports(value: &Value<'_>, kind: &str, findings: &mut Findings<'_>) -> Option<PortRange> {
+    let written = match value.get_ref().as_integer() {
+        Some(number) => match u16::from_str_radix(number.as_str(), number.radix()) {
+            Ok(port) => return Some(PortRange::single(port)),
+            Err(_) => number.to_string(),
+        },
+        None => text(value, kind, findings)?.to_owned(),
+    };
+    match written.parse() {
+        Ok(range) => Some(range),
+        Err(error) => {
+            let code = if value.get_ref().is_integer() { Code::OutOfRange } else { Code::Malformed };
+            findings.add(code, value.span(), format!("{error}"));
+            None
+        }
+    }
+}
+
+parser! {
+    /// An IP protocol by name or number.
+    protocol, ProtocolParser -> Protocol, "name or number of an IP protocol", parse_protocol, |protocol| quoted(&protocol.to_string())
+}
+
+fn parse_protocol(value: &Value<'_>, kind: &str, findings: &mut Findings<'_>) -> Option<Protocol> {
+    if let Some(number) = value.get_ref().as_integer() {
+        let protocol = u8::from_str_radix(number.as_str(), number.radix()).ok().map(Protocol);
+        if protocol.is_none() {
+            let message = format!("{number} is not a protocol: expected a number from 0 to 255");
+            findings.add(Code::OutOfRange, value.span(), message);
+        }
+        return protocol;
+    }
+    match text(value, kind, findings)?.parse() {
+        Ok(protocol) => Some(protocol),
+        Err(error) => {
+            findings.add(Code::Malformed, value.span(), format!("{error}"));
+            None
+        }
+    }
+}
+
+parser! {
+    /// Where a server listens: address and port. Warns if other machines may reach it.
+    socket_address, SocketAddressParser -> SocketAddr, "address and port", parse_socket_address, |address| quoted(&address.to_string())
+}
+
+fn parse_socket_address(value: &Value<'_>, kind: &str, findings: &mut Findings<'_>) -> Option<SocketAddr> {
+    let text = text(value, kind, findings)?;
+    let Ok(address) = text.parse::<SocketAddr>() else {
+        let finding = findings.add(Code::Malformed, value.span(), format!("`{text}` is not an {kind}"));
+        finding.help("examples: \"127.0.0.1:9650\", \"[::1]:9650\"");
+        return None;
+    };
+    if !address.ip().to_canonical().is_loopback() {
+        let message = format!("`{text}` may be reached by other machines, and there is no authentication");
+        let finding = findings.add(Code::PublicMetrics, value.span(), message);
+        finding.help("listen on 127.0.0.1 or [::1], or make sure that a rule or firewall protects the port");
+    }
+    Some(address)
+}
+
+parser! {
+    /// A path of the file system.
+    path, PathParser -> PathBuf, "path", parse_path, |path| quoted(&path.to_string_lossy())
+}
+
+fn parse_path(value: &Value<'_>, kind: &str, findings: &mut Findings<'_>) -> Option<PathBuf> {
+    let text = text(value, kind, findings)?;
+    let problem = if text.is_empty() {
+        "a path must not be empty"
+    } else if text.contains('\0') {
+        "a path must not contain a zero byte"
+    } else {
+        return Some(PathBuf::from(text));
+    };
+    findings.add(Code::Malformed, value.span(), problem);
+    None
+}
+
+/// The most bytes that the path of a Unix socket may have: `sun_path` of unix(7) less the closing zero.
+const SOCKET_PATH_MAX: usize = 107;
+
+parser! {
+    /// The absolute path of a Unix socket.
+    socket_path, SocketPathParser -> PathBuf, "absolute path of at most 107 bytes", parse_socket_path, |path| quoted(&path.to_string_lossy())
+}
+
+fn parse_socket_path(value: &Value<'_>, kind: &str, findings: &mut Findings<'_>) -> Option<PathBuf> {
+    if !value.get_ref().is_str() {
+        wrong_type(value, kind, findings);
+        return None;
+    }
+    let path = parse_path(value, kind, findings)?;
+    let bytes = path.as_os_str().len();
+    let problem = if path.is_relative() {
+        "the path of the control socket must be absolute".to_owned()
+    } else if bytes > SOCKET_PATH_MAX {
+        format!("the path of a Unix socket has at most {SOCKET_PATH_MAX} bytes, this one has {bytes}")
+    } else {
+        return Some(path);
+    };
+    findings.add(Code::Malformed, value.span(), problem);
+    None
+}

@@ -1,0 +1,227 @@
+use super::{Absence, parser::Parser};
+use crate::report::{Code, Findings, Range};
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+/// What a value was given as, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct At<T> {
+    pub(crate) value: T,
+    pub(crate) range: Range,
+}
+
+/// A key of an entry.
+#[derive(Debug)]
+pub(crate) enum Field<T> {
+    /// Written, and usable.
+    Given(At<T>),
+    /// Not written.
+    Absent(Option<T>),
+    /// Written, but unusable, or required and absent: this is reported already.
+    Unusable,
+}
+
+impl<T> Field<T> {
+    /// The value with its position, if it was written.
+    pub(crate) fn given(&self) -> Option<&At<T>> {
+        match self {
+            Self::Given(at) => Some(at),
+            Self::Absent(_) | Self::Unusable => None,
+        }
+    }
+
+    /// The value, written or by default.
+    pub(crate) fn value(&self) -> Option<&T> {
+        match self {
+            Self::Given(at) => Some(&at.value),
+            Self::Absent(default) => default.as_ref(),
+            Self::Unusable => None,
+        }
+    }
+
+    pub(crate) fn is_unusable(&self) -> bool {
+        matches!(self, Self::Unusable)
+    }
+}
+
+/// What it means that a key of an entry is absent.
+#[derive(Debug)]
+pub(crate) enum Presence<T> {
+    /// The entry is in error.
+    Required,
+    /// The key has this value.
+    Or(T),
+    /// The key has no value, which means this.
+    Means(&'static str),
+}
+
+impl<T> Presence<T> {
+    /// The same for the reference page.
+    pub(crate) fn absence(&self, show: impl FnOnce(&T) -> Option<String>) -> Absence {
+        match self {
+            Self::Required => Absence::Required,
+            Self::Or(value) => show(value).map_or(Absence::Means("none"), Absence::Default),
+            Self::Means(text) => Absence::Means(text),
+        }
+    }
+}
+
+/// Reads the keys of one table and notes which it was asked for; what is left over at the end is unknown.
+pub(crate) struct Reader<'r, 'd, 't> {
+    path: &'r str,
+    header: Range,
+    table: &'r DeTable<'d>,
+    known: Vec<&'static str>,
+    pub(crate) findings: &'r mut Findings<'t>,
+}
+
+impl<'r, 'd, 't> Reader<'r, 'd, 't> {
+    /// A reader for `table`, which is called `path` in messages (empty for the whole file) and starts at `header`.
+    pub(crate) fn new(
+        path: &'r str,
+        header: Range,
+        table: &'r DeTable<'d>,
+        findings: &'r mut Findings<'t>,
+    ) -> Self {
+        Self { path, header, table, known: Vec::new(), findings }
+    }
+
+    /// The value of `key`, if it is there and usable.
+    pub(crate) fn value<P: Parser>(&mut self, key: &'static str, parser: &P) -> Option<P::Output> {
+        let value = self.look_up(key)?;
+        parser.parse(value, self.findings)
+    }
+
+    /// The value of `key` with its position.
+    pub(crate) fn field<P: Parser>(
+        &mut self,
+        key: &'static str,
+        presence: Presence<P::Output>,
+        parser: &P,
+    ) -> Field<P::Output> {
+        match (self.look_up(key), presence) {
+            (Some(value), _) => match parser.parse(value, self.findings) {
+                Some(parsed) => Field::Given(At { value: parsed, range: value.span() }),
+                None => Field::Unusable,
+            },
+            (None, Presence::Required) => {
+                let message = format!("this [[{}]] has no `{key}`", self.path);
+                let help = format!("add `{key}`: {}", parser.kind());
+                self.findings.add(Code::MissingKey, self.header.clone(), message).help(help);
+                Field::Unusable
+            }
+            (None, Presence::Or(value)) => Field::Absent(Some(value)),
+            (None, Presence::Means(_)) => Field::Absent(None),
+        }
+    }
+
+    /// Reads the table `key` with `read`; an absent one like an empty one.
+    pub(crate) fn table<T>(
+        &mut self,
+        key: &'static str,
+        read: impl FnOnce(&mut Reader<'_, '_, '_>) -> T,
+    ) -> T {
+        let empty = DeTable::new();
+        let path = self.path_of(key);
+        let (header, table) = match self.look_up(key) {
+            None => (self.header.clone(), &empty),
+            Some(value) => match value.get_ref().as_table() {
+                Some(table) => (value.span(), table),
+                None => {
+                    let found = value.get_ref();
+                    let message =
+                        format!("`{path}` is a section that may stand once, not {}", article(found));
+                    self.findings.add(Code::WrongType, value.span(), message).help(format!("write [{path}]"));
+                    (value.span(), &empty)
+                }
+            },
+        };
+        Reader::new(&path, header, table, self.findings).finish(read)
+    }
+
+    /// Reads every entry of `key` with `read`.
+    pub(crate) fn entries<T>(
+        &mut self,
+        key: &'static str,
+        read: impl Fn(&mut Reader<'_, '_, '_>) -> T,
+    ) -> Vec<T> {
+        let path = self.path_of(key);
+        let Some(value) = self.look_up(key) else { return Vec::new() };
+        let Some(array) = value.get_ref().as_array() else {
+            let message =
+                format!("`{path}` is a section that may be repeated, not {}", article(value.get_ref()));
+            self.findings.add(Code::WrongType, value.span(), message).help(format!("write [[{path}]]"));
+            return Vec::new();
+        };
+        let mut entries = Vec::new();
+        for entry in array.iter() {
+            match entry.get_ref().as_table() {
+                Some(table) => {
+                    entries.push(Reader::new(&path, entry.span(), table, self.findings).finish(&read));
+                }
+                None => {
+                    let message =
+                        format!("an entry of `{path}` is a table, not {}", article(entry.get_ref()));
+                    self.findings
+                        .add(Code::WrongType, entry.span(), message)
+                        .help(format!("write [[{path}]]"));
+                }
+            }
+        }
+        entries
+    }
+
+    /// Runs `read`, then reports every key that it did not ask for.
+    pub(crate) fn finish<T>(mut self, read: impl FnOnce(&mut Reader<'_, '_, '_>) -> T) -> T {
+        let result = read(&mut self);
+        for key in self.table.keys() {
+            if !self.known.iter().any(|known| known == key.get_ref()) {
+                self.unknown(key.get_ref(), key.span());
+            }
+        }
+        result
+    }
+
+    fn unknown(&mut self, key: &str, range: Range) {
+        let message = match (self.path, key) {
+            ("", _) => format!("there is no section `{key}`"),
+            (path, _) => format!("there is no key `{key}` in `{path}`"),
+        };
+        let nearest = nearest(key, self.known.iter().copied());
+        let known = self.known.join(", ");
+        let finding = self.findings.add(Code::UnknownKey, range, message);
+        match nearest {
+            Some(nearest) => finding.label(format!("did you mean `{nearest}`?")),
+            None => finding.help(format!("known here: {known}")),
+        };
+    }
+
+    fn look_up(&mut self, key: &'static str) -> Option<&'r Spanned<DeValue<'d>>> {
+        self.known.push(key);
+        self.table.get(key)
+    }
+
+    fn path_of(&self, key: &str) -> String {
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+    }
+}
+
+/// The candidate that `text` was probably meant to be.
+pub(crate) fn nearest<'c>(text: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
+    let text = text.to_lowercase().replace('-', "_");
+    let tolerance = (text.chars().count() / 3).clamp(1, 3);
+    candidates
+        .map(|candidate| (strsim::damerau_levenshtein(&text, &candidate.replace('-', "_")), candidate))
+        .filter(|(distance, _)| *distance <= tolerance)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// The type of a value with its article: "a string", "an integer".
+pub(crate) fn article(value: &DeValue<'_>) -> String {
+    let kind = value.type_str();
+    let article = if kind.starts_with(['a', 'i']) { "an" } else { "a" };
+    format!("{article} {kind}")
+}

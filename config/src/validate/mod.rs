@@ -1,0 +1,170 @@
+//! From what a file says to what it means.
+//!
+//! [`validate`] checks what no single value can show: names that repeat, interfaces that are used twice or not at all, rules
+//! that contradict themselves (`network.rs`, `rules.rs`) and rules that never decide (`cover.rs`). Like the reader, it
+//! reports all there is to report; a value that was unusable already is passed over, so that one mistake is one finding.
+
+mod cover;
+mod network;
+mod rules;
+#[cfg(test)]
+mod tests;
+
+use crate::model::{
+    ChecksumMode, Control, Fail, Flow, Fragments, Handling, InterfaceMode, Io, Log, Metrics, Model,
+    NdHandling, Policy, Records, Workers,
+};
+use crate::report::{Code, Findings, Report};
+use crate::schema::reader::At;
+use crate::types::{Action, BridgeName, Direction, IfName, IpNet, PortRange, Protocol, RuleName};
+use serde::Serialize;
+use std::{collections::HashMap, fmt::Display, hash::Hash};
+
+/// A configuration that was checked as a whole. Only [`crate::load`] and [`crate::parse`] make one from text; the default is
+/// that of an empty file: no interfaces, everything allowed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Config {
+    /// `[workers]`
+    pub workers: Workers,
+    /// `[io]`
+    pub io: Io,
+    /// Every interface, each once: those declared with `[[interface]]` in the order of the file, then the other ports of
+    /// bridges in the order of the bridges. Each is either a port of one bridge or a monitor.
+    pub interfaces: Vec<Interface>,
+    /// `[[bridge]]`, in the order of the file.
+    pub bridges: Vec<Bridge>,
+    /// `[policy]`
+    pub policy: Policy,
+    /// `[[rule]]`, in the order of the file, which is the order in which they are asked.
+    pub rules: Vec<Rule>,
+    /// `[flow]`
+    pub flow: Flow,
+    /// `[fragments]`
+    pub fragments: Fragments,
+    /// `[records]`
+    pub records: Records,
+    /// `[metrics]`
+    pub metrics: Metrics,
+    /// `[control]`
+    pub control: Control,
+    /// `[log]`
+    pub log: Log,
+}
+
+/// A network interface that packets are received on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Interface {
+    /// The name that the kernel has for it.
+    pub name: IfName,
+    /// Port of a bridge, or receive only.
+    pub mode: InterfaceMode,
+    /// What happens to partial checksums of packets received here.
+    pub checksum: ChecksumMode,
+    /// The bridge it is a port of, as an index of [`Config::bridges`]; `None` for a monitor.
+    pub bridge: Option<usize>,
+}
+
+/// Two interfaces joined transparently.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Bridge {
+    /// What counters and commands call it.
+    pub name: BridgeName,
+    /// The outside, then the inside. They differ.
+    pub ports: [IfName; 2],
+    /// What the kernel does with packets when the process is gone.
+    pub fail: Fail,
+    /// What happens to ARP.
+    pub arp: Handling,
+    /// What happens to IPv6 neighbour discovery.
+    pub nd: NdHandling,
+    /// What happens to LLDP.
+    pub lldp: Handling,
+    /// What happens to spanning tree frames.
+    pub stp: Handling,
+    /// What happens to frames of any other EtherType that is not IP.
+    pub unknown: Handling,
+}
+
+/// Decides flows by their first packet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Rule {
+    /// Unique among rules.
+    pub name: RuleName,
+    /// What happens to a flow that matches.
+    pub action: Action,
+    /// Which way the flow is opened; `None` for either.
+    pub direction: Option<Direction>,
+    /// The protocol; `None` for any. Always one with ports if there are port ranges.
+    pub protocol: Option<Protocol>,
+    /// Addresses of the side that opens the flow, host bits cleared; empty for any.
+    pub source: Vec<IpNet>,
+    /// Addresses of the other side, host bits cleared; empty for any.
+    pub destination: Vec<IpNet>,
+    /// Ports of the side that opens the flow; empty for any.
+    pub source_ports: Vec<PortRange>,
+    /// Ports of the other side; empty for any.
+    pub destination_ports: Vec<PortRange>,
+}
+
+impl Config {
+    /// Whether `ravelin run` has something to do with this configuration. `replay` takes any.
+    ///
+    /// # Errors
+    /// A [`Report`] of one [`Code::NothingToRun`] if there is neither a bridge nor a monitor interface.
+    pub fn check_runnable(&self) -> Result<(), Report> {
+        if !self.interfaces.is_empty() {
+            return Ok(());
+        }
+        Err(Report::whole(
+            Code::NothingToRun,
+            "the configuration has no [[bridge]] and no [[interface]] with mode = \"monitor\"".to_owned(),
+            Some("add a bridge with two ports, or an interface to listen on".to_owned()),
+        ))
+    }
+}
+
+/// Checks `model` as a whole. `None` if anything is missing; what is wrong is in `findings`.
+pub(crate) fn validate(model: Model, findings: &mut Findings<'_>) -> Option<Config> {
+    let network = network::validate(&model.interfaces, &model.bridges, findings);
+    let rules = rules::validate(&model.rules, findings);
+    let (interfaces, bridges) = network?;
+    Some(Config {
+        workers: model.workers,
+        io: model.io,
+        interfaces,
+        bridges,
+        policy: model.policy,
+        rules: rules?,
+        flow: model.flow,
+        fragments: model.fragments,
+        records: model.records,
+        metrics: model.metrics,
+        control: model.control,
+        log: model.log,
+    })
+}
+
+/// Reports every name that was there before.
+fn unique<'m, T: Eq + Hash + Display + 'm>(
+    thing: &str,
+    names: impl Iterator<Item = &'m At<T>>,
+    findings: &mut Findings<'_>,
+) {
+    let mut first: HashMap<&T, &At<T>> = HashMap::new();
+    for name in names {
+        match first.get(&name.value) {
+            Some(earlier) => {
+                let help = format!("the first is at {}", findings.place(&earlier.range));
+                let message = format!("there are two {thing}s called `{}`", name.value);
+                findings.add(Code::DuplicateName, name.range.clone(), message).help(help);
+            }
+            None => {
+                first.insert(&name.value, name);
+            }
+        }
+    }
+}

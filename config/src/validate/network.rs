@@ -1,0 +1,117 @@
+use super::{Bridge, Interface, unique};
+use crate::model::{BridgeModel, ChecksumMode, InterfaceMode, InterfaceModel};
+use crate::report::{Code, Findings};
+use crate::schema::reader::At;
+use crate::types::{BridgeName, IfName};
+use std::collections::HashMap;
+
+/// Checks interfaces and bridges, and makes the complete list of interfaces.
+pub(super) fn validate(
+    declared: &[InterfaceModel],
+    bridges: &[BridgeModel],
+    findings: &mut Findings<'_>,
+) -> Option<(Vec<Interface>, Vec<Bridge>)> {
+    unique("interface", declared.iter().filter_map(|interface| interface.name.given()), findings);
+    unique("bridge", bridges.iter().filter_map(|bridge| bridge.name.given()), findings);
+    let used = ports(bridges, findings);
+    for interface in declared {
+        use_of(interface, &used, bridges.iter().all(|bridge| !bridge.ports.is_unusable()), findings);
+    }
+    let bridges: Vec<_> = bridges.iter().map(bridge).collect::<Option<_>>()?;
+    let mut interfaces: Vec<_> = declared.iter().map(interface).collect::<Option<_>>()?;
+    for (index, bridge) in bridges.iter().enumerate() {
+        for port in &bridge.ports {
+            match interfaces.iter_mut().find(|interface| interface.name == *port) {
+                Some(interface) => interface.bridge = Some(index),
+                None => interfaces.push(Interface {
+                    name: port.clone(),
+                    mode: InterfaceMode::Bridge,
+                    checksum: ChecksumMode::Auto,
+                    bridge: Some(index),
+                }),
+            }
+        }
+    }
+    Some((interfaces, bridges))
+}
+
+/// The ports of bridges: where each interface was first used.
+type Used<'m> = HashMap<&'m IfName, (&'m At<IfName>, Option<&'m BridgeName>)>;
+
+/// Reports bridges with other than two ports, and interfaces that are ports twice.
+fn ports<'m>(bridges: &'m [BridgeModel], findings: &mut Findings<'_>) -> Used<'m> {
+    let mut used = Used::new();
+    for bridge in bridges {
+        let Some(ports) = bridge.ports.given() else { continue };
+        let name = bridge.name.value();
+        let called = name.map_or_else(|| "this bridge".to_owned(), |name| format!("bridge `{name}`"));
+        if ports.value.len() != 2 {
+            let message = format!("{called} has {}, but a bridge joins two", count(ports.value.len()));
+            let finding = findings.add(Code::BridgePorts, ports.range.clone(), message);
+            finding.help("write ports = [\"outside\", \"inside\"]");
+        }
+        for port in &ports.value {
+            let Some((first, other)) = used.get(&port.value) else {
+                used.insert(&port.value, (port, name));
+                continue;
+            };
+            let message = if ports.value.iter().any(|own| own.range == first.range) {
+                format!("{called} has the interface `{}` twice", port.value)
+            } else {
+                let other =
+                    other.map_or_else(|| "another bridge".to_owned(), |name| format!("bridge `{name}`"));
+                format!("the interface `{}` is a port of {other} already", port.value)
+            };
+            let help = format!("the first use is at {}", findings.place(&first.range));
+            findings.add(Code::PortTaken, port.range.clone(), message).help(help);
+        }
+    }
+    used
+}
+
+fn count(ports: usize) -> String {
+    format!("{ports} port{}", if ports == 1 { "" } else { "s" })
+}
+
+/// Reports a monitor that is a port, and an interface that is neither. `all_known`: whether every bridge told its ports.
+fn use_of(interface: &InterfaceModel, used: &Used<'_>, all_known: bool, findings: &mut Findings<'_>) {
+    let (Some(name), Some(mode)) = (interface.name.given(), interface.mode.value()) else { return };
+    match (mode, used.get(&name.value)) {
+        (InterfaceMode::Monitor, Some((port, _))) => {
+            let message =
+                format!("the interface `{}` only receives, so it cannot be a port of a bridge", name.value);
+            let place = interface.mode.given().map_or(&name.range, |mode| &mode.range);
+            let help = format!("mode = \"monitor\" is at {}", findings.place(place));
+            findings.add(Code::MonitorPort, port.range.clone(), message).help(help);
+        }
+        (InterfaceMode::Bridge, None) if all_known => {
+            let message = format!("the interface `{}` is not a port of any bridge", name.value);
+            let finding = findings.add(Code::UnusedInterface, name.range.clone(), message);
+            finding.help("add it to the ports of a bridge, or set mode = \"monitor\" to only listen");
+        }
+        (InterfaceMode::Monitor, None) | (InterfaceMode::Bridge, _) => {}
+    }
+}
+
+fn interface(model: &InterfaceModel) -> Option<Interface> {
+    Some(Interface {
+        name: model.name.value()?.clone(),
+        mode: *model.mode.value()?,
+        checksum: *model.checksum.value()?,
+        bridge: None,
+    })
+}
+
+fn bridge(model: &BridgeModel) -> Option<Bridge> {
+    let [outside, inside] = model.ports.value()?.as_slice() else { return None };
+    Some(Bridge {
+        name: model.name.value()?.clone(),
+        ports: [outside.value.clone(), inside.value.clone()],
+        fail: *model.fail.value()?,
+        arp: *model.arp.value()?,
+        nd: *model.nd.value()?,
+        lldp: *model.lldp.value()?,
+        stp: *model.stp.value()?,
+        unknown: *model.unknown.value()?,
+    })
+}
