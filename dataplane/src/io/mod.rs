@@ -7,6 +7,8 @@
 //! A [`Frame`] is a buffer and moves: it is neither `Copy` nor `Clone`, and the only ways to get rid of it are
 //! [`PacketIo::transmit`], [`PacketIo::release`] and a handoff ring. Read next: `memory.rs`, then `../worker.rs`.
 
+#[cfg(feature = "af-xdp")]
+pub mod af_xdp;
 pub mod memory;
 
 use std::{fmt, time::Duration};

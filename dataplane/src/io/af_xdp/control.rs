@@ -1,0 +1,154 @@
+//! What the control thread keeps of AF_XDP: reports for people, and the way back.
+
+use std::{os::fd::OwnedFd, path::Path};
+
+use rustix::net::sockopt::xdp_statistics;
+
+use super::{
+    AfXdpError, AttachMode, CopyMode, KernelCounters, Link, Note,
+    offload::Saved,
+    program::{self, Program},
+};
+
+pub(super) struct Port {
+    pub link: Link,
+    pub program: Program,
+    /// Duplicates of the sockets' descriptors. They keep the sockets open.
+    pub sockets: Vec<OwnedFd>,
+    pub mode: CopyMode,
+}
+
+/// The control thread's side of the interfaces that [`super::open`] took over.
+///
+/// Dropping it leaves everything attached, as a crash does. [`AfXdpControl::close`] takes the interfaces back.
+pub struct AfXdpControl {
+    pub(super) ports: Vec<Port>,
+    pub(super) notes: Vec<Note>,
+    pub(super) saved: Saved,
+}
+
+/// What is to be said of one port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PortReport {
+    /// The interface as it was at start.
+    pub link: Link,
+    /// Whether it still exists.
+    pub present: bool,
+    /// How the program runs.
+    pub attach: AttachMode,
+    /// Why not natively, if it was tried.
+    pub why_generic: Option<String>,
+    /// Whether packets are copied.
+    pub copy: CopyMode,
+    /// Whether VLAN tags that travel beside the frame are put back.
+    pub restores_tags: bool,
+    /// Whether the program took the place of one that an earlier process left.
+    pub replaced: bool,
+    /// What the program counted.
+    pub kernel: KernelCounters,
+    /// What the sockets counted, over all queues.
+    pub sockets: SocketStatistics,
+}
+
+/// What the kernel counts for a socket (`struct xdp_statistics` of `linux/if_xdp.h`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SocketStatistics {
+    /// Packets dropped for a reason that has no counter of its own.
+    pub rx_dropped: u64,
+    /// Buffers that the fill ring named wrongly.
+    pub rx_invalid_descs: u64,
+    /// Packets dropped because the receive ring was full.
+    pub rx_ring_full: u64,
+    /// Packets that found no buffer to be received into.
+    pub rx_fill_ring_empty: u64,
+    /// Buffers that the transmit ring named wrongly.
+    pub tx_invalid_descs: u64,
+    /// Times that the kernel found nothing to send.
+    pub tx_ring_empty: u64,
+}
+
+impl AfXdpControl {
+    /// How each port is run and what the kernel counted, in the order of ports.
+    pub fn report(&self) -> Vec<PortReport> {
+        let report = |port: &Port| PortReport {
+            link: port.link.clone(),
+            present: Link::find(&port.link.name).is_ok_and(|link| link.index == port.link.index),
+            attach: port.program.mode,
+            why_generic: port.program.why_generic.clone(),
+            copy: port.mode,
+            restores_tags: port.program.restores_tags,
+            replaced: port.program.replaced,
+            kernel: port.program.counters(),
+            sockets: statistics(&port.sockets),
+        };
+        self.ports.iter().map(report).collect()
+    }
+
+    /// What should have been done at start and could not.
+    pub fn notes(&self) -> &[Note] {
+        &self.notes
+    }
+
+    /// Gives the interfaces back: programs detached, settings restored. The workers must have ended.
+    ///
+    /// # Errors
+    /// The first thing that could not be undone; the others are undone all the same.
+    pub fn close(self) -> Result<Vec<Note>, AfXdpError> {
+        let mut first_error = None;
+        for port in &self.ports {
+            // An interface that is gone took its program with it.
+            if Link::find(&port.link.name).is_ok() {
+                first_error = first_error.or(program::detach(&port.link).err());
+            }
+        }
+        let notes = self.saved.restore();
+        match first_error {
+            Some(error) => Err(error),
+            None => notes,
+        }
+    }
+}
+
+/// Removes every program of ours from every interface of this network namespace, and restores the settings that
+/// `state_file` remembers. For after a crash. Returns the names of the interfaces that had one, and what could not be
+/// restored.
+///
+/// # Errors
+/// The first thing that could not be undone; the others are undone all the same.
+pub fn detach(state_file: &Path) -> Result<(Vec<String>, Vec<Note>), AfXdpError> {
+    let names = Link::names().map_err(|error| AfXdpError::interface("(list)", error))?;
+    let mut found = Vec::new();
+    let mut first_error = None;
+    for link in names.iter().filter_map(|name| Link::find(name).ok()) {
+        match program::detach(&link) {
+            Ok(true) => found.push(link.name),
+            Ok(false) => {}
+            Err(error) => first_error = first_error.or(Some(error)),
+        }
+    }
+    let notes = Saved::open(state_file)?.restore();
+    match first_error {
+        Some(error) => Err(error),
+        None => Ok((found, notes?)),
+    }
+}
+
+fn statistics(sockets: &[OwnedFd]) -> SocketStatistics {
+    let mut sum = SocketStatistics::default();
+    for statistics in sockets.iter().filter_map(|socket| xdp_statistics(socket).ok()) {
+        sum.rx_dropped += statistics.rx_dropped;
+        sum.rx_invalid_descs += statistics.rx_invalid_descs;
+        sum.rx_ring_full += statistics.rx_ring_full.unwrap_or_default();
+        sum.rx_fill_ring_empty += statistics.rx_fill_ring_empty_descs.unwrap_or_default();
+        sum.tx_invalid_descs += statistics.tx_invalid_descs;
+        sum.tx_ring_empty += statistics.tx_ring_empty_descs.unwrap_or_default();
+    }
+    sum
+}
+
+impl std::fmt::Debug for AfXdpControl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let ports: Vec<&str> = self.ports.iter().map(|port| port.link.name.as_str()).collect();
+        f.debug_struct("AfXdpControl").field("ports", &ports).finish_non_exhaustive()
+    }
+}

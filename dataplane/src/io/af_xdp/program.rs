@@ -1,0 +1,369 @@
+//! The programs in the kernel: load, attach, count, detach.
+//!
+//! Promises: whatever was attached stays attached when the process dies, and is found and replaced, or removed by
+//! [`detach`], through the names of the programs. A program that is not ours is never replaced or removed.
+//! Refuses: links and pins (see `docs/adr/0003-attach-through-netlink.md`). Read next: `bpf/ravelin.bpf.c`.
+
+use std::{
+    io,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+};
+
+use libbpf_rs::{
+    MapCore, MapFlags, MapHandle, Object, ObjectBuilder, TC_EGRESS, TC_INGRESS, TcHook, TcHookBuilder, Xdp,
+    XdpFlags, libbpf_sys, query::ProgInfoIter,
+};
+
+use super::{
+    AfXdpError, Link,
+    error::chain,
+    messages::{self, Messages},
+    netlink,
+};
+
+/// All our programs are called so; the kernel keeps the name, and [`detach`] finds them by it.
+const PREFIX: &str = "ravelin_";
+const XDP_PROGRAM: &str = "ravelin_xdp";
+const TC_PROGRAM: &str = "ravelin_twin";
+/// Where our filter stands among those of others: first, so that nothing consumes what is for the twin.
+const TC_PRIORITY: u32 = 1;
+const TC_HANDLE: u32 = 0x7261;
+
+/// `BPF_F_XDP_DEV_BOUND_ONLY` of `linux/bpf.h`: the program may call metadata functions of its device.
+const DEV_BOUND_ONLY: u32 = 1 << 6;
+
+/// The sections of an object file have to be aligned in memory.
+#[repr(C, align(16))]
+struct Aligned<T: ?Sized>(T);
+
+static PLAIN: &Aligned<[u8]> = &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/ravelin.bpf.o")));
+static TAGGED: &Aligned<[u8]> = &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/ravelin_tag.bpf.o")));
+
+/// How a program runs on an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AttachMode {
+    /// In the driver, before the kernel has made anything of the frame.
+    Native,
+    /// In the kernel's common receive path, on every driver.
+    Generic,
+}
+
+impl AttachMode {
+    fn flags(self) -> XdpFlags {
+        match self {
+            Self::Native => XdpFlags::DRV_MODE,
+            Self::Generic => XdpFlags::SKB_MODE,
+        }
+    }
+}
+
+/// Which way the operator wants programs to run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AttachChoice {
+    /// Native, and generic where the driver refuses.
+    #[default]
+    Auto,
+    /// Native or not at all.
+    Native,
+    /// Generic.
+    Generic,
+}
+
+/// What happens to frames for which there is no socket because the process died or restarts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WithoutSocket {
+    /// They are dropped.
+    Closed,
+    /// The kernel sends them out through the interface with this index.
+    OpenTwin(u32),
+    /// The kernel's own stack takes them.
+    OpenKernel,
+}
+
+/// What the programs counted since they were loaded, over all CPUs. Frames.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KernelCounters {
+    /// Handed to a socket; the socket counts what it could not take (`SocketStatistics`).
+    pub redirected: u64,
+    /// Dropped because a UMEM frame cannot hold them.
+    pub oversized: u64,
+    /// Left to the kernel because there was no socket.
+    pub open_passed: u64,
+    /// Dropped because there was no socket.
+    pub closed_dropped: u64,
+    /// Frames that got back in-band the VLAN tag that travelled beside them.
+    pub vlan_restored: u64,
+    /// Dropped because there was no room for their VLAN tag.
+    pub vlan_lost: u64,
+    /// Sent to the twin interface by the kernel.
+    pub twin_redirected: u64,
+    /// Seen by tc without our mark, and left to the kernel.
+    pub twin_unmarked: u64,
+}
+
+/// A program attached to an interface. Dropping it leaves the program attached.
+pub(super) struct Program {
+    sockets: MapHandle,
+    counters: MapHandle,
+    pub mode: AttachMode,
+    /// Why it does not run natively, if it does not.
+    pub why_generic: Option<String>,
+    /// Whether VLAN tags that travel beside the frame are put back.
+    pub restores_tags: bool,
+    /// Whether this program took the place of one that an earlier process left.
+    pub replaced: bool,
+}
+
+impl Program {
+    /// Loads and attaches the programs to `link`, in the place of those that an earlier process left.
+    pub(super) fn attach(
+        link: &Link,
+        choice: AttachChoice,
+        without_socket: WithoutSocket,
+        max_frame: u32,
+    ) -> Result<Self, AfXdpError> {
+        messages::capture_libbpf();
+        let before = attached(link)?;
+        let attempts: &[(AttachMode, bool)] = match choice {
+            AttachChoice::Auto => {
+                &[(AttachMode::Native, true), (AttachMode::Native, false), (AttachMode::Generic, false)]
+            }
+            AttachChoice::Native => &[(AttachMode::Native, true), (AttachMode::Native, false)],
+            AttachChoice::Generic => &[(AttachMode::Generic, false)],
+        };
+
+        let mut refused = Vec::new();
+        for &(mode, tags) in attempts {
+            let messages = Messages::start();
+            let attempt = load(link, tags, without_socket, max_frame).and_then(|object| {
+                attach_twin(link, &object, without_socket)?;
+                attach_xdp(link, &object, mode, before.as_ref())?;
+                Ok((map(&object, "sockets")?, map(&object, "counters")?))
+            });
+            match attempt {
+                Ok((sockets, counters)) => {
+                    let why_generic = (mode == AttachMode::Generic && choice == AttachChoice::Auto)
+                        .then(|| refused.pop().unwrap_or_default());
+                    let replaced = before.is_some();
+                    return Ok(Self { sockets, counters, mode, why_generic, restores_tags: tags, replaced });
+                }
+                Err(error) => refused.push(messages.explain(&chain(&error))),
+            }
+        }
+        let reason = refused.join("; ");
+        Err(AfXdpError::Program { interface: link.name.clone(), step: "attached", reason })
+    }
+
+    /// From now on frames of `queue` go to `socket`.
+    pub(super) fn insert_socket(&self, queue: u32, socket: BorrowedFd<'_>) -> Result<(), libbpf_rs::Error> {
+        let value = socket.as_raw_fd().to_ne_bytes();
+        self.sockets.update(&queue.to_ne_bytes(), &value, MapFlags::ANY)
+    }
+
+    pub(super) fn counters(&self) -> KernelCounters {
+        let count = |counter: u32| {
+            let values = self.counters.lookup_percpu(&counter.to_ne_bytes(), MapFlags::ANY).ok().flatten();
+            let values = values.unwrap_or_default();
+            values.into_iter().filter_map(|v| v.try_into().ok()).map(u64::from_ne_bytes).sum()
+        };
+        // The order of `enum counter` in ravelin.bpf.c.
+        KernelCounters {
+            redirected: count(0),
+            oversized: count(1),
+            open_passed: count(2),
+            closed_dropped: count(3),
+            vlan_restored: count(4),
+            vlan_lost: count(5),
+            twin_redirected: count(6),
+            twin_unmarked: count(7),
+        }
+    }
+}
+
+/// Whether one of our programs is attached to an interface.
+///
+/// # Errors
+/// If somebody else's is, or the interface cannot be asked.
+pub(super) fn is_attached(link: &Link) -> Result<bool, AfXdpError> {
+    messages::capture_libbpf();
+    attached(link).map(|ours| ours.is_some())
+}
+
+/// Removes our programs from an interface, whoever attached them. Says whether there was one.
+///
+/// # Errors
+/// If the interface cannot be asked or the kernel refuses.
+pub(super) fn detach(link: &Link) -> Result<bool, AfXdpError> {
+    messages::capture_libbpf();
+    let failed = |step, error: libbpf_rs::Error| AfXdpError::Program {
+        interface: link.name.clone(),
+        step,
+        reason: chain(&error),
+    };
+    let mut found = false;
+    match attached(link) {
+        Ok(Some(ours)) => {
+            found = true;
+            remove_xdp(link, &ours).map_err(|error| failed("detached", error))?;
+        }
+        Ok(None) | Err(AfXdpError::Occupied { .. }) => (),
+        Err(error) => return Err(error),
+    }
+    found |= detach_twin(link).map_err(|error| failed("removed from tc", error))?;
+    Ok(found)
+}
+
+/// Our program that is attached to an interface.
+struct Attached {
+    fd: OwnedFd,
+    mode: AttachMode,
+}
+
+fn attached(link: &Link) -> Result<Option<Attached>, AfXdpError> {
+    let failed =
+        |reason: String| AfXdpError::Program { interface: link.name.clone(), step: "looked for", reason };
+    let mut found = libbpf_sys::bpf_xdp_query_opts {
+        sz: size_of::<libbpf_sys::bpf_xdp_query_opts>() as _,
+        ..Default::default()
+    };
+    // SAFETY: `found` states its own size, is exclusively ours and outlives the call.
+    let result = unsafe { libbpf_sys::bpf_xdp_query(signed(link.index), 0, &mut found) };
+    if result < 0 {
+        return Err(failed(io::Error::from_raw_os_error(-result).to_string()));
+    }
+    let (id, mode) = match (found.drv_prog_id.max(found.hw_prog_id), found.skb_prog_id) {
+        (0, 0) => return Ok(None),
+        (0, generic) => (generic, AttachMode::Generic),
+        (native, _) => (native, AttachMode::Native),
+    };
+    let name = program_name(id);
+    if !name.starts_with(PREFIX) {
+        return Err(AfXdpError::Occupied { interface: link.name.clone(), program: name });
+    }
+    let fd = libbpf_rs::Program::fd_from_id(id).map_err(|error| failed(chain(&error)))?;
+    Ok(Some(Attached { fd, mode }))
+}
+
+fn program_name(id: u32) -> String {
+    let info = ProgInfoIter::default().find(|info| info.id == id);
+    info.map(|info| info.name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+fn load(
+    link: &Link,
+    tags: bool,
+    without_socket: WithoutSocket,
+    max_frame: u32,
+) -> Result<Object, libbpf_rs::Error> {
+    let object = if tags { TAGGED } else { PLAIN };
+    let mut object = ObjectBuilder::default().name("ravelin")?.open_memory(&object.0)?;
+    for mut map in object.maps_mut() {
+        if map.name().to_string_lossy().ends_with(".rodata") {
+            map.set_initial_value(&configuration(without_socket, max_frame))?;
+        } else if map.name() == "sockets" {
+            map.set_max_entries(link.queues.max(64))?;
+        }
+    }
+    for mut program in object.progs_mut() {
+        if tags && program.name() == XDP_PROGRAM {
+            program.set_ifindex(link.index);
+            program.set_flags(DEV_BOUND_ONLY);
+        }
+    }
+    object.load()
+}
+
+/// The bytes of `config` in ravelin.bpf.c.
+fn configuration(without_socket: WithoutSocket, max_frame: u32) -> Vec<u8> {
+    let (open, twin) = match without_socket {
+        WithoutSocket::Closed => (0, 0),
+        WithoutSocket::OpenTwin(index) => (1, index),
+        WithoutSocket::OpenKernel => (1, 0),
+    };
+    [max_frame, open, twin].into_iter().flat_map(u32::to_ne_bytes).collect()
+}
+
+fn attach_xdp(
+    link: &Link,
+    object: &Object,
+    mode: AttachMode,
+    before: Option<&Attached>,
+) -> Result<(), libbpf_rs::Error> {
+    if let Some(before) = before.filter(|before| before.mode != mode) {
+        // The kernel replaces atomically within a mode, and refuses two modes at a time. An earlier attempt may have
+        // removed it already.
+        let _already_gone = remove_xdp(link, before);
+    }
+    let program = program(object, XDP_PROGRAM)?;
+    Xdp::new(program.as_fd()).attach(signed(link.index), mode.flags())
+}
+
+fn remove_xdp(link: &Link, ours: &Attached) -> Result<(), libbpf_rs::Error> {
+    let options = libbpf_sys::bpf_xdp_attach_opts {
+        sz: size_of::<libbpf_sys::bpf_xdp_attach_opts>() as _,
+        old_prog_fd: ours.fd.as_raw_fd(),
+        ..Default::default()
+    };
+    let flags = (ours.mode.flags() | XdpFlags::REPLACE).bits();
+    // SAFETY: `options` states its own size and outlives the call, as does the descriptor in it. Naming the expected
+    // program makes the kernel refuse if another has taken its place since we looked.
+    let result = unsafe { libbpf_sys::bpf_xdp_detach(signed(link.index), flags, &options) };
+    if result < 0 { Err(libbpf_rs::Error::from_raw_os_error(-result)) } else { Ok(()) }
+}
+
+fn attach_twin(link: &Link, object: &Object, without_socket: WithoutSocket) -> Result<(), libbpf_rs::Error> {
+    match without_socket {
+        WithoutSocket::OpenTwin(_) => {
+            let mut hook = twin_hook(link, program(object, TC_PROGRAM)?.as_fd());
+            hook.create()?;
+            hook.attach().map(|_attached| ())
+        }
+        // An earlier process may have been told otherwise.
+        WithoutSocket::Closed | WithoutSocket::OpenKernel => detach_twin(link).map(|_found| ()),
+    }
+}
+
+fn detach_twin(link: &Link) -> Result<bool, libbpf_rs::Error> {
+    // The query wants no descriptor of a program, but libbpf-rs does.
+    let any = rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC).map_err(io::Error::from)?;
+    let mut hook = twin_hook(link, any.as_fd());
+    let Ok(id) = hook.query() else {
+        return Ok(false); // no such filter, or no clsact at all
+    };
+    if !program_name(id).starts_with(PREFIX) {
+        return Ok(false);
+    }
+    hook.detach()?;
+    // The clsact qdisc goes too, unless somebody else's filters are in it.
+    if matches!(netlink::has_filters(link.index), Ok(false)) {
+        hook.attach_point(TC_INGRESS | TC_EGRESS).destroy()?;
+    }
+    Ok(true)
+}
+
+fn twin_hook(link: &Link, program: BorrowedFd<'_>) -> TcHook {
+    TcHookBuilder::new(program)
+        .ifindex(signed(link.index))
+        .handle(TC_HANDLE)
+        .priority(TC_PRIORITY)
+        .replace(true)
+        .hook(TC_INGRESS)
+}
+
+fn program<'a>(object: &'a Object, name: &str) -> Result<libbpf_rs::Program<'a>, libbpf_rs::Error> {
+    object.progs().find(|program| program.name() == name).ok_or_else(not_in_object)
+}
+
+fn map(object: &Object, name: &str) -> Result<MapHandle, libbpf_rs::Error> {
+    let map = object.maps().find(|map| map.name() == name).ok_or_else(not_in_object)?;
+    MapHandle::try_from(&map)
+}
+
+fn not_in_object() -> libbpf_rs::Error {
+    io::Error::from(io::ErrorKind::NotFound).into()
+}
+
+/// Interface indexes are positive; libbpf takes them as `int`.
+fn signed(index: u32) -> i32 {
+    index.cast_signed()
+}
