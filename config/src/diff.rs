@@ -1,7 +1,7 @@
 //! What differs between two configurations, and whether a running process can take it over.
 //!
-//! Whether a key is live is declared with the key (`model/`); adding, removing or reordering entries is as live as their
-//! `name`.
+//! Whether a key is live is declared with the key (`model/`); adding, removing or reordering entries is as
+//! live as their `name`.
 
 use crate::model::{BridgeModel, InterfaceModel, RuleModel};
 use crate::schema::{Effect, Section};
@@ -16,8 +16,8 @@ mod tests;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Change {
-    /// What differs: `workers.cores`, `bridge[edge].ports`; `bridge[edge]` if it is new or gone; `bridge` if the order of
-    /// bridges differs.
+    /// What differs: `workers.cores`, `bridge[edge].ports`; `bridge[edge]` if it is new or gone; `bridge` if
+    /// the order of bridges differs.
     pub field: String,
     /// Whether a running process can take it over. If not, it needs a restart.
     pub live: bool,

@@ -1,7 +1,8 @@
-//! Durations as a configuration writes them: a whole number and a unit, `500us`, `10ms`, `30s`, `5m`, `1h`, `1d`.
+//! Durations as a configuration writes them: a whole number and a unit, `500us`, `10ms`, `30s`, `5m`, `1h`,
+//! `1d`.
 //!
-//! Promises that [`parse`] reads back what [`show`] writes. Refuses fractions, spaces and sums such as `1h30m`: one number,
-//! one unit, nothing to misread.
+//! Promises that [`parse`] reads back what [`show`] writes. Refuses fractions, spaces and sums such as
+//! `1h30m`: one number, one unit, nothing to misread.
 
 use serde::Serializer;
 use std::time::Duration;
@@ -39,7 +40,8 @@ pub(crate) fn parse(text: &str) -> Result<Duration, DurationError> {
     number.checked_mul(*scale).map(Duration::from_micros).ok_or(DurationError::TooLong)
 }
 
-/// Writes a duration in the largest unit that keeps it whole. Nanoseconds are cut off: no configuration has any.
+/// Writes a duration in the largest unit that keeps it whole. Nanoseconds are cut off: no configuration has
+/// any.
 pub(crate) fn show(duration: Duration) -> String {
     let micros = duration.as_micros();
     let whole = UNITS.iter().find(|(_, scale)| micros != 0 && micros.is_multiple_of(u128::from(*scale)));

@@ -1,15 +1,28 @@
 //! The configuration language of Ravelin: one TOML file in, a [`Config`] or a [`Report`] out.
 //!
-//! Four layers. [`types`] are the words that configuration and packet path share. The model (`model/`, one file for each
-//! section) declares every key once, with type, default, effect and help; it is what a file may say. `validate/` turns it
-//! into the [`Config`], which is what the file means and which only this crate can make. [`diff()`] says which parts of a new
-//! configuration a running process can take over. The reference page is generated from the declarations
-//! ([`reference()`]).
+//! Four layers. [`types`] are the words that configuration and packet path share. The model (`model/`, one
+//! file for each section) declares every key once, with type, default, effect and help; it is what a file may
+//! say. `validate/` turns it into the [`Config`], which is what the file means and which only this crate can
+//! make. [`diff()`] says which parts of a new configuration a running process can take over. The reference
+//! page is generated from the declarations ([`reference()`]).
 //!
-//! Promises: every mistake of a file is reported in one run, with file, line, column and caret; whatever bytes come in, the
-//! answer is a value, never a panic; a [`Config`] has been checked as a whole. Refuses: unknown keys and values that would
-//! have to be guessed. Read next: `model/rule.rs` as an example of a section, `schema/mod.rs` for what its declaration
-//! yields, `validate/mod.rs` for the order of the checks.
+//! Promises: every mistake of a file is reported in one run, with file, line, column and caret; whatever
+//! bytes come in, the answer is a value, never a panic; a [`Config`] has been checked as a whole. Refuses:
+//! unknown keys and values that would have to be guessed. Read next: `model/rule.rs` as an example of a
+//! section, `schema/mod.rs` for what its declaration yields, `validate/mod.rs` for the order of the checks.
+//!
+//! ```
+//! let report = ravelin_config::parse("[workers]\nbacth = 64\n", "edge.toml").unwrap_err();
+//! assert_eq!(
+//!     report.to_string(),
+//!     "error[C003]: there is no key `bacth` in `workers`\n \
+//!      --> edge.toml:2:1\n  \
+//!        |\n\
+//!      2 | bacth = 64\n  \
+//!        | ^^^^^ did you mean `batch`?\n\n\
+//!      1 error"
+//! );
+//! ```
 
 #![forbid(unsafe_code)]
 #![cfg_attr(

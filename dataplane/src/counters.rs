@@ -250,3 +250,74 @@ impl CounterBlock {
         self.version.load(Ordering::Relaxed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filled(value: u64) -> WorkerCounters {
+        let mut counters = WorkerCounters::new(3);
+        counters.assign(&mut std::iter::repeat(value));
+        counters.drops.0 = [value; DropReason::COUNT];
+        counters.ports = vec![
+            PortCounters {
+                received: value,
+                received_bytes: value,
+                sent: value,
+                sent_bytes: value,
+                dropped: value
+            };
+            3
+        ];
+        counters
+    }
+
+    #[test]
+    fn names_are_unique_and_helps_are_sentences() {
+        let names: std::collections::HashSet<_> = COUNTERS.iter().map(|counter| counter.name).collect();
+        assert_eq!(names.len(), COUNTERS.len());
+        assert!(COUNTERS.iter().all(|counter| counter.help.ends_with('.')));
+    }
+
+    #[test]
+    fn what_is_published_is_read() {
+        let block = CounterBlock::new(3);
+        assert_eq!(block.read(), WorkerCounters::new(3));
+        block.publish(&filled(7));
+        assert_eq!(block.read(), filled(7));
+        let mut sum = filled(7);
+        sum.add(&filled(5));
+        assert_eq!(sum, filled(12));
+    }
+
+    #[test]
+    fn a_reader_never_sees_half_of_a_publication() {
+        let block = CounterBlock::new(3);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for value in 0..20_000 {
+                    block.publish(&filled(value));
+                }
+            });
+            loop {
+                let seen = block.read();
+                assert_eq!(seen, filled(seen.received));
+                if seen.received == 19_999 {
+                    break;
+                }
+            }
+        });
+    }
+
+    #[test]
+    fn the_conservation_law_notices_a_lost_packet() {
+        let mut counters = WorkerCounters::new(1);
+        counters.received = 3;
+        counters.handed_in = 1;
+        counters.forwarded = 2;
+        counters.drops.add(DropReason::RuleDeny);
+        assert_eq!(counters.balance(), Err(Imbalance { taken: 4, settled: 3 }));
+        counters.consumed = 1;
+        assert_eq!(counters.balance(), Ok(()));
+    }
+}

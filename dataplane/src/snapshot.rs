@@ -129,3 +129,66 @@ impl Reader {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn readers_move_on_when_they_look_and_retired_snapshots_wait_for_them() {
+        let mut publisher = Publisher::new(Snapshot::default(), 2);
+        let mut first = publisher.reader(WorkerId(0));
+        let mut second = publisher.reader(WorkerId(1));
+        assert_eq!(publisher.behind().count(), 0);
+
+        assert_eq!(publisher.publish(Snapshot::default()), 2);
+        assert_eq!(first.snapshot().generation, 1, "nothing moves between two looks");
+        first.observe();
+        assert_eq!(first.snapshot().generation, 2);
+        assert_eq!(publisher.behind().collect::<Vec<_>>(), [WorkerId(1)]);
+        assert_eq!(publisher.reclaim(), 1, "the second worker still holds generation 1");
+
+        second.observe();
+        assert_eq!(publisher.reclaim(), 0);
+    }
+
+    #[test]
+    fn a_worker_never_drops_the_last_reference() {
+        let mut publisher = Publisher::new(Snapshot::default(), 1);
+        let mut reader = publisher.reader(WorkerId(0));
+        let held = Arc::downgrade(&reader.held);
+        publisher.publish(Snapshot::default());
+        reader.observe();
+        assert!(held.upgrade().is_some(), "the publisher keeps it until it reclaims");
+        publisher.reclaim();
+        assert!(held.upgrade().is_none());
+    }
+
+    #[test]
+    fn readers_on_other_threads_see_every_publication() {
+        let mut publisher = Publisher::new(Snapshot::default(), 2);
+        let readers: Vec<_> = [WorkerId(0), WorkerId(1)]
+            .map(|worker| publisher.reader(worker))
+            .into_iter()
+            .map(|mut reader| {
+                std::thread::spawn(move || {
+                    let mut last = 0;
+                    while last < 100 {
+                        reader.observe();
+                        let generation = reader.snapshot().generation;
+                        assert!(generation >= last, "generations only grow");
+                        last = generation;
+                        std::thread::yield_now();
+                    }
+                })
+            })
+            .collect();
+        while publisher.publish(Snapshot::default()) < 100 {
+            publisher.reclaim();
+        }
+        for reader in readers {
+            reader.join().unwrap();
+        }
+        assert_eq!(publisher.reclaim(), 0);
+    }
+}

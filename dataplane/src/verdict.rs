@@ -88,8 +88,9 @@ drop_reasons! {
     }
     Fragment {
         FragmentTiny "fragment_tiny" "A first fragment is too small to hold the transport header, or a later one starts inside it (RFC 1858, RFC 3128).",
-        FragmentOverlap "fragment_overlap" "A fragment overlaps one that came before it (RFC 5722).",
-        FragmentLength "fragment_length" "A fragment reaches beyond the largest possible datagram, or is not a multiple of 8 bytes though more follow.",
+        FragmentOverlap "fragment_overlap" "A fragment overlaps one that came before it or contradicts it about the datagram's end, or belongs to a datagram in which that happened (RFC 5722).",
+        FragmentGaps "fragment_gaps" "A fragment would leave more gaps in its datagram than are tracked.",
+        FragmentLength "fragment_length" "A fragment is empty, reaches beyond the largest possible datagram, or is not a multiple of 8 bytes though more follow.",
         FragmentOrphan "fragment_orphan" "A later fragment came without its first fragment, so no rule could judge it.",
         FragmentTableFull "fragment_table_full" "The fragment table is full and the configuration says drop.",
     }

@@ -1,1 +1,112 @@
+use crate::{Config, diff, parse};
 
+fn config(text: &str) -> Config {
+    parse(text, "t.toml").unwrap_or_else(|report| panic!("{report}")).config
+}
+
+fn changes(old: &str, new: &str) -> Vec<(String, bool)> {
+    diff(&config(old), &config(new)).into_iter().map(|change| (change.field, change.live)).collect()
+}
+
+#[test]
+fn equal_configurations_do_not_differ() {
+    let text = "[[bridge]]\nname = 'a'\nports = ['x', 'y']\n[[rule]]\nname = 'r'\naction = 'deny'\n";
+    assert_eq!(changes(text, text), []);
+    assert_eq!(changes("", "[workers]\nbatch = 64\n[log]\nlevel = 'info'"), []);
+}
+
+/// Every key of the sections that stand once, each with another value than its default, and whether it is
+/// live.
+#[test]
+fn each_key_is_compared_and_knows_whether_it_is_live() {
+    let keys = [
+        ("workers", "cores", "[1]", false),
+        ("workers", "batch", "1", false),
+        ("workers", "idle", "'spin'", false),
+        ("workers", "handoff", "64", false),
+        ("io", "mode", "'native'", false),
+        ("io", "zero_copy", "'off'", false),
+        ("io", "busy_poll", "'50us'", false),
+        ("io", "ring_size", "64", false),
+        ("io", "frame_size", "2048", false),
+        ("io", "frames", "4096", false),
+        ("policy", "default", "'deny'", true),
+        ("flow", "capacity", "1024", false),
+        ("flow", "full", "'forward'", true),
+        ("flow", "evict", "'none'", true),
+        ("flow", "midstream", "'drop'", true),
+        ("flow.timeouts", "tcp_syn", "'1s'", true),
+        ("flow.timeouts", "tcp_established", "'1s'", true),
+        ("flow.timeouts", "tcp_closing", "'1s'", true),
+        ("flow.timeouts", "tcp_closed", "'1s'", true),
+        ("flow.timeouts", "udp_new", "'1s'", true),
+        ("flow.timeouts", "udp_established", "'1s'", true),
+        ("flow.timeouts", "icmp", "'1s'", true),
+        ("flow.timeouts", "other_new", "'1s'", true),
+        ("flow.timeouts", "other_established", "'1s'", true),
+        ("fragments", "capacity", "16", false),
+        ("fragments", "timeout", "'1s'", true),
+        ("fragments", "full", "'forward'", true),
+        ("records", "file", "'-'", false),
+        ("records", "ring", "64", false),
+        ("metrics", "listen", "'127.0.0.1:1'", false),
+        ("control", "socket", "'/s'", false),
+        ("control", "shutdown", "'1s'", false),
+        ("control", "watchdog", "'1s'", false),
+        ("log", "level", "'trace'", true),
+        ("log", "format", "'json'", false),
+    ];
+    let mut all = String::new();
+    let mut section = "";
+    for (path, key, value, live) in keys {
+        assert_eq!(changes("", &format!("[{path}]\n{key} = {value}")), [(format!("{path}.{key}"), live)]);
+        all += &if path == section { String::new() } else { format!("[{path}]\n") };
+        all += &format!("{key} = {value}\n");
+        section = path;
+    }
+    let expected: Vec<_> = keys.iter().map(|(path, key, _, live)| (format!("{path}.{key}"), *live)).collect();
+    assert_eq!(changes("", &all), expected);
+    let declared = crate::model::Model::declare();
+    let once = declared.iter().filter(|section| !section.repeated).map(|section| section.keys.len());
+    assert_eq!(once.sum::<usize>(), keys.len(), "a key is not in this test");
+}
+
+#[test]
+fn bridges_and_interfaces_are_compared_by_name() {
+    let old = "[[bridge]]\nname = 'a'\nports = ['x', 'y']\n[[bridge]]\nname = 'gone'\nports = ['v', 'w']\n";
+    let new = "[[interface]]\nname = 'x'\nchecksum = 'keep'\n[[bridge]]\nname = 'a'\nports = ['x', 'z']\nfail = 'closed'\n\
+               arp = 'drop'\nnd = 'judge'\nlldp = 'drop'\nstp = 'drop'\nunknown = 'drop'\n";
+    let expected = [
+        ("interface[y]", false),
+        ("interface[v]", false),
+        ("interface[w]", false),
+        ("interface[x].checksum", true),
+        ("interface[z]", false),
+        ("bridge[gone]", false),
+        ("bridge[a].ports", false),
+        ("bridge[a].fail", false),
+        ("bridge[a].arp", true),
+        ("bridge[a].nd", true),
+        ("bridge[a].lldp", true),
+        ("bridge[a].stp", true),
+        ("bridge[a].unknown", true),
+    ];
+    assert_eq!(changes(old, new), expected.map(|(field, live)| (field.to_owned(), live)));
+}
+
+#[test]
+fn an_order_that_changes_indices_is_a_change() {
+    let old = "[[bridge]]\nname = 'a'\nports = ['x', 'y']\n[[bridge]]\nname = 'b'\nports = ['v', 'w']\n";
+    let new = "[[bridge]]\nname = 'b'\nports = ['v', 'w']\n[[bridge]]\nname = 'a'\nports = ['x', 'y']\n";
+    assert_eq!(changes(old, new), [("interface".to_owned(), false), ("bridge".to_owned(), false)]);
+}
+
+#[test]
+fn rules_are_live() {
+    let old = "[[rule]]\nname = 'a'\naction = 'deny'\nprotocol = 1\n[[rule]]\nname = 'b'\naction = 'deny'\nprotocol = 2\n\
+               [[rule]]\nname = 'c'\naction = 'deny'\nprotocol = 3\n";
+    let new = "[[rule]]\nname = 'c'\naction = 'deny'\nprotocol = 3\n[[rule]]\nname = 'a'\naction = 'allow'\nprotocol = 1\n\
+               source = ['::/0', '10.0.0.0/8']\n[[rule]]\nname = 'd'\naction = 'deny'\nprotocol = 4\n";
+    let expected = ["rule[b]", "rule[a].action", "rule[a].source", "rule[d]", "rule"];
+    assert_eq!(changes(old, new), expected.map(|field| (field.to_owned(), true)));
+}

@@ -42,14 +42,14 @@ entry! {
         /// What counters and commands call it.
         name: BridgeName = Required => name("name of 1 to 63 printable characters"), Restart;
         /// Two interfaces: the outside, then the inside.
-        ports: Vec<At<IfName>> = Required => list("interfaces, outside then inside", name("name of an interface")), Restart;
-        /// What the kernel does with packets when the process is gone: pass them from port to port (`open`) or drop them
-        /// (`closed`).
+        ports: Vec<At<IfName>> = Required => list("interfaces, outside then inside", name("name of an interface")).or_empty(), Restart;
+        /// What the kernel does with packets when the process is gone: pass them from port to port (`open`)
+        /// or drop them (`closed`).
         fail: Fail = Or(Fail::Open) => word(), Restart;
         /// What happens to ARP.
         arp: Handling = Or(Handling::Forward) => word(), Live;
-        /// What happens to IPv6 neighbour discovery: it crosses without asking the rules (`forward`), or the rules decide
-        /// (`judge`).
+        /// What happens to IPv6 neighbour discovery: it crosses without asking the rules (`forward`), or the
+        /// rules decide (`judge`).
         nd: NdHandling = Or(NdHandling::Forward) => word(), Live;
         /// What happens to LLDP, by which neighbours learn of each other.
         lldp: Handling = Or(Handling::Forward) => word(), Live;

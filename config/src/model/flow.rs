@@ -31,10 +31,11 @@ section! {
     pub struct Flow in "flow" {
         /// Flows in all, divided over the workers.
         capacity: usize = 1_000_000 => integer(1024..=100_000_000), Restart;
-        /// What happens to a packet that needs a flow when the table is full: it is dropped (`drop`), or judged by the rules
-        /// and passed untracked if they allow it (`forward`).
+        /// What happens to a packet that needs a flow when the table is full: it is dropped (`drop`), or
+        /// judged by the rules and passed untracked if they allow it (`forward`).
         full: Exception = Exception::Drop => word(), Live;
-        /// Which flows make room when the table is full: those that only one side has spoken in (`unreplied`), or none.
+        /// Which flows make room when the table is full: those that only one side has spoken in
+        /// (`unreplied`), or none.
         evict: Evict = Evict::Unreplied => word(), Live;
         /// What happens to TCP whose handshake was not seen: judged and tracked (`pickup`), or dropped.
         midstream: Midstream = Midstream::Pickup => word(), Live;

@@ -14,8 +14,8 @@ section! {
         /// How long a datagram is remembered.
         #[serde(serialize_with = "crate::duration::serialize")]
         timeout: Duration = Duration::from_secs(30) => timeout(), Live;
-        /// What happens to a fragment that cannot be remembered: it is dropped (`drop`), or judged by the rules alone
-        /// (`forward`).
+        /// What happens to a fragment that cannot be remembered: it is dropped (`drop`), or judged by the
+        /// rules alone (`forward`).
         full: Exception = Exception::Drop => word(), Live;
     }
 }

@@ -30,8 +30,8 @@ words! {
 section! {
     /// How packets come in and go out: AF_XDP sockets.
     pub struct Io in "io" {
-        /// Where the XDP program runs: in the driver (`native`), in the kernel's generic code (`generic`), or in the driver
-        /// where it can (`auto`).
+        /// Where the XDP program runs: in the driver (`native`), in the kernel's generic code (`generic`), or
+        /// in the driver where it can (`auto`).
         mode: IoMode = IoMode::Auto => word(), Restart;
         /// Whether the network card may write into our memory directly, where its driver can.
         zero_copy: ZeroCopy = ZeroCopy::Auto => word(), Restart;

@@ -15,14 +15,15 @@ section! {
 }
 
 entry! {
-    /// Decides flows by their first packet. Rules are asked in the order of the file; the first that matches decides. What
-    /// a rule does not mention, it does not ask for.
+    /// Decides flows by their first packet. Rules are asked in the order of the file; the first that matches
+    /// decides. What a rule does not mention, it does not ask for.
     struct RuleModel in "rule" {
         /// What records, counters and commands call it. Unique.
         name: RuleName = Required => name("name of 1 to 63 printable characters"), Live;
         /// What happens to a flow that matches.
         action: Action = Required => word(), Live;
-        /// Which way the flow is opened: from the outside in (`ingress`), from the inside out (`egress`), or either.
+        /// Which way the flow is opened: from the outside in (`ingress`), from the inside out (`egress`), or
+        /// either.
         direction: Option<Direction> = Or(None) => word(), Live;
         /// The protocol that IP carries.
         protocol: Protocol = Means("any") => protocol(), Live;

@@ -8,7 +8,9 @@ pub(crate) type Range = std::ops::Range<usize>;
 pub(crate) struct Source<'t> {
     pub(crate) text: &'t str,
     file: &'t str,
-    /// Byte offset behind every newline; the first line starts at 0 and is not listed.
+    /// Where the first line starts: behind the byte order mark, which is no column.
+    start: usize,
+    /// Byte offset behind every newline.
     breaks: Vec<usize>,
 }
 
@@ -16,7 +18,8 @@ impl<'t> Source<'t> {
     pub(crate) fn new(text: &'t str, file: &'t str) -> Self {
         let breaks =
             text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1).collect();
-        Self { text, file, breaks }
+        let start = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
+        Self { text, file, start, breaks }
     }
 
     /// The bytes of the line that `at` is on, without its line end.
@@ -31,7 +34,8 @@ impl<'t> Source<'t> {
     }
 
     fn bounds(&self, index: usize) -> (usize, usize) {
-        let start = index.checked_sub(1).and_then(|before| self.breaks.get(before)).copied().unwrap_or(0);
+        let start =
+            index.checked_sub(1).and_then(|before| self.breaks.get(before)).copied().unwrap_or(self.start);
         (start, self.breaks.get(index).copied().unwrap_or(self.text.len()))
     }
 

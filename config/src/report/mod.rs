@@ -1,9 +1,9 @@
 //! What is wrong with a configuration: all of it, at once, with positions.
 //!
-//! A [`Report`] is a list of [`Diagnostic`]s in the order of the text. `Display` renders it for people, in the manner of
-//! rustc; `Serialize` is the form behind `ravelin check --json`. Promises that the caret stands under what the span names,
-//! whatever tabs, wide or combining characters the line holds, and that no control character of the file reaches the
-//! terminal. The kinds of findings are declared in [`Code`].
+//! A [`Report`] is a list of [`Diagnostic`]s in the order of the text. `Display` renders it for people, in
+//! the manner of rustc; `Serialize` is the form behind `ravelin check --json`. Promises that the caret stands
+//! under what the span names, whatever tabs, wide or combining characters the line holds, and that no control
+//! character of the file reaches the terminal. The kinds of findings are declared in [`Code`].
 
 mod code;
 mod findings;

@@ -78,7 +78,8 @@ fn draw(span: &Span) -> Drawn {
     drawn
 }
 
-/// Text of a stranger, made harmless: a terminal obeys control characters, and direction overrides hide what a line says.
+/// Text of a stranger, made harmless: a terminal obeys control characters, and direction overrides hide what
+/// a line says.
 struct Printable<'t>(&'t str);
 
 impl fmt::Display for Printable<'_> {

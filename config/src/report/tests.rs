@@ -1,1 +1,109 @@
+use super::{Code, Findings, Report, Severity, Source};
 
+/// The report of one finding over `text[range]`, with the label "here".
+fn one(text: &str, range: std::ops::Range<usize>) -> Report {
+    let mut findings = Findings::new(Source::new(text, "f.toml"));
+    findings.add(Code::Malformed, range, "message").label("here");
+    findings.into_report()
+}
+
+fn place(report: &Report) -> (usize, usize, usize) {
+    let span = report.diagnostics()[0].span.as_ref().unwrap();
+    (span.line, span.column, span.end)
+}
+
+#[test]
+fn columns_count_characters() {
+    let text = "größe = 1\r\n\t日本 = 2";
+    let value = text.find('1').unwrap();
+    assert_eq!(place(&one(text, value..value + 1)), (1, 9, 10));
+    let value = text.find('2').unwrap();
+    assert_eq!(place(&one(text, value..value + 1)), (2, 7, 8));
+}
+
+#[test]
+fn carets_stand_under_tabs_wide_and_combining_characters() {
+    let text = "\tn = [\"日本\", \"e\u{301}\", x]";
+    let at = text.find('x').unwrap();
+    let expected = "error[C008]: message
+ --> f.toml:1:19
+  |
+1 |     n = [\"日本\", \"e\u{301}\", x]
+  |                       ^ here
+
+1 error";
+    assert_eq!(one(text, at..at + 1).to_string(), expected);
+    let at = text.find("\"日").unwrap();
+    assert!(one(text, at..at + 8).to_string().contains("\n  |          ^^^^^^ here"));
+}
+
+#[test]
+fn a_span_over_lines_is_marked_on_the_first() {
+    let report = one("a = [\n 1,\n]\n", 4..11);
+    assert_eq!(place(&report), (1, 5, 6));
+    assert!(report.to_string().contains("1 | a = [\n  |     ^ here"));
+}
+
+#[test]
+fn empty_spans_and_ends_of_files_have_a_caret() {
+    assert_eq!(place(&one("", 0..0)), (1, 1, 1));
+    assert_eq!(place(&one("a =\n", 4..4)), (2, 1, 1));
+    assert_eq!(place(&one("a =", 3..3)), (1, 4, 4));
+    assert!(one("a =", 3..3).to_string().contains("1 | a =\n  |    ^ here"));
+    // Outside of the text, and within a character: not written by any caller, but no reason to fail.
+    assert_eq!(place(&one("ä", 7..9)).0, 1);
+    assert_eq!(place(&one("ä", 1..2)).0, 1);
+}
+
+#[test]
+fn a_byte_order_mark_is_no_column() {
+    assert_eq!(place(&one("\u{feff}a = 1", 3..4)), (1, 1, 2));
+}
+
+#[test]
+fn the_gutter_fits_the_line_number() {
+    let text = "\n".repeat(99) + "x";
+    let report = one(&text, 99..100).to_string();
+    assert!(report.contains("   --> f.toml:100:1\n    |\n100 | x\n    | ^ here"), "{report}");
+}
+
+#[test]
+fn nothing_of_a_file_commands_the_terminal() {
+    let mut findings = Findings::new(Source::new("\u{1b}[31m = \"\u{202e}\"", "\u{7}.toml"));
+    findings.add(Code::Syntax, 0..1, "odd \u{1b}]0;x\u{7}").label("\u{9b}").help("\u{2066}");
+    let text = findings.into_report().to_string();
+    assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
+    assert!(!text.contains(['\u{202e}', '\u{2066}']));
+}
+
+#[test]
+fn findings_are_in_the_order_of_the_text_and_counted() {
+    let mut findings = Findings::new(Source::new("abcd", "f.toml"));
+    findings.add(Code::HostBits, 2..3, "third");
+    findings.add(Code::Malformed, 1..2, "second");
+    findings.add(Code::Malformed, 0..1, "first");
+    assert!(findings.has_errors());
+    let report = findings.into_report();
+    let messages: Vec<_> = report.diagnostics().iter().map(|it| it.message.as_str()).collect();
+    assert_eq!(messages, ["first", "second", "third"]);
+    assert_eq!((report.errors(), report.warnings()), (2, 1));
+    assert!(report.to_string().ends_with("\n2 errors, 1 warning"));
+    assert_eq!(Report::default().to_string(), "0 warnings");
+}
+
+#[test]
+fn a_finding_without_a_place_has_no_arrow() {
+    let report = Report::whole(Code::NothingToRun, "nothing".to_owned(), Some("something".to_owned()));
+    assert_eq!(report.to_string(), "error[C018]: nothing\n = help: something\n\n1 error");
+}
+
+#[test]
+fn codes_are_unique_ordered_and_numbered_by_severity() {
+    let numbers: Vec<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
+    assert!(numbers.is_sorted_by(|a, b| a < b), "{numbers:?}");
+    for code in Code::ALL {
+        let number: u32 = code.as_str()[1..].parse().unwrap();
+        assert_eq!(code.severity() == Severity::Warning, number > 100, "{code}");
+        assert!(code.meaning().ends_with('.'));
+    }
+}

@@ -1,5 +1,6 @@
 use super::{Absence, parser::Parser};
 use crate::report::{Code, Findings, Range};
+use std::borrow::Cow;
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
@@ -74,18 +75,21 @@ pub(crate) struct Reader<'r, 'd, 't> {
     header: Range,
     table: &'r DeTable<'d>,
     known: Vec<&'static str>,
+    /// Required keys that are not there, with what they would be.
+    missing: Vec<(&'static str, String)>,
     pub(crate) findings: &'r mut Findings<'t>,
 }
 
 impl<'r, 'd, 't> Reader<'r, 'd, 't> {
-    /// A reader for `table`, which is called `path` in messages (empty for the whole file) and starts at `header`.
+    /// A reader for `table`, which is called `path` in messages (empty for the whole file) and starts at
+    /// `header`.
     pub(crate) fn new(
         path: &'r str,
         header: Range,
         table: &'r DeTable<'d>,
         findings: &'r mut Findings<'t>,
     ) -> Self {
-        Self { path, header, table, known: Vec::new(), findings }
+        Self { path, header, table, known: Vec::new(), missing: Vec::new(), findings }
     }
 
     /// The value of `key`, if it is there and usable.
@@ -107,9 +111,7 @@ impl<'r, 'd, 't> Reader<'r, 'd, 't> {
                 None => Field::Unusable,
             },
             (None, Presence::Required) => {
-                let message = format!("this [[{}]] has no `{key}`", self.path);
-                let help = format!("add `{key}`: {}", parser.kind());
-                self.findings.add(Code::MissingKey, self.header.clone(), message).help(help);
+                self.missing.push((key, parser.kind()));
                 Field::Unusable
             }
             (None, Presence::Or(value)) => Field::Absent(Some(value)),
@@ -173,25 +175,33 @@ impl<'r, 'd, 't> Reader<'r, 'd, 't> {
         entries
     }
 
-    /// Runs `read`, then reports every key that it did not ask for.
+    /// Runs `read`, then reports every key that it did not ask for, and every required key that is not there.
+    /// A required key that is there with its name misspelt is one mistake, not two.
     pub(crate) fn finish<T>(mut self, read: impl FnOnce(&mut Reader<'_, '_, '_>) -> T) -> T {
         let result = read(&mut self);
         for key in self.table.keys() {
-            if !self.known.iter().any(|known| known == key.get_ref()) {
-                self.unknown(key.get_ref(), key.span());
+            if self.known.iter().any(|known| known == key.get_ref()) {
+                continue;
             }
+            let nearest = nearest(key.get_ref(), self.known.iter().copied());
+            self.missing.retain(|(missing, _)| nearest != Some(missing));
+            self.unknown(key, nearest);
+        }
+        for (key, kind) in &self.missing {
+            let message = format!("this [[{}]] has no `{key}`", self.path);
+            let finding = self.findings.add(Code::MissingKey, self.header.clone(), message);
+            finding.help(format!("add `{key}`: {kind}"));
         }
         result
     }
 
-    fn unknown(&mut self, key: &str, range: Range) {
-        let message = match (self.path, key) {
-            ("", _) => format!("there is no section `{key}`"),
-            (path, _) => format!("there is no key `{key}` in `{path}`"),
+    fn unknown(&mut self, key: &Spanned<Cow<'_, str>>, nearest: Option<&str>) {
+        let message = match (self.path, key.get_ref()) {
+            ("", key) => format!("there is no section `{key}`"),
+            (path, key) => format!("there is no key `{key}` in `{path}`"),
         };
-        let nearest = nearest(key, self.known.iter().copied());
         let known = self.known.join(", ");
-        let finding = self.findings.add(Code::UnknownKey, range, message);
+        let finding = self.findings.add(Code::UnknownKey, key.span(), message);
         match nearest {
             Some(nearest) => finding.label(format!("did you mean `{nearest}`?")),
             None => finding.help(format!("known here: {known}")),
@@ -208,12 +218,18 @@ impl<'r, 'd, 't> Reader<'r, 'd, 't> {
     }
 }
 
-/// The candidate that `text` was probably meant to be.
+/// The candidate that `text` was probably meant to be: a few letters differ, or one begins with the other.
 pub(crate) fn nearest<'c>(text: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
     let text = text.to_lowercase().replace('-', "_");
     let tolerance = (text.chars().count() / 3).clamp(1, 3);
+    let distance = |candidate: &str| {
+        let candidate = candidate.replace('-', "_");
+        let begins = text.len() > 2 && (text.starts_with(&candidate) || candidate.starts_with(&text));
+        let distance = strsim::damerau_levenshtein(&text, &candidate);
+        if begins { distance.min(tolerance) } else { distance }
+    };
     candidates
-        .map(|candidate| (strsim::damerau_levenshtein(&text, &candidate.replace('-', "_")), candidate))
+        .map(|candidate| (distance(candidate), candidate))
         .filter(|(distance, _)| *distance <= tolerance)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)

@@ -3,6 +3,8 @@
 mod name;
 mod port_range;
 mod protocol;
+#[cfg(test)]
+mod tests;
 
 pub use ipnet::IpNet;
 pub use name::{BridgeName, IfName, IfNameError, NameError, RuleName};
@@ -21,7 +23,8 @@ pub enum Action {
     Deny,
 }
 
-/// Which way the first packet of a flow crosses a bridge. The first port of a bridge is its outside, the second its inside.
+/// Which way the first packet of a flow crosses a bridge. The first port of a bridge is its outside, the
+/// second its inside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Direction {
@@ -31,7 +34,8 @@ pub enum Direction {
     Egress,
 }
 
-/// What to do with a packet when the thing that should judge it cannot: a full table, a packet without a flow.
+/// What to do with a packet when the thing that should judge it cannot: a full table, a packet without a
+/// flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Exception {

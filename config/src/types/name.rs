@@ -44,8 +44,8 @@ macro_rules! name {
 }
 
 name! {
-    /// The name of a Linux network interface: 1 to 15 bytes, no `/`, no `:`, no whitespace, neither `.` nor `..`
-    /// (`dev_valid_name` in the kernel's `net/core/dev.c`).
+    /// The name of a Linux network interface: 1 to 15 bytes, no `/`, no `:`, no whitespace, neither `.` nor
+    /// `..` (`dev_valid_name` in the kernel's `net/core/dev.c`).
     IfName, IfNameError, interface
 }
 

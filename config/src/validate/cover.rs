@@ -1,4 +1,5 @@
-//! What a rule matches, as sets of numbers, so that "this rule matches all that that one matches" can be asked.
+//! What a rule matches, as sets of numbers, so that "this rule matches all that that one matches" can be
+//! asked.
 
 use super::Rule;
 use crate::types::{Direction, IpNet, PortRange, Protocol};
@@ -26,8 +27,8 @@ impl Cover {
         }
     }
 
-    /// Whether every flow that matches `other` matches this. Addresses count in each family for itself, so this is exact for
-    /// one rule; two rules that together cover a third are not seen.
+    /// Whether every flow that matches `other` matches this. Addresses count in each family for itself, so
+    /// this is exact for one rule; two rules that together cover a third are not seen.
     pub(super) fn covers(&self, other: &Self) -> bool {
         (self.direction.is_none() || self.direction == other.direction)
             && (self.protocol.is_none() || self.protocol == other.protocol)

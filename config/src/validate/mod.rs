@@ -1,8 +1,9 @@
 //! From what a file says to what it means.
 //!
-//! [`validate`] checks what no single value can show: names that repeat, interfaces that are used twice or not at all, rules
-//! that contradict themselves (`network.rs`, `rules.rs`) and rules that never decide (`cover.rs`). Like the reader, it
-//! reports all there is to report; a value that was unusable already is passed over, so that one mistake is one finding.
+//! [`validate`] checks what no single value can show: names that repeat, interfaces that are used twice or
+//! not at all, rules that contradict themselves (`network.rs`, `rules.rs`) and rules that never decide
+//! (`cover.rs`). Like the reader, it reports all there is to report; a value that was unusable already is
+//! passed over, so that one mistake is one finding.
 
 mod cover;
 mod network;
@@ -20,8 +21,8 @@ use crate::types::{Action, BridgeName, Direction, IfName, IpNet, PortRange, Prot
 use serde::Serialize;
 use std::{collections::HashMap, fmt::Display, hash::Hash};
 
-/// A configuration that was checked as a whole. Only [`crate::load`] and [`crate::parse`] make one from text; the default is
-/// that of an empty file: no interfaces, everything allowed.
+/// A configuration that was checked as a whole. Only [`crate::load`] and [`crate::parse`] make one from text;
+/// the default is that of an empty file: no interfaces, everything allowed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Config {
@@ -29,8 +30,8 @@ pub struct Config {
     pub workers: Workers,
     /// `[io]`
     pub io: Io,
-    /// Every interface, each once: those declared with `[[interface]]` in the order of the file, then the other ports of
-    /// bridges in the order of the bridges. Each is either a port of one bridge or a monitor.
+    /// Every interface, each once: those declared with `[[interface]]` in the order of the file, then the
+    /// other ports of bridges in the order of the bridges. Each is either a port of one bridge or a monitor.
     pub interfaces: Vec<Interface>,
     /// `[[bridge]]`, in the order of the file.
     pub bridges: Vec<Bridge>,

@@ -73,7 +73,8 @@ fn count(ports: usize) -> String {
     format!("{ports} port{}", if ports == 1 { "" } else { "s" })
 }
 
-/// Reports a monitor that is a port, and an interface that is neither. `all_known`: whether every bridge told its ports.
+/// Reports a monitor that is a port, and an interface that is neither. `all_known`: whether every bridge told
+/// its ports.
 fn use_of(interface: &InterfaceModel, used: &Used<'_>, all_known: bool, findings: &mut Findings<'_>) {
     let (Some(name), Some(mode)) = (interface.name.given(), interface.mode.value()) else { return };
     match (mode, used.get(&name.value)) {

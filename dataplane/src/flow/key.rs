@@ -91,7 +91,6 @@ impl FlowKey {
             | (u64::from(a) << 16)
             | (u64::from(b) << 8)
             | u64::from(c);
-        #[expect(clippy::cast_possible_truncation, reason = "each half is taken on purpose")]
         let words = [low as u64, (low >> 64) as u64, high as u64, (high >> 64) as u64, rest];
         hasher.hash(&words)
     }

@@ -81,8 +81,6 @@ pub const fn fold(mut sum: u64) -> u16 {
     while sum > 0xffff {
         sum = (sum & 0xffff) + (sum >> 16);
     }
-    #[expect(clippy::cast_possible_truncation, reason = "the loop leaves at most 16 bits")]
-    {
-        sum as u16
-    }
+    // The loop leaves at most 16 bits.
+    sum as u16
 }

@@ -2,7 +2,8 @@ use super::{Parser, Value, integer, wrong_type};
 use crate::report::{Code, Findings};
 use crate::schema::reader::At;
 
-/// A list of values of one type. One bad element makes the list unusable, after all of them have been looked at.
+/// A list of values of one type. One bad element makes the list unusable, after all of them have been looked
+/// at.
 pub(crate) struct List<P> {
     element: P,
     /// What an element is called: "prefixes".
@@ -13,6 +14,14 @@ pub(crate) struct List<P> {
 /// A list of `element`s, called `plural` in messages. It must not be empty.
 pub(crate) const fn list<P: Parser>(plural: &'static str, element: P) -> List<P> {
     List { element, plural, may_be_empty: false }
+}
+
+impl<P> List<P> {
+    /// The same list, allowed to be empty.
+    pub(crate) const fn or_empty(mut self) -> Self {
+        self.may_be_empty = true;
+        self
+    }
 }
 
 impl<P: Parser> Parser for List<P> {

@@ -1,5 +1,5 @@
 use super::{Parser, Value, quoted, text, wrong_type};
-use crate::duration;
+use crate::duration::{self, DurationError};
 use crate::report::{Code, Findings};
 use crate::schema::{reader::nearest, word::Word};
 use std::{fmt, marker::PhantomData, ops::RangeInclusive, str::FromStr, time::Duration};
@@ -101,20 +101,19 @@ impl Parser for DurationParser {
         }
         let text = text(value, &self.kind(), findings)?;
         match duration::parse(text) {
-            Ok(duration) if self.0.contains(&duration) => Some(duration),
-            Ok(_) => {
+            Ok(duration) if self.0.contains(&duration) => return Some(duration),
+            Ok(_) | Err(DurationError::TooLong) => {
                 findings.add(
                     Code::OutOfRange,
                     value.span(),
                     format!("expected {}, found {text}", self.kind()),
                 );
-                None
             }
-            Err(error) => {
+            Err(error @ DurationError::Form) => {
                 findings.add(Code::Malformed, value.span(), format!("`{text}` is not a duration: {error}"));
-                None
             }
         }
+        None
     }
 
     fn show(&self, value: &Duration) -> Option<String> {

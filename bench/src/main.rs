@@ -1,0 +1,57 @@
+//! `./x bench`: what Ravelin costs, against its own parts and against peers, in one run on one machine.
+//!
+//! Every figure in `docs/SPECIFICATION.md` names the command that made it. Comparisons are interleaved pairs
+//! ([`harness`]); a figure from another run or another machine is no peer.
+
+mod decode;
+mod flow;
+mod harness;
+mod pipeline;
+mod traffic;
+mod veth;
+
+use clap::{Parser, Subcommand};
+
+/// Measure Ravelin.
+#[derive(Parser)]
+#[command(name = "ravelin-bench", version)]
+struct Arguments {
+    /// Print one JSON object per figure instead of lines for people.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    benchmark: Benchmark,
+}
+
+#[derive(Clone, Subcommand)]
+enum Benchmark {
+    /// Decode alone, against etherparse.
+    Decode,
+    /// The flow table alone, against hashbrown with the same hasher.
+    Flow(flow::Options),
+    /// The whole pipeline on one core, packets from memory.
+    Pipeline(pipeline::Options),
+    /// Packets a second through a bridge, against a bare AF_XDP forwarder, testpmd and the kernel. Needs root.
+    Bridge(veth::BridgeOptions),
+    /// TCP through a bridge, against the kernel's. Needs root and iperf3.
+    Goodput(veth::GoodputOptions),
+    /// Round-trip times through a bridge, and the cost of idling. Needs root.
+    Latency(veth::LatencyOptions),
+    /// A program that a comparison starts in a namespace.
+    #[command(hide = true, subcommand)]
+    Role(veth::Role),
+}
+
+fn main() {
+    let Arguments { json, benchmark } = Arguments::parse();
+    let report = harness::Report::new(json);
+    match benchmark {
+        Benchmark::Decode => decode::run(&report),
+        Benchmark::Flow(options) => flow::run(&report, &options),
+        Benchmark::Pipeline(options) => pipeline::run(&report, &options),
+        Benchmark::Bridge(options) => veth::bridge(&report, &options),
+        Benchmark::Goodput(options) => veth::goodput(&report, &options),
+        Benchmark::Latency(options) => veth::latency(&report, &options),
+        Benchmark::Role(role) => veth::play(&role),
+    }
+}

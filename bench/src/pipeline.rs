@@ -1,0 +1,193 @@
+//! The whole pipeline on one core, packets from memory: what our own code costs, without the kernel.
+
+use std::{hint::black_box, sync::Arc, time::Duration};
+
+use ravelin_config::types::Direction;
+use ravelin_dataplane::{
+    batch::Batch,
+    command::CommandQueue,
+    counters::CounterBlock,
+    flow::{FlowRecord, FlowTable, RecordLost, RecordSink, SteerStage},
+    forward::{NonIp, Plan, Port},
+    handoff::{Handoff, WorkerId},
+    hash::FlowHasher,
+    io::{Frame, PacketIo, PortId},
+    parse::FragmentTable,
+    pipeline::Pipeline,
+    snapshot::{Publisher, Snapshot},
+    wake::Waker,
+    worker::{Links, Worker},
+};
+
+use crate::{
+    harness::{Report, interleave, nanos_per_item, state_calibration},
+    traffic::{Mix, Order, TrafficIo},
+};
+
+/// What to measure.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct Options {
+    /// Flows in the table.
+    #[arg(long, value_delimiter = ',', default_value = "10000,1000000,10000000")]
+    flows: Vec<u32>,
+    /// Frame lengths.
+    #[arg(long, value_delimiter = ',', default_value = "64,imix")]
+    mix: Vec<Mix>,
+    /// Packets per batch.
+    #[arg(long, default_value_t = 64)]
+    batch: usize,
+    /// Packets per run.
+    #[arg(long, default_value_t = 4_000_000)]
+    packets: u64,
+    /// Runs.
+    #[arg(long, default_value_t = 7)]
+    rounds: usize,
+}
+
+pub(crate) fn run(report: &Report, options: &Options) {
+    state_calibration(report);
+    for &flows in &options.flows {
+        for &mix in &options.mix {
+            established(report, options, flows, mix);
+        }
+    }
+    for &flows in options.flows.iter().filter(|flows| **flows <= 1_000_000) {
+        opening(report, options, flows);
+    }
+}
+
+/// Established flows, random over the table, both directions.
+fn established(report: &Report, options: &Options, flows: u32, mix: Mix) {
+    report.heading(&format!("pipeline, {flows} established flows, {}, batch {}", mix.name(), options.batch));
+    let mut worker = worker(TrafficIo::new(flows, mix), flows as usize, options.batch);
+    for order in [Order::Opening, Order::Answering] {
+        worker.io_mut().set_order(order);
+        while !worker.io().is_exhausted() {
+            worker.turn();
+        }
+    }
+    assert_eq!(worker.counters().flows_active, u64::from(flows), "every flow is open");
+    worker.io_mut().set_order(Order::Random);
+
+    let mut bare = TrafficIo::new(flows, mix);
+    let mut batch = Batch::new(options.batch);
+    let before = worker.counters().clone();
+    let results = interleave(
+        options.rounds,
+        &mut [&mut || turns(&mut worker, options.packets), &mut || {
+            bounce(&mut bare, &mut batch, options.packets)
+        }],
+    );
+    let after = worker.counters();
+    assert_eq!(after.balance(), Ok(()), "the conservation law");
+    assert_eq!(after.drops.total(), before.drops.total(), "nothing is dropped");
+    assert_eq!(after.flows_created, before.flows_created, "no flow is opened anew");
+    assert_eq!(after.forwarded, worker.io().transmitted(), "what was counted was sent");
+
+    let [whole, baseline] = &results[..] else { unreachable!("two candidates") };
+    let own: Vec<f64> = whole.iter().zip(baseline).map(|(whole, bare)| whole - bare).collect();
+    let must = (flows == 1_000_000).then_some("must 120, aim 60");
+    let must = if flows == 10_000 { Some("aim 40") } else { must };
+    report.figure("turn of the worker, whole", whole, "ns/packet", None);
+    report.figure("making the packets alone (baseline)", baseline, "ns/packet", None);
+    report.figure("the pipeline", &own, "ns/packet", must);
+}
+
+/// New flows: each packet opens one, and as many expire.
+fn opening(report: &Report, options: &Options, flows: u32) {
+    report.heading(&format!("new flows with expiry, {flows} at a time, batch {}", options.batch));
+    let mut worker = worker(TrafficIo::new(flows, Mix::Small), flows as usize, options.batch);
+    let runs: Vec<f64> = (0..options.rounds)
+        .map(|_| {
+            nanos_per_item(|| {
+                let created = worker.counters().flows_created;
+                worker.io_mut().set_order(Order::Opening);
+                while !worker.io().is_exhausted() {
+                    worker.turn();
+                }
+                // All of them have been idle for longer than any timeout; the turns end them.
+                let later = worker.io().time() + Duration::from_secs(86_400);
+                worker.io_mut().set_time(later);
+                while worker.turn() {}
+                worker.counters().flows_created - created
+            })
+        })
+        .collect();
+    let counters = worker.counters();
+    assert_eq!(counters.flows_active, 0, "every flow expired");
+    assert_eq!(counters.flows_created, counters.flows_expired, "and was counted");
+    let millions: Vec<f64> = runs.iter().map(|nanos| 1e3 / nanos).collect();
+    report.figure("open, judge, forward, expire, record", &runs, "ns/flow", None);
+    report.figure("new flows", &millions, "million/s", Some("must 1, aim 3"));
+}
+
+/// Nanoseconds per packet of the worker's turns.
+fn turns(worker: &mut Worker<TrafficIo, Discard>, packets: u64) -> f64 {
+    nanos_per_item(|| {
+        let start = worker.counters().received;
+        while worker.counters().received - start < packets {
+            worker.turn();
+        }
+        worker.counters().received - start
+    })
+}
+
+/// Nanoseconds per packet of receiving and sending without looking.
+fn bounce(io: &mut TrafficIo, batch: &mut Batch<<TrafficIo as PacketIo>::Frame>, packets: u64) -> f64 {
+    nanos_per_item(|| {
+        let mut done = 0;
+        while done < packets {
+            let now = io.now();
+            done += io.receive(now, batch) as u64;
+            for (frame, meta) in batch.drain() {
+                black_box(frame.bytes().first());
+                if let Err((_, frame)) = io.transmit(meta.port, frame) {
+                    io.release(frame);
+                }
+            }
+            io.flush();
+        }
+        done
+    })
+}
+
+/// Takes records and forgets them; looks at each, so that it is really made.
+#[derive(Debug, Default)]
+pub(crate) struct Discard;
+
+impl RecordSink for Discard {
+    fn push(&mut self, record: &FlowRecord) -> Result<(), RecordLost> {
+        black_box(record);
+        Ok(())
+    }
+}
+
+/// A worker over one bridge that allows everything.
+pub(crate) fn worker<I: PacketIo>(io: I, flows: usize, batch: usize) -> Worker<I, Discard> {
+    let port = |twin, direction| Port::Bridge {
+        twin: PortId(twin),
+        direction,
+        non_ip: NonIp::default(),
+        complete_checksums: true,
+        mtu: 1500,
+    };
+    let snapshot = Snapshot {
+        forward: Plan { ports: vec![port(1, Direction::Ingress), port(0, Direction::Egress)] },
+        ..Snapshot::default()
+    };
+    let id = WorkerId(0);
+    let pipeline = Pipeline::new(
+        SteerStage::new(FlowHasher::fixed(1)),
+        FlowTable::new(flows, id),
+        FragmentTable::new(4096),
+    );
+    let waker = Waker::new().expect("an eventfd");
+    let links = Links {
+        id,
+        handoff: Handoff::new(64, Arc::new([waker])),
+        reader: Publisher::new(snapshot, 1).reader(id),
+        commands: Arc::new(CommandQueue::new(1)),
+        block: Arc::new(CounterBlock::new(2)),
+    };
+    Worker::new(io, pipeline, Discard, links, batch, 2)
+}

@@ -1,0 +1,83 @@
+//! Packets a second through the middle: 60-byte frames, one direction, source and middle on different cores.
+
+use std::time::{Duration, Instant};
+
+use super::{
+    middle::Middle,
+    myself,
+    programs::Mode,
+    topology::{Host, Topology},
+};
+use crate::harness::{Report, ratios, state_calibration};
+
+/// What to measure.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct Options {
+    /// Seconds per run.
+    #[arg(long, default_value_t = 2.0)]
+    seconds: f64,
+    /// Runs of each.
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Flows.
+    #[arg(long, default_value_t = 256)]
+    flows: u16,
+}
+
+pub(crate) fn run(report: &Report, options: &Options) {
+    state_calibration(report);
+    report.heading("bridge, 60-byte frames, one direction, one core in the middle (veth, copy mode)");
+    let mut candidates = Vec::new();
+    for candidate in [
+        Middle::Bare(Mode::Native),
+        Middle::Ravelin(Mode::Native),
+        Middle::Bare(Mode::Generic),
+        Middle::Ravelin(Mode::Generic),
+        Middle::KernelBridge,
+        Middle::Testpmd,
+    ] {
+        match candidate.is_available() {
+            Ok(()) => candidates.push((candidate, Vec::new())),
+            Err(reason) => report.note(&format!("{} left out: {reason}", candidate.name())),
+        }
+    }
+    let topology = Topology::new(1500);
+    for _ in 0..options.rounds {
+        for (candidate, rates) in &mut candidates {
+            rates.push(measure(&topology, *candidate, options));
+        }
+    }
+    for (candidate, rates) in &candidates {
+        report.figure(&candidate.name(), rates, "Mpps", None);
+    }
+    let rates =
+        |wanted| candidates.iter().find(|(candidate, _)| *candidate == wanted).map(|(_, rates)| rates);
+    for mode in [Mode::Native, Mode::Generic] {
+        if let (Some(own), Some(bare)) = (rates(Middle::Ravelin(mode)), rates(Middle::Bare(mode))) {
+            let name = format!("ravelin / bare forwarder, {}", mode.name());
+            report.figure(&name, &ratios(own, bare), "x", Some("must 0.95"));
+        }
+    }
+    if let (Some(own), Some(peer)) = (rates(Middle::Ravelin(Mode::Native)), rates(Middle::Testpmd)) {
+        report.figure("ravelin, native / testpmd", &ratios(own, peer), "x", Some("must 1.2"));
+    }
+}
+
+/// Millions of packets a second that reach the server.
+fn measure(topology: &Topology, middle: Middle, options: &Options) -> f64 {
+    let mut sink = topology.start(Host::Server, 0, &myself(), &["role", "sink", "b0"]);
+    assert_eq!(sink.line(), "ready");
+    let running = middle.start(topology, 1);
+    let (seconds, flows) = ((options.seconds + 0.5).to_string(), options.flows.to_string());
+    let source =
+        topology.start(Host::Client, 0, &myself(), &["role", "source", "a0", &seconds, &flows, "60"]);
+    std::thread::sleep(Duration::from_millis(400));
+    let count = |sink: &mut super::topology::Process| sink.ask().parse::<u64>().expect("a count");
+    let (before, start) = (count(&mut sink), Instant::now());
+    std::thread::sleep(Duration::from_secs_f64(options.seconds - 0.3));
+    let (after, spent) = (count(&mut sink), start.elapsed());
+    let sent: u64 = source.finish().trim().parse().expect("a count");
+    assert!(after <= sent, "more packets arrived than were sent");
+    running.stop(topology);
+    (after - before) as f64 / spent.as_secs_f64() / 1e6
+}

@@ -1,0 +1,51 @@
+//! Comparisons on veth, in copy mode: the same namespaces, the same source and sink, another program in the middle.
+//!
+//! Every figure made here is a figure of veth in copy mode, where the kernel's share of a packet is many times ours; it
+//! is good for comparing programs in the same place, in the same run, and for nothing else.
+
+mod bare;
+mod bridge;
+mod goodput;
+mod latency;
+mod middle;
+mod programs;
+mod sink;
+mod source;
+mod topology;
+
+pub(crate) use bridge::{Options as BridgeOptions, run as bridge};
+pub(crate) use goodput::{Options as GoodputOptions, run as goodput};
+pub(crate) use latency::{Options as LatencyOptions, run as latency};
+use programs::Mode;
+
+/// Programs that the comparisons start in namespaces. Not for people.
+#[derive(clap::Subcommand, Clone, Debug)]
+pub(crate) enum Role {
+    /// Forward descriptors between two interfaces.
+    Bare { left: String, right: String, mode: Mode },
+    /// Send packets.
+    Source { interface: String, seconds: f64, flows: u16, length: usize },
+    /// Count and drop packets.
+    Sink { interface: String },
+    /// Answer UDP packets.
+    Echo { address: String },
+    /// Send UDP packets to and fro, and print the round-trip times.
+    Ping { address: String, rounds: usize },
+}
+
+pub(crate) fn play(role: &Role) {
+    match role {
+        Role::Bare { left, right, mode } => bare::run(left, right, *mode),
+        Role::Source { interface, seconds, flows, length } => {
+            source::run(interface, *seconds, *flows, *length);
+        }
+        Role::Sink { interface } => sink::run(interface),
+        Role::Echo { address } => latency::echo(address),
+        Role::Ping { address, rounds } => latency::ping(address, *rounds),
+    }
+}
+
+/// This program, for starting it in a role.
+fn myself() -> String {
+    std::env::current_exe().expect("the program knows its path").display().to_string()
+}

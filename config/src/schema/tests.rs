@@ -1,0 +1,241 @@
+use super::reader::nearest;
+use crate::model::Model;
+use crate::{Code, Diagnostic, Fail, RecordsTarget, load, parse};
+use std::{collections::HashSet, path::Path, time::Duration};
+
+/// The only finding for `key = value`.
+fn finding(section: &str, key: &str, value: &str) -> Option<Diagnostic> {
+    let text = format!("[{section}]\n{key} = {value}\n");
+    let report = parse(&text, "t.toml").map_or_else(|report| report, |loaded| loaded.warnings);
+    assert!(report.diagnostics().len() <= 1, "{report}");
+    let finding = report.diagnostics().first().cloned()?;
+    let span = finding.span.as_ref().unwrap();
+    assert_eq!(
+        (span.line, span.column, span.end),
+        (2, key.len() + 4, key.len() + 4 + value.chars().count()),
+        "{report}"
+    );
+    Some(finding)
+}
+
+fn code(section: &str, key: &str, value: &str) -> Option<Code> {
+    finding(section, key, value).map(|finding| finding.code)
+}
+
+#[test]
+fn every_section_and_key_is_declared_once_with_help() {
+    let sections = Model::declare();
+    let paths: HashSet<_> = sections.iter().map(|section| section.path).collect();
+    assert_eq!((paths.len(), sections.len()), (13, 13));
+    for section in sections {
+        let keys: HashSet<_> = section.keys.iter().map(|key| key.name).collect();
+        assert_eq!(keys.len(), section.keys.len());
+        assert!(section.help.ends_with('.') && section.keys.iter().all(|key| key.help.ends_with('.')));
+    }
+}
+
+#[test]
+fn numbers_have_bounds() {
+    for (section, key, legal, illegal) in [
+        (
+            "workers",
+            "batch",
+            &["1", "256", "0x10", "1_0"][..],
+            &["0", "257", "-1", "99999999999999999999"][..],
+        ),
+        ("workers", "handoff", &["64", "100", "1048576"], &["63", "1048577"]),
+        ("io", "ring_size", &["64", "65536"], &["32", "100", "131072"]),
+        ("io", "frame_size", &["2048", "4096"], &["0", "1024", "8192"]),
+        ("io", "frames", &["0", "16777216"], &["-1", "16777217"]),
+        ("flow", "capacity", &["1024", "100_000_000"], &["1023", "100000001"]),
+        ("fragments", "capacity", &["16", "1048576"], &["15"]),
+        ("records", "ring", &["64", "1048576"], &["63"]),
+    ] {
+        for value in legal {
+            assert_eq!(code(section, key, value), None, "{key} = {value}");
+        }
+        for value in illegal {
+            assert_eq!(code(section, key, value), Some(Code::OutOfRange), "{key} = {value}");
+        }
+        for value in ["'64'", "64.0", "true", "[64]", "{}", "1979-05-27"] {
+            assert_eq!(code(section, key, value), Some(Code::WrongType), "{key} = {value}");
+        }
+    }
+    let help = finding("workers", "batch", "'64'").and_then(|finding| finding.help);
+    assert_eq!(help.as_deref(), Some("write it without quotes: 64"));
+}
+
+#[test]
+fn durations_have_units_and_bounds() {
+    for value in ["'1ms'", "'30s'", "'5m'", "'1h'", "'30d'", "'1500us'"] {
+        assert_eq!(code("flow.timeouts", "icmp", value), None, "{value}");
+    }
+    for value in ["'0s'", "'999us'", "'31d'", "'99999999999999999999s'"] {
+        assert_eq!(code("flow.timeouts", "icmp", value), Some(Code::OutOfRange), "{value}");
+    }
+    for value in ["''", "'s'", "'5'", "'5 s'", "'1.5s'", "'-1s'", "'1h30m'", "'5S'", "'５s'"] {
+        assert_eq!(code("flow.timeouts", "icmp", value), Some(Code::Malformed), "{value}");
+    }
+    assert_eq!(code("flow.timeouts", "icmp", "30"), Some(Code::WrongType));
+    assert_eq!(code("io", "busy_poll", "'0us'"), None);
+    let loaded = parse("[flow.timeouts]\nicmp = '1500us'\ntcp_syn = '90m'\n", "t").unwrap();
+    assert_eq!(loaded.config.flow.timeouts.icmp, Duration::from_micros(1500));
+    let json = serde_json::to_value(&loaded.config.flow.timeouts).unwrap();
+    assert_eq!((json["icmp"].as_str(), json["tcp_syn"].as_str()), (Some("1500us"), Some("90m")));
+}
+
+#[test]
+fn words_are_exact_and_suggested() {
+    let label = |value| finding("log", "level", value).and_then(|it| it.label);
+    assert_eq!(code("log", "level", "'warn'"), None);
+    assert_eq!(label("'warning'").as_deref(), Some("did you mean \"warn\"?"));
+    assert_eq!(label("'INFO'").as_deref(), Some("did you mean \"info\"?"));
+    assert_eq!(label("'loud'"), None);
+    assert_eq!(code("log", "level", "'loud'"), Some(Code::UnknownWord));
+    assert_eq!(code("log", "level", "3"), Some(Code::WrongType));
+    assert_eq!(format!("{:>6}|", Fail::Open), "  open|");
+}
+
+#[test]
+fn cores_are_numbers_each_once() {
+    assert_eq!(parse("[workers]\ncores = [3, 0, 1023]", "t").unwrap().config.workers.cores, [3, 0, 1023]);
+    assert_eq!(code("workers", "cores", "[]"), None);
+    assert_eq!(code("workers", "cores", "2"), Some(Code::WrongType));
+    let report = parse("[workers]\ncores = [1, 1024, 'x', 1, 1]", "t").unwrap_err();
+    let found: Vec<_> =
+        report.diagnostics().iter().map(|it| (it.code, it.span.as_ref().unwrap().column)).collect();
+    // Whether a core is used twice is said once the list can be read.
+    assert_eq!(found, [(Code::OutOfRange, 13), (Code::WrongType, 19)]);
+    let report = parse("[workers]\ncores = [1, 1, 1]", "t").unwrap_err();
+    assert_eq!(report.errors(), 2);
+}
+
+#[test]
+fn addresses_and_paths_are_checked() {
+    for value in ["'127.0.0.1:9650'", "'[::1]:9650'", "'127.1.2.3:0'", "'[::ffff:127.0.0.1]:1'"] {
+        assert_eq!(code("metrics", "listen", value), None, "{value}");
+    }
+    for value in ["'0.0.0.0:1'", "'[::]:1'", "'192.0.2.1:1'"] {
+        assert_eq!(code("metrics", "listen", value), Some(Code::PublicMetrics), "{value}");
+    }
+    for value in ["''", "'localhost:1'", "':9650'", "'127.0.0.1'", "'127.0.0.1:65536'", "'::1:1'"] {
+        assert_eq!(code("metrics", "listen", value), Some(Code::Malformed), "{value}");
+    }
+    assert_eq!(code("control", "socket", &format!("'/{}'", "a".repeat(106))), None);
+    for value in [
+        "''".to_owned(),
+        "'run/sock'".to_owned(),
+        "\"/a\\u0000\"".to_owned(),
+        format!("'/{}'", "a".repeat(107)),
+    ] {
+        assert_eq!(code("control", "socket", &value), Some(Code::Malformed), "{value}");
+    }
+    assert_eq!(code("control", "socket", "1"), Some(Code::WrongType));
+    assert_eq!(code("records", "file", "''"), Some(Code::Malformed));
+    let target = |value: &str| parse(&format!("[records]\nfile = {value}"), "t").unwrap().config.records.file;
+    assert_eq!(target("'-'"), Some(RecordsTarget::StandardOutput));
+    assert_eq!(target("'./-'"), Some(RecordsTarget::File("./-".into())));
+}
+
+/// The only finding for a rule with `key = value`.
+fn in_rule(key: &str, value: &str) -> Option<Code> {
+    let protocol = if key == "protocol" { "" } else { "protocol = 'udp'\n" };
+    let text = format!("[[rule]]\nname = 'r'\naction = 'deny'\n{protocol}{key} = {value}\n");
+    let report = parse(&text, "t").map_or_else(|report| report, |loaded| loaded.warnings);
+    assert!(report.diagnostics().len() <= 1, "{report}");
+    report.diagnostics().first().map(|it| it.code)
+}
+
+#[test]
+fn what_rules_match_is_checked() {
+    for value in ["'tcp'", "'TCP'", "'132'", "0", "255"] {
+        assert_eq!(in_rule("protocol", value), None, "{value}");
+    }
+    assert_eq!(in_rule("protocol", "256"), Some(Code::OutOfRange));
+    assert_eq!(in_rule("protocol", "'256'"), Some(Code::Malformed));
+    assert_eq!(in_rule("protocol", "['tcp']"), Some(Code::WrongType));
+    for value in ["['0.0.0.0/0']", "['192.0.2.1', '2001:db8::/32']"] {
+        assert_eq!(in_rule("source", value), None, "{value}");
+    }
+    for value in ["['10.0.0/8']", "['10.0.0.0/33']", "['::/129']", "['host']", "['']"] {
+        assert_eq!(in_rule("source", value), Some(Code::Malformed), "{value}");
+    }
+    assert_eq!(in_rule("source", "[]"), Some(Code::EmptyList));
+    assert_eq!(in_rule("source", "'10.0.0.0/8'"), Some(Code::WrongType));
+    assert_eq!(in_rule("source", "[10]"), Some(Code::WrongType));
+    assert_eq!(in_rule("source_ports", "[0, 65535, '1-2', '7']"), None);
+    assert_eq!(in_rule("source_ports", "[65536]"), Some(Code::OutOfRange));
+    assert_eq!(in_rule("source_ports", "[-1]"), Some(Code::OutOfRange));
+    for value in ["['2-1']", "['x']", "['1-']", "['1-65536']"] {
+        assert_eq!(in_rule("source_ports", value), Some(Code::Malformed), "{value}");
+    }
+}
+
+#[test]
+fn unknown_and_misspelt_keys_are_one_finding_each() {
+    let report =
+        parse("[[rule]]\nnmae = 'x'\naction = 'deny'\ncolour = 1\n[flows]\n[zebra]\n", "t").unwrap_err();
+    let found: Vec<_> = report.diagnostics().iter().map(|it| (it.code, it.label.as_deref())).collect();
+    let expected = [
+        (Code::UnknownKey, Some("did you mean `name`?")),
+        (Code::UnknownKey, None),
+        (Code::UnknownKey, Some("did you mean `flow`?")),
+        (Code::UnknownKey, None),
+    ];
+    assert_eq!(found, expected, "{report}");
+}
+
+#[test]
+fn a_missing_key_is_reported_at_the_header() {
+    let report = parse("\n[[rule]]\naction = 'deny'\n", "t").unwrap_err();
+    let finding = &report.diagnostics()[0];
+    assert_eq!((finding.code, finding.message.as_str()), (Code::MissingKey, "this [[rule]] has no `name`"));
+    assert_eq!(finding.span.as_ref().unwrap().line, 2);
+}
+
+#[test]
+fn sections_have_their_brackets() {
+    for (text, help) in
+        [("[[log]]\n", "write [log]"), ("log = 1", "write [log]"), ("[rule]\n", "write [[rule]]")]
+    {
+        let report = parse(text, "t").unwrap_err();
+        assert_eq!((report.errors(), report.diagnostics()[0].code), (1, Code::WrongType));
+        assert_eq!(report.diagnostics()[0].help.as_deref(), Some(help));
+    }
+    assert_eq!(parse("rule = [1]", "t").unwrap_err().diagnostics()[0].code, Code::WrongType);
+    parse(
+        "log = { level = 'warn' }\nflow.timeouts.icmp = '1s'\nrule = [{ name = 'a', action = 'deny' }]",
+        "t",
+    )
+    .unwrap();
+}
+
+#[test]
+fn suggestions_are_close() {
+    let known = ["cores", "batch", "idle", "handoff", "ring_size"];
+    for (text, expected) in [
+        ("bacth", Some("batch")),
+        ("Batch", Some("batch")),
+        ("core", Some("cores")),
+        ("ring-size", Some("ring_size")),
+        ("ring", Some("ring_size")),
+        ("x", None),
+        ("", None),
+        ("frames", None),
+    ] {
+        assert_eq!(nearest(text, known.into_iter()), expected, "{text}");
+    }
+}
+
+#[test]
+fn files_that_cannot_be_read_are_reported() {
+    let report = load(Path::new("/nonexistent/ravelin.toml")).unwrap_err();
+    assert_eq!(report.diagnostics()[0].code, Code::Unreadable);
+    assert!(report.to_string().starts_with("error[C001]: cannot read `/nonexistent/ravelin.toml`: "));
+    let path = std::env::temp_dir().join(format!("ravelin-config-{}.toml", std::process::id()));
+    std::fs::write(&path, b"[workers]\nbatch = \xff\n").unwrap();
+    let report = load(&path).unwrap_err();
+    std::fs::remove_file(&path).unwrap();
+    let span = report.diagnostics()[0].span.as_ref().unwrap();
+    assert_eq!((report.diagnostics()[0].code, span.line, span.column), (Code::Unreadable, 2, 9));
+}
