@@ -1,1 +1,19 @@
-//! Placeholder.
+//! The process `ravelin`: command line, supervisor, reload, compilation, records, metrics, control socket.
+//!
+//! ```text
+//! cli > supervisor > config::load > compile > reload (publish) > workers
+//!              |                                                   |
+//!        api, stats  <------- counter blocks, flow lists, traces --+
+//! ```
+//!
+//! `cli/` has one file for each verb; [`supervisor`] starts, watches and stops the process; [`reload`] is the one path by
+//! which a configuration comes into force; [`compile`] turns configuration into what the packet path runs on; [`api`] holds
+//! the handlers behind the control socket, [`stats`] the metrics.
+//!
+//! Promises: whatever happens here never makes a packet wait. Refuses: unsafe code. Read next: `supervisor/mod.rs`.
+
+#![forbid(unsafe_code)]
+
+pub mod cli;
+pub mod compile;
+pub mod records;
