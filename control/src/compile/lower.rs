@@ -1,0 +1,155 @@
+use ravelin_config::{
+    self as config, ChecksumMode, Config, Handling, InterfaceMode, NdHandling, types::Direction,
+};
+use ravelin_dataplane::{
+    flow::{Evict, FlowSettings, Midstream, Timeouts},
+    forward::{NonIp, Plan, Port},
+    parse::FragmentSettings,
+    policy::{Rule, RuleSet},
+    snapshot::Snapshot,
+    worker::Idle,
+};
+
+use super::{CompileError, Ports, RuleNames};
+
+/// Compiles `config` into what workers run on. The generation is given by the publisher.
+///
+/// # Errors
+/// [`CompileError::UnknownInterface`] if the configuration names an interface that is not among `ports`;
+/// [`CompileError::RuleNamesExhausted`] if there is no number left for a rule.
+pub fn snapshot(config: &Config, ports: &Ports, names: &mut RuleNames) -> Result<Snapshot, CompileError> {
+    Ok(Snapshot {
+        generation: 0,
+        fragments: FragmentSettings { timeout: config.fragments.timeout, full: config.fragments.full },
+        flow: flow(&config.flow),
+        policy: policy(config, names)?,
+        forward: forward(config, ports)?,
+    })
+}
+
+/// How large one worker's tables are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TableSizes {
+    /// Flows.
+    pub flows: usize,
+    /// Fragmented datagrams.
+    pub fragments: usize,
+}
+
+impl TableSizes {
+    /// One worker's share of `config`, if there are `workers` of them: flows are configured for all workers together and
+    /// rounded up, fragments for each.
+    pub fn per_worker(config: &Config, workers: u8) -> Self {
+        Self {
+            flows: config.flow.capacity.div_ceil(usize::from(workers.max(1))),
+            fragments: config.fragments.capacity,
+        }
+    }
+}
+
+/// What a worker does when there is nothing to do.
+pub const fn idle(idle: config::Idle) -> Idle {
+    match idle {
+        config::Idle::Spin => Idle::Spin,
+        config::Idle::Adaptive => Idle::Adaptive,
+        config::Idle::Sleep => Idle::Sleep,
+    }
+}
+
+fn flow(flow: &config::Flow) -> FlowSettings {
+    let timeouts = &flow.timeouts;
+    FlowSettings {
+        full: flow.full,
+        evict: match flow.evict {
+            config::Evict::Unreplied => Evict::Unreplied,
+            config::Evict::None => Evict::Expired,
+        },
+        midstream: match flow.midstream {
+            config::Midstream::Pickup => Midstream::Pickup,
+            config::Midstream::Drop => Midstream::Drop,
+        },
+        timeouts: Timeouts {
+            tcp_syn: timeouts.tcp_syn,
+            tcp_established: timeouts.tcp_established,
+            tcp_closing: timeouts.tcp_closing,
+            tcp_closed: timeouts.tcp_closed,
+            udp_new: timeouts.udp_new,
+            udp_established: timeouts.udp_established,
+            icmp: timeouts.icmp,
+            other_new: timeouts.other_new,
+            other_established: timeouts.other_established,
+        },
+    }
+}
+
+fn policy(config: &Config, names: &mut RuleNames) -> Result<RuleSet, CompileError> {
+    let rule = |rule: &config::Rule| {
+        Ok(Rule {
+            id: names.intern(&rule.name)?,
+            action: rule.action,
+            direction: rule.direction,
+            protocol: rule.protocol,
+            source: rule.source.clone(),
+            destination: rule.destination.clone(),
+            source_ports: rule.source_ports.clone(),
+            destination_ports: rule.destination_ports.clone(),
+        })
+    };
+    let rules = config.rules.iter().map(rule).collect::<Result<_, _>>()?;
+    Ok(RuleSet { rules, default: config.policy.default })
+}
+
+fn forward(config: &Config, ports: &Ports) -> Result<Plan, CompileError> {
+    let mut plan = vec![Port::Monitor; ports.len()];
+    for interface in &config.interfaces {
+        let unknown = || CompileError::UnknownInterface { interface: interface.name.clone() };
+        let id = ports.id(&interface.name).ok_or_else(unknown)?;
+        let facts = ports.facts(id).ok_or_else(unknown)?;
+        let bridge = interface.bridge.and_then(|bridge| config.bridges.get(bridge));
+        let port = match (interface.mode, bridge) {
+            (InterfaceMode::Bridge, Some(bridge)) => {
+                let [outside, inside] = &bridge.ports;
+                let (direction, twin) = if interface.name == *outside {
+                    (Direction::Ingress, inside)
+                } else {
+                    (Direction::Egress, outside)
+                };
+                Port::Bridge {
+                    twin: ports
+                        .id(twin)
+                        .ok_or_else(|| CompileError::UnknownInterface { interface: twin.clone() })?,
+                    direction,
+                    non_ip: non_ip(bridge),
+                    complete_checksums: match interface.checksum {
+                        ChecksumMode::Auto => facts.partial_checksums,
+                        ChecksumMode::Complete => true,
+                        ChecksumMode::Keep => false,
+                    },
+                    mtu: facts.mtu,
+                }
+            }
+            (InterfaceMode::Bridge, None) | (InterfaceMode::Monitor, _) => Port::Monitor,
+        };
+        if let Some(slot) = plan.get_mut(id.index()) {
+            *slot = port;
+        }
+    }
+    Ok(Plan { ports: plan })
+}
+
+fn non_ip(bridge: &config::Bridge) -> NonIp {
+    let forwards = |handling| match handling {
+        Handling::Forward => true,
+        Handling::Drop => false,
+    };
+    NonIp {
+        arp: forwards(bridge.arp),
+        neighbour_discovery: match bridge.nd {
+            NdHandling::Forward => true,
+            NdHandling::Judge => false,
+        },
+        lldp: forwards(bridge.lldp),
+        stp: forwards(bridge.stp),
+        unknown: forwards(bridge.unknown),
+    }
+}
