@@ -1,8 +1,18 @@
-//! The process `ravelin`: command line, compilation of configurations, replay, flow records.
+//! The process `ravelin`: command line, supervisor, reload, compilation, records, metrics, control socket.
 //!
-//! `cli/` has one file for each verb, [`compile`] turns configuration into what the packet path runs on, [`records`] writes
-//! flows as JSON lines.
+//! ```text
+//! cli > supervisor > config::load > compile > reload (publish) > workers
+//!              |                                                   |
+//!        api, stats  <------- counter blocks, flow lists, traces --+
+//! ```
+//!
+//! `cli/` has one file for each verb; [`supervisor`] starts, watches and stops the process; [`reload`] is the one path by
+//! which a configuration comes into force; [`compile`] turns configuration into what the packet path runs on; [`api`] holds
+//! the handlers behind the control socket, [`stats`] the metrics.
+//!
+//! Promises: whatever happens here never makes a packet wait. Refuses: unsafe code. Read next: `supervisor/mod.rs`.
 
 #![forbid(unsafe_code)]
 
+pub mod cli;
 pub mod compile;

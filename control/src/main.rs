@@ -1,1 +1,7 @@
-fn main() {}
+//! The program `ravelin`. Everything is in the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ravelin_control::cli::main()
+}

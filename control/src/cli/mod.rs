@@ -1,0 +1,63 @@
+//! The command line: one file for each verb.
+//!
+//! Exit codes: 0 it worked; 1 it did not, and standard error says why and what to do next; 2 the command line or the
+//! configuration is wrong. With `--json` what is printed is JSON, errors (on standard error) as well.
+//!
+//! Promises: standard output holds nothing but the answer. Refuses: to do anything itself that the running process should
+//! do; `show`, `trace` and `reload` ask it through the control socket ([`crate::api`]).
+//!
+//! A verb is a file with `Args` (clap) and `run(&Args, json: bool) -> Result<(), Failure>`. Read next: `run.rs`.
+
+mod failure;
+
+pub use failure::Failure;
+
+use std::{ffi::OsString, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+/// Exit codes as `--help` explains them.
+const EXIT_CODES: &str = "Exit codes: 0 success, 1 failure, 2 wrong command line or configuration.";
+
+/// Ravelin: a packet-processing security appliance.
+#[derive(Debug, Parser)]
+#[command(name = "ravelin", version, after_help = EXIT_CODES, max_term_width = 100)]
+pub struct Cli {
+    /// Print JSON instead of text.
+    #[arg(long, global = true)]
+    json: bool,
+
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    run(std::env::args_os())
+}
+
+/// Runs a command line, the name of the program first.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are errors to clap, which go to standard output; if that is closed nobody reads it.
+            let _closed = error.print();
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    let json = cli.json;
+    let result: Result<(), Failure> = match cli.verb {
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.report(json);
+            failure.code()
+        }
+    }
+}
