@@ -32,8 +32,7 @@ pub struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-enum Verb {
-}
+enum Verb {}
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
@@ -51,8 +50,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let json = cli.json;
-    let result: Result<(), Failure> = match cli.verb {
-    };
+    let result: Result<(), Failure> = match cli.verb {};
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

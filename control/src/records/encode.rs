@@ -1,0 +1,219 @@
+use ravelin_config::types::Action;
+use ravelin_dataplane::{
+    flow::{EndReason, FlowRecord, FlowState, TcpState},
+    io::PortId,
+    parse::tcp_flags,
+};
+
+use super::{community::CommunityId, json, protocol};
+use crate::compile::{Ports, RuleNamesReader};
+
+/// Turns records into lines. Holds what it needs to name ports and rules; works without allocating once its buffer is warm.
+///
+/// The fields up to `tcp` are those that Suricata writes, with its meaning: `timestamp` is when the flow ended, `end` when its
+/// last packet came, `age` the seconds between start and end, and `src` is the side that opened the connection. What is ours
+/// stands under `ravelin`.
+#[derive(Clone, Debug, Default)]
+pub struct Encoder {
+    /// The names of the ports in quotes, escaped.
+    ports: Vec<Vec<u8>>,
+    rules: RuleNamesReader,
+}
+
+impl Encoder {
+    /// An encoder that names `ports`, and `rules` as they become known.
+    pub fn new(ports: &Ports, rules: RuleNamesReader) -> Self {
+        let quoted = |name: &str| {
+            let mut out = Vec::new();
+            json::text(&mut out, name);
+            out
+        };
+        Self { ports: ports.iter().map(|(_, name, _)| quoted(name.as_str())).collect(), rules }
+    }
+
+    /// Appends the record as one line, with its line end.
+    pub fn encode(&mut self, record: &FlowRecord, out: &mut Vec<u8>) {
+        out.reserve(1024);
+        let community = CommunityId::of(&record.key, record.initiator);
+        head(record, &community, out);
+        flow(record, out);
+        if let Some(state) = record.tcp {
+            tcp(record, state, out);
+        }
+        self.ravelin(record, out);
+        out.extend_from_slice(b"}\n");
+    }
+
+    fn ravelin(&mut self, record: &FlowRecord, out: &mut Vec<u8>) {
+        out.extend_from_slice(match record.verdict {
+            Action::Allow => b",\"ravelin\":{\"verdict\":\"allow\",\"rule\":".as_slice(),
+            Action::Deny => b",\"ravelin\":{\"verdict\":\"deny\",\"rule\":".as_slice(),
+        });
+        match self.rules.name(record.rule) {
+            Some(name) => json::text(out, name.as_str()),
+            None => out.extend_from_slice(b"null"),
+        }
+        out.extend_from_slice(b",\"drop_reason\":");
+        match record.drop_reason {
+            Some(reason) => json::text(out, reason.name()),
+            None => out.extend_from_slice(b"null"),
+        }
+        out.extend_from_slice(b",\"worker\":");
+        json::number(out, record.worker.0);
+        out.extend_from_slice(b",\"in\":");
+        self.port(Some(record.port_in), out);
+        out.extend_from_slice(b",\"out\":");
+        self.port((record.port_out != record.port_in).then_some(record.port_out), out);
+        if record.tcp.is_some() {
+            let measured = |micros: u32| (micros > 0).then_some(micros);
+            out.extend_from_slice(b",\"rtt_us\":");
+            json::optional(out, measured(record.handshake_rtt_us));
+            out.extend_from_slice(b",\"srtt_us\":");
+            json::optional(out, measured(record.smoothed_rtt_us));
+            out.extend_from_slice(b",\"retransmissions_toserver\":");
+            json::number(out, record.retransmissions[0]);
+            out.extend_from_slice(b",\"retransmissions_toclient\":");
+            json::number(out, record.retransmissions[1]);
+            out.extend_from_slice(b",\"zero_windows_toserver\":");
+            json::number(out, record.zero_windows[0]);
+            out.extend_from_slice(b",\"zero_windows_toclient\":");
+            json::number(out, record.zero_windows[1]);
+        }
+        out.extend_from_slice(b",\"generation\":");
+        json::number(out, record.generation);
+        out.push(b'}');
+    }
+
+    fn port(&self, port: Option<PortId>, out: &mut Vec<u8>) {
+        let name = port.and_then(|port| self.ports.get(port.index()));
+        out.extend_from_slice(name.map_or(b"null", Vec::as_slice));
+    }
+}
+
+/// What every event has: when, what, who with whom.
+fn head(record: &FlowRecord, community: &CommunityId, out: &mut Vec<u8>) {
+    let (source, source_port) = record.key.end(record.initiator);
+    let (destination, destination_port) = record.key.end(record.initiator.other());
+    let protocol = record.key.protocol();
+
+    out.extend_from_slice(b"{\"timestamp\":\"");
+    json::timestamp(out, record.ended);
+    out.extend_from_slice(b"\",\"flow_id\":");
+    json::number(out, flow_id(record, community));
+    out.extend_from_slice(b",\"event_type\":\"flow\"");
+    match record.key.vlans() {
+        [0, 0] => {}
+        [outer, 0] => {
+            out.extend_from_slice(b",\"vlan\":[");
+            json::number(out, outer);
+            out.push(b']');
+        }
+        [outer, inner] => {
+            out.extend_from_slice(b",\"vlan\":[");
+            json::number(out, outer);
+            out.push(b',');
+            json::number(out, inner);
+            out.push(b']');
+        }
+    }
+    out.extend_from_slice(b",\"src_ip\":\"");
+    json::address(out, source);
+    if protocol.has_ports() {
+        out.extend_from_slice(b"\",\"src_port\":");
+        json::number(out, source_port);
+        out.extend_from_slice(b",\"dest_ip\":\"");
+        json::address(out, destination);
+        out.extend_from_slice(b"\",\"dest_port\":");
+        json::number(out, destination_port);
+        out.extend_from_slice(b",\"proto\":\"");
+    } else {
+        out.extend_from_slice(b"\",\"dest_ip\":\"");
+        json::address(out, destination);
+        out.extend_from_slice(b"\",\"proto\":\"");
+    }
+    match protocol::name(protocol) {
+        Some(name) => out.extend_from_slice(name.as_bytes()),
+        None => json::three_digits(out, protocol.0),
+    }
+    out.push(b'"');
+    if let Some(community) = community.text() {
+        out.extend_from_slice(b",\"community_id\":\"1:");
+        out.extend_from_slice(&community);
+        out.push(b'"');
+    }
+}
+
+/// A number that names the flow in all its events: the same for the same flow of the same capture, on every machine. 51 bits,
+/// as Suricata's, because many JSON readers know no larger integers.
+fn flow_id(record: &FlowRecord, community: &CommunityId) -> u64 {
+    let mix = |value: u64| {
+        // The finalizer of splitmix64.
+        let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        value ^ (value >> 31)
+    };
+    // Community ID knows neither VLANs nor echo identifiers.
+    let [outer, inner] = record.key.vlans();
+    let (_, port) = record.key.end(record.initiator);
+    let rest = (u64::from(outer) << 32) | (u64::from(inner) << 16) | u64::from(port);
+    mix(community.hash() ^ mix(record.first.as_nanos()) ^ mix(rest)) >> 13
+}
+
+fn flow(record: &FlowRecord, out: &mut Vec<u8>) {
+    out.extend_from_slice(b",\"flow\":{\"pkts_toserver\":");
+    json::number(out, record.packets[0]);
+    out.extend_from_slice(b",\"pkts_toclient\":");
+    json::number(out, record.packets[1]);
+    out.extend_from_slice(b",\"bytes_toserver\":");
+    json::number(out, record.bytes[0]);
+    out.extend_from_slice(b",\"bytes_toclient\":");
+    json::number(out, record.bytes[1]);
+    out.extend_from_slice(b",\"start\":\"");
+    json::timestamp(out, record.first);
+    out.extend_from_slice(b"\",\"end\":\"");
+    json::timestamp(out, record.last);
+    out.extend_from_slice(b"\",\"age\":");
+    json::number(out, record.last.as_secs().saturating_sub(record.first.as_secs()));
+    out.extend_from_slice(match record.state {
+        FlowState::New => b",\"state\":\"new\"".as_slice(),
+        FlowState::Established => b",\"state\":\"established\"",
+        FlowState::Closed => b",\"state\":\"closed\"",
+    });
+    out.extend_from_slice(match record.reason {
+        EndReason::Timeout => b",\"reason\":\"timeout\",\"alerted\":false}".as_slice(),
+        EndReason::Forced => b",\"reason\":\"forced\",\"alerted\":false}",
+        EndReason::Shutdown => b",\"reason\":\"shutdown\",\"alerted\":false}",
+        EndReason::Active => b",\"reason\":\"active\",\"alerted\":false}",
+    });
+}
+
+/// Like Suricata, names only the flags that were seen.
+fn tcp(record: &FlowRecord, state: TcpState, out: &mut Vec<u8>) {
+    const NAMES: [(u8, &[u8]); 8] = [
+        (tcp_flags::SYN, b"\"syn\":true,"),
+        (tcp_flags::FIN, b"\"fin\":true,"),
+        (tcp_flags::RST, b"\"rst\":true,"),
+        (tcp_flags::PSH, b"\"psh\":true,"),
+        (tcp_flags::ACK, b"\"ack\":true,"),
+        (tcp_flags::URG, b"\"urg\":true,"),
+        (tcp_flags::ECE, b"\"ecn\":true,"),
+        (tcp_flags::CWR, b"\"cwr\":true,"),
+    ];
+    let [to_server, to_client] = record.tcp_flags;
+    let all = to_server | to_client;
+    out.extend_from_slice(b",\"tcp\":{\"tcp_flags\":\"");
+    json::byte(out, all);
+    out.extend_from_slice(b"\",\"tcp_flags_ts\":\"");
+    json::byte(out, to_server);
+    out.extend_from_slice(b"\",\"tcp_flags_tc\":\"");
+    json::byte(out, to_client);
+    out.extend_from_slice(b"\",");
+    for (flag, name) in NAMES {
+        if all & flag != 0 {
+            out.extend_from_slice(name);
+        }
+    }
+    out.extend_from_slice(b"\"state\":\"");
+    out.extend_from_slice(state.name().as_bytes());
+    out.extend_from_slice(b"\"}");
+}

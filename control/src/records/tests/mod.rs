@@ -1,0 +1,65 @@
+mod community;
+mod encode;
+mod sink;
+mod writer;
+
+use std::net::IpAddr;
+
+use ravelin_config::types::{Action, Protocol};
+use ravelin_dataplane::{
+    clock::Timestamp,
+    flow::{EndReason, FlowKey, FlowRecord, FlowState, Side},
+    handoff::WorkerId,
+    io::PortId,
+    parse::Vlans,
+    policy::RuleId,
+};
+
+use super::Encoder;
+use crate::compile::{Ports, RuleNames};
+
+/// 2024-03-26T10:11:12.123456Z.
+const START: u64 = 1_711_447_872_123_456_000;
+
+fn key(protocol: Protocol, source: (&str, u16), destination: (&str, u16), vlans: Vlans) -> (FlowKey, Side) {
+    let end = |(address, port): (&str, u16)| (address.parse::<IpAddr>().unwrap().into(), port);
+    FlowKey::new(end(source), end(destination), protocol, vlans)
+}
+
+/// A flow of one UDP packet.
+fn record(source: (&str, u16), destination: (&str, u16)) -> FlowRecord {
+    let (key, initiator) = key(Protocol::UDP, source, destination, Vlans::default());
+    FlowRecord {
+        key,
+        initiator,
+        first: Timestamp::from_nanos(START),
+        last: Timestamp::from_nanos(START),
+        ended: Timestamp::from_nanos(START + 30_000_000_000),
+        packets: [1, 0],
+        bytes: [60, 0],
+        state: FlowState::New,
+        reason: EndReason::Timeout,
+        tcp: None,
+        tcp_flags: [0, 0],
+        smoothed_rtt_us: 0,
+        handshake_rtt_us: 0,
+        retransmissions: [0, 0],
+        zero_windows: [0, 0],
+        verdict: Action::Allow,
+        drop_reason: None,
+        rule: RuleId::NONE,
+        generation: 1,
+        worker: WorkerId(0),
+        port_in: PortId(0),
+        port_out: PortId(1),
+    }
+}
+
+/// An encoder for two ports and a rule, all of which need escaping.
+fn encoder() -> Encoder {
+    let text = "[[bridge]]\nname = \"b\"\nports = ['o\"ut', 'in\\']\n";
+    let config = ravelin_config::parse(text, "test.toml").unwrap_or_else(|report| panic!("{report}")).config;
+    let mut names = RuleNames::new();
+    names.intern(&r#"no "C:\" – ü"#.parse().unwrap()).unwrap();
+    Encoder::new(&Ports::unlimited(&config).unwrap(), names.reader())
+}

@@ -1,0 +1,75 @@
+use std::{io, sync::Arc, time::Duration};
+
+use ravelin_dataplane::{
+    clock::Timestamp,
+    flow::{FlowRecord, RecordLost, RecordSink},
+};
+
+use super::{
+    super::{OrderedSink, RecordRing, RingSink},
+    START, encoder, record,
+};
+
+#[test]
+fn a_full_ring_loses_and_says_so() {
+    let ring = Arc::new(RecordRing::new(2));
+    let mut sink = RingSink::new(Arc::clone(&ring));
+    let record = record(("10.0.0.1", 1), ("10.0.0.2", 2));
+    assert_eq!([(); 3].map(|()| sink.push(&record)), [Ok(()), Ok(()), Err(RecordLost)]);
+    assert_eq!(ring.len(), 2);
+    assert_eq!(RingSink::discard().push(&record), Ok(()));
+}
+
+/// Records that end at various times, some together.
+fn records() -> Vec<FlowRecord> {
+    (0..500_u64)
+        .map(|n| {
+            let mut record = record(("10.0.0.1", u16::try_from(n % 400).unwrap()), ("10.0.0.2", 2));
+            record.first = Timestamp::from_nanos(START + n % 3);
+            record.ended = Timestamp::from_nanos(START) + Duration::from_millis(n * 7_919 % 4_000 * 10);
+            record
+        })
+        .collect()
+}
+
+#[test]
+fn the_order_does_not_depend_on_when_records_come() {
+    let mut outputs = [1, 5, 499].map(|step| {
+        let mut records = records();
+        // Each run gives the records of one second in another order.
+        records.sort_by_key(|record| {
+            (record.ended.as_secs(), record.key.end(record.initiator).1.wrapping_mul(step))
+        });
+        let mut out = Vec::new();
+        let mut sink = OrderedSink::new(&mut out, encoder());
+        for record in records {
+            sink.push(&record).unwrap();
+            sink.release(Timestamp::from_nanos(record.ended.as_secs() * 1_000_000_000));
+        }
+        assert_eq!(sink.finish().unwrap(), 500);
+        out
+    });
+    outputs.sort();
+    assert_eq!(outputs[0], outputs[1]);
+    assert_eq!(outputs[1], outputs[2]);
+}
+
+#[test]
+fn a_failed_write_is_reported_and_nothing_is_taken_after_it() {
+    struct Full;
+    impl io::Write for Full {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::StorageFull.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut sink = OrderedSink::new(Full, encoder());
+    let record = record(("10.0.0.1", 1), ("10.0.0.2", 2));
+    while sink.push(&record).is_ok() {
+        sink.release(record.ended + Duration::from_secs(10));
+    }
+    assert!(sink.has_failed());
+    assert_eq!(sink.finish().unwrap_err().kind(), io::ErrorKind::StorageFull);
+}

@@ -1,0 +1,227 @@
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+        mpsc::{self, Receiver, RecvTimeoutError, Sender},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use ravelin_config::RecordsTarget;
+
+use super::{
+    Encoder, RecordRing,
+    output::{Lines, Output, Target},
+};
+
+/// The thread that empties the workers' rings into a file or standard output.
+///
+/// It goes on whatever happens to the output: while writing fails (disk full, I/O error), lines wait in a bounded buffer, then
+/// are discarded and counted, until writing works again. A file that was renamed or removed is opened anew within a second.
+#[derive(Debug)]
+pub struct Writer {
+    thread: JoinHandle<()>,
+    rings: Vec<Arc<RecordRing>>,
+    shared: Arc<Shared>,
+    finished: Receiver<()>,
+}
+
+/// What became of the records that workers put into the rings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WriterStats {
+    /// Records written to the output.
+    pub written: u64,
+    /// Records that were taken from the rings but could not be written, and never will be.
+    pub unwritten: u64,
+    /// Whether the last write failed.
+    pub failing: bool,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    taken: AtomicU64,
+    written: AtomicU64,
+    discarded: AtomicU64,
+    failing: AtomicBool,
+    stop: AtomicBool,
+}
+
+impl Shared {
+    fn stats(&self) -> WriterStats {
+        WriterStats {
+            written: self.written.load(Ordering::Relaxed),
+            unwritten: self.discarded.load(Ordering::Relaxed),
+            failing: self.failing.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl Writer {
+    /// Opens `target` and starts to empty `rings` into it.
+    ///
+    /// # Errors
+    /// Why the file cannot be opened, or the thread not be started.
+    pub fn start(target: &RecordsTarget, rings: Vec<Arc<RecordRing>>, encoder: Encoder) -> io::Result<Self> {
+        Self::with_output(Target::open(target)?, rings, encoder)
+    }
+
+    pub(super) fn with_output(
+        output: impl Output + 'static,
+        rings: Vec<Arc<RecordRing>>,
+        encoder: Encoder,
+    ) -> io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let (finish, finished) = mpsc::channel();
+        let task = Task {
+            lines: Lines::new(output),
+            lost: false,
+            rings: rings.clone(),
+            encoder,
+            shared: Arc::clone(&shared),
+        };
+        let thread = thread::Builder::new().name("records".to_owned()).spawn(move || task.run(&finish))?;
+        Ok(Self { thread, rings, shared, finished })
+    }
+
+    /// What became of the records so far.
+    pub fn stats(&self) -> WriterStats {
+        self.shared.stats()
+    }
+
+    /// Writes what is still in the rings, then ends. Called when no worker writes any more. Returns after `deadline` at the
+    /// latest, for an output may block for ever; what is not written by then counts as unwritten.
+    pub fn stop(self, deadline: Duration) -> WriterStats {
+        self.shared.stop.store(true, Ordering::Release);
+        self.thread.thread().unpark();
+        match self.finished.recv_timeout(deadline) {
+            Ok(()) | Err(RecvTimeoutError::Disconnected) => {
+                // It has nothing left to do but return. A panic has aborted the process.
+                drop(self.thread.join());
+                self.shared.stats()
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                let waiting: usize = self.rings.iter().map(|ring| ring.len()).sum();
+                let taken = self.shared.taken.load(Ordering::Acquire);
+                let stats = self.stats();
+                WriterStats { unwritten: taken + waiting as u64 - stats.written, failing: true, ..stats }
+            }
+        }
+    }
+}
+
+struct Task<O> {
+    lines: Lines<O>,
+    /// Whether the file has moved and its successor could not be made.
+    lost: bool,
+    rings: Vec<Arc<RecordRing>>,
+    encoder: Encoder,
+    shared: Arc<Shared>,
+}
+
+impl<O: Output> Task<O> {
+    /// Records taken from a ring before the next one has its turn.
+    const SHARE: usize = 1024;
+    /// How long a line waits at most.
+    const FLUSH: Duration = Duration::from_millis(500);
+    /// How often the file is looked for, and a failed write is tried again.
+    const CHECK: Duration = Duration::from_secs(1);
+    /// The longest sleep. Short enough for a ring of the usual size to hold what comes meanwhile.
+    const NAP: Duration = Duration::from_millis(10);
+
+    fn run(mut self, finish: &Sender<()>) {
+        let (mut flushed, mut checked) = (Instant::now(), Instant::now());
+        loop {
+            // Before the rings: what is in them once this is set is all there will be.
+            let stopping = self.shared.stop.load(Ordering::Acquire);
+            let taken = self.take();
+            if !self.is_failing() && flushed.elapsed() >= Self::FLUSH {
+                self.flush();
+                flushed = Instant::now();
+            }
+            if checked.elapsed() >= Self::CHECK {
+                self.follow();
+                if self.is_failing() {
+                    self.flush();
+                }
+                checked = Instant::now();
+            }
+            if taken == 0 {
+                if stopping {
+                    break;
+                }
+                thread::park_timeout(Self::NAP);
+            }
+        }
+        self.flush();
+        self.lines.discard();
+        self.publish();
+        // Nobody listens if the deadline has passed.
+        let _deadline_passed = finish.send(());
+    }
+
+    /// Takes a share of every ring.
+    fn take(&mut self) -> u64 {
+        let mut all = 0;
+        for index in 0..self.rings.len() {
+            let mut taken = 0;
+            for record in std::iter::from_fn(|| self.rings[index].pop()).take(Self::SHARE) {
+                self.lines.push(|out| self.encoder.encode(&record, out));
+                taken += 1;
+            }
+            self.shared.taken.fetch_add(taken, Ordering::Release);
+            all += taken;
+            if self.lines.is_plenty() && !self.is_failing() {
+                self.flush();
+            }
+        }
+        self.publish();
+        all
+    }
+
+    fn is_failing(&self) -> bool {
+        self.shared.failing.load(Ordering::Relaxed)
+    }
+
+    fn flush(&mut self) {
+        if self.lines.is_empty() {
+            return;
+        }
+        let result = self.lines.flush();
+        self.publish();
+        let failed = result.is_err();
+        if self.shared.failing.swap(failed, Ordering::Relaxed) == failed {
+            return;
+        }
+        let unwritten = self.lines.discarded();
+        match result {
+            Ok(()) => tracing::info!(unwritten, "flow records are written again"),
+            Err(error) => {
+                tracing::warn!(%error, unwritten, "flow records cannot be written; trying again every second")
+            }
+        }
+    }
+
+    /// Opens the file anew if it was renamed or removed.
+    fn follow(&mut self) {
+        if !self.lines.output.has_moved() {
+            return;
+        }
+        let reopened = self.lines.reopen();
+        let was_lost = std::mem::replace(&mut self.lost, reopened.is_err());
+        match reopened {
+            Ok(()) => tracing::info!("the file for flow records was renamed or removed; a new one was made"),
+            Err(error) if !was_lost => {
+                tracing::warn!(%error, "the file for flow records was renamed or removed and cannot be made again; writing on to the old one");
+            }
+            Err(_) => {}
+        }
+        self.publish();
+    }
+
+    fn publish(&self) {
+        self.shared.written.store(self.lines.written(), Ordering::Relaxed);
+        self.shared.discarded.store(self.lines.discarded(), Ordering::Relaxed);
+    }
+}
