@@ -13,6 +13,7 @@ use crate::{
     api::view::{LastReload, Link},
     compile::{PortFacts, Ports, RuleNamesReader},
     log::LogLevelHandle,
+    records::{Writer, WriterStats},
     reload::{ReloadError, Reloaded, Reloader},
     supervisor::crew::Roster,
 };
@@ -36,7 +37,7 @@ pub struct Appliance {
     /// The workers.
     pub roster: Roster,
     /// The interfaces.
-    pub interfaces: Box<dyn Interfaces>,
+    pub interfaces: Arc<dyn Interfaces>,
     /// One listing of flows at a time: a worker that is asked for a second one gives up the first.
     pub(crate) listing: tokio::sync::Mutex<()>,
     /// One trace at a time, for the same reason.
@@ -44,6 +45,7 @@ pub struct Appliance {
     reloader: tokio::sync::Mutex<Reloader>,
     in_force: Mutex<InForce>,
     names: Mutex<RuleNamesReader>,
+    writer: Mutex<Option<Writer>>,
     log: LogLevelHandle,
 }
 
@@ -71,8 +73,9 @@ impl Appliance {
     /// The process whose workers are in `roster` and whose first configuration `reloader` has brought into force.
     pub fn new(
         roster: Roster,
-        interfaces: Box<dyn Interfaces>,
+        interfaces: Arc<dyn Interfaces>,
         reloader: Reloader,
+        writer: Option<Writer>,
         log: LogLevelHandle,
     ) -> Self {
         let now = Timestamp::now();
@@ -93,6 +96,7 @@ impl Appliance {
             names: Mutex::new(reloader.rule_names()),
             reloader: tokio::sync::Mutex::new(reloader),
             in_force: Mutex::new(in_force),
+            writer: Mutex::new(writer),
             log,
         }
     }
@@ -112,12 +116,15 @@ impl Appliance {
         self.in_force.lock().ports.name(port).map_or_else(|| format!("port {port}"), ToString::to_string)
     }
 
-    /// Where flow records go, if anywhere.
-    pub fn records(&self) -> Option<String> {
-        match self.in_force.lock().config.records.file.as_ref()? {
-            RecordsTarget::StandardOutput => Some("standard output".to_owned()),
-            RecordsTarget::File(path) => Some(path.display().to_string()),
-        }
+    /// Where flow records go and what became of them; `None` if there are none.
+    pub fn records(&self) -> Option<(String, WriterStats)> {
+        let stats = self.writer.lock().as_ref()?.stats();
+        Some((describe(self.in_force.lock().config.records.file.as_ref()?), stats))
+    }
+
+    /// The record writer, to stop it.
+    pub fn take_writer(&self) -> Option<Writer> {
+        self.writer.lock().take()
     }
 
     /// Brings what the configuration file says now into force, and waits a bounded time until every worker runs on it. One at
@@ -174,6 +181,14 @@ impl Appliance {
 impl std::fmt::Debug for Appliance {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Appliance").field("roster", &self.roster).finish_non_exhaustive()
+    }
+}
+
+/// Where flow records go, in words.
+pub(crate) fn describe(target: &RecordsTarget) -> String {
+    match target {
+        RecordsTarget::StandardOutput => "standard output".to_owned(),
+        RecordsTarget::File(path) => path.display().to_string(),
     }
 }
 

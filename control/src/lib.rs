@@ -14,6 +14,12 @@
 
 #![forbid(unsafe_code)]
 
+pub mod api;
+pub mod appliance;
 pub mod cli;
 pub mod compile;
+pub mod log;
 pub mod records;
+pub mod reload;
+pub mod stats;
+pub mod supervisor;

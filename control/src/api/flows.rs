@@ -1,11 +1,6 @@
 //! Walks the flow tables of all workers, while they work.
 
-use std::{
-    cmp::Ordering,
-    collections::BinaryHeap,
-    sync::Arc,
-    time::Duration,
-};
+use std::{cmp::Ordering, collections::BinaryHeap, sync::Arc, time::Duration};
 
 use ravelin_dataplane::{
     command::{Command, FlowList},

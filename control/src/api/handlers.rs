@@ -43,7 +43,8 @@ pub fn router(appliance: Arc<Appliance>) -> Router {
         .route("/trace", get(start_trace))
         .route("/reload", post(reload))
         .fallback(async || {
-            refuse(StatusCode::NOT_FOUND, "there is no such thing to ask for").help("see `ravelin show --help`")
+            refuse(StatusCode::NOT_FOUND, "there is no such thing to ask for")
+                .help("see `ravelin show --help`")
         })
         .with_state(appliance)
 }
@@ -52,6 +53,8 @@ async fn status(State(appliance): Shared) -> Json<view::Status> {
     let totals = appliance.roster.totals();
     let InForce { config, generation, path, last_reload, .. } = appliance.in_force();
     let uptime = Timestamp::now().duration_since(appliance.started);
+    let (records, writer) = appliance.records().unzip();
+    let writer = writer.unwrap_or_default();
     let mode = |(interface, link): (_, view::Link)| view::InterfaceMode {
         name: name_of(interface).to_string(),
         mode: link.mode,
@@ -70,9 +73,10 @@ async fn status(State(appliance): Shared) -> Json<view::Status> {
         stalled: appliance.stalled().iter().map(|worker| worker.0).collect(),
         flows: totals.flows_active,
         flow_capacity: config.flow.capacity,
-        records: appliance.records(),
-        records_written: totals.records_written,
-        records_lost: totals.records_lost,
+        records,
+        records_written: writer.written,
+        records_lost: totals.records_lost + writer.unwritten,
+        records_failing: writer.failing,
         received_packets: totals.received,
         forwarded_packets: totals.forwarded,
         dropped_packets: totals.drops.total(),
@@ -88,16 +92,17 @@ async fn interfaces(State(appliance): Shared) -> Json<Vec<view::Interface>> {
     let config = appliance.in_force().config;
     let counts = totals.ports.into_iter().chain(std::iter::repeat(PortCounters::default()));
     let all = config.interfaces.iter().zip(appliance.interfaces.links()).zip(counts);
-    let view = |((interface, link), counts): ((&ravelin_config::Interface, _), PortCounters)| view::Interface {
-        name: interface.name.to_string(),
-        role: role(&config, interface),
-        link,
-        received_packets: counts.received,
-        received_bytes: counts.received_bytes,
-        sent_packets: counts.sent,
-        sent_bytes: counts.sent_bytes,
-        dropped_packets: counts.dropped,
-    };
+    let view =
+        |((interface, link), counts): ((&ravelin_config::Interface, _), PortCounters)| view::Interface {
+            name: interface.name.to_string(),
+            role: role(&config, interface),
+            link,
+            received_packets: counts.received,
+            received_bytes: counts.received_bytes,
+            sent_packets: counts.sent,
+            sent_bytes: counts.sent_bytes,
+            dropped_packets: counts.dropped,
+        };
     Json(all.map(view).collect())
 }
 
@@ -136,8 +141,7 @@ async fn workers(State(appliance): Shared) -> Json<Vec<view::Worker>> {
 }
 
 async fn counters(State(appliance): Shared) -> Json<Vec<view::Counter>> {
-    let values: Vec<_> =
-        appliance.roster.members().iter().map(|member| member.counters().values()).collect();
+    let values: Vec<_> = appliance.roster.members().iter().map(|member| member.counters().values()).collect();
     let counter = |(index, info): (usize, &ravelin_dataplane::counters::CounterInfo)| {
         let workers: Vec<u64> = values.iter().filter_map(|values| values.get(index).copied()).collect();
         view::Counter {

@@ -4,11 +4,7 @@ use std::{fmt, net::IpAddr, str::FromStr};
 
 use clap::ValueEnum;
 use ravelin_config::types::{Action, IpNet, Protocol};
-use ravelin_dataplane::{
-    command::TraceEntry,
-    flow::FlowRecord,
-    verdict::Verdict,
-};
+use ravelin_dataplane::{command::TraceEntry, flow::FlowRecord, verdict::Verdict};
 
 /// An address, or all addresses of a prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,9 +148,7 @@ impl FlowQuery {
         match self.top {
             Some(Top::Bytes) => sum(record.bytes),
             Some(Top::Packets) => sum(record.packets),
-            Some(Top::Age) => {
-                u64::try_from(record.last.since(record.first).as_micros()).unwrap_or(u64::MAX)
-            }
+            Some(Top::Age) => u64::try_from(record.last.since(record.first).as_micros()).unwrap_or(u64::MAX),
             Some(Top::Rtt) => record.smoothed_rtt_us.into(),
             Some(Top::Retransmissions) => sum(record.retransmissions.map(u64::from)),
             None => 0,

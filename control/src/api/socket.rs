@@ -58,9 +58,7 @@ impl Claim {
     /// # Errors
     /// [`SocketError::Taken`] if a live process has it; [`SocketError::System`].
     pub fn new(path: &Path) -> Result<Self, SocketError> {
-        let failed = |step| {
-            move |source| SocketError::System { path: path.to_owned(), step, source }
-        };
+        let failed = |step| move |source| SocketError::System { path: path.to_owned(), step, source };
         if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
             let mut builder = fs::DirBuilder::new();
             builder.recursive(true).mode(0o755).create(directory).map_err(failed("make its directory"))?;

@@ -34,10 +34,12 @@ pub struct Status {
     /// Where flow records are written; absent if nowhere.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub records: Option<String>,
-    /// Flow records given to the writer.
+    /// Flow records written.
     pub records_written: u64,
-    /// Flow records lost because the writer could not keep up.
+    /// Flow records lost because the writer could not keep up or could not write.
     pub records_lost: u64,
+    /// Whether writing flow records fails at the moment.
+    pub records_failing: bool,
     /// Packets received.
     pub received_packets: u64,
     /// Packets forwarded.

@@ -8,13 +8,22 @@
 //!
 //! A verb is a file with `Args` (clap) and `run(&Args, json: bool) -> Result<(), Failure>`. Read next: `run.rs`.
 
+mod detach;
 mod failure;
+mod reload;
+mod run;
+mod show;
+mod target;
+mod trace;
 
 pub use failure::Failure;
 
 use std::{ffi::OsString, process::ExitCode};
 
 use clap::{Parser, Subcommand};
+
+/// Where the configuration is if nobody says otherwise.
+const DEFAULT_CONFIG: &str = "/etc/ravelin/ravelin.toml";
 
 /// Exit codes as `--help` explains them.
 const EXIT_CODES: &str = "Exit codes: 0 success, 1 failure, 2 wrong command line or configuration.";
@@ -32,15 +41,21 @@ pub struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-enum Verb {}
+enum Verb {
+    Run(run::Args),
+    Reload(reload::Args),
+    Show(show::Args),
+    Trace(trace::Args),
+    Detach(detach::Args),
+}
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    run(std::env::args_os())
+    execute(std::env::args_os())
 }
 
 /// Runs a command line, the name of the program first.
-pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+pub fn execute(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
@@ -50,7 +65,13 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let json = cli.json;
-    let result: Result<(), Failure> = match cli.verb {};
+    let result: Result<(), Failure> = match &cli.verb {
+        Verb::Run(args) => run::run(args),
+        Verb::Reload(args) => reload::run(args, json),
+        Verb::Show(args) => show::run(args, json),
+        Verb::Trace(args) => trace::run(args, json),
+        Verb::Detach(args) => detach::run(args, json),
+    };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

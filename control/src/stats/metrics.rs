@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use metrics::{Unit, counter, describe_counter, describe_gauge, gauge, with_local_recorder};
+use metrics::{SharedString, Unit, counter, describe_counter, describe_gauge, gauge, with_local_recorder};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use ravelin_config::types::IfName;
 use ravelin_dataplane::{
@@ -72,7 +72,7 @@ impl Metrics {
     }
 
     fn describe(&self) {
-        let describe = |name: String, kind, help| match kind {
+        let describe = |name: String, kind, help: SharedString| match kind {
             CounterKind::Counter => describe_counter!(name, Unit::Count, help),
             CounterKind::Gauge => describe_gauge!(name, Unit::Count, help),
         };

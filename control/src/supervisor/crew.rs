@@ -27,6 +27,8 @@ use ravelin_dataplane::{
     worker::{Idle, Links, Worker},
 };
 
+use rustix::thread::{CpuSet, sched_setaffinity};
+
 use super::privileges;
 use crate::compile::{self, TableSizes};
 
@@ -165,13 +167,15 @@ impl Crew {
     const POLL: Duration = Duration::from_millis(2);
 
     /// Starts one worker for each backend in `equipment`, which are as many as `roster` has, each with its record sink
-    /// and snapshot reader. Returns when all of them run on their cores. After an error none runs.
+    /// and snapshot reader. Returns when all of them run on their cores. After an error none runs. `allowed` are the cores
+    /// that the process may use, for messages.
     ///
     /// # Errors
     /// [`CrewError`].
     pub fn start<I, R>(
         roster: &Roster,
         config: &Config,
+        allowed: &[usize],
         equipment: impl IntoIterator<Item = (I, R, Reader)>,
     ) -> Result<Self, CrewError>
     where
@@ -182,7 +186,6 @@ impl Crew {
         let mut crew = Self { threads: Vec::new(), stop: Arc::new(AtomicBool::new(false)) };
         let handoff = Handoff::new(config.workers.handoff, Arc::clone(&roster.wakers));
         let hasher = FlowHasher::random();
-        let allowed = allowed_cores();
         let (pinned, answers) = mpsc::channel();
         for (member, (io, records, reader)) in roster.members.iter().zip(equipment) {
             let links = Links {
@@ -217,7 +220,7 @@ impl Crew {
             crew.dismiss();
             return Err(match refusal {
                 Refusal::Pin(reason) => {
-                    CrewError::Pin { worker, core, reason, allowed: describe_cores(&allowed) }
+                    CrewError::Pin { worker, core, reason, allowed: describe_cores(allowed) }
                 }
                 Refusal::Privileges(reason) => CrewError::System { worker, reason },
             });
@@ -311,6 +314,20 @@ fn pin(core: usize) -> io::Result<()> {
 /// The cores that the calling thread may use.
 pub fn allowed_cores() -> Vec<usize> {
     core_affinity::get_core_ids().unwrap_or_default().into_iter().map(|core| core.id).collect()
+}
+
+/// Moves the calling thread, and with it all that it starts, away from the workers' cores if there are others.
+pub fn stay_off(workers: &[usize], allowed: &[usize]) {
+    let mut free = CpuSet::new();
+    allowed
+        .iter()
+        .filter(|core| !workers.contains(core) && **core < CpuSet::MAX_CPU)
+        .for_each(|core| free.set(*core));
+    if free.count() == 0 {
+        tracing::warn!("the control thread shares a core with a worker: there is no other");
+    } else if let Err(error) = sched_setaffinity(None, &free) {
+        tracing::warn!(%error, "the control thread cannot be moved away from the workers' cores");
+    }
 }
 
 /// Cores as people write them: `cores 0-3, 8`.

@@ -127,12 +127,14 @@ pub fn run(path: &Path) -> Result<(), RunError> {
 
     let plan = Plan { path, config, log, allowed, cores, claim, metrics };
     let result = plan.operate(backends, Arc::clone(&interfaces));
+    if let Err(error) = privileges::take_up() {
+        tracing::warn!(%error, "privileges that were put aside cannot be taken up again");
+    }
     for problem in interfaces.close() {
         tracing::error!("{problem}");
     }
-    match &result {
-        Ok(()) => tracing::info!("stopped"),
-        Err(error) => tracing::error!(%error, "stopped"),
+    if result.is_ok() {
+        tracing::info!("stopped");
     }
     result
 }
@@ -180,8 +182,7 @@ impl Plan {
             .build()
             .map_err(RunError::system("start the control thread's runtime"))?;
 
-        let readers: Vec<Reader> =
-            roster.members().iter().map(|member| reloader.reader(member.id)).collect();
+        let readers: Vec<Reader> = roster.members().iter().map(|member| reloader.reader(member.id)).collect();
         let equipment =
             backends.into_iter().zip(sinks).zip(readers).map(|((io, sink), reader)| (io, sink, reader));
         let crew = Crew::start(&roster, &config, &self.allowed, equipment)?;
@@ -212,7 +213,7 @@ fn records(
     };
     let rings: Vec<_> = (0..workers).map(|_| Arc::new(RecordRing::new(config.records.ring))).collect();
     let sinks = rings.iter().map(|ring| RingSink::new(Arc::clone(ring))).collect();
-    let encoder = Encoder::new(Arc::clone(reloader.ports()), reloader.rule_names());
+    let encoder = Encoder::new(reloader.ports(), reloader.rule_names());
     let writer = Writer::start(target, rings, encoder)
         .map_err(|source| RunError::Records { target: crate::appliance::describe(target), source })?;
     Ok((sinks, Some(writer)))
