@@ -22,22 +22,28 @@ use super::{
 };
 
 /// All our programs are called so; the kernel keeps the name, and [`detach`] finds them by it.
-const PREFIX: &str = "ravelin_";
-const XDP_PROGRAM: &str = "ravelin_xdp";
-const TC_PROGRAM: &str = "ravelin_twin";
+pub(super) const PREFIX: &str = "ravelin_";
+pub(super) const XDP_PROGRAM: &str = "ravelin_xdp";
+pub(super) const TC_PROGRAM: &str = "ravelin_twin";
 /// Where our filter stands among those of others: first, so that nothing consumes what is for the twin.
 const TC_PRIORITY: u32 = 1;
 const TC_HANDLE: u32 = 0x7261;
+
+/// How many counters the programs keep.
+#[cfg(test)]
+pub(super) const COUNTERS: u32 = 8;
 
 /// `BPF_F_XDP_DEV_BOUND_ONLY` of `linux/bpf.h`: the program may call metadata functions of its device.
 const DEV_BOUND_ONLY: u32 = 1 << 6;
 
 /// The sections of an object file have to be aligned in memory.
 #[repr(C, align(16))]
-struct Aligned<T: ?Sized>(T);
+pub(super) struct Aligned<T: ?Sized>(pub T);
 
-static PLAIN: &Aligned<[u8]> = &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/ravelin.bpf.o")));
-static TAGGED: &Aligned<[u8]> = &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/ravelin_tag.bpf.o")));
+pub(super) static PLAIN: &Aligned<[u8]> =
+    &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/ravelin.bpf.o")));
+pub(super) static TAGGED: &Aligned<[u8]> =
+    &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/ravelin_tag.bpf.o")));
 
 /// How a program runs on an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,6 +110,8 @@ pub struct KernelCounters {
 /// A program attached to an interface. Dropping it leaves the program attached.
 pub(super) struct Program {
     sockets: MapHandle,
+    /// One map for the programs of all interfaces, see ravelin.bpf.c.
+    process: MapHandle,
     counters: MapHandle,
     attached: Attached,
     /// The number of the tc program, if there is one.
@@ -117,12 +125,14 @@ pub(super) struct Program {
 }
 
 impl Program {
-    /// Loads and attaches the programs to `link`, in the place of those that an earlier process left.
+    /// Loads and attaches the programs to `link`, in the place of those that an earlier process left. `sibling` is a
+    /// program on another interface of this process.
     pub(super) fn attach(
         link: &Link,
         choice: AttachChoice,
         without_socket: WithoutSocket,
         max_frame: u32,
+        sibling: Option<&Self>,
     ) -> Result<Self, AfXdpError> {
         messages::capture_libbpf();
         let before = attached(link)?;
@@ -137,9 +147,10 @@ impl Program {
         let mut refused: Vec<String> = Vec::new();
         for &(mode, tags) in attempts {
             let messages = Messages::start();
-            let attempt = load(link, tags, without_socket, max_frame).and_then(|object| {
+            let attempt = load(link, tags, without_socket, max_frame, sibling).and_then(|object| {
                 Ok(Self {
                     sockets: map(&object, "sockets")?,
+                    process: map(&object, "process")?,
                     counters: map(&object, "counters")?,
                     twin: attach_twin(link, &object, without_socket)?,
                     attached: attach_xdp(link, &object, mode, before.as_ref())?,
@@ -157,6 +168,7 @@ impl Program {
         if before.is_none() {
             let _the_first_error_counts = detach_twin(link, |_| true);
         }
+        refused.dedup();
         let reason = refused.join("; ");
         Err(AfXdpError::Program { interface: link.name.clone(), step: "attached", reason })
     }
@@ -175,10 +187,19 @@ impl Program {
         Ok(())
     }
 
-    /// From now on frames of `queue` go to `socket`.
+    /// Frames of `queue` go to `socket`, once the process is [`Self::announce`]d.
     pub(super) fn insert_socket(&self, queue: u32, socket: BorrowedFd<'_>) -> Result<(), libbpf_rs::Error> {
-        let value = socket.as_raw_fd().to_ne_bytes();
-        self.sockets.update(&queue.to_ne_bytes(), &value, MapFlags::ANY)
+        insert(&self.sockets, queue, socket)
+    }
+
+    /// From now on, and until one of these two sockets closes, frames of all siblings' interfaces go to sockets.
+    pub(super) fn announce(
+        &self,
+        first: BorrowedFd<'_>,
+        last: BorrowedFd<'_>,
+    ) -> Result<(), libbpf_rs::Error> {
+        insert(&self.process, 0, first)?;
+        insert(&self.process, 1, last)
     }
 
     pub(super) fn counters(&self) -> KernelCounters {
@@ -187,7 +208,7 @@ impl Program {
             let values = values.unwrap_or_default();
             values.into_iter().filter_map(|v| v.try_into().ok()).map(u64::from_ne_bytes).sum()
         };
-        // The order of `enum counter` in ravelin.bpf.c.
+        // The order of `enum counter` in ravelin.bpf.c, which has `COUNTERS` of them.
         KernelCounters {
             redirected: count(0),
             oversized: count(1),
@@ -273,6 +294,7 @@ fn load(
     tags: bool,
     without_socket: WithoutSocket,
     max_frame: u32,
+    sibling: Option<&Program>,
 ) -> Result<Object, libbpf_rs::Error> {
     let object = if tags { TAGGED } else { PLAIN };
     let mut object = ObjectBuilder::default().name("ravelin")?.open_memory(&object.0)?;
@@ -281,6 +303,8 @@ fn load(
             map.set_initial_value(&configuration(without_socket, max_frame))?;
         } else if map.name() == "sockets" {
             map.set_max_entries(link.queues.max(64))?;
+        } else if let Some(sibling) = sibling.filter(|_| map.name() == "process") {
+            map.reuse_fd(sibling.process.as_fd())?;
         }
     }
     for mut program in object.progs_mut() {
@@ -293,7 +317,7 @@ fn load(
 }
 
 /// The bytes of `config` in ravelin.bpf.c.
-fn configuration(without_socket: WithoutSocket, max_frame: u32) -> Vec<u8> {
+pub(super) fn configuration(without_socket: WithoutSocket, max_frame: u32) -> Vec<u8> {
     let (open, twin) = match without_socket {
         WithoutSocket::Closed => (0, 0),
         WithoutSocket::OpenTwin(index) => (1, index),
@@ -379,6 +403,10 @@ fn twin_hook(link: &Link, program: BorrowedFd<'_>) -> TcHook {
 
 fn program<'a>(object: &'a Object, name: &str) -> Result<libbpf_rs::Program<'a>, libbpf_rs::Error> {
     object.progs().find(|program| program.name() == name).ok_or_else(not_in_object)
+}
+
+fn insert(map: &MapHandle, key: u32, socket: BorrowedFd<'_>) -> Result<(), libbpf_rs::Error> {
+    map.update(&key.to_ne_bytes(), &socket.as_raw_fd().to_ne_bytes(), MapFlags::ANY)
 }
 
 fn map(object: &Object, name: &str) -> Result<MapHandle, libbpf_rs::Error> {
