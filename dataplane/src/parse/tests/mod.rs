@@ -33,10 +33,9 @@ fn headers(frame: &[u8]) -> Headers {
 
 /// The reason to drop a frame that must not decode.
 fn reason(frame: &[u8]) -> DropReason {
-    match decode(frame).verdict {
-        Verdict::Drop(reason) => reason,
-        other => panic!("not dropped but {other:?}: {frame:02x?}"),
-    }
+    let verdict = decode(frame).verdict;
+    let Verdict::Drop(reason) = verdict else { panic!("not dropped but {verdict:?}: {frame:02x?}") };
+    reason
 }
 
 /// Checks what decode promises for every byte string.
@@ -61,7 +60,9 @@ fn assert_disposed(frame: &[u8]) {
                 assert!(h.fragment.offset + h.fragment.length <= 65_535);
             }
         }
-        other => panic!("decode decided {other:?}"),
+        other @ (Verdict::Allow | Verdict::Forward(_) | Verdict::Handoff(_) | Verdict::Consume) => {
+            panic!("decode decided {other:?}")
+        }
     }
 }
 
