@@ -17,3 +17,6 @@
 pub mod cli;
 pub mod compile;
 pub mod records;
+pub mod replay;
+#[cfg(test)]
+mod testing;

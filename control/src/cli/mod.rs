@@ -8,13 +8,21 @@
 //!
 //! A verb is a file with `Args` (clap) and `run(&Args, json: bool) -> Result<(), Failure>`. Read next: `run.rs`.
 
+mod check;
+mod completions;
 mod failure;
+mod print;
+mod replay;
+mod version;
 
 pub use failure::Failure;
 
 use std::{ffi::OsString, process::ExitCode};
 
 use clap::{Parser, Subcommand};
+
+/// Where the configuration is if nobody says otherwise.
+const DEFAULT_CONFIG: &str = "/etc/ravelin/ravelin.toml";
 
 /// Exit codes as `--help` explains them.
 const EXIT_CODES: &str = "Exit codes: 0 success, 1 failure, 2 wrong command line or configuration.";
@@ -32,7 +40,12 @@ pub struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-enum Verb {}
+enum Verb {
+    Check(check::Args),
+    Replay(replay::Args),
+    Version(version::Args),
+    Completions(completions::Args),
+}
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
@@ -50,7 +63,12 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let json = cli.json;
-    let result: Result<(), Failure> = match cli.verb {};
+    let result: Result<(), Failure> = match &cli.verb {
+        Verb::Check(args) => check::run(args, json),
+        Verb::Replay(args) => replay::run(args, json),
+        Verb::Version(args) => version::run(args, json),
+        Verb::Completions(args) => completions::run(args),
+    };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
