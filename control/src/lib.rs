@@ -21,5 +21,8 @@ pub mod compile;
 pub mod log;
 pub mod records;
 pub mod reload;
+pub mod replay;
 pub mod stats;
 pub mod supervisor;
+#[cfg(test)]
+mod testing;
