@@ -101,12 +101,14 @@ fn needs_scenario(reason: DropReason) -> bool {
 fn records_do_not_depend_on_the_batch_size() {
     for name in ["allow-deny", "fragments", "retransmissions"] {
         let scenario = folder().join(name);
-        let config = fs::read_to_string(scenario.join("config.toml")).expect("scenarios have a configuration");
+        let config =
+            fs::read_to_string(scenario.join("config.toml")).expect("scenarios have a configuration");
         let expected = fs::read_to_string(scenario.join("expect.jsonl")).expect("scenarios have records");
         for batch in [1, 3, 256] {
             let place = ravelin_tests::topology::Folder::new();
             let path = place.0.join("config.toml");
-            fs::write(&path, format!("{config}\n[workers]\nbatch = {batch}\n")).expect("the folder is writable");
+            fs::write(&path, format!("{config}\n[workers]\nbatch = {batch}\n"))
+                .expect("the folder is writable");
             let replay = replay(&scenario.join("input.pcap"), &path, &[]);
             assert_eq!(replay.records, expected, "{name} in batches of {batch}");
         }

@@ -1,10 +1,6 @@
 //! The program under test.
 
-use std::{
-    path::PathBuf,
-    process::Command,
-    sync::OnceLock,
-};
+use std::{path::PathBuf, process::Command, sync::OnceLock};
 
 use crate::process::run;
 

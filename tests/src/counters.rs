@@ -51,7 +51,10 @@ impl Counters {
         let settled = self["forwarded"] + self["handed_off"] + self["consumed"] + self.dropped_in_all();
         assert_eq!(taken, settled, "the conservation law: {self:#?}");
         let (off, taken_over) = (self["handed_off"], self["handed_in"]);
-        assert!(off >= taken_over && off - taken_over <= waiting, "handed off {off}, taken over {taken_over}");
+        assert!(
+            off >= taken_over && off - taken_over <= waiting,
+            "handed off {off}, taken over {taken_over}"
+        );
     }
 
     /// Panics if packets were dropped for a reason that is not in `expected`.
@@ -61,7 +64,10 @@ impl Counters {
             .iter()
             .filter(|(reason, packets)| **packets > 0 && !expected.contains(&reason.as_str()))
             .collect();
-        assert!(surprising.is_empty(), "packets were dropped for {surprising:?}, expected was only {expected:?}");
+        assert!(
+            surprising.is_empty(),
+            "packets were dropped for {surprising:?}, expected was only {expected:?}"
+        );
     }
 }
 

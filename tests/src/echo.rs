@@ -55,7 +55,8 @@ impl Echo {
         let returned = Arc::new(AtomicU64::new(0));
         let service = bind(&lab.server, SocketAddr::new(address, PORT));
         let any: IpAddr = if address.is_ipv4() { [0; 4].into() } else { [0_u16; 8].into() };
-        let sockets: Vec<UdpSocket> = (0..flows).map(|_| bind(&lab.client, SocketAddr::new(any, 0))).collect();
+        let sockets: Vec<UdpSocket> =
+            (0..flows).map(|_| bind(&lab.client, SocketAddr::new(any, 0))).collect();
         for socket in &sockets {
             socket.connect((address, PORT)).expect("the server's network is reachable");
         }
@@ -158,7 +159,9 @@ fn exchange(sockets: &[UdpSocket], size: usize, stop: &AtomicBool, count: &Atomi
 
 fn datagram(number: u64, size: usize) -> Vec<u8> {
     let mut bytes = number.to_be_bytes().to_vec();
-    bytes.extend((0..size.saturating_sub(8)).map(|place| number.to_be_bytes()[7].wrapping_add((place % 251) as u8)));
+    bytes.extend(
+        (0..size.saturating_sub(8)).map(|place| number.to_be_bytes()[7].wrapping_add((place % 251) as u8)),
+    );
     bytes
 }
 

@@ -6,8 +6,7 @@
 use std::{net::IpAddr, time::Duration};
 
 use etherparse::{
-    IpNumber, Ipv4Header, Ipv6FlowLabel, Ipv6Header, PacketBuilder, TcpHeader,
-    checksum::u32_16bit_word,
+    IpNumber, Ipv4Header, Ipv6FlowLabel, Ipv6Header, PacketBuilder, TcpHeader, checksum::u32_16bit_word,
 };
 
 mod tcp;

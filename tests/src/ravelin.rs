@@ -83,8 +83,10 @@ impl Ravelin {
 
     /// `ravelin show … --json`.
     pub fn show(&self, what: &str) -> Value {
-        let arguments: Vec<&str> = ["show"].into_iter().chain(what.split_whitespace()).chain(["--json"]).collect();
-        let answer = self.ask(&arguments).unwrap_or_else(|error| panic!("show {what}: {error}\n{}", self.log()));
+        let arguments: Vec<&str> =
+            ["show"].into_iter().chain(what.split_whitespace()).chain(["--json"]).collect();
+        let answer =
+            self.ask(&arguments).unwrap_or_else(|error| panic!("show {what}: {error}\n{}", self.log()));
         serde_json::from_str(&answer).unwrap_or_else(|error| panic!("show {what}: {error}\n{answer}"))
     }
 

@@ -139,7 +139,9 @@ pub fn connect(a: &Namespace, a_name: &str, b: &Namespace, b_name: &str, links: 
     let Links { mtu, queues } = links;
     let queues = format!("mtu {mtu} numrxqueues {queues} numtxqueues {queues}");
     let b_namespace = b.name();
-    a.ip(&format!("link add name {a_name} {queues} type veth peer name {b_name} {queues} netns {b_namespace}"));
+    a.ip(&format!(
+        "link add name {a_name} {queues} type veth peer name {b_name} {queues} netns {b_namespace}"
+    ));
     a.ip(&format!("link set {a_name} up"));
     b.ip(&format!("link set {b_name} up"));
 }

@@ -61,7 +61,14 @@ impl Tcp {
         self.client(capture, "A", 0);
     }
 
-    fn send(&mut self, capture: &mut Capture, side: usize, flags: &str, length: usize, window: u16) -> Vec<u8> {
+    fn send(
+        &mut self,
+        capture: &mut Capture,
+        side: usize,
+        flags: &str,
+        length: usize,
+        window: u16,
+    ) -> Vec<u8> {
         let (from, to) = (self.ends[side], self.ends[1 - side]);
         let mut header = TcpHeader::new(from.port, to.port, self.next[side], window);
         set(&mut header, flags);

@@ -4,8 +4,8 @@ use etherparse::IpNumber;
 
 use super::malformed;
 use crate::packets::{
-    Capture, End, Link, Tcp, echo, ethernet, fragment, fragments, icmp_error, identified, inside, inside6, ip,
-    outside, outside6, payload, tagged, udp,
+    Capture, End, Link, Tcp, echo, ethernet, fragment, fragments, icmp_error, identified, inside, inside6,
+    ip, outside, outside6, payload, tagged, udp,
 };
 
 /// EtherType of an 802.1Q tag.
@@ -127,8 +127,7 @@ fn vlan() -> Capture {
     let mut capture = Capture::new();
     let (there, back) = (udp(outside(1), inside(1), 20), udp(inside(1), outside(1), 20));
     // The same ends in five networks are five flows.
-    let networks: [&[(u16, u16)]; 4] =
-        [&[], &[(DOT1Q, 10)], &[(DOT1Q, 20)], &[(DOT1AD, 100), (DOT1Q, 10)]];
+    let networks: [&[(u16, u16)]; 4] = [&[], &[(DOT1Q, 10)], &[(DOT1Q, 20)], &[(DOT1AD, 100), (DOT1Q, 10)]];
     for tags in networks.into_iter().chain([[(DOT1Q, 100), (DOT1Q, 20)].as_slice()]) {
         capture.push(&tagged(&there, tags)).wait(2).push(&tagged(&back, tags));
     }
@@ -250,9 +249,11 @@ fn tcp_flags() -> Capture {
 fn non_ip() -> Capture {
     let mut capture = Capture::new();
     let [a, b, c, d, e, f] = outside(1).mac;
-    let arp = [&[0, 1, 8, 0, 6, 4, 0, 1, a, b, c, d, e, f, 192, 0, 2, 1][..], &[0; 6], &[192, 0, 2, 2]].concat();
+    let arp =
+        [&[0, 1, 8, 0, 6, 4, 0, 1, a, b, c, d, e, f, 192, 0, 2, 1][..], &[0; 6], &[192, 0, 2, 2]].concat();
     capture.push(&[&ethernet(outside(1), inside(1), 0x0806)[..], &arp].concat());
-    let lldp = [&[1, 0x80, 0xc2, 0, 0, 0x0e, a, b, c, d, e, f, 0x88, 0xcc][..], &[2, 7, 4, a, b, c, d, e, f, 0, 0]];
+    let lldp =
+        [&[1, 0x80, 0xc2, 0, 0, 0x0e, a, b, c, d, e, f, 0x88, 0xcc][..], &[2, 7, 4, a, b, c, d, e, f, 0, 0]];
     capture.push(&lldp.concat());
     // A configuration BPDU, IEEE 802.1D section 9: LLC frame to the bridge group address.
     let mut bpdu = [&[1, 0x80, 0xc2, 0, 0, 0, a, b, c, d, e, f, 0, 38][..], &[0x42, 0x42, 3]].concat();

@@ -70,14 +70,17 @@ pub fn packet(reason: &str) -> Vec<u8> {
         "ipv4_truncated" => good[..14 + 19].to_vec(),
         "ipv4_version" => changed(&good, 14, 0x65),
         "ipv4_header_length" => changed(&good, 14, 0x44),
-        "ipv4_total_length" => sealed(&good, &|frame| frame[16..18].copy_from_slice(&1_000_u16.to_be_bytes())),
+        "ipv4_total_length" => {
+            sealed(&good, &|frame| frame[16..18].copy_from_slice(&1_000_u16.to_be_bytes()))
+        }
         "ipv4_checksum" => changed(&good, 24, good[24] ^ 0xff),
         "ipv6_truncated" => good6[..14 + 39].to_vec(),
         "ipv6_version" => changed(&good6, 14, 0x45),
         "ipv6_payload_length" => changed(&good6, 18, 0x10),
         "ipv6_extension" => ip(a6, b6, IpNumber(0), &options(17, 200)),
         "ipv6_extension_depth" => {
-            let chain: Vec<u8> = std::iter::repeat_n(options(60, 0), 40).flatten().chain(options(17, 0)).collect();
+            let chain: Vec<u8> =
+                std::iter::repeat_n(options(60, 0), 40).flatten().chain(options(17, 0)).collect();
             ip(a6, b6, IpNumber(60), &[&chain, &good6[54..]].concat())
         }
         "tcp_truncated" => ip(a, b, IpNumber::TCP, &segment[34..34 + 19]),
