@@ -25,7 +25,7 @@ pub fn syn_flood(host: &Namespace, target: SocketAddrV4, count: u32) {
                 assert!(full, "the flood cannot be sent: {error}");
             }
         }
-    })
+    });
 }
 
 fn syn(target: SocketAddrV4) -> Vec<u8> {

@@ -142,6 +142,19 @@ impl Capture {
         self
     }
 
+    /// Adds the packets of another capture, one after the other.
+    pub fn append(&mut self, other: &Self) -> &mut Self {
+        for (_, bytes) in &other.packets {
+            self.push_as_is(bytes.clone());
+        }
+        self
+    }
+
+    /// The packets' bytes.
+    pub fn frames(&self) -> impl Iterator<Item = &Vec<u8>> {
+        self.packets.iter().map(|(_, bytes)| bytes)
+    }
+
     /// How many packets there are.
     pub fn len(&self) -> usize {
         self.packets.len()

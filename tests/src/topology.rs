@@ -109,6 +109,29 @@ impl Lab {
         Process::start(program, host.split(line), self.folder())
     }
 
+    /// Starts a shell script in the background of `host`, with the laboratory's folder as its working directory.
+    pub fn shell(&self, host: &Namespace, script: &str) -> Process {
+        let mut command = host.command("sh");
+        command.args(["-c", script]).current_dir(self.folder());
+        Process::start("shell", command, self.folder())
+    }
+
+    /// Writes a file of `length` bytes that do not compress and do not repeat, into the laboratory's folder.
+    pub fn random_file(&self, name: &str, length: usize) -> Vec<u8> {
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64 ^ length as u64;
+        let mut bytes = Vec::with_capacity(length + 8);
+        while bytes.len() < length {
+            // xorshift64, Marsaglia 2003.
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            bytes.extend(state.to_le_bytes());
+        }
+        bytes.truncate(length);
+        fs::write(self.folder().join(name), &bytes).expect("the test's folder is writable");
+        bytes
+    }
+
     /// Starts a server in the background of `host` and waits until something listens on `port`.
     pub fn serve(&self, host: &Namespace, port: u16, line: &str) -> Process {
         let mut process = self.spawn(host, line);
@@ -144,6 +167,23 @@ pub fn connect(a: &Namespace, a_name: &str, b: &Namespace, b_name: &str, links: 
     ));
     a.ip(&format!("link set {a_name} up"));
     b.ip(&format!("link set {b_name} up"));
+}
+
+/// Waits until something on `host` listens on `port`.
+pub fn wait_for_port(host: &Namespace, port: u16) {
+    wait_for(&format!("something to listen on port {port}"), || listens(host, port));
+}
+
+/// Whether at least one echo request from `host` is answered.
+pub fn pings(host: &Namespace, target: &str) -> bool {
+    host.succeeds(&format!("ping -n -q -c 2 -i 0.2 -W 1 {target}"))
+}
+
+/// Panics unless all of `count` echo requests with `size` bytes from `host` are answered; returns what ping printed.
+pub fn ping_all(host: &Namespace, target: &str, count: u32, size: u32) -> String {
+    let report = host.run(&format!("ping -n -q -c {count} -i 0.02 -W 60 -s {size} {target}"));
+    assert!(report.contains(&format!("{count} received")), "echo replies were lost: {report}");
+    report
 }
 
 /// Whether a TCP or UDP socket of `host` is bound to `port` and waits for peers.
