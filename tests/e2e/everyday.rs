@@ -119,19 +119,30 @@ fn names_are_resolved() {
     ravelin.finish(&[]);
 }
 
-#[test]
-fn a_vlan_crosses() {
-    let Some(lab) = Lab::new(&["ping", "nc"]) else { return };
+/// A ping and an upload within VLANs; `tags` is what `show flows` says of them.
+fn crosses_in_vlan(outer: u16, inner: u16, tags: &Value) {
+    let Some(lab) = Lab::new(&["clang", "nc", "ping", "tc"]) else { return };
+    lab.enter_vlan(outer, inner);
     let ravelin = lab.ravelin("");
-    lab.add_vlan(42);
-    ping_all(&lab.client, "10.8.42.2", 20, 56);
+    ping_all(&lab.client, SERVER, 20, 56);
+    ping_all(&lab.client, SERVER6, 20, 1400);
     let sent = lab.random_file("up", 5_000_000);
     let mut server = lab.shell(&lab.server, "nc -l -N 9000 > up.received");
     wait_for_port(&lab.server, 9000);
-    lab.shell(&lab.client, "nc -N 10.8.42.2 9000 < up").finish();
+    lab.shell(&lab.client, &format!("nc -N {SERVER} 9000 < up")).finish();
     server.finish();
     assert!(fs::read(lab.folder().join("up.received")).expect("a file") == sent, "the upload differs");
     let flow = ravelin.wait_for_flow("--port 9000", |_| true);
-    assert_eq!(flow["vlan"], serde_json::json!([42]));
+    assert_eq!(&flow["vlan"], tags);
     ravelin.finish(&[]);
+}
+
+#[test]
+fn a_vlan_crosses() {
+    crosses_in_vlan(42, 0, &serde_json::json!([42]));
+}
+
+#[test]
+fn vlans_within_vlans_cross() {
+    crosses_in_vlan(100, 42, &serde_json::json!([100, 42]));
 }

@@ -17,8 +17,8 @@ use crate::{netns::Namespace, topology::Lab};
 
 /// The echo service, RFC 862.
 const PORT: u16 = 7;
-/// Datagrams of one flow on the way at any time.
-const WINDOW: u64 = 8;
+/// Bytes on the way at any time: three quarters of what a socket's buffer holds by default (`net.core.rmem_default`).
+const ON_THE_WAY: usize = 150_000;
 /// After so long a silence what is still on the way is lost; on a machine of any speed it would have come back.
 const SILENCE: Duration = Duration::from_secs(20);
 /// How often the threads look whether they shall stop.
@@ -115,13 +115,21 @@ fn serve(socket: &UdpSocket, stop: &AtomicBool) {
     }
 }
 
+/// How many datagrams of each flow may be on the way. The kernel charges a socket with the memory behind each packet or
+/// fragment, up to a page and its description, and not with its length.
+fn window(flows: usize, size: usize) -> u64 {
+    let charge = size.div_ceil(1400) * 4_700;
+    (ON_THE_WAY / (flows * charge)).clamp(1, 8) as u64
+}
+
 /// Rounds of a window per flow, all sent and then all awaited.
 fn exchange(sockets: &[UdpSocket], size: usize, stop: &AtomicBool, count: &AtomicU64) -> Outcome {
     let mut outcome = Outcome::default();
     let mut buffer = vec![0; 65_536];
+    let window = window(sockets.len(), size);
     let mut round = 0;
     while !stop.load(Ordering::Relaxed) {
-        let numbers = round * WINDOW..(round + 1) * WINDOW;
+        let numbers = round * window..(round + 1) * window;
         for socket in sockets {
             for number in numbers.clone() {
                 outcome.sent += 1;

@@ -13,6 +13,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Command,
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU32, Ordering},
@@ -20,8 +21,9 @@ use std::{
 };
 
 use crate::{
+    binary,
     netns::Namespace,
-    process::{Process, wait_for},
+    process::{Process, run, wait_for},
     ravelin::Ravelin,
     requirements,
 };
@@ -142,12 +144,31 @@ impl Lab {
         process
     }
 
-    /// Adds the VLAN `id` to `eth0` of both hosts, as `eth0.id`, with the last two address parts `id.1` and `id.2`.
-    pub fn add_vlan(&self, id: u16) {
-        for (host, end) in [(&self.client, 1), (&self.server, 2)] {
-            host.ip(&format!("link add link eth0 name eth0.{id} type vlan id {id}"));
-            host.ip(&format!("address add 10.8.{id}.{end}/24 dev eth0.{id}"));
-            host.ip(&format!("link set eth0.{id} up"));
+    /// Puts both hosts wholly into a VLAN: all that they send is tagged, and what they receive must be. With an inner tag
+    /// that is not zero, QinQ. By tc programs, because not every kernel has VLAN interfaces.
+    pub fn enter_vlan(&self, outer: u16, inner: u16) {
+        let source = binary::root().join("tests/bpf/vlan.c");
+        let object = self.folder().join("vlan.o");
+        let mut clang = Command::new("clang");
+        clang.args([
+            "-O2",
+            "-g",
+            "--target=bpf",
+            "-c",
+            &format!("-DOUTER={outer}"),
+            &format!("-DINNER={inner}"),
+        ]);
+        // Where Debian keeps the headers of the machine's architecture, which clang does not look into for BPF.
+        clang.arg(format!("-I/usr/include/{}-linux-gnu", std::env::consts::ARCH));
+        run(clang.arg(source).arg("-o").arg(&object));
+        for host in [&self.client, &self.server] {
+            host.run("tc qdisc add dev eth0 clsact");
+            for (hook, section) in [("egress", "push"), ("ingress", "pop")] {
+                let object = object.display();
+                host.run(&format!(
+                    "tc filter add dev eth0 {hook} bpf direct-action object-file {object} section {section}"
+                ));
+            }
         }
     }
 }
