@@ -163,7 +163,7 @@ impl Lab {
         run(clang.arg(source).arg("-o").arg(&object));
         for host in [&self.client, &self.server] {
             host.run("tc qdisc add dev eth0 clsact");
-            for (hook, section) in [("egress", "push"), ("ingress", "pop")] {
+            for (hook, section) in [("egress", "tc/tag"), ("ingress", "tc/untag")] {
                 let object = object.display();
                 host.run(&format!(
                     "tc filter add dev eth0 {hook} bpf direct-action object-file {object} section {section}"
