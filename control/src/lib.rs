@@ -23,3 +23,5 @@ pub mod records;
 pub mod reload;
 pub mod stats;
 pub mod supervisor;
+#[cfg(test)]
+mod testing;
