@@ -21,6 +21,7 @@ pub mod compile;
 pub mod log;
 pub mod records;
 pub mod reload;
+pub mod replay;
 pub mod stats;
 pub mod supervisor;
 #[cfg(test)]

@@ -8,13 +8,18 @@
 //!
 //! A verb is a file with `Args` (clap) and `run(&Args, json: bool) -> Result<(), Failure>`. Read next: `run.rs`.
 
+mod check;
+mod completions;
 mod detach;
 mod failure;
+mod print;
 mod reload;
+mod replay;
 mod run;
 mod show;
 mod target;
 mod trace;
+mod version;
 
 pub use failure::Failure;
 
@@ -47,6 +52,10 @@ enum Verb {
     Show(show::Args),
     Trace(trace::Args),
     Detach(detach::Args),
+    Check(check::Args),
+    Replay(replay::Args),
+    Version(version::Args),
+    Completions(completions::Args),
 }
 
 /// Runs the command line of this process.
@@ -71,6 +80,10 @@ pub fn execute(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Show(args) => show::run(args, json),
         Verb::Trace(args) => trace::run(args, json),
         Verb::Detach(args) => detach::run(args, json),
+        Verb::Check(args) => check::run(args, json),
+        Verb::Replay(args) => replay::run(args, json),
+        Verb::Version(args) => version::run(args, json),
+        Verb::Completions(args) => completions::run(args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

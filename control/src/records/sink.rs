@@ -1,4 +1,5 @@
 use std::{
+    fmt,
     io::{self, Write},
     sync::Arc,
     time::Duration,
@@ -45,7 +46,6 @@ impl RecordSink for RingSink {
 ///
 /// The worker ends flows a few at a time, so records come in no particular order; whoever drives it says with
 /// [`OrderedSink::release`] from when on no earlier record can come.
-#[derive(Debug)]
 pub struct OrderedSink<W> {
     encoder: Encoder,
     out: W,
@@ -56,6 +56,15 @@ pub struct OrderedSink<W> {
     buffer: Vec<u8>,
     written: u64,
     failed: Option<io::Error>,
+}
+
+impl<W> fmt::Debug for OrderedSink<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OrderedSink")
+            .field("pending", &self.pending.len())
+            .field("written", &self.written)
+            .finish()
+    }
 }
 
 impl<W: Write> OrderedSink<W> {

@@ -9,7 +9,9 @@
 
 #[cfg(feature = "af-xdp")]
 pub mod af_xdp;
+pub mod fault;
 pub mod memory;
+pub mod pcap;
 
 use std::{fmt, time::Duration};
 

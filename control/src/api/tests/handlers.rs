@@ -199,7 +199,7 @@ async fn what_cannot_be_asked_is_refused() {
     assert!(error.to_string().starts_with("port: "), "{error}");
     let error = client::get::<()>(&socket, "/nonsense").await.unwrap_err();
     assert_eq!(error.to_string(), "there is no such thing to ask for");
-    let nobody = running.directory.path().join("nobody.sock");
+    let nobody = running.directory.file("nobody.sock");
     let error = client::get::<()>(&nobody, "/status").await.unwrap_err();
     assert!(matches!(error, ClientError::Unreachable { .. }), "{error}");
     assert!(error.to_string().contains("nobody.sock"), "{error}");

@@ -12,7 +12,7 @@ use crate::{
 
 /// Serves a running appliance on a socket in its directory.
 fn serve(running: &Running) -> (PathBuf, Claim) {
-    let path = running.directory.path().join("control.sock");
+    let path = running.directory.file("control.sock");
     let mut claim = Claim::new(&path).unwrap();
     let listener = claim.listen().unwrap();
     tokio::spawn(api::socket::serve(listener, api::router(std::sync::Arc::clone(&running.appliance))));

@@ -5,13 +5,13 @@ use std::{
 
 use crate::{
     api::socket::{Claim, SocketError},
-    testing::Directory,
+    testing::Scratch,
 };
 
 #[test]
 fn only_the_owner_may_connect_and_the_directory_is_made() {
-    let directory = Directory::new();
-    let path = directory.path().join("run/control.sock");
+    let directory = Scratch::new();
+    let path = directory.file("run/control.sock");
     let mut claim = Claim::new(&path).unwrap();
     let _listener = claim.listen().unwrap();
     let mode = |path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
@@ -24,8 +24,8 @@ fn only_the_owner_may_connect_and_the_directory_is_made() {
 
 #[test]
 fn a_live_socket_is_refused_and_goes_on() {
-    let directory = Directory::new();
-    let path = directory.path().join("control.sock");
+    let directory = Scratch::new();
+    let path = directory.file("control.sock");
     let mut claim = Claim::new(&path).unwrap();
     let _listener = claim.listen().unwrap();
     let error = Claim::new(&path).unwrap_err();
@@ -37,8 +37,8 @@ fn a_live_socket_is_refused_and_goes_on() {
 
 #[test]
 fn the_socket_of_a_dead_process_is_replaced() {
-    let directory = Directory::new();
-    let path = directory.path().join("control.sock");
+    let directory = Scratch::new();
+    let path = directory.file("control.sock");
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     directory.write("control.sock.lock", "4711\n");
     directory.write("control.sock.new", "");
@@ -50,7 +50,7 @@ fn the_socket_of_a_dead_process_is_replaced() {
 
 #[test]
 fn what_is_not_a_socket_is_left_alone() {
-    let directory = Directory::new();
+    let directory = Scratch::new();
     let path = directory.write("control.sock", "precious");
     let error = Claim::new(&path).unwrap().listen().unwrap_err();
     assert!(matches!(error, SocketError::NotASocket(_)), "{error}");

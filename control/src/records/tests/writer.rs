@@ -1,10 +1,9 @@
 use std::{
     fs, io,
     os::unix::fs::PermissionsExt,
-    path::PathBuf,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     thread,
     time::Duration,
@@ -20,31 +19,9 @@ use super::{
     },
     encoder, record,
 };
+use crate::testing::Scratch;
 
 const LONG: Duration = Duration::from_secs(600);
-
-/// A directory of its own, removed in the end.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new() -> Self {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("ravelin-records-{}-{number}", std::process::id()));
-        fs::create_dir(&path).unwrap();
-        Self(path)
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        fs::remove_dir_all(&self.0).unwrap();
-    }
-}
 
 fn rings(count: usize, capacity: usize) -> Vec<Arc<RecordRing>> {
     (0..count).map(|_| Arc::new(RecordRing::new(capacity))).collect()

@@ -36,6 +36,8 @@ mod queue;
 mod settings;
 mod setup;
 mod socket;
+#[cfg(test)]
+mod tests;
 
 pub use backend::AfXdpIo;
 pub use control::{AfXdpControl, PortReport, SocketStatistics, detach};

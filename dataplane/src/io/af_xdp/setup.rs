@@ -88,16 +88,31 @@ impl Takeover<'_> {
         self.attach(true, max_frame)?;
 
         self.programs.sort_by_key(|(place, _)| *place);
+        self.hand_over(&assembly)?;
+        Ok((assembly, mode))
+    }
+
+    /// Tells the programs where frames go; they go there from the last step on.
+    fn hand_over(&self, assembly: &Assembly) -> Result<(), AfXdpError> {
+        let refused = |link: &Link, queue: u32, error: libbpf_rs::Error| AfXdpError::Socket {
+            interface: link.name.clone(),
+            queue,
+            reason: chain(&error),
+        };
         for ((link, (_, program)), sockets) in self.links.iter().zip(&self.programs).zip(&assembly.sockets) {
             for (queue, socket) in (0..).zip(sockets) {
-                program.insert_socket(queue, socket.as_fd()).map_err(|error| AfXdpError::Socket {
-                    interface: link.name.clone(),
-                    queue,
-                    reason: chain(&error),
-                })?;
+                let inserted = program.insert_socket(queue, socket.as_fd());
+                inserted.map_err(|error| refused(link, queue, error))?;
             }
         }
-        Ok((assembly, mode))
+        let mut sockets = assembly.sockets.iter().flatten();
+        if let (Some(link), Some((_, program)), Some(first)) =
+            (self.links.first(), self.programs.first(), sockets.next())
+        {
+            let last = sockets.next_back().unwrap_or(first);
+            program.announce(first.as_fd(), last.as_fd()).map_err(|error| refused(link, 0, error))?;
+        }
+        Ok(())
     }
 
     /// Attaches the program to the interfaces that have inherited one, or to those that have not.
@@ -106,7 +121,8 @@ impl Takeover<'_> {
         for (place, ((link, interface), has)) in interfaces {
             if *has == inherited {
                 let without_socket = without_socket(interface)?;
-                let program = Program::attach(link, interface.attach, without_socket, max_frame)?;
+                let sibling = self.programs.first().map(|(_, program)| program);
+                let program = Program::attach(link, interface.attach, without_socket, max_frame, sibling)?;
                 self.programs.push((place, program));
             }
         }

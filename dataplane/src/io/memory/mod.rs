@@ -1,4 +1,11 @@
 //! Packets from memory, to memory: for tests and benches.
+//!
+//! Promises: packets come in the order in which they were pushed; a looping backend allocates nothing once it has been
+//! filled, and holds as many frames at the end as at the start. Refuses to wait: time passes only by packets, by
+//! [`MemoryIo::set_time`] and by sleeping. Read next: `../worker.rs`.
+
+#[cfg(test)]
+mod tests;
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -52,8 +59,10 @@ pub struct MemoryIo {
     mode: Mode,
     /// Frames that a port takes per batch before it says that it is full.
     ring: usize,
-    queued: usize,
-    down: Option<PortId>,
+    /// Frames that each port has taken in this batch.
+    queued: [usize; PortId::MAX_PORTS],
+    /// Ports that are down, as bits.
+    down: u64,
 }
 
 impl Default for MemoryIo {
@@ -71,8 +80,8 @@ impl MemoryIo {
             now: Timestamp::ZERO,
             mode: Mode::Keep,
             ring: usize::MAX,
-            queued: 0,
-            down: None,
+            queued: [0; PortId::MAX_PORTS],
+            down: 0,
         }
     }
 
@@ -81,20 +90,24 @@ impl MemoryIo {
         Self { mode: Mode::Loop, ..Self::new() }
     }
 
-    /// Limits what a batch may transmit, to provoke `transmit_full`.
+    /// Limits what each port takes per batch, to provoke `transmit_full`.
     pub fn limit_transmit(&mut self, frames: usize) {
         self.ring = frames;
     }
 
     /// Takes a port down, to provoke `transmit_down`.
     pub fn take_down(&mut self, port: PortId) {
-        self.down = Some(port);
+        self.down |= bit(port);
+    }
+
+    /// Brings a port up again.
+    pub fn bring_up(&mut self, port: PortId) {
+        self.down &= !bit(port);
     }
 
     /// Queues a packet to be received at `port` at `time`.
     pub fn push(&mut self, time: Timestamp, port: PortId, bytes: &[u8]) {
-        let mut frame = MemoryFrame::new(bytes);
-        frame.home = port;
+        let frame = MemoryFrame { home: port, ..MemoryFrame::new(bytes) };
         self.input.push_back((time, port, frame));
     }
 
@@ -103,7 +116,12 @@ impl MemoryIo {
         self.now = now;
     }
 
-    /// What was transmitted, in order; takes it.
+    /// How many packets wait to be received.
+    pub fn waiting(&self) -> usize {
+        self.input.len()
+    }
+
+    /// What was transmitted, in order; takes it. A looping backend keeps nothing.
     pub fn sent(&mut self) -> Vec<(PortId, Vec<u8>)> {
         self.output.drain(..).map(|(port, frame)| (port, frame.buffer)).collect()
     }
@@ -138,13 +156,17 @@ impl PacketIo for MemoryIo {
     }
 
     fn transmit(&mut self, port: PortId, frame: MemoryFrame) -> Result<(), (TransmitError, MemoryFrame)> {
-        if self.down == Some(port) {
+        // A port that cannot exist is one that is not there.
+        let Some(queued) = self.queued.get_mut(port.index()) else {
+            return Err((TransmitError::Down, frame));
+        };
+        if self.down & bit(port) != 0 {
             return Err((TransmitError::Down, frame));
         }
-        if self.queued >= self.ring {
+        if *queued >= self.ring {
             return Err((TransmitError::Full, frame));
         }
-        self.queued += 1;
+        *queued += 1;
         match self.mode {
             Mode::Keep => self.output.push((port, frame)),
             Mode::Loop => self.release(frame),
@@ -160,7 +182,7 @@ impl PacketIo for MemoryIo {
     }
 
     fn flush(&mut self) {
-        self.queued = 0;
+        self.queued = [0; PortId::MAX_PORTS];
     }
 
     fn wait(&mut self, _waker: &Waker, timeout: Duration) {
@@ -174,4 +196,9 @@ impl PacketIo for MemoryIo {
     fn counters(&self) -> IoCounters {
         IoCounters::default()
     }
+}
+
+/// A port's place in a set of ports; none for a port that cannot exist.
+fn bit(port: PortId) -> u64 {
+    1_u64.checked_shl(u32::from(port.0)).unwrap_or(0)
 }

@@ -1,0 +1,63 @@
+use std::path::{Path, PathBuf};
+
+use ravelin_config::Report;
+use serde_json::json;
+
+use super::{Failure, print};
+use crate::compile::{self, CompileError, Ports, RuleNames};
+
+/// Says all that is wrong with a configuration.
+///
+/// Nothing is asked of the system: interfaces need not exist. Warnings alone are no failure.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The configuration.
+    #[arg(short, long, value_name = "FILE", default_value = super::DEFAULT_CONFIG)]
+    config: PathBuf,
+}
+
+pub(super) fn run(args: &Args, json: bool) -> Result<(), Failure> {
+    let (report, valid) = inspect(&args.config)?;
+    let file = args.config.display();
+    let counts =
+        format!("{file}: {}, {}", count(report.errors(), "error"), count(report.warnings(), "warning"));
+    if json {
+        print::json(&json!({
+            "file": args.config,
+            "valid": valid,
+            "errors": report.errors(),
+            "warnings": report.warnings(),
+            "diagnostics": report.diagnostics(),
+        }))?;
+        return if valid { Ok(()) } else { Err(Failure::usage(counts)) };
+    }
+    if !valid {
+        return Err(Failure::usage(format_args!("{counts}\n\n{report}")));
+    }
+    if !report.is_empty() {
+        print::text(&report.to_string())?;
+    }
+    print::text(&counts)
+}
+
+/// What is to be said about the configuration at `path`, and whether it can be used.
+fn inspect(path: &Path) -> Result<(Report, bool), Failure> {
+    let loaded = match ravelin_config::load(path) {
+        Ok(loaded) => loaded,
+        Err(report) => return Ok((report, false)),
+    };
+    let compile = || -> Result<(), CompileError> {
+        let ports = Ports::unlimited(&loaded.config)?;
+        compile::snapshot(&loaded.config, &ports, &mut RuleNames::new()).map(drop)
+    };
+    compile().map_err(|error| Failure::usage(format_args!("{}: {error}", path.display())))?;
+    Ok((loaded.warnings, true))
+}
+
+fn count(number: usize, thing: &str) -> String {
+    match number {
+        0 => format!("no {thing}s"),
+        1 => format!("1 {thing}"),
+        _ => format!("{number} {thing}s"),
+    }
+}

@@ -1,0 +1,178 @@
+//! The packet path over capture files, as an ordinary user: same pipeline, same verdicts, same records.
+//!
+//! ```text
+//! Captures (files, one after the other) > [FaultIo] > Gate > Worker > Tally > OrderedSink > records
+//! ```
+//!
+//! Promises: the same files and configuration give the same records, byte for byte, whatever the size of batches; records are
+//! ordered by the time that flows ended. Time is that of the capture: before packets of a new second are received, every
+//! flow that is due by then has ended ([`gate`]). Refuses: more than one worker, and to wait between packets.
+//! Read next: `drive` below, then `captures.rs`.
+
+mod captures;
+mod gate;
+mod offload;
+mod setup;
+mod summary;
+mod tally;
+#[cfg(test)]
+mod tests;
+
+pub use setup::{Replay, ReplayError};
+pub use summary::{Drops, FlowsByVerdict, Summary};
+
+use std::{
+    io::Write,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use ravelin_dataplane::{
+    command::CommandQueue,
+    counters::CounterBlock,
+    flow::{FlowTable, SteerStage},
+    handoff::{Handoff, WorkerId},
+    hash::FlowHasher,
+    io::{
+        PacketIo,
+        fault::{FaultCounts, FaultIo},
+        pcap::PcapFrame,
+    },
+    parse::FragmentTable,
+    pipeline::Pipeline,
+    snapshot::{Publisher, Snapshot},
+    wake::Waker,
+    worker::{Links, Worker},
+};
+
+use self::{captures::Captures, gate::Gate, tally::Tally};
+use crate::{compile::TableSizes, records::OrderedSink};
+
+/// How far a replay has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Bytes of the files dealt with.
+    pub bytes: u64,
+    /// Packets received.
+    pub packets: u64,
+}
+
+/// Where the records of a replay go.
+pub type RecordsOut = Box<dyn Write + Send>;
+
+/// A backend that ends in captures.
+trait OverCaptures: PacketIo<Frame = PcapFrame> {
+    fn captures(&self) -> &Captures;
+    fn captures_mut(&mut self) -> &mut Captures;
+    fn faults(&self) -> Option<FaultCounts>;
+}
+
+impl OverCaptures for Captures {
+    fn captures(&self) -> &Captures {
+        self
+    }
+
+    fn captures_mut(&mut self) -> &mut Captures {
+        self
+    }
+
+    fn faults(&self) -> Option<FaultCounts> {
+        None
+    }
+}
+
+impl OverCaptures for FaultIo<Captures> {
+    fn captures(&self) -> &Captures {
+        self.inner()
+    }
+
+    fn captures_mut(&mut self) -> &mut Captures {
+        self.inner_mut()
+    }
+
+    fn faults(&self) -> Option<FaultCounts> {
+        Some(self.counts())
+    }
+}
+
+/// What one worker needs besides its packets.
+struct Parts {
+    snapshot: Snapshot,
+    sizes: TableSizes,
+    batch: usize,
+    ports: usize,
+    records: Option<OrderedSink<RecordsOut>>,
+}
+
+/// Keys of the flow hash. Nobody can choose packets against a replay, and replays must repeat.
+const SEED: u64 = 0x7261_7665_6c69_6e01;
+
+/// Capture time by which the end of a flow may be noticed late: the flow table's clock ticks once a second.
+const SLACK: Duration = Duration::from_secs(2);
+
+/// Turns between two reports of progress.
+const REPORT: u32 = 1024;
+
+/// Runs all packets of `io` through one worker.
+fn drive<I: OverCaptures>(
+    io: I,
+    parts: Parts,
+    mut progress: impl FnMut(Progress),
+) -> Result<Summary, ReplayError> {
+    let started = Instant::now();
+    let mut worker = worker(io, parts)?;
+    let mut second = None;
+    let mut turns = 0_u32;
+    loop {
+        let now = worker.io_mut().now();
+        if second != Some(now.as_secs()) {
+            second = Some(now.as_secs());
+            worker.io_mut().close();
+            while worker.turn() {}
+            worker.io_mut().open();
+            worker.records_mut().release(now - SLACK);
+        }
+        if !worker.turn() && worker.io().is_exhausted() || worker.records_mut().has_failed() {
+            break;
+        }
+        if turns.is_multiple_of(REPORT) {
+            progress(worker.io().inner().captures().progress());
+        }
+        turns = turns.wrapping_add(1);
+    }
+    worker.io_mut().end();
+    worker.run_to_end();
+    progress(worker.io().inner().captures().progress());
+
+    let captured = worker.io_mut().inner_mut().captures_mut().finish();
+    let faults = worker.io().inner().faults();
+    let flows = worker.records_mut().flows();
+    let records = worker.records_mut().finish();
+    worker.counters().balance()?;
+    let summary = Summary::new(worker.counters(), &captured, flows, faults, started.elapsed());
+    let failure = captured.failure.map(ReplayError::Capture);
+    match (records, failure) {
+        (Err(source), _) => Err(ReplayError::Records { source }),
+        (Ok(records), failure) => Ok(Summary { records, failure, ..summary }),
+    }
+}
+
+fn worker<I: OverCaptures>(io: I, parts: Parts) -> Result<Worker<Gate<I>, Tally>, ReplayError> {
+    let Parts { snapshot, sizes, batch, ports, records } = parts;
+    let id = WorkerId(0);
+    let hasher = FlowHasher::fixed(SEED);
+    let waker = Waker::new().map_err(|source| ReplayError::Waker { source })?;
+    let links = Links {
+        id,
+        handoff: Handoff::new(1, Arc::from([waker])),
+        reader: Publisher::new(snapshot, 1).reader(id),
+        commands: Arc::new(CommandQueue::new(1)),
+        block: Arc::new(CounterBlock::new(ports)),
+    };
+    let pipeline = Pipeline::new(
+        SteerStage::new(hasher),
+        FlowTable::new(sizes.flows, id),
+        FragmentTable::new(sizes.fragments),
+    );
+    Ok(Worker::new(Gate::new(io), pipeline, Tally::new(records), links, batch, ports))
+}

@@ -1,0 +1,52 @@
+use std::io;
+
+use ravelin_config::types::Action;
+use ravelin_dataplane::{
+    clock::Timestamp,
+    flow::{FlowRecord, RecordLost, RecordSink},
+};
+
+use super::{FlowsByVerdict, RecordsOut};
+use crate::records::OrderedSink;
+
+/// Counts flows by verdict on their way to the records, if there are any.
+#[derive(Debug)]
+pub(super) struct Tally {
+    flows: FlowsByVerdict,
+    records: Option<OrderedSink<RecordsOut>>,
+}
+
+impl Tally {
+    pub(super) fn new(records: Option<OrderedSink<RecordsOut>>) -> Self {
+        Self { flows: FlowsByVerdict::default(), records }
+    }
+
+    pub(super) const fn flows(&self) -> FlowsByVerdict {
+        self.flows
+    }
+
+    pub(super) fn release(&mut self, until: Timestamp) {
+        if let Some(records) = &mut self.records {
+            records.release(until);
+        }
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.records.as_ref().is_some_and(OrderedSink::has_failed)
+    }
+
+    /// Writes what is left; `None` if no records are wanted.
+    pub(super) fn finish(&mut self) -> io::Result<Option<u64>> {
+        self.records.as_mut().map(OrderedSink::finish).transpose()
+    }
+}
+
+impl RecordSink for Tally {
+    fn push(&mut self, record: &FlowRecord) -> Result<(), RecordLost> {
+        match record.verdict {
+            Action::Allow => self.flows.allow += 1,
+            Action::Deny => self.flows.deny += 1,
+        }
+        self.records.as_mut().map_or(Ok(()), |records| records.push(record))
+    }
+}
