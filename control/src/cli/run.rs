@@ -14,7 +14,7 @@ use crate::{
 pub(super) struct Args {
     /// The configuration.
     #[arg(short, long, value_name = "FILE", default_value = super::DEFAULT_CONFIG)]
-    config: PathBuf,
+    pub(super) config: PathBuf,
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {

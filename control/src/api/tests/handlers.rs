@@ -73,11 +73,28 @@ async fn packets_are_counted_by_interface_worker_counter_and_reason() {
 }
 
 #[tokio::test]
-async fn live_flows_of_real_workers_can_be_listed() {
+async fn live_flows_of_all_workers_are_listed() {
     let running = Running::start(BRIDGE, 2);
     let (socket, _claim) = serve(&running);
+    for host in 1..=20 {
+        running.receive(0, 0, &syn(host, 80));
+    }
+    running.receive(1, 0, &syn(1, 23));
+    running.receive(1, 0, &dns(b"question"));
+    running.settled(22).await;
     let listed: Flows = client::get(&socket, "/flows").await.unwrap();
-    assert_eq!((listed.seen, listed.missing), (0, Vec::new()));
+    assert_eq!((listed.seen, listed.matching, listed.missing.len()), (22, 22, 0));
+    for worker in [0, 1] {
+        assert!(listed.flows.iter().any(|flow| flow.worker == worker), "flows are spread over the workers");
+    }
+    let denied: Flows = client::get(&socket, "/flows?verdict=deny").await.unwrap();
+    let [flow] = denied.flows.as_slice() else { panic!("{denied:?}") };
+    assert_eq!((flow.dst_port, flow.rule.as_deref()), (23, Some("no telnet")));
+    assert_eq!((flow.drop_reason.as_deref(), flow.tcp.as_deref()), (Some("rule_deny"), Some("syn_sent")));
+    let dns: Flows = client::get(&socket, "/flows?proto=udp&dst=198.51.100.0/24").await.unwrap();
+    assert_eq!((dns.flows.len(), dns.flows[0].packets), (1, [1, 0]));
+    let status: Status = client::get(&socket, "/status").await.unwrap();
+    assert_eq!(status.flows, 22);
 }
 
 #[tokio::test]
