@@ -1,5 +1,9 @@
 //! What several tests need.
 
+mod appliance;
+
+pub(crate) use appliance::{BRIDGE, Running, dns, skip, syn};
+
 use std::{
     fs,
     path::PathBuf,

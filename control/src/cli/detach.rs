@@ -3,10 +3,10 @@ use std::path::{Path, PathBuf};
 use ravelin_config::{Config, Control};
 use serde::Serialize;
 
-use super::{Failure, target};
+use super::{Failure, print};
 use crate::{
     api::socket::Claim,
-    supervisor::ports::{self, Detached},
+    supervisor::ports::{self, Detached, PortsError},
 };
 
 /// Removes what a process that died has left on interfaces: its programs in the kernel, and changed offloads.
@@ -16,7 +16,7 @@ use crate::{
 pub(super) struct Args {
     /// The configuration that the process ran with.
     #[arg(short, long, value_name = "FILE", default_value = super::DEFAULT_CONFIG)]
-    config: PathBuf,
+    pub(super) config: PathBuf,
     /// Do without the configuration: look at every interface, as if the process had used the usual control socket.
     #[arg(long, conflicts_with = "config")]
     all: bool,
@@ -39,17 +39,20 @@ pub(super) fn run(args: &Args, json: bool) -> Result<(), Failure> {
     } else {
         None
     };
-    let Detached { interfaces, problems } = ports::detach(&ports::state_file(&config))
-        .map_err(|error| Failure::failed(error).help("run it as root"))?;
+    let Detached { interfaces, problems } =
+        ports::detach(&ports::state_file(&config)).map_err(|error| match error {
+            PortsError::Privileges(_) => Failure::failed(error).help("run it as root"),
+            PortsError::NotBuilt | PortsError::Refused(_) => Failure::failed(error),
+        })?;
     if json {
-        return target::print_json(&Answer { detached: interfaces, problems }, false);
+        return print::json(&Answer { detached: interfaces, problems });
     }
     for problem in &problems {
         eprintln!("ravelin: {problem}");
     }
     match interfaces.as_slice() {
-        [] => target::print("no interface had a program of ravelin's"),
-        some => target::print(&format!("detached from {}", some.join(", "))),
+        [] => print::text("no interface had a program of ravelin's"),
+        some => print::text(&format!("detached from {}", some.join(", "))),
     }
 }
 

@@ -18,6 +18,8 @@ mod replay;
 mod run;
 mod show;
 mod target;
+#[cfg(test)]
+mod tests;
 mod trace;
 mod version;
 
@@ -48,12 +50,12 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Run(run::Args),
+    Check(check::Args),
     Reload(reload::Args),
     Show(show::Args),
     Trace(trace::Args),
-    Detach(detach::Args),
-    Check(check::Args),
     Replay(replay::Args),
+    Detach(detach::Args),
     Version(version::Args),
     Completions(completions::Args),
 }

@@ -2,6 +2,8 @@
 
 mod number;
 mod tables;
+#[cfg(test)]
+mod tests;
 
 use std::{
     io::{self, IsTerminal},
@@ -10,7 +12,7 @@ use std::{
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Failure, target};
+use super::{Failure, print, target};
 use crate::api::{client, query::FlowQuery, view};
 
 /// Shows what the running process does.
@@ -106,7 +108,7 @@ impl Watcher {
                 let now: T = client::get(&self.socket, request).await?;
                 let at = Instant::now();
                 if self.json {
-                    target::print_json(&now, self.every.is_some())?;
+                    if self.every.is_some() { print::next_json(&now)? } else { print::json(&now)? }
                 } else {
                     let earlier = before
                         .as_ref()
@@ -114,7 +116,7 @@ impl Watcher {
                     let text = table(&now, earlier);
                     // A terminal shows the newest table only; a pipe or file keeps all.
                     let clear = self.every.is_some() && io::stdout().is_terminal();
-                    target::print(&if clear { format!("\x1b[H\x1b[2J{text}") } else { text })?;
+                    print::next(&if clear { format!("\x1b[H\x1b[2J{text}") } else { text })?;
                 }
                 let Some(every) = self.every else { return Ok(()) };
                 before = Some((now, at));

@@ -1,0 +1,201 @@
+use super::tables;
+use crate::api::view::{Counter, Drop, Flow, Flows, Interface, LastReload, Link, Statistic, Status, Worker};
+
+/// Lines without the space at their ends, which a table may or may not have.
+fn lines(text: &str) -> Vec<&str> {
+    text.lines().map(str::trim).collect()
+}
+
+fn words(line: &str) -> Vec<&str> {
+    line.split_whitespace().collect()
+}
+
+#[test]
+fn drops_are_those_that_happened_with_their_meaning() {
+    let drop = |reason: &str, packets| Drop {
+        reason: reason.to_owned(),
+        group: "policy".to_owned(),
+        packets,
+        help: "A rule denies the flow.".to_owned(),
+    };
+    let now = [drop("rule_deny", 30), drop("default_deny", 0)];
+    let text = tables::drops(&now, None, false);
+    let shown = lines(&text);
+    assert_eq!(words(shown[0]), ["reason", "step", "packets", "meaning"]);
+    assert_eq!(words(shown[2])[..3], ["rule_deny", "policy", "30"]);
+    assert_eq!(shown.len(), 3);
+    assert!(tables::drops(&now, None, true).contains("default_deny"));
+    assert_eq!(tables::drops(&now[1..], None, false), "nothing was dropped");
+
+    let before = vec![drop("rule_deny", 10), drop("default_deny", 0)];
+    let text = tables::drops(&now, Some((&before, 2.0)), false);
+    assert!(lines(&text)[2].contains("10 /s"), "{text}");
+}
+
+#[test]
+fn counters_show_rates_of_what_only_grows() {
+    let counter = |name: &str, gauge, total| Counter {
+        name: name.to_owned(),
+        metric: String::new(),
+        unit: "packets".to_owned(),
+        gauge,
+        total,
+        workers: vec![total],
+        help: "Something counted.".to_owned(),
+    };
+    let before =
+        vec![counter("received", false, 1000), counter("flows_active", true, 5), counter("quiet", false, 0)];
+    let now =
+        vec![counter("received", false, 5000), counter("flows_active", true, 9), counter("quiet", false, 0)];
+    let text = tables::counters(&now, Some((&before, 2.0)), true, false);
+    let shown = lines(&text);
+    assert_eq!(words(shown[2]), ["received", "5000", "2.0", "k/s", "packets", "Something", "counted."]);
+    assert_eq!(words(shown[3]), ["flows_active", "9", "packets", "Something", "counted."]);
+    assert!(!text.contains("quiet"));
+    assert!(tables::counters(&now, None, false, true).contains("quiet"));
+}
+
+#[test]
+fn a_flow_shows_who_talks_to_whom_and_which_rule_decided() {
+    let flow = Flow {
+        worker: 0,
+        proto: "tcp".to_owned(),
+        src: "2001:db8::1".to_owned(),
+        src_port: 40_000,
+        dst: "198.51.100.1".to_owned(),
+        dst_port: 23,
+        vlan: vec![7],
+        port_in: "out0".to_owned(),
+        port_out: "in0".to_owned(),
+        state: "new".to_owned(),
+        tcp: Some("syn_sent".to_owned()),
+        verdict: "deny".to_owned(),
+        rule: Some("no telnet".to_owned()),
+        drop_reason: Some("rule_deny".to_owned()),
+        generation: 1,
+        packets: [3, 0],
+        bytes: [1_500_000, 0],
+        first: String::new(),
+        last: String::new(),
+        age_seconds: 2.25,
+        rtt_us: 0,
+        handshake_rtt_us: 1_234,
+        retransmissions: [2, 0],
+    };
+    let text = tables::flows(&Flows { seen: 9, matching: 5, missing: vec![1], flows: vec![flow] });
+    for part in [
+        "[2001:db8::1]:40000",
+        "198.51.100.1:23",
+        "out0 > in0",
+        "vlan 7",
+        "syn_sent",
+        "deny by no telnet",
+        "1.5 MB >",
+        "2.2s",
+        "1.234 ms",
+        "1 shown, 5 match, 9 in all; --limit shows more; no answer from worker 1",
+    ] {
+        assert!(text.contains(part), "{part} is not in\n{text}");
+    }
+    let none = tables::flows(&Flows { seen: 0, matching: 0, missing: Vec::new(), flows: Vec::new() });
+    assert_eq!(none, "no flow matches\n\n0 shown, 0 match, 0 in all");
+}
+
+#[test]
+fn a_status_puts_what_is_wrong_in_capitals() {
+    let mut status = Status {
+        version: "1.2.3".to_owned(),
+        pid: 77,
+        started: "2026-01-01T00:00:00Z".to_owned(),
+        uptime_seconds: 90,
+        config: "/etc/ravelin/ravelin.toml".to_owned(),
+        generation: 3,
+        last_reload: LastReload {
+            time: "2026-01-01T00:01:00Z".to_owned(),
+            succeeded: true,
+            message: "generation 3: rule[web] changed".to_owned(),
+        },
+        interfaces: vec![crate::api::view::InterfaceMode {
+            name: "out0".to_owned(),
+            mode: "generic".to_owned(),
+            why: Some("the driver refuses".to_owned()),
+        }],
+        workers: 2,
+        stalled: Vec::new(),
+        flows: 10,
+        flow_capacity: 1000,
+        records: None,
+        records_written: 0,
+        records_lost: 0,
+        records_failing: false,
+        received_packets: 100,
+        forwarded_packets: 99,
+        dropped_packets: 1,
+    };
+    let text = tables::status(&status, None);
+    for part in
+        ["1m 30s", "generation 3", "out0: generic (the driver refuses)", "2, all make progress", "off"]
+    {
+        assert!(text.contains(part), "{part} is not in\n{text}");
+    }
+    assert!(!text.contains("FAIL") && !text.contains("NO PROGRESS"));
+    status.stalled = vec![1];
+    status.last_reload.succeeded = false;
+    status.records = Some("records.json".to_owned());
+    status.records_failing = true;
+    let text = tables::status(&status, Some((&status.clone(), 1.0)));
+    for part in ["NO PROGRESS: 1", "FAILED: generation 3", "WRITING FAILS", "100 (0 /s)"] {
+        assert!(text.contains(part), "{part} is not in\n{text}");
+    }
+}
+
+#[test]
+fn interfaces_and_workers_have_a_row_each() {
+    let interface = |name: &str, received_packets| Interface {
+        name: name.to_owned(),
+        role: "monitor".to_owned(),
+        link: Link {
+            driver: "veth".to_owned(),
+            mode: "native".to_owned(),
+            queues: 2,
+            mtu: 1500,
+            statistics: vec![
+                Statistic { name: "lost".to_owned(), value: received_packets, help: "Gone.".to_owned() },
+                Statistic { name: "never".to_owned(), value: 0, help: "Nothing.".to_owned() },
+            ],
+            ..Link::default()
+        },
+        received_packets,
+        received_bytes: 64 * received_packets,
+        sent_packets: 0,
+        sent_bytes: 0,
+        dropped_packets: 0,
+    };
+    let now = vec![interface("a", 2000), interface("b", 0)];
+    let text = tables::interfaces(&now, None);
+    assert!(
+        text.contains("2000 packets") && text.contains("128.0 kB") && text.contains("veth native"),
+        "{text}"
+    );
+    assert!(text.contains("lost") && !text.contains("never"), "{text}");
+    let text = tables::interfaces(&now, Some((&vec![interface("a", 0), interface("b", 0)], 1.0)));
+    assert!(text.contains("2.0 kp/s"), "{text}");
+
+    let worker = Worker {
+        id: 3,
+        core: 5,
+        stalled: true,
+        pulse: 1,
+        batches: 1,
+        idle_turns: 1,
+        sleeps: 1,
+        received_packets: 9,
+        handed_in_packets: 0,
+        handed_off_packets: 0,
+        forwarded_packets: 9,
+        dropped_packets: 0,
+        flows: 4,
+    };
+    let text = tables::workers(&vec![worker], None);
+    assert_eq!(words(lines(&text)[2])[..4], ["3", "5", "STALLED", "9"]);
+}
