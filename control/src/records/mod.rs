@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! worker k > RingSink > ring > Writer (thread) > Encoder > file or standard output     `ravelin run`
-//! worker 0 > OrderedSink > Encoder > file or standard output                           `ravelin replay`
+//! worker 0 > OrderedSink > (thread) > Encoder > file or standard output               `ravelin replay`
 //! ```
 //!
 //! [`Encoder`] turns a `FlowRecord` into a line. [`RingSink`] never makes a worker wait; [`Writer`] empties the rings, outlives
@@ -15,6 +15,7 @@
 mod community;
 mod encode;
 mod json;
+mod ordered;
 mod output;
 mod protocol;
 mod sink;
@@ -23,5 +24,6 @@ mod tests;
 mod writer;
 
 pub use encode::Encoder;
-pub use sink::{OrderedSink, RecordRing, RingSink};
+pub use ordered::OrderedSink;
+pub use sink::{RecordRing, RingSink};
 pub use writer::{Writer, WriterStats};

@@ -22,7 +22,6 @@ pub use setup::{Replay, ReplayError};
 pub use summary::{Drops, FlowsByVerdict, Summary};
 
 use std::{
-    io::Write,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -56,9 +55,6 @@ pub struct Progress {
     /// Packets received.
     pub packets: u64,
 }
-
-/// Where the records of a replay go.
-pub type RecordsOut = Box<dyn Write + Send>;
 
 /// A backend that ends in captures.
 trait OverCaptures: PacketIo<Frame = PcapFrame> {
@@ -101,7 +97,7 @@ struct Parts {
     sizes: TableSizes,
     batch: usize,
     ports: usize,
-    records: Option<OrderedSink<RecordsOut>>,
+    records: Option<OrderedSink>,
 }
 
 /// Keys of the flow hash. Nobody can choose packets against a replay, and replays must repeat.

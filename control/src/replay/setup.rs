@@ -1,7 +1,7 @@
 use std::{
     collections::VecDeque,
     fs::{self, File},
-    io,
+    io::{self, Write},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
@@ -16,7 +16,7 @@ use ravelin_dataplane::{
     },
 };
 
-use super::{Parts, Progress, RecordsOut, Summary, captures::Captures, drive};
+use super::{Parts, Progress, Summary, captures::Captures, drive};
 use crate::{
     compile::{self, CompileError, Ports, RuleNames, TableSizes},
     records::{Encoder, OrderedSink},
@@ -105,8 +105,9 @@ impl Replay {
         let captures = Captures::new(io, first.display().to_string(), VecDeque::from(rest.to_vec()), map);
         let records = match &self.records {
             Some(path) => {
-                let out = open(path).map_err(|source| ReplayError::Records { source })?;
-                Some(OrderedSink::new(out, Encoder::new(&ports, names.reader())))
+                let encoder = Encoder::new(&ports, names.reader());
+                let sink = open(path).and_then(|out| OrderedSink::new(out, encoder));
+                Some(sink.map_err(|source| ReplayError::Records { source })?)
             }
             None => None,
         };
@@ -175,7 +176,7 @@ fn port_map(config: &Config, ports: &Ports, inside: Vec<IpNet>) -> PortMap {
     }
 }
 
-fn open(path: &Path) -> io::Result<RecordsOut> {
+fn open(path: &Path) -> io::Result<Box<dyn Write + Send>> {
     if is_standard(path) { Ok(Box::new(io::stdout())) } else { Ok(Box::new(File::create(path)?)) }
 }
 

@@ -6,18 +6,18 @@ use ravelin_dataplane::{
     flow::{FlowRecord, RecordLost, RecordSink},
 };
 
-use super::{FlowsByVerdict, RecordsOut};
+use super::FlowsByVerdict;
 use crate::records::OrderedSink;
 
 /// Counts flows by verdict on their way to the records, if there are any.
 #[derive(Debug)]
 pub(super) struct Tally {
     flows: FlowsByVerdict,
-    records: Option<OrderedSink<RecordsOut>>,
+    records: Option<OrderedSink>,
 }
 
 impl Tally {
-    pub(super) fn new(records: Option<OrderedSink<RecordsOut>>) -> Self {
+    pub(super) fn new(records: Option<OrderedSink>) -> Self {
         Self { flows: FlowsByVerdict::default(), records }
     }
 

@@ -1,4 +1,8 @@
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    io,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use ravelin_dataplane::{
     clock::Timestamp,
@@ -18,6 +22,19 @@ fn a_full_ring_loses_and_says_so() {
     assert_eq!([(); 3].map(|()| sink.push(&record)), [Ok(()), Ok(()), Err(RecordLost)]);
     assert_eq!(ring.len(), 2);
     assert_eq!(RingSink::discard().push(&record), Ok(()));
+}
+
+/// Bytes that a thread writes and a test reads.
+#[derive(Clone, Default)]
+struct Shared(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Shared {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Records that end at various times, some together.
@@ -40,14 +57,15 @@ fn the_order_does_not_depend_on_when_records_come() {
         records.sort_by_key(|record| {
             (record.ended.as_secs(), record.key.end(record.initiator).1.wrapping_mul(step))
         });
-        let mut out = Vec::new();
-        let mut sink = OrderedSink::new(&mut out, encoder());
+        let out = Shared::default();
+        let mut sink = OrderedSink::new(out.clone(), encoder()).unwrap();
         for record in records {
             sink.push(&record).unwrap();
             sink.release(Timestamp::from_nanos(record.ended.as_secs() * 1_000_000_000));
         }
         assert_eq!(sink.finish().unwrap(), 500);
-        out
+        assert!(sink.finish().is_err(), "only once");
+        std::mem::take(&mut *out.0.lock().unwrap())
     });
     outputs.sort();
     assert_eq!(outputs[0], outputs[1]);
@@ -65,7 +83,7 @@ fn a_failed_write_is_reported_and_nothing_is_taken_after_it() {
             Ok(())
         }
     }
-    let mut sink = OrderedSink::new(Full, encoder());
+    let mut sink = OrderedSink::new(Full, encoder()).unwrap();
     let record = record(("10.0.0.1", 1), ("10.0.0.2", 2));
     while sink.push(&record).is_ok() {
         sink.release(record.ended + Duration::from_secs(10));
