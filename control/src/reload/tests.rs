@@ -23,7 +23,7 @@ fn a_live_change_is_published_and_named() {
 
     let more =
         "[[rule]]\nname = \"no ftp\"\naction = \"deny\"\nprotocol = \"tcp\"\ndestination_ports = [21]\n";
-    directory.write("ravelin.toml", &format!("{BRIDGE}{more}"));
+    directory.write("ravelin.toml", format!("{BRIDGE}{more}"));
     let reloaded = reloader.reload(|_| FACTS).unwrap();
     assert_eq!(reloaded.generation, 2);
     let fields: Vec<_> = reloaded.changes.iter().map(|change| change.field.as_str()).collect();
@@ -53,8 +53,7 @@ fn a_change_that_needs_a_restart_is_refused_with_the_fields_and_nothing_changes(
     let before = Arc::clone(reloader.running());
 
     let changed = BRIDGE.replace("in0", "in1");
-    directory
-        .write("ravelin.toml", &format!("{changed}[policy]\ndefault = \"deny\"\n[workers]\nbatch = 7\n"));
+    directory.write("ravelin.toml", format!("{changed}[policy]\ndefault = \"deny\"\n[workers]\nbatch = 7\n"));
     let ReloadError::Restart(fields) = reloader.reload(|_| FACTS).unwrap_err() else {
         panic!("a bridge with other ports needs a restart")
     };
@@ -81,7 +80,7 @@ fn a_wrong_file_is_refused_with_its_report_and_the_next_right_one_is_taken() {
     }
     fs::remove_file(directory.file("ravelin.toml")).unwrap();
     assert!(matches!(reloader.reload(|_| FACTS), Err(ReloadError::Config(_))));
-    directory.write("ravelin.toml", &format!("{BRIDGE}[policy]\ndefault = \"deny\"\n"));
+    directory.write("ravelin.toml", format!("{BRIDGE}[policy]\ndefault = \"deny\"\n"));
     assert_eq!(reloader.reload(|_| FACTS).unwrap().generation, 2);
 }
 

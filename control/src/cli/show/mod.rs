@@ -71,8 +71,16 @@ pub(super) fn run(args: &Args, json: bool) -> Result<(), Failure> {
     };
     match &args.what {
         What::Status => watcher.show("/status", tables::status),
-        What::Interfaces => watcher.show("/interfaces", tables::interfaces),
-        What::Workers => watcher.show("/workers", tables::workers),
+        What::Interfaces => watcher.show(
+            "/interfaces",
+            |now: &Vec<view::Interface>, before: Before<'_, Vec<view::Interface>>| {
+                tables::interfaces(now, before)
+            },
+        ),
+        What::Workers => watcher
+            .show("/workers", |now: &Vec<view::Worker>, before: Before<'_, Vec<view::Worker>>| {
+                tables::workers(now, before)
+            }),
         What::Counters { explain, all } => {
             watcher.show("/counters", |now: &Vec<view::Counter>, before: Before<'_, Vec<view::Counter>>| {
                 tables::counters(now, before, *explain, *all)
