@@ -38,6 +38,7 @@ fn lines(text: &str) -> Vec<Value> {
 fn assert_golden(name: &str, found: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/replay/tests/golden").join(name);
     if std::env::var_os("RAVELIN_BLESS").is_some() {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, found).unwrap();
     }
     let expected = fs::read_to_string(&path).unwrap_or_default();
