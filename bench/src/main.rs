@@ -6,7 +6,9 @@
 mod decode;
 mod flow;
 mod harness;
+mod instructions;
 mod pipeline;
+mod replay;
 mod traffic;
 mod veth;
 
@@ -31,6 +33,12 @@ enum Benchmark {
     Flow(flow::Options),
     /// The whole pipeline on one core, packets from memory.
     Pipeline(pipeline::Options),
+    /// Instructions per packet of the pipeline, counted by callgrind: the same whatever else the machine does.
+    Instructions(instructions::Options),
+    /// `ravelin replay` over a large capture that it makes, records on.
+    Replay(replay::Options),
+    /// From the start of the process to the first packet forwarded. Needs root.
+    Start(veth::StartOptions),
     /// Packets a second through a bridge, against a bare AF_XDP forwarder, testpmd and the kernel. Needs root.
     Bridge(veth::BridgeOptions),
     /// TCP through a bridge, against the kernel's. Needs root and iperf3.
@@ -49,6 +57,9 @@ fn main() {
         Benchmark::Decode => decode::run(&report),
         Benchmark::Flow(options) => flow::run(&report, &options),
         Benchmark::Pipeline(options) => pipeline::run(&report, &options),
+        Benchmark::Instructions(options) => instructions::run(&report, &options),
+        Benchmark::Replay(options) => replay::run(&report, &options),
+        Benchmark::Start(options) => veth::start(&report, &options),
         Benchmark::Bridge(options) => veth::bridge(&report, &options),
         Benchmark::Goodput(options) => veth::goodput(&report, &options),
         Benchmark::Latency(options) => veth::latency(&report, &options),

@@ -42,10 +42,16 @@ pub(crate) struct Options {
     /// Runs.
     #[arg(long, default_value_t = 7)]
     rounds: usize,
+    /// Measure how two workers on two cores compare with one, and nothing else.
+    #[arg(long)]
+    scaling: bool,
 }
 
 pub(crate) fn run(report: &Report, options: &Options) {
     state_calibration(report);
+    if options.scaling {
+        return scaling(report, options);
+    }
     for &flows in &options.flows {
         for &mix in &options.mix {
             established(report, options, flows, mix);
@@ -59,16 +65,7 @@ pub(crate) fn run(report: &Report, options: &Options) {
 /// Established flows, random over the table, both directions.
 fn established(report: &Report, options: &Options, flows: u32, mix: Mix) {
     report.heading(&format!("pipeline, {flows} established flows, {}, batch {}", mix.name(), options.batch));
-    let mut worker = worker(TrafficIo::new(flows, mix), flows as usize, options.batch);
-    for order in [Order::Opening, Order::Answering] {
-        worker.io_mut().set_order(order);
-        while !worker.io().is_exhausted() {
-            worker.turn();
-        }
-    }
-    assert_eq!(worker.counters().flows_active, u64::from(flows), "every flow is open");
-    worker.io_mut().set_order(Order::Random);
-
+    let mut worker = warm(flows, mix, options.batch);
     let mut bare = TrafficIo::new(flows, mix);
     let mut batch = Batch::new(options.batch);
     let before = worker.counters().clone();
@@ -91,6 +88,60 @@ fn established(report: &Report, options: &Options, flows: u32, mix: Mix) {
     report.figure("turn of the worker, whole", whole, "ns/packet", None);
     report.figure("making the packets alone (baseline)", baseline, "ns/packet", None);
     report.figure("the pipeline", &own, "ns/packet", must);
+}
+
+/// One worker with one million flows, then two on two cores with half a million each.
+fn scaling(report: &Report, options: &Options) {
+    const FLOWS: u32 = 1_000_000;
+    report.heading(&format!("two workers against one, {FLOWS} flows in all, 64 B, batch {}", options.batch));
+    let cores = core_affinity::get_core_ids().unwrap_or_default();
+    let [first, second, ..] = cores[..] else { return report.note("left out: there is only one core") };
+    // Each worker is made on its own core and stays there; a turn of the bench asks it for a run.
+    let rate = |cores: &[core_affinity::CoreId], flows: u32, packets: u64, rounds: usize| -> Vec<f64> {
+        let barrier = std::sync::Barrier::new(cores.len());
+        let times: Vec<Vec<f64>> = std::thread::scope(|scope| {
+            let threads: Vec<_> = cores
+                .iter()
+                .map(|&core| {
+                    let barrier = &barrier;
+                    scope.spawn(move || {
+                        core_affinity::set_for_current(core);
+                        let mut worker = warm(flows, Mix::Small, 64);
+                        (0..rounds)
+                            .map(|_| {
+                                barrier.wait();
+                                turns(&mut worker, packets)
+                            })
+                            .collect()
+                    })
+                })
+                .collect();
+            threads.into_iter().map(|thread| thread.join().expect("a worker does not panic")).collect()
+        });
+        (0..rounds).map(|round| times.iter().map(|times| 1e3 / times[round]).sum()).collect()
+    };
+    let (mut one, mut two) = (Vec::new(), Vec::new());
+    for _ in 0..3 {
+        one.extend(rate(&[second], FLOWS, options.packets, options.rounds.div_ceil(3)));
+        two.extend(rate(&[first, second], FLOWS / 2, options.packets, options.rounds.div_ceil(3)));
+    }
+    report.figure("one worker", &one, "Mpps", None);
+    report.figure("two workers", &two, "Mpps", None);
+    report.figure("two / one", &crate::harness::ratios(&two, &one), "x", Some("must 1.8"));
+}
+
+/// A worker whose flows are all open, in both directions, and that will receive packets of any of them.
+pub(crate) fn warm(flows: u32, mix: Mix, batch: usize) -> Worker<TrafficIo, Discard> {
+    let mut worker = worker(TrafficIo::new(flows, mix), flows as usize, batch);
+    for order in [Order::Opening, Order::Answering] {
+        worker.io_mut().set_order(order);
+        while !worker.io().is_exhausted() {
+            worker.turn();
+        }
+    }
+    assert_eq!(worker.counters().flows_active, u64::from(flows), "every flow is open");
+    worker.io_mut().set_order(Order::Random);
+    worker
 }
 
 /// New flows: each packet opens one, and as many expire.

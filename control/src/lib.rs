@@ -14,9 +14,15 @@
 
 #![forbid(unsafe_code)]
 
+pub mod api;
+pub mod appliance;
 pub mod cli;
 pub mod compile;
+pub mod log;
 pub mod records;
+pub mod reload;
 pub mod replay;
+pub mod stats;
+pub mod supervisor;
 #[cfg(test)]
 mod testing;

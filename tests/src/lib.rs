@@ -1,1 +1,19 @@
-//! Placeholder.
+//! What the tests of the whole appliance share: namespaces, links, processes, traffic, packets and scenarios.
+//!
+//! Promises: whatever a test makes, namespaces, processes, files, is gone when the test ends, also by panic; nothing waits for
+//! a fixed time, only for conditions; a test that cannot run fails and names what is missing (see [`requirements`]).
+//! Refuses: to be used by anything but tests. Its functions panic when the machine does not do what they ask, because
+//! that is how a test says so.
+//! Read next: [`topology::Lab`] for end-to-end tests (`tests/e2e/`), [`scenario`] for captures (`tests/scenarios/`).
+
+pub mod binary;
+pub mod counters;
+pub mod echo;
+pub mod flood;
+pub mod netns;
+pub mod packets;
+pub mod process;
+pub mod ravelin;
+pub mod requirements;
+pub mod scenario;
+pub mod topology;

@@ -134,12 +134,11 @@ pub(crate) fn ravelin() -> PathBuf {
     std::env::current_exe().expect("the program knows its path").with_file_name("ravelin")
 }
 
-/// Starts `ravelin run` between `r0` and `r1`; returns when it says that it forwards.
-pub(crate) fn start_ravelin(topology: &Topology, cpu: usize, mode: Mode, idle: &str) -> Process {
+/// A configuration that joins `r0` and `r1`; returns its path and that of its control socket.
+pub(crate) fn write_config(cpu: usize, mode: Mode, idle: &str) -> (PathBuf, PathBuf) {
     let directory = std::env::temp_dir().join(format!("ravelin-bench-{}", std::process::id()));
     std::fs::create_dir_all(&directory).expect("the temporary directory is writable");
-    let socket = directory.join("control.sock");
-    let config = directory.join("ravelin.toml");
+    let (config, socket) = (directory.join("ravelin.toml"), directory.join("control.sock"));
     let text = format!(
         "[workers]\ncores = [{cpu}]\nidle = \"{idle}\"\n[io]\nmode = \"{}\"\n[log]\nlevel = \"warn\"\n\
          [control]\nsocket = \"{}\"\n[[bridge]]\nname = \"bench\"\nports = [\"r0\", \"r1\"]\n",
@@ -147,6 +146,12 @@ pub(crate) fn start_ravelin(topology: &Topology, cpu: usize, mode: Mode, idle: &
         socket.display(),
     );
     std::fs::write(&config, text).expect("the temporary directory is writable");
+    (config, socket)
+}
+
+/// Starts `ravelin run` between `r0` and `r1`; returns when it says that it forwards.
+pub(crate) fn start_ravelin(topology: &Topology, cpu: usize, mode: Mode, idle: &str) -> Process {
+    let (config, socket) = write_config(cpu, mode, idle);
     let binary = ravelin().display().to_string();
     let process = topology.start(Host::Middle, cpu, &binary, &["run", "-c", &config.display().to_string()]);
     let status = ["show", "status", "--socket", &socket.display().to_string()];

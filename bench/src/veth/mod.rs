@@ -11,12 +11,14 @@ mod middle;
 mod programs;
 mod sink;
 mod source;
+mod start;
 mod topology;
 
 pub(crate) use bridge::{Options as BridgeOptions, run as bridge};
 pub(crate) use goodput::{Options as GoodputOptions, run as goodput};
 pub(crate) use latency::{Options as LatencyOptions, run as latency};
 use programs::Mode;
+pub(crate) use start::{Options as StartOptions, run as start};
 
 /// Programs that the comparisons start in namespaces. Not for people.
 #[derive(clap::Subcommand, Clone, Debug)]
@@ -29,6 +31,10 @@ pub(crate) enum Role {
     Sink { interface: String },
     /// Answer UDP packets.
     Echo { address: String },
+    /// Turn the pipeline over packets from memory, for callgrind.
+    Load { flows: u32, packets: u64 },
+    /// Send a UDP packet every millisecond until one is answered; print when that was.
+    Knock { address: String },
     /// Send UDP packets to and fro, and print the round-trip times.
     Ping { address: String, rounds: usize },
 }
@@ -41,6 +47,8 @@ pub(crate) fn play(role: &Role) {
         }
         Role::Sink { interface } => sink::run(interface),
         Role::Echo { address } => latency::echo(address),
+        Role::Load { flows, packets } => crate::instructions::load(*flows, *packets),
+        Role::Knock { address } => start::knock(address),
         Role::Ping { address, rounds } => latency::ping(address, *rounds),
     }
 }

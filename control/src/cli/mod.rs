@@ -10,9 +10,15 @@
 
 mod check;
 mod completions;
+mod detach;
 mod failure;
 mod print;
+mod reload;
 mod replay;
+mod run;
+mod show;
+mod target;
+mod trace;
 mod version;
 
 pub use failure::Failure;
@@ -41,6 +47,11 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Run(run::Args),
+    Reload(reload::Args),
+    Show(show::Args),
+    Trace(trace::Args),
+    Detach(detach::Args),
     Check(check::Args),
     Replay(replay::Args),
     Version(version::Args),
@@ -49,11 +60,11 @@ enum Verb {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    run(std::env::args_os())
+    execute(std::env::args_os())
 }
 
 /// Runs a command line, the name of the program first.
-pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+pub fn execute(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
@@ -64,6 +75,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let json = cli.json;
     let result: Result<(), Failure> = match &cli.verb {
+        Verb::Run(args) => run::run(args),
+        Verb::Reload(args) => reload::run(args, json),
+        Verb::Show(args) => show::run(args, json),
+        Verb::Trace(args) => trace::run(args, json),
+        Verb::Detach(args) => detach::run(args, json),
         Verb::Check(args) => check::run(args, json),
         Verb::Replay(args) => replay::run(args, json),
         Verb::Version(args) => version::run(args, json),

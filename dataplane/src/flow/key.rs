@@ -42,6 +42,16 @@ pub struct FlowKey {
 }
 
 impl FlowKey {
+    /// No flow's key.
+    pub(super) const NOBODY: Self = Self {
+        low: Address([0; 16]),
+        high: Address([0; 16]),
+        low_port: 0,
+        high_port: 0,
+        protocol: 0,
+        vlans: [0; 3],
+    };
+
     /// The key of a packet and the end that sent it.
     pub fn of(headers: &Headers) -> (Self, Side) {
         Self::new(

@@ -21,7 +21,7 @@ pub enum FlowState {
 pub enum EndReason {
     /// Idle for longer than its state allows.
     Timeout,
-    /// Evicted to make room.
+    /// Evicted to make room, or a closed TCP connection whose ports opened a new one.
     Forced,
     /// The appliance stopped, or the capture ended.
     Shutdown,
@@ -54,9 +54,11 @@ pub struct FlowRecord {
     pub tcp: Option<TcpState>,
     /// TCP flags seen, or-ed.
     pub tcp_flags: [u8; 2],
-    /// Smoothed round-trip time in microseconds, RFC 6298; zero if never measured.
+    /// Smoothed round-trip time in microseconds, RFC 6298; zero if never measured. The sum of two figures, one for the leg
+    /// from here to either end; each is measured while the other end sends something that has to be acknowledged.
     pub smoothed_rtt_us: u32,
-    /// Round-trip time of the handshake in microseconds (SYN to the ACK that completes it); zero if not seen.
+    /// Round-trip time of the handshake in microseconds (SYN to the ACK that completes it); zero if it was not seen whole, or
+    /// a part of it was sent twice (Karn's algorithm). Saturates at 16.7 seconds.
     pub handshake_rtt_us: u32,
     /// Segments sent again. Saturates.
     pub retransmissions: [u16; 2],

@@ -1,89 +1,491 @@
-use super::{EndReason, FlowRecord, RecordSink, Side};
+use std::fmt;
+
+use ravelin_config::types::{Exception, Protocol};
+
+use super::{
+    EndReason, FlowKey, FlowRecord, Midstream, RecordSink, Side, TcpState, Timeouts,
+    entry::{Entry, Flag, Micros24, Passage, micros},
+    index::{Index, Place},
+    phase::{Limits, Phase},
+    prefetch,
+    sweep::Sweeper,
+    tcp::{self, Opening},
+};
 use crate::{
-    batch::Meta, clock::Timestamp, counters::WorkerCounters, handoff::WorkerId, io::PortId,
-    pipeline::Context, policy::Judgement,
+    batch::Meta,
+    counters::WorkerCounters,
+    handoff::WorkerId,
+    io::PortId,
+    parse::{FragmentKind, tcp_flags},
+    pipeline::Context,
+    policy::{Judgement, Query, verdict},
+    verdict::{DropReason, Verdict},
 };
 
 /// A flow's place in the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slot(pub(crate) u32);
 
-/// The flows of one worker.
-#[derive(Debug)]
+/// The flows of one worker: a slab of entries, an index over it and a sweeper that ends idle flows.
+///
+/// All memory is taken at once: 120 bytes a flow for the entry and 7.5 for the index. A [`Slot`] that a packet of a batch
+/// was given names the same flow until the next call of [`FlowTable::run`], [`FlowTable::expire`] or [`FlowTable::drain`].
 pub struct FlowTable {
-    capacity: usize,
+    pub(super) entries: Vec<Entry>,
+    pub(super) index: Index,
+    pub(super) limits: Limits,
+    pub(super) sweeper: Sweeper,
+    pub(super) worker: WorkerId,
+    /// The first entry of the list of free ones.
+    free: Option<u32>,
+    /// Entries from here on have never been used.
+    untouched: u32,
+    pub(super) flows: usize,
+}
+
+/// Where ended flows are written and counted.
+pub(super) struct Ledger<'a, R> {
+    pub(super) records: &'a mut R,
+    pub(super) counters: &'a mut WorkerCounters,
+}
+
+impl<R: RecordSink> Ledger<'_, R> {
+    pub(super) fn write(&mut self, record: &FlowRecord) {
+        match self.records.push(record) {
+            Ok(()) => self.counters.records_written += 1,
+            Err(_) => self.counters.records_lost += 1,
+        }
+    }
+}
+
+/// What a packet without a flow does.
+enum Start {
+    /// Opens one in this phase, for this initiator.
+    Open(Phase, Side),
+    /// Goes on without one.
+    Untracked,
+    /// Is dropped.
+    Refused(DropReason),
 }
 
 impl FlowTable {
-    /// A table for `capacity` flows.
-    pub fn new(capacity: usize, _worker: WorkerId) -> Self {
-        Self { capacity }
+    /// The most flows that one table can hold.
+    pub const MAX_CAPACITY: usize = 1 << 27;
+
+    /// Packets looked at together: their entries fit the first-level cache, and their misses overlap.
+    const CHUNK: usize = 64;
+
+    /// A table for `capacity` flows (at least one, at most [`Self::MAX_CAPACITY`]) of worker `worker`.
+    pub fn new(capacity: usize, worker: WorkerId) -> Self {
+        let capacity = capacity.clamp(1, Self::MAX_CAPACITY);
+        Self {
+            entries: vec![Entry::FREE; capacity],
+            index: Index::new(u32::try_from(capacity).unwrap_or(u32::MAX)),
+            limits: Limits::new(&Timeouts::default()),
+            sweeper: Sweeper::default(),
+            worker,
+            free: None,
+            untouched: 0,
+            flows: 0,
+        }
     }
 
     /// Looks up or opens the flow of every keyed packet that is still undecided, tracks the connection and counts.
+    ///
+    /// A packet whose flow was judged under the generation in force gets that verdict here. Packets are taken in order,
+    /// so a flow that one opens is there for the next.
     pub fn run(
         &mut self,
-        _cx: &Context<'_>,
-        _metas: &mut [Meta],
-        _records: &mut impl RecordSink,
-        _counters: &mut WorkerCounters,
+        cx: &Context<'_>,
+        metas: &mut [Meta],
+        records: &mut impl RecordSink,
+        counters: &mut WorkerCounters,
     ) {
+        self.refresh_limits(cx);
+        let oldest = metas.iter().map(|meta| meta.time).min().map(micros).unwrap_or_default();
+        let mut ledger = Ledger { records, counters };
+        for chunk in metas.chunks_mut(Self::CHUNK) {
+            let concerned = |meta: &&mut Meta| meta.keyed && meta.verdict.is_undecided();
+            for meta in chunk.iter_mut().filter(concerned) {
+                self.index.prefetch(meta.hash);
+            }
+            for meta in chunk.iter_mut().filter(concerned) {
+                self.index.candidates(meta.hash, |slot| {
+                    if let Some(entry) = self.entries.get(slot as usize) {
+                        prefetch::fetch(entry);
+                    }
+                });
+            }
+            for meta in chunk.iter_mut().filter(concerned) {
+                meta.slot = None;
+                if meta.headers.icmp_error {
+                    self.relate(cx, meta);
+                } else {
+                    self.track(cx, meta, oldest, &mut ledger);
+                }
+            }
+        }
+        counters.flows_active = self.flows as u64;
     }
 
     /// The flow's verdict, if it was decided under `generation`.
-    pub fn verdict(&self, _slot: Slot, _generation: u32) -> Option<Judgement> {
-        None
+    pub fn verdict(&self, slot: Slot, generation: u32) -> Option<Judgement> {
+        let (action, rule) = self.entries.get(slot.0 as usize)?.judged(generation)?;
+        Some(Judgement { action, rule })
     }
 
     /// Keeps a verdict.
-    pub fn decide(&mut self, _slot: Slot, _generation: u32, _judgement: Judgement) {}
-
-    /// Which end opened the flow, and the port at which its first packet came in.
-    pub fn origin(&self, _slot: Slot) -> Option<(Side, PortId)> {
-        None
+    pub fn decide(&mut self, slot: Slot, generation: u32, judgement: Judgement) {
+        if let Some(entry) = self.entries.get_mut(slot.0 as usize) {
+            entry.judge(generation, judgement.action, judgement.rule);
+        }
     }
 
-    /// Ends idle flows, at most `budget` of them; returns whether more are due.
-    pub fn expire(
-        &mut self,
-        _cx: &Context<'_>,
-        _budget: usize,
-        _records: &mut impl RecordSink,
-        _counters: &mut WorkerCounters,
-    ) -> bool {
-        false
+    /// Which end opened the flow, and the port at which its packets come in.
+    pub fn origin(&self, slot: Slot) -> Option<(Side, PortId)> {
+        let entry = self.entries.get(slot.0 as usize)?;
+        Some((entry.initiator(), entry.origin()))
     }
 
-    /// Ends flows whatever their state, at most `budget` of them; returns whether more are left.
-    pub fn drain(
-        &mut self,
-        _now: Timestamp,
-        _reason: EndReason,
-        _budget: usize,
-        _records: &mut impl RecordSink,
-        _counters: &mut WorkerCounters,
-    ) -> bool {
-        false
-    }
-
-    /// Shows live flows to `visit`, from `cursor` on, at most `budget` slots; returns where to go on, or `None` at the end.
-    /// Stops early, to go on with the same flow, when `visit` returns `false`.
-    pub fn walk(&self, _cursor: u32, _budget: usize, _visit: impl FnMut(&FlowRecord) -> bool) -> Option<u32> {
+    /// Shows live flows to `visit`, from `cursor` on, at most `budget` of them; returns where to go on, or `None` at the
+    /// end. Stops early, to go on with the same flow, when `visit` returns `false`. A flow that is there from the first call
+    /// to the last is shown once, unless it was moved within the index meanwhile.
+    pub fn walk(
+        &self,
+        cursor: u32,
+        budget: usize,
+        mut visit: impl FnMut(&FlowRecord) -> bool,
+    ) -> Option<u32> {
+        const LANE_BITS: u32 = 4;
+        let mut left = budget.max(1);
+        let mut skipped = u32::MAX << (cursor & ((1 << LANE_BITS) - 1));
+        for bucket in (cursor >> LANE_BITS) as usize..self.index.buckets() {
+            let mut lanes = self.index.used(bucket) & skipped;
+            skipped = u32::MAX;
+            while let Some(place) = self.index.place(bucket, lanes) {
+                let here = u32::try_from(bucket << LANE_BITS | place.lane).ok()?;
+                if left == 0 {
+                    return Some(here);
+                }
+                if let Some(entry) = self.entries.get(place.slot as usize)
+                    && !visit(&entry.record(entry.last(), EndReason::Active, self.worker))
+                {
+                    return Some(here);
+                }
+                left -= 1;
+                lanes &= lanes - 1;
+            }
+        }
         None
     }
 
     /// How many flows there are.
     pub fn len(&self) -> usize {
-        0
+        self.flows
     }
 
     /// Whether there is no flow.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.flows == 0
     }
 
     /// How many flows there may be.
     pub fn capacity(&self) -> usize {
-        self.capacity
+        self.entries.len()
+    }
+
+    /// Bytes that the table takes, whatever it holds.
+    pub fn memory(&self) -> usize {
+        self.entries.capacity() * size_of::<Entry>() + self.index.memory() + size_of::<Self>()
+    }
+
+    /// An ICMP error: it belongs to the flow of the packet that it quotes, if there is one, and changes no state there.
+    fn relate(&mut self, cx: &Context<'_>, meta: &mut Meta) {
+        let time = micros(meta.time);
+        let found = self.find(meta).and_then(|place| {
+            let entry = self.entries.get_mut(place.slot as usize)?;
+            let alive = time.saturating_sub(entry.last()) <= self.limits.of(entry.phase);
+            alive.then_some((place, entry))
+        });
+        let Some((place, entry)) = found else {
+            (meta.key, meta.side) = FlowKey::of(&meta.headers);
+            return;
+        };
+        entry.count(Passage { side: meta.side, time, length: meta.length });
+        meta.slot = Some(Slot(place.slot));
+        settle(cx, meta, entry);
+    }
+
+    /// Any other packet.
+    fn track<R: RecordSink>(
+        &mut self,
+        cx: &Context<'_>,
+        meta: &mut Meta,
+        oldest: u64,
+        ledger: &mut Ledger<'_, R>,
+    ) {
+        let is_tcp = meta.headers.protocol == Protocol::TCP;
+        // A later fragment has no TCP header; it is counted with its flow and changes nothing else.
+        let has_tcp = is_tcp && meta.headers.fragment.kind != FragmentKind::Later;
+        if has_tcp && tcp::is_malformed(meta.headers.tcp.flags) {
+            meta.verdict = Verdict::Drop(DropReason::TcpFlags);
+            return;
+        }
+        let time = micros(meta.time);
+        let place = match self.find(meta) {
+            Some(place) if self.is_over(place, meta, time, has_tcp) => {
+                self.reopen(cx, meta, place, time, ledger)
+            }
+            Some(place) => Some(place),
+            None => self.open(cx, meta, time, oldest, ledger),
+        };
+        let Some(place) = place else { return };
+        let Some(entry) = self.entries.get_mut(place.slot as usize) else { return };
+
+        let before = entry.phase;
+        if has_tcp {
+            let headers = &meta.headers;
+            let payload = u32::from(headers.end.saturating_sub(headers.payload_offset));
+            tcp::follow(entry, meta.side, headers.tcp, payload, time);
+        } else if !is_tcp {
+            entry.raise(Flag::seen(meta.side));
+            if entry.is_replied() {
+                entry.phase = entry.phase.answered();
+            }
+        }
+        entry.count(Passage { side: meta.side, time, length: meta.length });
+        meta.slot = Some(Slot(place.slot));
+        settle(cx, meta, entry);
+
+        let (mut due, weak) = self.index.status(place);
+        if entry.phase != before {
+            due = self.sweeper.sooner(due, entry.last().saturating_add(self.limits.of(entry.phase)));
+        }
+        if entry.phase != before || entry.is_weak() != weak {
+            self.index.set(place, due, entry.is_weak());
+        }
+    }
+
+    /// Whether the flow found for a packet is one that ended before it: idle for too long, or closed while the packet asks
+    /// for a new connection.
+    fn is_over(&self, place: Place, meta: &Meta, time: u64, has_tcp: bool) -> bool {
+        const SYN: u8 = tcp_flags::SYN;
+        self.entries.get(place.slot as usize).is_some_and(|entry| {
+            time.saturating_sub(entry.last()) > self.limits.of(entry.phase)
+                || (has_tcp
+                    && entry.phase.is_closed()
+                    && meta.headers.tcp.flags & (SYN | tcp_flags::ACK) == SYN)
+        })
+    }
+
+    /// Ends the flow at `place` and opens a new one of the same name there.
+    fn reopen<R: RecordSink>(
+        &mut self,
+        cx: &Context<'_>,
+        meta: &mut Meta,
+        place: Place,
+        time: u64,
+        ledger: &mut Ledger<'_, R>,
+    ) -> Option<Place> {
+        let (phase, initiator) = match start(cx, meta) {
+            Start::Open(phase, initiator) => (phase, initiator),
+            // The flow stays for the sweeper: an earlier packet of the batch may still refer to it.
+            Start::Untracked => return None,
+            Start::Refused(reason) => {
+                meta.verdict = Verdict::Drop(reason);
+                return None;
+            }
+        };
+        self.judge_pending(cx, place);
+        let entry = self.entries.get(place.slot as usize)?;
+        let limit = self.limits.of(entry.phase);
+        let reason =
+            if time.saturating_sub(entry.last()) > limit { EndReason::Timeout } else { EndReason::Forced };
+        match reason {
+            EndReason::Timeout => {
+                ledger.counters.flows_expired += 1;
+                ledger.write(&entry.record(entry.last().saturating_add(limit), reason, self.worker));
+            }
+            EndReason::Forced | EndReason::Shutdown | EndReason::Active => {
+                ledger.counters.flows_reopened += 1;
+                ledger.write(&entry.record(time.max(entry.last()), reason, self.worker));
+            }
+        }
+        self.begin(cx, meta, place, (phase, initiator), time, ledger);
+        Some(place)
+    }
+
+    /// Opens a flow for a packet that has none.
+    fn open<R: RecordSink>(
+        &mut self,
+        cx: &Context<'_>,
+        meta: &mut Meta,
+        time: u64,
+        oldest: u64,
+        ledger: &mut Ledger<'_, R>,
+    ) -> Option<Place> {
+        let opening = match start(cx, meta) {
+            Start::Open(phase, initiator) => (phase, initiator),
+            Start::Untracked => return None,
+            Start::Refused(reason) => {
+                meta.verdict = Verdict::Drop(reason);
+                return None;
+            }
+        };
+        if self.flows == self.entries.len() {
+            self.evict(cx, time, oldest, ledger);
+        }
+        let place = self.take_free().and_then(|slot| {
+            let place = self.index.insert(meta.hash, slot).or_else(|| {
+                self.evict_from(self.index.both(meta.hash), cx, time, oldest, ledger)
+                    .then(|| self.index.insert(meta.hash, slot))?
+            });
+            if place.is_none() {
+                self.give_back(slot);
+            }
+            place
+        });
+        let Some(place) = place else {
+            match cx.snapshot.flow.full {
+                Exception::Drop => meta.verdict = Verdict::Drop(DropReason::FlowTableFull),
+                Exception::Forward => ledger.counters.flows_untracked += 1,
+            }
+            return None;
+        };
+        self.flows += 1;
+        self.begin(cx, meta, place, opening, time, ledger);
+        Some(place)
+    }
+
+    /// Writes a new entry at `place`.
+    fn begin<R>(
+        &mut self,
+        cx: &Context<'_>,
+        meta: &Meta,
+        place: Place,
+        (phase, initiator): (Phase, Side),
+        time: u64,
+        ledger: &mut Ledger<'_, R>,
+    ) {
+        let Some(entry) = self.entries.get_mut(place.slot as usize) else { return };
+        let port_out = cx.snapshot.forward.twin(meta.port).unwrap_or(meta.port);
+        *entry = Entry::open(meta.key, phase, (initiator, meta.side), time, (meta.port, port_out));
+        ledger.counters.flows_created += 1;
+        match phase {
+            Phase::Tcp(TcpState::SynSent) => {}
+            Phase::Tcp(_) => {
+                entry.handshake = Micros24::AMBIGUOUS;
+                ledger.counters.tcp_picked_up += 1;
+            }
+            Phase::UdpNew
+            | Phase::UdpEstablished
+            | Phase::IcmpNew
+            | Phase::IcmpEstablished
+            | Phase::OtherNew
+            | Phase::OtherEstablished => {}
+        }
+        let due = self.sweeper.due(time.saturating_add(self.limits.of(phase)));
+        self.index.set(place, due, true);
+    }
+
+    /// Asks policy about a flow that ends in the batch that would have decided it, for the record.
+    fn judge_pending(&mut self, cx: &Context<'_>, place: Place) {
+        let Some(entry) = self.entries.get_mut(place.slot as usize) else { return };
+        if !entry.has(Flag::PENDING) {
+            return;
+        }
+        let initiator = entry.initiator();
+        let (source, source_port) = entry.key.end(initiator);
+        let (destination, destination_port) = entry.key.end(initiator.other());
+        let judgement = cx.snapshot.policy.judge(&Query {
+            direction: cx.snapshot.forward.direction(entry.origin()),
+            protocol: entry.key.protocol(),
+            source,
+            destination,
+            source_port,
+            destination_port,
+        });
+        entry.judge(cx.snapshot.generation, judgement.action, judgement.rule);
+    }
+
+    fn find(&self, meta: &Meta) -> Option<Place> {
+        self.index.find(meta.hash, |slot| {
+            self.entries.get(slot as usize).is_some_and(|entry| entry.key == meta.key)
+        })
+    }
+
+    fn take_free(&mut self) -> Option<u32> {
+        if let Some(slot) = self.free {
+            let next = self.entries.get(slot as usize)?.probe_sequence;
+            self.free = self.entries.get(next as usize).map(|entry| {
+                prefetch::fetch(entry);
+                next
+            });
+            return Some(slot);
+        }
+        let slot = self.untouched;
+        ((slot as usize) < self.entries.len()).then(|| {
+            self.untouched += 1;
+            slot
+        })
+    }
+
+    pub(super) fn give_back(&mut self, slot: u32) {
+        if let Some(entry) = self.entries.get_mut(slot as usize) {
+            entry.probe_sequence = self.free.unwrap_or(u32::MAX);
+            self.free = Some(slot);
+        }
+    }
+}
+
+impl fmt::Debug for FlowTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FlowTable")
+            .field("worker", &self.worker)
+            .field("flows", &self.flows)
+            .field("capacity", &self.entries.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Gives a packet its flow's verdict, if there is one.
+fn settle(cx: &Context<'_>, meta: &mut Meta, entry: &mut Entry) {
+    // Whether neighbour discovery needs a verdict at all is policy's business.
+    if meta.headers.neighbour_discovery {
+        return;
+    }
+    match entry.judged(cx.snapshot.generation) {
+        Some((action, rule)) => {
+            meta.verdict = verdict(action, rule);
+            meta.rule = rule;
+        }
+        None => entry.raise(Flag::PENDING),
+    }
+}
+
+/// What a packet that has no flow does.
+fn start(cx: &Context<'_>, meta: &Meta) -> Start {
+    let headers = &meta.headers;
+    if headers.protocol != Protocol::TCP {
+        return Start::Open(Phase::unanswered(headers.protocol), meta.side);
+    }
+    if headers.fragment.kind == FragmentKind::Later {
+        return Start::Untracked;
+    }
+    let opening = Opening::of(headers.tcp.flags);
+    match (opening, cx.snapshot.flow.midstream) {
+        (Opening::Request, _) => Start::Open(Phase::Tcp(TcpState::SynSent), meta.side),
+        (Opening::Answer | Opening::Midstream | Opening::Reset, Midstream::Drop) => {
+            Start::Refused(DropReason::TcpMidstream)
+        }
+        (Opening::Answer, Midstream::Pickup) => Start::Open(Phase::Tcp(TcpState::SynRecv), meta.side.other()),
+        (Opening::Midstream, Midstream::Pickup) => {
+            // A well-known port is where servers listen: what comes from there to another port is an answer.
+            const WELL_KNOWN: u16 = 1024;
+            let answers = headers.source_port < WELL_KNOWN && headers.destination_port >= WELL_KNOWN;
+            let initiator = if answers { meta.side.other() } else { meta.side };
+            Start::Open(Phase::Tcp(TcpState::Established), initiator)
+        }
+        (Opening::Reset, Midstream::Pickup) => Start::Untracked,
     }
 }

@@ -1,3 +1,15 @@
+//! A TCP connection as seen from the middle: states, sequence numbers, round-trip times.
+//!
+//! Nothing here drops a packet: what does not fit is counted in its flow and changes nothing else. So a forged RST or FIN
+//! outside the window closes nothing, and a forged SYN resets nothing.
+
+use super::{
+    Side,
+    entry::{Entry, Flag, Micros24},
+    phase::Phase,
+};
+use crate::parse::{TcpFields, tcp_flags};
+
 /// The state of a TCP connection as seen from the middle, in the names that Suricata uses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -38,4 +50,216 @@ impl TcpState {
             Self::Closed => "closed",
         }
     }
+}
+
+/// How far ahead of the expected sequence number, or behind it, a segment may lie and still belong to the connection.
+const REACH: i32 = 1 << 26;
+/// The same for RST, which must lie within a window without scaling (in the spirit of RFC 5961 section 3).
+const RST_REACH: i32 = 0xffff;
+/// A measurement that is older than this when the next packet comes was of something else.
+const PROBE_AGE: u64 = 60_000_000;
+
+/// Whether no stack sends these flags: none at all, or two of SYN, FIN and RST.
+pub(super) const fn is_malformed(flags: u8) -> bool {
+    flags == 0 || (flags & (tcp_flags::SYN | tcp_flags::FIN | tcp_flags::RST)).count_ones() > 1
+}
+
+/// How a TCP packet that belongs to no flow starts one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Opening {
+    /// A connection request.
+    Request,
+    /// The answer to one: the connection was opened by the other end.
+    Answer,
+    /// Something in the middle.
+    Midstream,
+    /// A reset: there is nothing left to track.
+    Reset,
+}
+
+impl Opening {
+    pub(super) const fn of(flags: u8) -> Self {
+        if flags & tcp_flags::RST != 0 {
+            return Self::Reset;
+        }
+        match flags & (tcp_flags::SYN | tcp_flags::ACK) {
+            tcp_flags::SYN => Self::Request,
+            0 | tcp_flags::ACK => Self::Midstream,
+            _ => Self::Answer,
+        }
+    }
+}
+
+/// Takes a segment into account: `payload` bytes that `side` sent at `time` (microseconds). To be called before the
+/// packet is counted, since it looks at when the one before it came.
+pub(super) fn follow(entry: &mut Entry, side: Side, tcp: TcpFields, payload: u32, time: u64) {
+    let Phase::Tcp(state) = entry.phase else { return };
+    let has = |flag: u8| tcp.flags & flag != 0;
+    *entry.tcp_flags.of_mut(side) |= tcp.flags;
+    if entry.is_probing() && time.saturating_sub(entry.last()) > PROBE_AGE {
+        entry.stop_probe();
+    }
+
+    if has(tcp_flags::RST) {
+        if is_credible_reset(entry, state, side, tcp) {
+            entry.phase = Phase::Tcp(TcpState::Closed);
+            entry.stop_probe();
+        }
+        entry.raise(Flag::seen(side));
+        return;
+    }
+    if tcp.window == 0 && !has(tcp_flags::SYN) {
+        let count = entry.zero_windows.of_mut(side);
+        *count = count.saturating_add(1);
+    }
+
+    // First what it acknowledges: that makes room for a measurement of what it carries.
+    if has(tcp_flags::ACK) {
+        acknowledge(entry, side, tcp.acknowledgement, time);
+    }
+    let fits = advance(entry, side, tcp, payload, time);
+    entry.raise(Flag::seen(side));
+    if has(tcp_flags::FIN) && fits {
+        entry.raise(Flag::fin(side));
+    }
+    entry.phase = Phase::Tcp(next(entry, state, side, tcp, time));
+}
+
+/// Moves the expected sequence number on, counts what was sent again and starts a round-trip measurement. Returns
+/// whether the segment can belong to the connection.
+fn advance(entry: &mut Entry, side: Side, tcp: TcpFields, payload: u32, time: u64) -> bool {
+    let syn = tcp.flags & tcp_flags::SYN != 0;
+    let fin = tcp.flags & tcp_flags::FIN != 0;
+    let length = payload + u32::from(syn) + u32::from(fin);
+    let end = tcp.sequence.wrapping_add(length);
+    let seen = entry.has(Flag::seen(side));
+    let expected = *entry.expected.of_mut(side);
+    let gap = distance(tcp.sequence, expected);
+
+    // An initiator that tries again with another sequence number has given up on the first.
+    let anew =
+        syn && entry.phase == Phase::Tcp(TcpState::SynSent) && side == entry.initiator() && end != expected;
+    if !seen || anew {
+        *entry.expected.of_mut(side) = end;
+        if anew && seen {
+            entry.handshake = Micros24::AMBIGUOUS;
+            entry.stop_probe();
+            return true;
+        }
+    } else {
+        if !(-REACH..=REACH).contains(&gap) {
+            return false;
+        }
+        if distance(end, expected) > 0 {
+            *entry.expected.of_mut(side) = end;
+        }
+        let keeps_alive = gap == -1 && payload <= 1 && !syn && !fin;
+        if gap < 0 && length > 0 && !keeps_alive {
+            let count = entry.retransmissions.of_mut(side);
+            *count = count.saturating_add(1);
+            // Karn's algorithm: an answer could be to either copy.
+            if entry.has(Flag::probe(side)) {
+                entry.stop_probe();
+            }
+            if syn {
+                entry.handshake = Micros24::AMBIGUOUS;
+            }
+            return true;
+        }
+        if gap < 0 {
+            return true;
+        }
+    }
+    if length > 0 && !entry.is_probing() {
+        entry.raise(Flag::probe(side));
+        entry.probe_sequence = end;
+        entry.probe_time = low_half(time);
+    }
+    true
+}
+
+/// Takes note of what `side` says that it has received.
+fn acknowledge(entry: &mut Entry, side: Side, acknowledgement: u32, time: u64) {
+    let other = side.other();
+    if entry.has(Flag::probe(other)) && (0..=REACH).contains(&distance(acknowledgement, entry.probe_sequence))
+    {
+        // RFC 6298 section 2: the first sample is taken as it is, later ones count for an eighth.
+        let sample = low_half(time).wrapping_sub(entry.probe_time);
+        let leg = entry.legs.of_mut(other);
+        let smoothed = match leg.micros() {
+            0 => u64::from(sample),
+            before => (u64::from(before) * 7 + u64::from(sample) + 4) / 8,
+        };
+        *leg = Micros24::new(u32::try_from(smoothed).unwrap_or(u32::MAX).max(1));
+        entry.stop_probe();
+    }
+    if !entry.has(Flag::seen(other)) {
+        // The best guess at where the other end stands; a reset without a flow before it is checked against this.
+        *entry.expected.of_mut(other) = acknowledgement;
+    } else if entry.has(Flag::fin(other)) && distance(acknowledgement, entry.expected.of(other)) >= 0 {
+        entry.raise(Flag::fin_acked(other));
+    }
+}
+
+/// The state after a segment that is not a reset.
+fn next(entry: &mut Entry, state: TcpState, side: Side, tcp: TcpFields, time: u64) -> TcpState {
+    let initiator = entry.initiator();
+    let responder = initiator.other();
+    let syn = tcp.flags & tcp_flags::SYN != 0;
+    let ack = tcp.flags & tcp_flags::ACK != 0;
+    let behind = |side: Side| distance(entry.expected.of(side), tcp.acknowledgement);
+
+    let opened = match state {
+        TcpState::None | TcpState::SynSent if side == responder => match (syn, ack) {
+            (true, false) => TcpState::SynRecv,
+            (true, true) if behind(initiator) == 0 => TcpState::SynRecv,
+            // The SYN+ACK went another way.
+            (false, true) if behind(initiator) == 0 => TcpState::Established,
+            (_, true) | (false, false) => state,
+        },
+        TcpState::SynRecv if side == initiator && ack && (0..=RST_REACH).contains(&behind(responder)) => {
+            if !entry.handshake.is_ambiguous() {
+                let took = u32::try_from(time.saturating_sub(entry.first())).unwrap_or(u32::MAX);
+                entry.handshake = Micros24::new(took.max(1));
+            }
+            TcpState::Established
+        }
+        TcpState::None
+        | TcpState::SynSent
+        | TcpState::SynRecv
+        | TcpState::Established
+        | TcpState::FinWait1
+        | TcpState::FinWait2
+        | TcpState::LastAck
+        | TcpState::TimeWait => state,
+        TcpState::Closed => return state,
+    };
+    let both = |flag: fn(Side) -> Flag| (entry.has(flag(Side::Low)), entry.has(flag(Side::High)));
+    match (both(Flag::fin), both(Flag::fin_acked)) {
+        ((false, false), _) => opened,
+        ((true, true), (true, true)) => TcpState::TimeWait,
+        ((true, true), _) => TcpState::LastAck,
+        ((true, false), (true, _)) | ((false, true), (_, true)) => TcpState::FinWait2,
+        ((true, false), (false, _)) | ((false, true), (_, false)) => TcpState::FinWait1,
+    }
+}
+
+/// Whether a reset can come from the end that it claims to come from.
+fn is_credible_reset(entry: &Entry, state: TcpState, side: Side, tcp: TcpFields) -> bool {
+    let other = side.other();
+    if state == TcpState::SynSent && side != entry.initiator() {
+        // RFC 9293 section 3.10.7.3: the refusal of a SYN acknowledges it.
+        return tcp.flags & tcp_flags::ACK != 0 && tcp.acknowledgement == entry.expected.of(other);
+    }
+    distance(tcp.sequence, entry.expected.of(side)).abs() <= RST_REACH
+}
+
+/// How far `a` is ahead of `b`; negative if it is behind (RFC 9293 section 3.4).
+const fn distance(a: u32, b: u32) -> i32 {
+    a.wrapping_sub(b).cast_signed()
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the lower half is meant")]
+const fn low_half(time: u64) -> u32 {
+    time as u32
 }

@@ -68,12 +68,12 @@ pub struct SocketStatistics {
 }
 
 impl AfXdpControl {
-    /// How each port is run and what the kernel counted, in the order of ports.
+    /// How each port is run and what the kernel counted, in the order of ports. Needs no capability.
     pub fn report(&self) -> Vec<PortReport> {
         let report = |port: &Port| PortReport {
             link: port.link.clone(),
             present: Link::find(&port.link.name).is_ok_and(|link| link.index == port.link.index),
-            attach: port.program.mode,
+            attach: port.program.mode(),
             why_generic: port.program.why_generic.clone(),
             copy: port.mode,
             restores_tags: port.program.restores_tags,
@@ -89,7 +89,8 @@ impl AfXdpControl {
         &self.notes
     }
 
-    /// Gives the interfaces back: programs detached, settings restored. The workers must have ended.
+    /// Gives the interfaces back: programs detached, settings restored. The workers must have ended. Needs
+    /// `CAP_NET_ADMIN`, and the right to remove the state file.
     ///
     /// # Errors
     /// The first thing that could not be undone; the others are undone all the same.
@@ -98,7 +99,7 @@ impl AfXdpControl {
         for port in &self.ports {
             // An interface that is gone took its program with it.
             if Link::find(&port.link.name).is_ok() {
-                first_error = first_error.or(program::detach(&port.link).err());
+                first_error = first_error.or(port.program.detach(&port.link).err());
             }
         }
         let notes = self.saved.restore();

@@ -60,6 +60,15 @@ pub enum AfXdpError {
         reason: String,
     },
 
+    /// A socket cannot be bound because another one is.
+    #[error("interface {interface}, queue {queue}: another process has a socket on this queue")]
+    Busy {
+        /// The interface's name.
+        interface: String,
+        /// The queue's number.
+        queue: u32,
+    },
+
     /// The file that remembers changed interface settings cannot be read or written.
     #[error("state file {}: {source}", path.display())]
     State {
@@ -93,4 +102,13 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
         cause = inner.source();
     }
     text
+}
+
+/// What was at the bottom of an error.
+pub(super) fn root(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
 }

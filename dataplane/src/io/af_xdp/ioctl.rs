@@ -215,14 +215,10 @@ impl Device {
     }
 
     fn ioctl(&self, command: libc::c_ulong, request: &mut libc::ifreq) -> io::Result<()> {
-        // SAFETY: all commands used here take a `struct ifreq`, which `request` is, and keep no pointer to it.
-        // What SIOCETHTOOL finds behind the pointer inside is the promise of `ethtool`.
-        #[expect(
-            clippy::useless_conversion,
-            reason = "the type of an ioctl command differs between C libraries"
-        )]
-        let result =
-            unsafe { libc::ioctl(self.socket.as_raw_fd(), command.try_into().unwrap_or_default(), request) };
+        let command = command as libc::Ioctl; // the type differs between C libraries
+        // SAFETY: all commands used here take a `struct ifreq`, which `request` is, and keep no pointer to it. What
+        // SIOCETHTOOL finds behind the pointer inside is the promise of `ethtool`.
+        let result = unsafe { libc::ioctl(self.socket.as_raw_fd(), command, request) };
         if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 }

@@ -36,16 +36,19 @@ impl Messages {
         Self(())
     }
 
-    /// An error in the kernel's own words where it had some, else with the verifier's last sentence.
+    /// What they add to an error.
     pub(super) fn explain(&self, error: &str) -> String {
-        MESSAGES.with_borrow(|messages| {
-            let words =
-                messages.iter().find_map(|m| m.split_once("Kernel error message: ")).map(|(_, words)| words);
-            match words.or_else(|| verifier(messages)) {
-                Some(words) => format!("{error} ({})", words.trim()),
-                None => error.to_owned(),
-            }
-        })
+        MESSAGES.with_borrow(|messages| explained(error, messages))
+    }
+}
+
+/// An error in the kernel's own words where it had some, else with the verifier's last sentence.
+pub(super) fn explained(error: &str, messages: &[String]) -> String {
+    // The last is the one that mattered: earlier ones are of things that may fail, such as adding what is there.
+    let words = messages.iter().rev().find_map(|m| Some(m.split_once("Kernel error message: ")?.1));
+    match words.or_else(|| verifier(messages)) {
+        Some(words) => format!("{error} ({})", words.trim()),
+        None => error.to_owned(),
     }
 }
 

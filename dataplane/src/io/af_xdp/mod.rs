@@ -19,6 +19,7 @@
     reason = "rings and memory are shared with the kernel; every block says why it is sound"
 )]
 
+mod assemble;
 mod backend;
 mod control;
 mod error;
@@ -32,8 +33,11 @@ mod offload;
 mod pool;
 mod program;
 mod queue;
+mod settings;
 mod setup;
 mod socket;
+#[cfg(test)]
+mod tests;
 
 pub use backend::AfXdpIo;
 pub use control::{AfXdpControl, PortReport, SocketStatistics, detach};
@@ -42,5 +46,6 @@ pub use frame::XdpFrame;
 pub use link::Link;
 pub use offload::Note;
 pub use program::{AttachChoice, AttachMode, KernelCounters, WithoutSocket};
-pub use setup::{BusyPoll, InterfaceSettings, Settings, WithoutProcess, ZeroCopy, open};
+pub use settings::{BusyPoll, InterfaceSettings, Settings, WithoutProcess, ZeroCopy};
+pub use setup::open;
 pub use socket::CopyMode;

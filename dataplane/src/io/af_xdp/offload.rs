@@ -167,9 +167,12 @@ impl Note {
     }
 }
 
-fn parse_rss(transform: &str, key: &str) -> io::Result<RssHash> {
+pub(super) fn parse_rss(transform: &str, key: &str) -> io::Result<RssHash> {
     let invalid = |_| io::Error::from(io::ErrorKind::InvalidData);
     let byte = |at: usize| u8::from_str_radix(key.get(at..at + 2).unwrap_or_default(), 16).map_err(invalid);
+    if !key.len().is_multiple_of(2) {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
     let key = (0..key.len()).step_by(2).map(byte).collect::<io::Result<_>>()?;
     Ok(RssHash { transform: transform.parse().map_err(invalid)?, key })
 }

@@ -22,22 +22,28 @@ use super::{
 };
 
 /// All our programs are called so; the kernel keeps the name, and [`detach`] finds them by it.
-const PREFIX: &str = "ravelin_";
-const XDP_PROGRAM: &str = "ravelin_xdp";
-const TC_PROGRAM: &str = "ravelin_twin";
+pub(super) const PREFIX: &str = "ravelin_";
+pub(super) const XDP_PROGRAM: &str = "ravelin_xdp";
+pub(super) const TC_PROGRAM: &str = "ravelin_twin";
 /// Where our filter stands among those of others: first, so that nothing consumes what is for the twin.
 const TC_PRIORITY: u32 = 1;
 const TC_HANDLE: u32 = 0x7261;
+
+/// How many counters the programs keep.
+#[cfg(test)]
+pub(super) const COUNTERS: u32 = 8;
 
 /// `BPF_F_XDP_DEV_BOUND_ONLY` of `linux/bpf.h`: the program may call metadata functions of its device.
 const DEV_BOUND_ONLY: u32 = 1 << 6;
 
 /// The sections of an object file have to be aligned in memory.
 #[repr(C, align(16))]
-struct Aligned<T: ?Sized>(T);
+pub(super) struct Aligned<T: ?Sized>(pub T);
 
-static PLAIN: &Aligned<[u8]> = &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/ravelin.bpf.o")));
-static TAGGED: &Aligned<[u8]> = &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/ravelin_tag.bpf.o")));
+pub(super) static PLAIN: &Aligned<[u8]> =
+    &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/ravelin.bpf.o")));
+pub(super) static TAGGED: &Aligned<[u8]> =
+    &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/ravelin_tag.bpf.o")));
 
 /// How a program runs on an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,8 +110,12 @@ pub struct KernelCounters {
 /// A program attached to an interface. Dropping it leaves the program attached.
 pub(super) struct Program {
     sockets: MapHandle,
+    /// One map for the programs of all interfaces, see ravelin.bpf.c.
+    process: MapHandle,
     counters: MapHandle,
-    pub mode: AttachMode,
+    attached: Attached,
+    /// The number of the tc program, if there is one.
+    twin: Option<u32>,
     /// Why it does not run natively, if it does not.
     pub why_generic: Option<String>,
     /// Whether VLAN tags that travel beside the frame are put back.
@@ -115,12 +125,14 @@ pub(super) struct Program {
 }
 
 impl Program {
-    /// Loads and attaches the programs to `link`, in the place of those that an earlier process left.
+    /// Loads and attaches the programs to `link`, in the place of those that an earlier process left. `sibling` is a
+    /// program on another interface of this process.
     pub(super) fn attach(
         link: &Link,
         choice: AttachChoice,
         without_socket: WithoutSocket,
         max_frame: u32,
+        sibling: Option<&Self>,
     ) -> Result<Self, AfXdpError> {
         messages::capture_libbpf();
         let before = attached(link)?;
@@ -132,32 +144,62 @@ impl Program {
             AttachChoice::Generic => &[(AttachMode::Generic, false)],
         };
 
-        let mut refused = Vec::new();
+        let mut refused: Vec<String> = Vec::new();
         for &(mode, tags) in attempts {
             let messages = Messages::start();
-            let attempt = load(link, tags, without_socket, max_frame).and_then(|object| {
-                attach_twin(link, &object, without_socket)?;
-                attach_xdp(link, &object, mode, before.as_ref())?;
-                Ok((map(&object, "sockets")?, map(&object, "counters")?))
+            let attempt = load(link, tags, without_socket, max_frame, sibling).and_then(|object| {
+                Ok(Self {
+                    sockets: map(&object, "sockets")?,
+                    process: map(&object, "process")?,
+                    counters: map(&object, "counters")?,
+                    twin: attach_twin(link, &object, without_socket)?,
+                    attached: attach_xdp(link, &object, mode, before.as_ref())?,
+                    why_generic: (mode == AttachMode::Generic && choice == AttachChoice::Auto)
+                        .then(|| refused.last().cloned().unwrap_or_default()),
+                    restores_tags: tags,
+                    replaced: before.is_some(),
+                })
             });
             match attempt {
-                Ok((sockets, counters)) => {
-                    let why_generic = (mode == AttachMode::Generic && choice == AttachChoice::Auto)
-                        .then(|| refused.pop().unwrap_or_default());
-                    let replaced = before.is_some();
-                    return Ok(Self { sockets, counters, mode, why_generic, restores_tags: tags, replaced });
-                }
+                Ok(program) => return Ok(program),
                 Err(error) => refused.push(messages.explain(&chain(&error))),
             }
         }
+        if before.is_none() {
+            let _the_first_error_counts = detach_twin(link, |_| true);
+        }
+        refused.dedup();
         let reason = refused.join("; ");
         Err(AfXdpError::Program { interface: link.name.clone(), step: "attached", reason })
     }
 
-    /// From now on frames of `queue` go to `socket`.
+    pub(super) fn mode(&self) -> AttachMode {
+        self.attached.mode
+    }
+
+    /// Removes it. Unlike the free function it needs no capability but `CAP_NET_ADMIN`, because it asks for no program
+    /// by number.
+    pub(super) fn detach(&self, link: &Link) -> Result<(), AfXdpError> {
+        remove_xdp(link, &self.attached).map_err(|error| failed(link, "detached", &error))?;
+        if let Some(twin) = self.twin {
+            detach_twin(link, |id| id == twin).map_err(|error| failed(link, "removed from tc", &error))?;
+        }
+        Ok(())
+    }
+
+    /// Frames of `queue` go to `socket`, once the process is [`Self::announce`]d.
     pub(super) fn insert_socket(&self, queue: u32, socket: BorrowedFd<'_>) -> Result<(), libbpf_rs::Error> {
-        let value = socket.as_raw_fd().to_ne_bytes();
-        self.sockets.update(&queue.to_ne_bytes(), &value, MapFlags::ANY)
+        insert(&self.sockets, queue, socket)
+    }
+
+    /// From now on, and until one of these two sockets closes, frames of all siblings' interfaces go to sockets.
+    pub(super) fn announce(
+        &self,
+        first: BorrowedFd<'_>,
+        last: BorrowedFd<'_>,
+    ) -> Result<(), libbpf_rs::Error> {
+        insert(&self.process, 0, first)?;
+        insert(&self.process, 1, last)
     }
 
     pub(super) fn counters(&self) -> KernelCounters {
@@ -166,7 +208,7 @@ impl Program {
             let values = values.unwrap_or_default();
             values.into_iter().filter_map(|v| v.try_into().ok()).map(u64::from_ne_bytes).sum()
         };
-        // The order of `enum counter` in ravelin.bpf.c.
+        // The order of `enum counter` in ravelin.bpf.c, which has `COUNTERS` of them.
         KernelCounters {
             redirected: count(0),
             oversized: count(1),
@@ -180,27 +222,32 @@ impl Program {
     }
 }
 
+/// Whether one of our programs is attached to an interface.
+///
+/// # Errors
+/// If somebody else's is, or the interface cannot be asked.
+pub(super) fn is_attached(link: &Link) -> Result<bool, AfXdpError> {
+    messages::capture_libbpf();
+    attached(link).map(|ours| ours.is_some())
+}
+
 /// Removes our programs from an interface, whoever attached them. Says whether there was one.
 ///
 /// # Errors
 /// If the interface cannot be asked or the kernel refuses.
 pub(super) fn detach(link: &Link) -> Result<bool, AfXdpError> {
     messages::capture_libbpf();
-    let failed = |step, error: libbpf_rs::Error| AfXdpError::Program {
-        interface: link.name.clone(),
-        step,
-        reason: chain(&error),
-    };
     let mut found = false;
     match attached(link) {
         Ok(Some(ours)) => {
             found = true;
-            remove_xdp(link, &ours).map_err(|error| failed("detached", error))?;
+            remove_xdp(link, &ours).map_err(|error| failed(link, "detached", &error))?;
         }
         Ok(None) | Err(AfXdpError::Occupied { .. }) => (),
         Err(error) => return Err(error),
     }
-    found |= detach_twin(link).map_err(|error| failed("removed from tc", error))?;
+    let ours = |id| program_name(id).starts_with(PREFIX);
+    found |= detach_twin(link, ours).map_err(|error| failed(link, "removed from tc", &error))?;
     Ok(found)
 }
 
@@ -211,8 +258,6 @@ struct Attached {
 }
 
 fn attached(link: &Link) -> Result<Option<Attached>, AfXdpError> {
-    let failed =
-        |reason: String| AfXdpError::Program { interface: link.name.clone(), step: "looked for", reason };
     let mut found = libbpf_sys::bpf_xdp_query_opts {
         sz: size_of::<libbpf_sys::bpf_xdp_query_opts>() as _,
         ..Default::default()
@@ -220,7 +265,7 @@ fn attached(link: &Link) -> Result<Option<Attached>, AfXdpError> {
     // SAFETY: `found` states its own size, is exclusively ours and outlives the call.
     let result = unsafe { libbpf_sys::bpf_xdp_query(signed(link.index), 0, &mut found) };
     if result < 0 {
-        return Err(failed(io::Error::from_raw_os_error(-result).to_string()));
+        return Err(failed(link, "looked for", &io::Error::from_raw_os_error(-result)));
     }
     let (id, mode) = match (found.drv_prog_id.max(found.hw_prog_id), found.skb_prog_id) {
         (0, 0) => return Ok(None),
@@ -231,8 +276,12 @@ fn attached(link: &Link) -> Result<Option<Attached>, AfXdpError> {
     if !name.starts_with(PREFIX) {
         return Err(AfXdpError::Occupied { interface: link.name.clone(), program: name });
     }
-    let fd = libbpf_rs::Program::fd_from_id(id).map_err(|error| failed(chain(&error)))?;
+    let fd = libbpf_rs::Program::fd_from_id(id).map_err(|error| failed(link, "looked for", &error))?;
     Ok(Some(Attached { fd, mode }))
+}
+
+fn failed(link: &Link, step: &'static str, error: &dyn std::error::Error) -> AfXdpError {
+    AfXdpError::Program { interface: link.name.clone(), step, reason: chain(error) }
 }
 
 fn program_name(id: u32) -> String {
@@ -245,6 +294,7 @@ fn load(
     tags: bool,
     without_socket: WithoutSocket,
     max_frame: u32,
+    sibling: Option<&Program>,
 ) -> Result<Object, libbpf_rs::Error> {
     let object = if tags { TAGGED } else { PLAIN };
     let mut object = ObjectBuilder::default().name("ravelin")?.open_memory(&object.0)?;
@@ -253,6 +303,8 @@ fn load(
             map.set_initial_value(&configuration(without_socket, max_frame))?;
         } else if map.name() == "sockets" {
             map.set_max_entries(link.queues.max(64))?;
+        } else if let Some(sibling) = sibling.filter(|_| map.name() == "process") {
+            map.reuse_fd(sibling.process.as_fd())?;
         }
     }
     for mut program in object.progs_mut() {
@@ -265,7 +317,7 @@ fn load(
 }
 
 /// The bytes of `config` in ravelin.bpf.c.
-fn configuration(without_socket: WithoutSocket, max_frame: u32) -> Vec<u8> {
+pub(super) fn configuration(without_socket: WithoutSocket, max_frame: u32) -> Vec<u8> {
     let (open, twin) = match without_socket {
         WithoutSocket::Closed => (0, 0),
         WithoutSocket::OpenTwin(index) => (1, index),
@@ -279,14 +331,15 @@ fn attach_xdp(
     object: &Object,
     mode: AttachMode,
     before: Option<&Attached>,
-) -> Result<(), libbpf_rs::Error> {
+) -> Result<Attached, libbpf_rs::Error> {
     if let Some(before) = before.filter(|before| before.mode != mode) {
         // The kernel replaces atomically within a mode, and refuses two modes at a time. An earlier attempt may have
         // removed it already.
         let _already_gone = remove_xdp(link, before);
     }
-    let program = program(object, XDP_PROGRAM)?;
-    Xdp::new(program.as_fd()).attach(signed(link.index), mode.flags())
+    let fd = program(object, XDP_PROGRAM)?.as_fd().try_clone_to_owned()?;
+    Xdp::new(fd.as_fd()).attach(signed(link.index), mode.flags())?;
+    Ok(Attached { fd, mode })
 }
 
 fn remove_xdp(link: &Link, ours: &Attached) -> Result<(), libbpf_rs::Error> {
@@ -302,26 +355,33 @@ fn remove_xdp(link: &Link, ours: &Attached) -> Result<(), libbpf_rs::Error> {
     if result < 0 { Err(libbpf_rs::Error::from_raw_os_error(-result)) } else { Ok(()) }
 }
 
-fn attach_twin(link: &Link, object: &Object, without_socket: WithoutSocket) -> Result<(), libbpf_rs::Error> {
+/// Returns the number of the program that tc runs.
+fn attach_twin(
+    link: &Link,
+    object: &Object,
+    without_socket: WithoutSocket,
+) -> Result<Option<u32>, libbpf_rs::Error> {
     match without_socket {
         WithoutSocket::OpenTwin(_) => {
-            let mut hook = twin_hook(link, program(object, TC_PROGRAM)?.as_fd());
+            let program = program(object, TC_PROGRAM)?;
+            let mut hook = twin_hook(link, program.as_fd());
             hook.create()?;
-            hook.attach().map(|_attached| ())
+            hook.attach()?;
+            libbpf_rs::Program::id_from_fd(program.as_fd()).map(Some)
         }
         // An earlier process may have been told otherwise.
-        WithoutSocket::Closed | WithoutSocket::OpenKernel => detach_twin(link).map(|_found| ()),
+        WithoutSocket::Closed | WithoutSocket::OpenKernel => {
+            detach_twin(link, |id| program_name(id).starts_with(PREFIX)).map(|_found| None)
+        }
     }
 }
 
-fn detach_twin(link: &Link) -> Result<bool, libbpf_rs::Error> {
+fn detach_twin(link: &Link, is_ours: impl Fn(u32) -> bool) -> Result<bool, libbpf_rs::Error> {
     // The query wants no descriptor of a program, but libbpf-rs does.
     let any = rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC).map_err(io::Error::from)?;
     let mut hook = twin_hook(link, any.as_fd());
-    let Ok(id) = hook.query() else {
-        return Ok(false); // no such filter, or no clsact at all
-    };
-    if !program_name(id).starts_with(PREFIX) {
+    // An error is: no such filter, or no clsact qdisc at all.
+    if !hook.query().is_ok_and(is_ours) {
         return Ok(false);
     }
     hook.detach()?;
@@ -343,6 +403,10 @@ fn twin_hook(link: &Link, program: BorrowedFd<'_>) -> TcHook {
 
 fn program<'a>(object: &'a Object, name: &str) -> Result<libbpf_rs::Program<'a>, libbpf_rs::Error> {
     object.progs().find(|program| program.name() == name).ok_or_else(not_in_object)
+}
+
+fn insert(map: &MapHandle, key: u32, socket: BorrowedFd<'_>) -> Result<(), libbpf_rs::Error> {
+    map.update(&key.to_ne_bytes(), &socket.as_raw_fd().to_ne_bytes(), MapFlags::ANY)
 }
 
 fn map(object: &Object, name: &str) -> Result<MapHandle, libbpf_rs::Error> {

@@ -13,7 +13,7 @@ use xsk_rs::{
     socket::SocketCreateError,
 };
 
-use super::{AfXdpError, BusyPoll, Link, error::chain, memory::Shape};
+use super::{AfXdpError, BusyPoll, Link, error::root, memory::Shape};
 
 /// The kernel takes a closed socket down after the fact; until then its queue is busy.
 const BUSY_PATIENCE: Duration = Duration::from_secs(3);
@@ -48,8 +48,8 @@ pub(super) fn bind(
     mode: CopyMode,
 ) -> Result<Rings, AfXdpError> {
     let refused = |reason: String| AfXdpError::Socket { interface: link.name.clone(), queue, reason };
-    let interface: Interface = link.name.parse().map_err(|error| refused(chain(&error)))?;
-    let ring = QueueSize::new(ring).map_err(|error| refused(chain(&error)))?;
+    let interface: Interface = link.name.parse().map_err(|error| refused(root(&error)))?;
+    let ring = QueueSize::new(ring).map_err(|error| refused(root(&error)))?;
     let copy = match mode {
         CopyMode::ZeroCopy => BindFlags::XDP_ZEROCOPY,
         CopyMode::Copy => BindFlags::XDP_COPY,
@@ -73,12 +73,9 @@ pub(super) fn bind(
                 pause = (pause * 2).min(Duration::from_millis(100));
             }
             Err(error) if is_busy(&error) => {
-                return Err(refused(format!(
-                    "{}: another process has a socket on this queue",
-                    chain(&error)
-                )));
+                return Err(AfXdpError::Busy { interface: link.name.clone(), queue });
             }
-            Err(error) => return Err(refused(chain(&error))),
+            Err(error) => return Err(refused(root(&error))),
         }
     }
 }

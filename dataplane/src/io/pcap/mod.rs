@@ -9,8 +9,9 @@
 //!   less was captured. This is what Suricata counts, except that Suricata counts what was captured.
 //! - A packet cut by the snap length is filled with zeros to its real length, up to [`PcapFrame::MAX`], if its headers were
 //!   captured; nothing is dropped as malformed because its payload is missing.
-//! - The time never goes back, and a batch never spans two seconds of it, so flows expire at the same packet whatever the
-//!   size of batches. Packets keep their own time, which in a capture that is out of order may be before the batch's.
+//! - A batch never spans two seconds of the capture's time, so flows expire at the same packet whatever the size of batches.
+//!   Packets keep their own time, which in a capture that is out of order may be before the batch's. The capture's time goes
+//!   back only when two packets in a row lie more than a minute before it, and does not follow a single one far ahead.
 //! - A file that ends inside a packet yields all before it ([`PcapSummary::truncated_at`]); any other damage ends the capture
 //!   with an error that says where and why ([`PcapIo::finish`]). No input panics or makes memory grow without bound.
 //!
@@ -23,6 +24,7 @@ mod error;
 mod frame;
 mod link;
 mod ng;
+mod pace;
 mod ports;
 mod record;
 mod source;
@@ -44,6 +46,7 @@ pub use ports::PortMap;
 
 use self::{
     link::Link,
+    pace::Pace,
     record::{Format, Next, Record},
     source::Source,
     writer::{Failed, Writer},
@@ -70,7 +73,7 @@ pub struct PcapSummary {
     pub cut: u64,
     /// Packets longer than [`PcapFrame::MAX`], whose end was not looked at.
     pub oversized: u64,
-    /// Packets whose time was before that of one that came earlier.
+    /// Packets whose time was before the capture's time when they came.
     pub out_of_order: u64,
     /// Packets left out because their interface is of a kind that is not understood.
     pub unsupported: u64,
@@ -78,6 +81,15 @@ pub struct PcapSummary {
     pub truncated_at: Option<u64>,
     /// Packets written to the output.
     pub written: u64,
+}
+
+/// The next packet, still in the source's buffer.
+#[derive(Clone, Copy, Debug)]
+struct Upcoming {
+    record: Record,
+    link: Link,
+    /// The capture's time when it arrives.
+    arrival: Timestamp,
 }
 
 /// A backend over capture files.
@@ -89,8 +101,10 @@ pub struct PcapIo {
     /// Length of the file in bytes, if it is one.
     total: Option<u64>,
     identity: Option<(u64, u64)>,
-    next: Option<(Record, Link)>,
+    next: Option<Upcoming>,
     ended: bool,
+    pace: Pace,
+    /// The time when the last packet arrived that was received or looked for.
     now: Timestamp,
     pool: Vec<PcapFrame>,
     output: Option<Writer>,
@@ -139,6 +153,7 @@ impl PcapIo {
             identity: None,
             next: None,
             ended: false,
+            pace: Pace::default(),
             now: Timestamp::ZERO,
             pool: Vec::with_capacity(Self::POOL),
             output: None,
@@ -203,7 +218,10 @@ impl PcapIo {
         while self.next.is_none() && !self.ended {
             match self.format.next(&mut self.source, |name| self.ports.named(name)) {
                 Ok(Next::Packet(record)) => match record.link {
-                    Some(link) => self.next = Some((record, link)),
+                    Some(link) => {
+                        let arrival = self.pace.follow(record.time);
+                        self.next = Some(Upcoming { record, link, arrival });
+                    }
                     None => {
                         self.summary.unsupported += 1;
                         self.source.consume(record.size);
@@ -225,10 +243,11 @@ impl PcapIo {
 
     /// Copies a packet out of the source's buffer into a frame.
     #[inline]
-    fn take(&mut self, record: &Record, link: Link) -> (PcapFrame, Meta) {
+    fn take(&mut self, upcoming: &Upcoming) -> (PcapFrame, Meta) {
+        let Upcoming { record, link, arrival } = upcoming;
         let mut frame = self.pool.pop().unwrap_or_else(PcapFrame::new);
         let packet = self.source.available().get(record.start..record.start + record.captured);
-        frame.load(record, link, packet.unwrap_or_default());
+        frame.load(record, *link, packet.unwrap_or_default());
         self.source.consume(record.size);
 
         let port = record.port.unwrap_or_else(|| self.ports.by_source(frame.captured()));
@@ -237,7 +256,7 @@ impl PcapIo {
         summary.bytes += u64::from(record.length);
         summary.cut += u64::from(record.captured < record.length as usize);
         summary.oversized += u64::from(frame.length() as usize > PcapFrame::MAX);
-        summary.out_of_order += u64::from(record.time < self.now);
+        summary.out_of_order += u64::from(record.time < *arrival);
         summary.first = Some(summary.first.map_or(record.time, |first| first.min(record.time)));
         summary.last = Some(summary.last.map_or(record.time, |last| last.max(record.time)));
         let meta = Meta { time: record.time, length: record.length, port, ..Meta::default() };
@@ -250,8 +269,8 @@ impl PacketIo for PcapIo {
 
     fn now(&mut self) -> Timestamp {
         self.look(true);
-        if let Some((record, _)) = &self.next {
-            self.now = self.now.max(record.time);
+        if let Some(upcoming) = &self.next {
+            self.now = upcoming.arrival;
         }
         self.now
     }
@@ -261,13 +280,13 @@ impl PacketIo for PcapIo {
         while batch.room() > 0 {
             // Half a batch now is better than a whole one later, when the capture comes through a pipe.
             self.look(received == 0);
-            let Some((record, link)) = self.next else { break };
-            if received > 0 && record.time.max(now).as_secs() != now.as_secs() {
+            let Some(upcoming) = self.next else { break };
+            if received > 0 && upcoming.arrival.as_secs() != now.as_secs() {
                 break;
             }
             self.next = None;
-            let (frame, meta) = self.take(&record, link);
-            self.now = self.now.max(record.time);
+            self.now = upcoming.arrival;
+            let (frame, meta) = self.take(&upcoming);
             match batch.push(frame, meta) {
                 Ok(()) => received += 1,
                 // Not reached: there was room.

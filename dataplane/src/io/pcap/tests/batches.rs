@@ -34,7 +34,7 @@ fn packets_and_seconds_are_the_same_whatever_the_size_of_batches() {
 }
 
 #[test]
-fn time_never_goes_back_and_a_batch_spans_one_second() {
+fn time_waits_for_late_packets_and_a_batch_spans_one_second() {
     let mut io = open(&capture()).unwrap();
     let mut last = Timestamp::ZERO;
     for (now, seen) in batches(&mut io, 256) {
@@ -46,6 +46,39 @@ fn time_never_goes_back_and_a_batch_spans_one_second() {
         assert!(seen[0].time <= now);
     }
     assert_eq!(io.now(), Timestamp::from_micros(49_900_000), "the end is the last packet's time");
+}
+
+/// The capture's time at each packet, given the packets' own, in seconds.
+fn times(packets: &[u32]) -> Vec<u64> {
+    let build = Build { big: false };
+    let mut capture = build.classic(MICROS, 1);
+    for seconds in packets {
+        capture.extend(build.record(*seconds, 0, 60, &[]));
+    }
+    let with = |size: usize| -> Vec<u64> {
+        batches(&mut open(&capture).unwrap(), size)
+            .into_iter()
+            .flat_map(|(now, seen)| vec![now.as_secs(); seen.len()])
+            .collect()
+    };
+    assert_eq!(with(1), with(256));
+    with(64)
+}
+
+#[test]
+fn one_packet_far_off_does_not_move_the_time_but_two_do() {
+    assert_eq!(times(&[1000, 1003, 1001, 1060, 1000]), [1000, 1003, 1003, 1060, 1060]);
+    // Far ahead, then back.
+    assert_eq!(times(&[1000, 9000, 1001, 1002]), [1000, 1000, 1001, 1002]);
+    assert_eq!(times(&[1000, 9000, 1001, 9001, 1002, 9002]), [1000, 1000, 1001, 1001, 1002, 1002]);
+    // Far behind, then ahead again.
+    assert_eq!(times(&[9000, 1000, 9001, 1001]), [9000, 9000, 9001, 9001]);
+    // A night without traffic; two captures in one.
+    assert_eq!(times(&[1000, 9001, 9000, 9002]), [1000, 1000, 9000, 9002]);
+    assert_eq!(times(&[9000, 1000, 1001, 1002]), [9000, 9000, 1001, 1002]);
+    // A clock that was set only after the first packet.
+    assert_eq!(times(&[0, 1_700_000_000, 1_700_000_001]), [0, 0, 1_700_000_000]);
+    assert_eq!(times(&[1000, 1061, 1000]), [1000, 1000, 1000]);
 }
 
 /// Gives one byte per call and fails if asked again for what it has not.

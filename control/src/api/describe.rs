@@ -1,0 +1,150 @@
+//! From the packet path's values to the words of an answer.
+
+use jiff::{Timestamp, Unit};
+use ravelin_config::types::{Action, Protocol};
+use ravelin_dataplane::{
+    batch::Meta,
+    clock,
+    command::{Step, TraceEntry},
+    flow::{FlowRecord, FlowState},
+    parse::{FragmentKind, Network, Vlans, tcp_flags},
+    verdict::Verdict,
+};
+
+use super::view::{Dropped, Flow, TracedPacket, TracedStep};
+use crate::appliance::Appliance;
+
+/// A flow in words.
+pub(super) fn flow(appliance: &Appliance, record: &FlowRecord) -> Flow {
+    let (src, src_port) = record.key.end(record.initiator);
+    let (dst, dst_port) = record.key.end(record.initiator.other());
+    Flow {
+        worker: record.worker.0,
+        proto: record.key.protocol().to_string(),
+        src: src.to_string(),
+        src_port,
+        dst: dst.to_string(),
+        dst_port,
+        vlan: record.key.vlans().into_iter().filter(|vlan| *vlan != 0).collect(),
+        port_in: appliance.port(record.port_in),
+        port_out: appliance.port(record.port_out),
+        state: match record.state {
+            FlowState::New => "new",
+            FlowState::Established => "established",
+            FlowState::Closed => "closed",
+        }
+        .to_owned(),
+        tcp: record.tcp.map(|state| state.name().to_owned()),
+        verdict: match record.verdict {
+            Action::Allow => "allow",
+            Action::Deny => "deny",
+        }
+        .to_owned(),
+        rule: appliance.rule(record.rule),
+        drop_reason: record.drop_reason.map(|reason| reason.name().to_owned()),
+        generation: record.generation,
+        packets: record.packets,
+        bytes: record.bytes,
+        first: time(record.first),
+        last: time(record.last),
+        age_seconds: record.last.since(record.first).as_secs_f64(),
+        rtt_us: record.smoothed_rtt_us,
+        handshake_rtt_us: record.handshake_rtt_us,
+        retransmissions: record.retransmissions,
+    }
+}
+
+/// A traced packet in words.
+pub(super) fn packet(appliance: &Appliance, entry: &TraceEntry) -> TracedPacket {
+    let TraceEntry { worker, meta, verdicts } = entry;
+    let headers = &meta.headers;
+    let ip = headers.is_ip();
+    let steps = Step::ALL.into_iter().zip(verdicts).filter_map(|(step, decided)| {
+        let decided = decided.as_ref()?;
+        Some(TracedStep { step: step.name().to_owned(), verdict: verdict(appliance, *decided) })
+    });
+    TracedPacket {
+        time: time(meta.time),
+        worker: worker.0,
+        port_in: appliance.port(meta.port),
+        handed_in: meta.handed_in,
+        length: meta.length,
+        network: network(meta),
+        vlan: vlans(headers.vlans),
+        proto: ip.then(|| headers.protocol.to_string()),
+        src: ip.then(|| headers.source.ip().to_string()),
+        src_port: headers.source_port,
+        dst: ip.then(|| headers.destination.ip().to_string()),
+        dst_port: headers.destination_port,
+        ttl: headers.ttl,
+        flags: (ip && headers.protocol == Protocol::TCP).then(|| flags(headers.tcp.flags)),
+        icmp: (ip && matches!(headers.protocol, Protocol::ICMP | Protocol::ICMPV6)).then_some(headers.icmp),
+        fragment: match headers.fragment.kind {
+            FragmentKind::Whole => None,
+            FragmentKind::First => Some("first".to_owned()),
+            FragmentKind::Later => Some("later".to_owned()),
+        },
+        steps: steps.collect(),
+        verdict: verdict(appliance, meta.verdict),
+        rule: appliance.rule(meta.rule),
+        drop: match meta.verdict {
+            Verdict::Drop(reason) => Some(Dropped {
+                reason: reason.name().to_owned(),
+                group: reason.group().name().to_owned(),
+                help: reason.help().to_owned(),
+            }),
+            Verdict::Undecided
+            | Verdict::Allow
+            | Verdict::Forward(_)
+            | Verdict::Handoff(_)
+            | Verdict::Consume => None,
+        },
+    }
+}
+
+fn verdict(appliance: &Appliance, verdict: Verdict) -> String {
+    match verdict {
+        Verdict::Undecided => "undecided".to_owned(),
+        Verdict::Allow => "allow".to_owned(),
+        Verdict::Forward(port) => format!("forward to {}", appliance.port(port)),
+        Verdict::Handoff(worker) => format!("hand to worker {worker}"),
+        Verdict::Consume => "consume".to_owned(),
+        Verdict::Drop(reason) => format!("drop {}", reason.name()),
+    }
+}
+
+fn network(meta: &Meta) -> String {
+    match meta.headers.network {
+        Network::Ipv4 => "ipv4".to_owned(),
+        Network::Ipv6 => "ipv6".to_owned(),
+        Network::Arp => "arp".to_owned(),
+        Network::Lldp => "lldp".to_owned(),
+        Network::Stp => "stp".to_owned(),
+        Network::Other => format!("{:#06x}", meta.headers.ethertype),
+    }
+}
+
+fn vlans(vlans: Vlans) -> Vec<u16> {
+    vlans.ids.into_iter().take(vlans.count.into()).collect()
+}
+
+fn flags(bits: u8) -> String {
+    let names = [
+        (tcp_flags::SYN, "SYN"),
+        (tcp_flags::FIN, "FIN"),
+        (tcp_flags::RST, "RST"),
+        (tcp_flags::PSH, "PSH"),
+        (tcp_flags::ACK, "ACK"),
+        (tcp_flags::URG, "URG"),
+        (tcp_flags::ECE, "ECE"),
+        (tcp_flags::CWR, "CWR"),
+    ];
+    let set = names.into_iter().filter(|(bit, _)| bits & bit != 0).map(|(_, name)| name);
+    set.collect::<Vec<_>>().join(",")
+}
+
+/// RFC 3339 in UTC, to the microsecond.
+fn time(time: clock::Timestamp) -> String {
+    let exact = Timestamp::from_nanosecond(time.as_nanos().into()).unwrap_or_default();
+    exact.round(Unit::Microsecond).unwrap_or(exact).to_string()
+}

@@ -1,0 +1,239 @@
+//! One function for each request.
+
+use std::sync::Arc;
+
+use axum::{
+    Json, Router,
+    body::Body,
+    extract::{Query, State},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use jiff::Timestamp;
+use ravelin_config::{Config, InterfaceMode, types::IfName};
+use ravelin_dataplane::{
+    counters::{COUNTERS, CounterKind, PortCounters},
+    verdict::DropReason,
+};
+
+use super::{
+    flows,
+    query::{FlowQuery, QueryError, TraceQuery},
+    trace, view,
+};
+use crate::{
+    appliance::{Appliance, InForce},
+    reload::ReloadError,
+    stats,
+};
+
+type Shared = State<Arc<Appliance>>;
+type Pairs = Query<Vec<(String, String)>>;
+
+/// Everything that can be asked.
+pub fn router(appliance: Arc<Appliance>) -> Router {
+    Router::new()
+        .route("/status", get(status))
+        .route("/interfaces", get(interfaces))
+        .route("/workers", get(workers))
+        .route("/counters", get(counters))
+        .route("/drops", get(drops))
+        .route("/flows", get(list_flows))
+        .route("/trace", get(start_trace))
+        .route("/reload", post(reload))
+        .fallback(async || {
+            refuse(StatusCode::NOT_FOUND, "there is no such thing to ask for")
+                .help("see `ravelin show --help`")
+        })
+        .with_state(appliance)
+}
+
+async fn status(State(appliance): Shared) -> Json<view::Status> {
+    let totals = appliance.roster.totals();
+    let InForce { config, generation, path, last_reload, .. } = appliance.in_force();
+    let uptime = Timestamp::now().duration_since(appliance.started);
+    let (records, writer) = appliance.records().unzip();
+    let writer = writer.unwrap_or_default();
+    let mode = |(interface, link): (_, view::Link)| view::InterfaceMode {
+        name: name_of(interface).to_string(),
+        mode: link.mode,
+        why: link.why,
+    };
+    Json(view::Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+        started: appliance.started.to_string(),
+        uptime_seconds: u64::try_from(uptime.as_secs()).unwrap_or_default(),
+        config: path,
+        generation,
+        last_reload,
+        interfaces: config.interfaces.iter().zip(appliance.interfaces.links()).map(mode).collect(),
+        workers: appliance.roster.members().len(),
+        stalled: appliance.stalled().iter().map(|worker| worker.0).collect(),
+        flows: totals.flows_active,
+        flow_capacity: config.flow.capacity,
+        records,
+        records_written: writer.written,
+        records_lost: totals.records_lost + writer.unwritten,
+        records_failing: writer.failing,
+        received_packets: totals.received,
+        forwarded_packets: totals.forwarded,
+        dropped_packets: totals.drops.total(),
+    })
+}
+
+fn name_of(interface: &ravelin_config::Interface) -> &IfName {
+    &interface.name
+}
+
+async fn interfaces(State(appliance): Shared) -> Json<Vec<view::Interface>> {
+    let totals = appliance.roster.totals();
+    let config = appliance.in_force().config;
+    let counts = totals.ports.into_iter().chain(std::iter::repeat(PortCounters::default()));
+    let all = config.interfaces.iter().zip(appliance.interfaces.links()).zip(counts);
+    let view =
+        |((interface, link), counts): ((&ravelin_config::Interface, _), PortCounters)| view::Interface {
+            name: interface.name.to_string(),
+            role: role(&config, interface),
+            link,
+            received_packets: counts.received,
+            received_bytes: counts.received_bytes,
+            sent_packets: counts.sent,
+            sent_bytes: counts.sent_bytes,
+            dropped_packets: counts.dropped,
+        };
+    Json(all.map(view).collect())
+}
+
+fn role(config: &Config, interface: &ravelin_config::Interface) -> String {
+    let bridge = interface.bridge.and_then(|bridge| config.bridges.get(bridge));
+    match (interface.mode, bridge) {
+        (InterfaceMode::Bridge, Some(bridge)) => {
+            let [outside, _] = &bridge.ports;
+            let side = if *outside == interface.name { "outside" } else { "inside" };
+            format!("bridge {}, {side}", bridge.name)
+        }
+        (InterfaceMode::Bridge, None) | (InterfaceMode::Monitor, _) => "monitor".to_owned(),
+    }
+}
+
+async fn workers(State(appliance): Shared) -> Json<Vec<view::Worker>> {
+    let worker = |member: &crate::supervisor::crew::Member| {
+        let counters = member.counters();
+        view::Worker {
+            id: member.id.0,
+            core: member.core,
+            stalled: member.is_stalled(),
+            pulse: member.pulse(),
+            batches: counters.batches,
+            idle_turns: counters.idle_turns,
+            sleeps: counters.sleeps,
+            received_packets: counters.received,
+            handed_in_packets: counters.handed_in,
+            handed_off_packets: counters.handed_off,
+            forwarded_packets: counters.forwarded,
+            dropped_packets: counters.drops.total(),
+            flows: counters.flows_active,
+        }
+    };
+    Json(appliance.roster.members().iter().map(worker).collect())
+}
+
+async fn counters(State(appliance): Shared) -> Json<Vec<view::Counter>> {
+    let values: Vec<_> = appliance.roster.members().iter().map(|member| member.counters().values()).collect();
+    let counter = |(index, info): (usize, &ravelin_dataplane::counters::CounterInfo)| {
+        let workers: Vec<u64> = values.iter().filter_map(|values| values.get(index).copied()).collect();
+        view::Counter {
+            name: info.name.to_owned(),
+            metric: stats::metric(info),
+            unit: info.unit.to_owned(),
+            gauge: info.kind == CounterKind::Gauge,
+            total: workers.iter().sum(),
+            workers,
+            help: info.help.to_owned(),
+        }
+    };
+    Json(COUNTERS.iter().enumerate().map(counter).collect())
+}
+
+async fn drops(State(appliance): Shared) -> Json<Vec<view::Drop>> {
+    let totals = appliance.roster.totals();
+    let drop = |reason: &DropReason| view::Drop {
+        reason: reason.name().to_owned(),
+        group: reason.group().name().to_owned(),
+        packets: totals.drops.count(*reason),
+        help: reason.help().to_owned(),
+    };
+    Json(DropReason::ALL.iter().map(drop).collect())
+}
+
+async fn list_flows(State(appliance): Shared, Query(pairs): Pairs) -> Result<Json<view::Flows>, Refused> {
+    let query = FlowQuery::parse(&pairs)?;
+    Ok(Json(flows::collect(&appliance, &query).await))
+}
+
+async fn start_trace(State(appliance): Shared, Query(pairs): Pairs) -> Result<Response, Refused> {
+    let query = TraceQuery::parse(&pairs)?;
+    let turn = Arc::clone(&appliance.tracing).try_lock_owned().map_err(|_| {
+        refuse(StatusCode::CONFLICT, "another trace is running").help("end that one first, or wait for it")
+    })?;
+    let body: Body = trace::start(appliance, query, turn);
+    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response())
+}
+
+async fn reload(State(appliance): Shared) -> Result<Json<view::Reload>, Refused> {
+    let reloaded = appliance.reload().await?;
+    Ok(Json(view::Reload {
+        generation: reloaded.generation,
+        changes: reloaded.changes.into_iter().map(|change| change.field).collect(),
+        warnings: (!reloaded.warnings.is_empty()).then(|| reloaded.warnings.to_string()),
+        behind: reloaded.behind.iter().map(|worker| worker.0).collect(),
+    }))
+}
+
+/// An answer that is not a success.
+struct Refused {
+    status: StatusCode,
+    refusal: view::Refusal,
+}
+
+fn refuse(status: StatusCode, error: impl ToString) -> Refused {
+    Refused { status, refusal: view::Refusal { error: error.to_string(), ..view::Refusal::default() } }
+}
+
+impl Refused {
+    fn help(mut self, help: &str) -> Self {
+        self.refusal.help = Some(help.to_owned());
+        self
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        (self.status, Json(self.refusal)).into_response()
+    }
+}
+
+impl From<QueryError> for Refused {
+    fn from(error: QueryError) -> Self {
+        refuse(StatusCode::BAD_REQUEST, error)
+    }
+}
+
+impl From<ReloadError> for Refused {
+    fn from(error: ReloadError) -> Self {
+        let kept = "the old configuration stays in force";
+        match &error {
+            ReloadError::Config(_) => refuse(StatusCode::UNPROCESSABLE_ENTITY, &error)
+                .help(&format!("{kept}; correct the file and reload again")),
+            ReloadError::Restart(fields) => {
+                let mut refused = refuse(StatusCode::CONFLICT, &error)
+                    .help(&format!("{kept}; restart the process, or take these changes back"));
+                refused.refusal.fields.clone_from(fields);
+                refused
+            }
+            ReloadError::Compile(_) => refuse(StatusCode::CONFLICT, &error).help(kept),
+        }
+    }
+}

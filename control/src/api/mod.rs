@@ -1,0 +1,28 @@
+//! What can be asked of a running process, over its Unix socket.
+//!
+//! | request | answer |
+//! |---|---|
+//! | `GET /status` | [`view::Status`] |
+//! | `GET /interfaces` | list of [`view::Interface`] |
+//! | `GET /workers` | list of [`view::Worker`] |
+//! | `GET /counters` | list of [`view::Counter`] |
+//! | `GET /drops` | list of [`view::Drop`] |
+//! | `GET /flows?src=&dst=&port=&proto=&verdict=&top=&limit=` | [`view::Flows`] |
+//! | `GET /trace?count=&host=&port=&proto=&dropped=` | lines of [`view::TraceLine`], as packets come |
+//! | `POST /reload` | [`view::Reload`] |
+//!
+//! Anything but a success is a [`view::Refusal`]. Promises: the handlers know nothing of the socket, so that another
+//! listener can serve the same router; no answer makes a worker wait. Read next: `handlers.rs`, then `socket.rs`.
+
+pub mod client;
+mod describe;
+mod flows;
+mod handlers;
+pub mod query;
+pub mod socket;
+#[cfg(test)]
+mod tests;
+mod trace;
+pub mod view;
+
+pub use handlers::router;

@@ -1,0 +1,379 @@
+//! The answers of the control socket: what the handlers fill in, JSON on the way, what the command line shows.
+//!
+//! Units are in the names; times are RFC 3339 in UTC.
+
+use serde::{Deserialize, Serialize};
+
+/// `GET /status`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// The version of the program that runs.
+    pub version: String,
+    /// Its process number.
+    pub pid: u32,
+    /// When it was started.
+    pub started: String,
+    /// How long it has been running.
+    pub uptime_seconds: u64,
+    /// The configuration file.
+    pub config: String,
+    /// The number of the configuration in force: 1 after start, one more with each reload.
+    pub generation: u32,
+    /// The last attempt to bring a configuration into force.
+    pub last_reload: LastReload,
+    /// How packets come in, for each interface.
+    pub interfaces: Vec<InterfaceMode>,
+    /// How many workers there are.
+    pub workers: usize,
+    /// Workers that make no progress.
+    pub stalled: Vec<u8>,
+    /// Flows in the tables now.
+    pub flows: u64,
+    /// Flows that there may be.
+    pub flow_capacity: usize,
+    /// Where flow records are written; absent if nowhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub records: Option<String>,
+    /// Flow records written.
+    pub records_written: u64,
+    /// Flow records lost because the writer could not keep up or could not write.
+    pub records_lost: u64,
+    /// Whether writing flow records fails at the moment.
+    pub records_failing: bool,
+    /// Packets received.
+    pub received_packets: u64,
+    /// Packets forwarded.
+    pub forwarded_packets: u64,
+    /// Packets dropped.
+    pub dropped_packets: u64,
+}
+
+/// How an attempt to bring a configuration into force ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastReload {
+    /// When.
+    pub time: String,
+    /// Whether it succeeded.
+    pub succeeded: bool,
+    /// What came of it, in one line.
+    pub message: String,
+}
+
+/// How packets come in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InterfaceMode {
+    /// The interface.
+    pub name: String,
+    /// `native`, `generic` or, where there is no kernel, the backend's name.
+    pub mode: String,
+    /// Why it is not native, if it is not by choice.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+/// `GET /interfaces`: one entry for each interface.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Interface {
+    /// The kernel's name for it.
+    pub name: String,
+    /// `bridge NAME, outside`, `bridge NAME, inside` or `monitor`.
+    pub role: String,
+    /// Driver, mode, queues: what the backend says.
+    #[serde(flatten)]
+    pub link: Link,
+    /// Packets received.
+    pub received_packets: u64,
+    /// Bytes received, whole frames.
+    pub received_bytes: u64,
+    /// Packets sent.
+    pub sent_packets: u64,
+    /// Bytes sent, whole frames.
+    pub sent_bytes: u64,
+    /// Packets received here and dropped.
+    pub dropped_packets: u64,
+}
+
+/// What the backend says of an interface.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    /// The driver's name.
+    pub driver: String,
+    /// `native`, `generic` or, where there is no kernel, the backend's name.
+    pub mode: String,
+    /// Why it is not native, if it is not by choice.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// Whether the network card writes into our memory directly.
+    pub zero_copy: bool,
+    /// Receive queues that are served.
+    pub queues: u32,
+    /// Largest network packet in bytes.
+    pub mtu: u32,
+    /// What the kernel counted.
+    pub statistics: Vec<Statistic>,
+}
+
+/// Something that the kernel counted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Statistic {
+    /// Its name, as in `ravelin_interface_<name>_total`.
+    pub name: String,
+    /// How often.
+    pub value: u64,
+    /// One sentence that explains it.
+    pub help: String,
+}
+
+/// `GET /workers`: one entry for each worker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Worker {
+    /// Its number.
+    pub id: u8,
+    /// The core that it is pinned to.
+    pub core: usize,
+    /// Whether the watchdog found it without progress.
+    pub stalled: bool,
+    /// Changes with every turn.
+    pub pulse: u64,
+    /// Turns that held packets.
+    pub batches: u64,
+    /// Turns that found nothing to do.
+    pub idle_turns: u64,
+    /// Times that it slept.
+    pub sleeps: u64,
+    /// Packets received from interfaces.
+    pub received_packets: u64,
+    /// Packets received from other workers.
+    pub handed_in_packets: u64,
+    /// Packets given to other workers.
+    pub handed_off_packets: u64,
+    /// Packets forwarded.
+    pub forwarded_packets: u64,
+    /// Packets dropped.
+    pub dropped_packets: u64,
+    /// Flows in its table now.
+    pub flows: u64,
+}
+
+/// `GET /counters`: one entry for each counter.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counter {
+    /// Its name.
+    pub name: String,
+    /// The metric that shows it.
+    pub metric: String,
+    /// What it counts.
+    pub unit: String,
+    /// Whether it goes up and down.
+    pub gauge: bool,
+    /// Over all workers.
+    pub total: u64,
+    /// For each worker.
+    pub workers: Vec<u64>,
+    /// One sentence that explains it.
+    pub help: String,
+}
+
+/// `GET /drops`: one entry for each reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drop {
+    /// The reason's name.
+    pub reason: String,
+    /// The step that drops for it.
+    pub group: String,
+    /// Packets.
+    pub packets: u64,
+    /// One sentence that explains it.
+    pub help: String,
+}
+
+/// `GET /flows`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Flows {
+    /// Flows in the tables that were looked at.
+    pub seen: u64,
+    /// Those that match.
+    pub matching: u64,
+    /// Workers that did not answer in time, so that their flows are missing.
+    pub missing: Vec<u8>,
+    /// The flows, at most as many as were asked for.
+    pub flows: Vec<Flow>,
+}
+
+/// One flow. `[to the responder, to the initiator]` in every pair.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Flow {
+    /// The worker that owns it.
+    pub worker: u8,
+    /// The transport protocol.
+    pub proto: String,
+    /// The side that opened it.
+    pub src: String,
+    /// Its port, or ICMP identifier.
+    pub src_port: u16,
+    /// The other side.
+    pub dst: String,
+    /// Its port.
+    pub dst_port: u16,
+    /// VLAN tags, outermost first.
+    pub vlan: Vec<u16>,
+    /// The interface that the first packet came in at.
+    #[serde(rename = "in")]
+    pub port_in: String,
+    /// The interface that it left, or would have left, through.
+    #[serde(rename = "out")]
+    pub port_out: String,
+    /// `new`, `established` or `closed`.
+    pub state: String,
+    /// State of the TCP connection.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tcp: Option<String>,
+    /// `allow` or `deny`.
+    pub verdict: String,
+    /// The rule that decided; absent if the default did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// Why its packets are dropped, if they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drop_reason: Option<String>,
+    /// The number of the configuration that decided.
+    pub generation: u32,
+    /// Packets.
+    pub packets: [u64; 2],
+    /// Bytes, whole frames.
+    pub bytes: [u64; 2],
+    /// When the first packet came.
+    pub first: String,
+    /// When the last packet came.
+    pub last: String,
+    /// From the first packet to the last.
+    pub age_seconds: f64,
+    /// Smoothed round-trip time; zero if not known.
+    pub rtt_us: u32,
+    /// Round-trip time of the handshake; zero if not seen.
+    pub handshake_rtt_us: u32,
+    /// TCP segments sent again.
+    pub retransmissions: [u16; 2],
+}
+
+/// One line of `GET /trace`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum TraceLine {
+    /// A packet.
+    Packet(Box<TracedPacket>),
+    /// The last line.
+    End(TraceEnd),
+}
+
+/// A traced packet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TracedPacket {
+    /// When it was received.
+    pub time: String,
+    /// The worker that saw it.
+    pub worker: u8,
+    /// The interface that it came in at.
+    #[serde(rename = "in")]
+    pub port_in: String,
+    /// Whether another worker had handed it over.
+    pub handed_in: bool,
+    /// Length of the frame in bytes.
+    pub length: u32,
+    /// What the frame carries: `ipv4`, `ipv6`, `arp`, `lldp`, `stp` or an EtherType such as `0x88cc`.
+    pub network: String,
+    /// VLAN tags, outermost first.
+    pub vlan: Vec<u16>,
+    /// The transport protocol, for IP.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proto: Option<String>,
+    /// Source address, for IP.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub src: Option<String>,
+    /// Source port or ICMP identifier.
+    pub src_port: u16,
+    /// Destination address, for IP.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dst: Option<String>,
+    /// Destination port or ICMP identifier.
+    pub dst_port: u16,
+    /// Time to live, or hop limit.
+    pub ttl: u8,
+    /// TCP flags, such as `SYN,ACK`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flags: Option<String>,
+    /// ICMP type and code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub icmp: Option<[u8; 2]>,
+    /// Fragment: `first` or `later`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fragment: Option<String>,
+    /// The verdict after each step; a step that is not here was not taken by this worker.
+    pub steps: Vec<TracedStep>,
+    /// The verdict in the end.
+    pub verdict: String,
+    /// The rule that decided.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// Why it was dropped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drop: Option<Dropped>,
+}
+
+/// The verdict after a step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TracedStep {
+    /// The step.
+    pub step: String,
+    /// What was decided when it was over.
+    pub verdict: String,
+}
+
+/// Why a packet was dropped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dropped {
+    /// The reason's name.
+    pub reason: String,
+    /// The step that drops for it.
+    pub group: String,
+    /// One sentence that explains it.
+    pub help: String,
+}
+
+/// How a trace ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TraceEnd {
+    /// Packets shown.
+    pub shown: u64,
+    /// Packets that were traced, but not shown because they do not match.
+    pub skipped: u64,
+    /// Packets that could not be traced because the reader was too slow.
+    pub lost: u64,
+}
+
+/// `POST /reload`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reload {
+    /// The number of the configuration in force now.
+    pub generation: u32,
+    /// The fields that differ from before.
+    pub changes: Vec<String>,
+    /// What is doubtful about the configuration, ready to print; absent if nothing is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warnings: Option<String>,
+    /// Workers that had not taken it over when the answer was given.
+    pub behind: Vec<u8>,
+}
+
+/// Any answer that is not a success.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// What is wrong.
+    pub error: String,
+    /// What to do next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub help: Option<String>,
+    /// The fields that need a restart.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<String>,
+}

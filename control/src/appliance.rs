@@ -1,0 +1,198 @@
+//! The running process as its control side knows it: what handlers, metrics and the watchdog share.
+//!
+//! Promises: reading anything here never makes a worker wait. Refuses: to know of HTTP or tables. Read next: `api/mod.rs`.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use ravelin_config::{Config, Interface, RecordsTarget};
+use ravelin_dataplane::{handoff::WorkerId, io::PortId, policy::RuleId};
+
+use crate::{
+    api::view::{LastReload, Link},
+    compile::{PortFacts, Ports, RuleNamesReader},
+    log::LogLevelHandle,
+    records::{Writer, WriterStats},
+    reload::{ReloadError, Reloaded, Reloader},
+    supervisor::crew::Roster,
+};
+
+/// What the control side may ask of the interfaces while workers own their sockets.
+pub trait Interfaces: Send + Sync {
+    /// What compilation has to know of an interface.
+    fn facts(&self, interface: &Interface) -> PortFacts;
+
+    /// What there is to say about every interface, in the order of the ports.
+    fn links(&self) -> Vec<Link>;
+
+    /// Gives the interfaces back as they were found. Called once, after the workers have stopped; returns what went wrong.
+    fn close(&self) -> Vec<String>;
+}
+
+/// The running process.
+pub struct Appliance {
+    /// When it was started.
+    pub started: Timestamp,
+    /// The workers.
+    pub roster: Roster,
+    /// The interfaces.
+    pub interfaces: Arc<dyn Interfaces>,
+    /// One listing of flows at a time: a worker that is asked for a second one gives up the first.
+    pub(crate) listing: tokio::sync::Mutex<()>,
+    /// One trace at a time, for the same reason.
+    pub(crate) tracing: Arc<tokio::sync::Mutex<()>>,
+    reloader: tokio::sync::Mutex<Reloader>,
+    in_force: Mutex<InForce>,
+    names: Mutex<RuleNamesReader>,
+    writer: Mutex<Option<Writer>>,
+    log: LogLevelHandle,
+}
+
+/// The configuration in force, for those who only read.
+#[derive(Clone, Debug)]
+pub struct InForce {
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// Its number.
+    pub generation: u32,
+    /// Its interfaces by number.
+    pub ports: Arc<Ports>,
+    /// The file it came from.
+    pub path: String,
+    /// The last attempt to bring one into force.
+    pub last_reload: LastReload,
+    /// When that was.
+    pub last_reload_time: Timestamp,
+}
+
+impl Appliance {
+    /// How long a reload waits for workers to take it over.
+    const PATIENCE: Duration = Duration::from_secs(2);
+
+    /// The process whose workers are in `roster` and whose first configuration `reloader` has brought into force.
+    pub fn new(
+        roster: Roster,
+        interfaces: Arc<dyn Interfaces>,
+        reloader: Reloader,
+        writer: Option<Writer>,
+        log: LogLevelHandle,
+    ) -> Self {
+        let now = Timestamp::now();
+        let in_force = InForce {
+            config: Arc::clone(reloader.running()),
+            generation: reloader.generation(),
+            ports: Arc::clone(reloader.ports()),
+            path: reloader.path().display().to_string(),
+            last_reload: LastReload { time: now.to_string(), succeeded: true, message: "started".to_owned() },
+            last_reload_time: now,
+        };
+        Self {
+            started: now,
+            roster,
+            interfaces,
+            listing: tokio::sync::Mutex::default(),
+            tracing: Arc::default(),
+            names: Mutex::new(reloader.rule_names()),
+            reloader: tokio::sync::Mutex::new(reloader),
+            in_force: Mutex::new(in_force),
+            writer: Mutex::new(writer),
+            log,
+        }
+    }
+
+    /// The configuration in force.
+    pub fn in_force(&self) -> InForce {
+        self.in_force.lock().clone()
+    }
+
+    /// The name of a rule; `None` if the default decided.
+    pub fn rule(&self, rule: RuleId) -> Option<String> {
+        self.names.lock().name(rule).map(ToString::to_string)
+    }
+
+    /// The name of an interface.
+    pub fn port(&self, port: PortId) -> String {
+        self.in_force.lock().ports.name(port).map_or_else(|| format!("port {port}"), ToString::to_string)
+    }
+
+    /// Where flow records go and what became of them; `None` if there are none.
+    pub fn records(&self) -> Option<(String, WriterStats)> {
+        let stats = self.writer.lock().as_ref()?.stats();
+        Some((describe(self.in_force.lock().config.records.file.as_ref()?), stats))
+    }
+
+    /// The record writer, to stop it.
+    pub fn take_writer(&self) -> Option<Writer> {
+        self.writer.lock().take()
+    }
+
+    /// Brings what the configuration file says now into force, and waits a bounded time until every worker runs on it. One at
+    /// a time; others wait for their turn.
+    ///
+    /// # Errors
+    /// Why not; the old configuration stays in force.
+    pub async fn reload(&self) -> Result<Reloaded, ReloadError> {
+        let mut reloader = self.reloader.lock().await;
+        let result = reloader.reload(|interface| self.interfaces.facts(interface));
+        let now = Timestamp::now();
+        let (succeeded, message) = match &result {
+            Ok(reloaded) => {
+                let fields: Vec<_> = reloaded.changes.iter().map(|change| change.field.as_str()).collect();
+                let what = if fields.is_empty() { "nothing".to_owned() } else { fields.join(", ") };
+                (true, format!("generation {}: {what} changed", reloaded.generation))
+            }
+            Err(error) => (false, error.to_string()),
+        };
+        {
+            let mut in_force = self.in_force.lock();
+            in_force.last_reload =
+                LastReload { time: now.to_string(), succeeded, message: first_line(&message) };
+            in_force.last_reload_time = now;
+            in_force.config = Arc::clone(reloader.running());
+            in_force.generation = reloader.generation();
+            in_force.ports = Arc::clone(reloader.ports());
+        }
+        let mut reloaded = result.inspect_err(|error| {
+            tracing::error!(%error, "reload refused; the old configuration stays in force");
+        })?;
+        self.log.set(reloader.running().log.level);
+        reloaded.behind = reloader.settle(Self::PATIENCE, |worker| self.roster.wake(worker)).await;
+        tracing::info!(generation = reloaded.generation, "{message}");
+        for worker in &reloaded.behind {
+            tracing::error!(%worker, "the worker has not taken over the new configuration yet");
+        }
+        Ok(reloaded)
+    }
+
+    /// Drops configurations that are no longer in force and that no worker holds any more.
+    pub fn reclaim(&self) {
+        if let Ok(mut reloader) = self.reloader.try_lock() {
+            reloader.reclaim();
+        }
+    }
+
+    /// Workers that make no progress.
+    pub fn stalled(&self) -> Vec<WorkerId> {
+        self.roster.members().iter().filter(|member| member.is_stalled()).map(|member| member.id).collect()
+    }
+}
+
+impl std::fmt::Debug for Appliance {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Appliance").field("roster", &self.roster).finish_non_exhaustive()
+    }
+}
+
+/// Where flow records go, in words.
+pub(crate) fn describe(target: &RecordsTarget) -> String {
+    match target {
+        RecordsTarget::StandardOutput => "standard output".to_owned(),
+        RecordsTarget::File(path) => path.display().to_string(),
+    }
+}
+
+/// A report that is many lines long is in the log and in the answer; here it is one line.
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().to_owned()
+}

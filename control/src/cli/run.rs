@@ -1,0 +1,57 @@
+use std::path::PathBuf;
+
+use super::Failure;
+use crate::{
+    api::socket::SocketError,
+    reload::ReloadError,
+    supervisor::{self, RunError, crew::CrewError, ports::PortsError},
+};
+
+/// Runs the appliance until it is told to stop.
+///
+/// SIGHUP reloads the configuration, SIGTERM and SIGINT stop the process.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The configuration.
+    #[arg(short, long, value_name = "FILE", default_value = super::DEFAULT_CONFIG)]
+    config: PathBuf,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    supervisor::run(&args.config).map_err(explain)
+}
+
+fn explain(error: RunError) -> Failure {
+    match error {
+        RunError::Reload(ReloadError::Config(report)) => report.into(),
+        RunError::Reload(ReloadError::Restart(_) | ReloadError::Compile(_)) | RunError::Compile(_) => {
+            Failure::usage(error)
+        }
+        RunError::Socket(SocketError::Taken { .. }) => Failure::failed(&error)
+            .help("stop that one first, or give this one another `[control] socket` and other interfaces"),
+        RunError::Socket(SocketError::NotASocket(_)) => {
+            Failure::failed(&error).help("remove it, or name another path with `[control] socket`")
+        }
+        RunError::Socket(SocketError::System { .. }) => {
+            Failure::failed(&error).help("name a path in a directory of yours with `[control] socket`")
+        }
+        RunError::Metrics(_) => Failure::failed(&error).help("name another address with `[metrics] listen`"),
+        RunError::Records { .. } => Failure::failed(&error).help("name another file with `[records] file`"),
+        RunError::Ports(PortsError::NotBuilt) => Failure::failed(&error)
+            .help("`ravelin replay` judges captures without it; build with the feature `af-xdp` to use interfaces"),
+        RunError::Ports(PortsError::Refused { privileges: true, .. }) => Failure::failed(&error)
+            .help("run it as root, or with CAP_NET_ADMIN, CAP_NET_RAW, CAP_BPF and CAP_SYS_ADMIN; `ravelin replay` needs no privileges"),
+        RunError::Ports(PortsError::Refused { privileges: false, .. }) => {
+            Failure::failed(&error).help("`ip link` lists the interfaces of this machine, `[io]` in the configuration says how they are used")
+        }
+        RunError::Crew(CrewError::Pin { .. }) => {
+            Failure::failed(&error).help("choose other cores with `[workers] cores`, or leave it out")
+        }
+        RunError::Hanging(_) => Failure::failed(&error)
+            .help("the interfaces were given back; the log says what the worker did last"),
+        RunError::Crew(CrewError::System { .. })
+        | RunError::NoCores
+        | RunError::System { .. }
+        | RunError::Ended(_) => Failure::failed(&error),
+    }
+}

@@ -1,0 +1,125 @@
+//! `ravelin show`: asks the running process and prints tables, or the answer itself as JSON.
+
+mod number;
+mod tables;
+
+use std::{
+    io::{self, IsTerminal},
+    time::{Duration, Instant},
+};
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{Failure, target};
+use crate::api::{client, query::FlowQuery, view};
+
+/// Shows what the running process does.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    what: What,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, clap::Args)]
+struct Common {
+    #[command(flatten)]
+    target: target::Target,
+    /// Show it again every so many seconds, with rates.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..), global = true)]
+    watch: Option<u64>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    /// The process: version, configuration in force, how packets come in, what goes wrong.
+    Status,
+    /// Every interface: driver, mode, packets, what the kernel counted.
+    Interfaces,
+    /// Every worker: core, progress, packets, flows.
+    Workers,
+    /// Every counter, over all workers.
+    Counters {
+        /// Say what each counter means.
+        #[arg(long)]
+        explain: bool,
+        /// Show counters that are zero as well.
+        #[arg(long)]
+        all: bool,
+    },
+    /// Live flows.
+    Flows(FlowQuery),
+    /// Packets dropped, by reason.
+    Drops {
+        /// Show reasons for which nothing was dropped as well.
+        #[arg(long)]
+        all: bool,
+    },
+}
+
+/// The answer before this one, and the seconds since then.
+type Before<'a, T> = Option<(&'a T, f64)>;
+
+pub(super) fn run(args: &Args, json: bool) -> Result<(), Failure> {
+    let watcher = Watcher {
+        socket: args.common.target.socket()?,
+        json,
+        every: args.common.watch.map(Duration::from_secs),
+    };
+    match &args.what {
+        What::Status => watcher.show("/status", tables::status),
+        What::Interfaces => watcher.show("/interfaces", tables::interfaces),
+        What::Workers => watcher.show("/workers", tables::workers),
+        What::Counters { explain, all } => {
+            watcher.show("/counters", |now: &Vec<view::Counter>, before: Before<'_, Vec<view::Counter>>| {
+                tables::counters(now, before, *explain, *all)
+            })
+        }
+        What::Flows(query) => watcher.show(
+            &format!("/flows?{}", query.to_query()),
+            |now: &view::Flows, _: Before<'_, view::Flows>| tables::flows(now),
+        ),
+        What::Drops { all } => watcher
+            .show("/drops", |now: &Vec<view::Drop>, before: Before<'_, Vec<view::Drop>>| {
+                tables::drops(now, before, *all)
+            }),
+    }
+}
+
+/// Asks once, or again and again.
+struct Watcher {
+    socket: std::path::PathBuf,
+    json: bool,
+    every: Option<Duration>,
+}
+
+impl Watcher {
+    fn show<T, F>(&self, request: &str, table: F) -> Result<(), Failure>
+    where
+        T: DeserializeOwned + Serialize,
+        F: for<'a> Fn(&T, Before<'a, T>) -> String,
+    {
+        target::block_on(async {
+            let mut before: Option<(T, Instant)> = None;
+            loop {
+                let now: T = client::get(&self.socket, request).await?;
+                let at = Instant::now();
+                if self.json {
+                    target::print_json(&now, self.every.is_some())?;
+                } else {
+                    let earlier = before
+                        .as_ref()
+                        .map(|(answer, then)| (answer, at.duration_since(*then).as_secs_f64()));
+                    let text = table(&now, earlier);
+                    // A terminal shows the newest table only; a pipe or file keeps all.
+                    let clear = self.every.is_some() && io::stdout().is_terminal();
+                    target::print(&if clear { format!("\x1b[H\x1b[2J{text}") } else { text })?;
+                }
+                let Some(every) = self.every else { return Ok(()) };
+                before = Some((now, at));
+                tokio::time::sleep(every).await;
+            }
+        })
+    }
+}

@@ -1,0 +1,253 @@
+//! One table for each thing that can be shown.
+
+use comfy_table::{Cell, CellAlignment, ContentArrangement, Row, Table, presets};
+
+use super::{Before, number};
+use crate::api::view::{Counter, Drop, Flow, Flows, Interface, Status, Worker};
+
+pub(super) fn status(now: &Status, before: Before<'_, Status>) -> String {
+    let mut table = table(&[]);
+    let mut row = |name: &str, value: String| {
+        table.add_row(vec![name.to_owned(), value]);
+    };
+    row("version", now.version.clone());
+    row("process", now.pid.to_string());
+    row("running for", format!("{} (since {})", number::duration(now.uptime_seconds), now.started));
+    row("configuration", format!("{}, generation {}", now.config, now.generation));
+    let reload = &now.last_reload;
+    let outcome = if reload.succeeded { "" } else { "FAILED: " };
+    row("last reload", format!("{}: {outcome}{}", reload.time, reload.message));
+    for interface in &now.interfaces {
+        let why = interface.why.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
+        row("interface", format!("{}: {}{why}", interface.name, interface.mode));
+    }
+    let stalled = match now.stalled.as_slice() {
+        [] => "all make progress".to_owned(),
+        some => format!("NO PROGRESS: {}", list(some)),
+    };
+    row("workers", format!("{}, {stalled}", now.workers));
+    row("flows", format!("{} of {}", now.flows, now.flow_capacity));
+    row(
+        "flow records",
+        match &now.records {
+            None => "off".to_owned(),
+            Some(target) => {
+                let failing = if now.records_failing { ", WRITING FAILS" } else { "" };
+                format!("{target}: {} written, {} lost{failing}", now.records_written, now.records_lost)
+            }
+        },
+    );
+    let rate = |get: fn(&Status) -> u64| match before {
+        Some((before, seconds)) => {
+            format!("{} ({})", get(now), number::rate(get(now), get(before), seconds, ""))
+        }
+        None => get(now).to_string(),
+    };
+    row("received", rate(|status| status.received_packets));
+    row("forwarded", rate(|status| status.forwarded_packets));
+    row("dropped", rate(|status| status.dropped_packets));
+    table.trim_fmt()
+}
+
+pub(super) fn interfaces(now: &Vec<Interface>, before: Before<'_, Vec<Interface>>) -> String {
+    let mut traffic = table(&["interface", "role", "how", "queues", "mtu", "received", "sent", "dropped"]);
+    let mut counted = table(&["interface", "the kernel counted", "", "meaning"]);
+    for (index, interface) in now.iter().enumerate() {
+        let earlier = before.and_then(|(all, seconds)| Some((all.get(index)?, seconds)));
+        let both = |packets: fn(&Interface) -> u64, bytes: fn(&Interface) -> u64| match earlier {
+            Some((earlier, seconds)) => format!(
+                "{}\n{}",
+                number::rate(packets(interface), packets(earlier), seconds, "p"),
+                number::rate(bytes(interface), bytes(earlier), seconds, "B"),
+            ),
+            None => format!("{} packets\n{}", packets(interface), number::bytes(bytes(interface))),
+        };
+        let copy = if interface.link.zero_copy { "zero-copy" } else { "copy" };
+        traffic.add_row(Row::from(vec![
+            Cell::new(&interface.name),
+            Cell::new(&interface.role),
+            Cell::new(format!("{} {}\n{copy}", interface.link.driver, interface.link.mode)),
+            right(interface.link.queues),
+            right(interface.link.mtu),
+            right(both(|interface| interface.received_packets, |interface| interface.received_bytes)),
+            right(both(|interface| interface.sent_packets, |interface| interface.sent_bytes)),
+            right(interface.dropped_packets),
+        ]));
+        for statistic in interface.link.statistics.iter().filter(|statistic| statistic.value > 0) {
+            counted.add_row(Row::from(vec![
+                Cell::new(&interface.name),
+                Cell::new(&statistic.name),
+                right(statistic.value),
+                Cell::new(&statistic.help),
+            ]));
+        }
+    }
+    let mut text = traffic.trim_fmt();
+    if !counted.is_empty() {
+        text.push_str("\n\n");
+        text.push_str(&counted.trim_fmt());
+    }
+    text
+}
+
+pub(super) fn workers(now: &Vec<Worker>, before: Before<'_, Vec<Worker>>) -> String {
+    let mut table = table(&[
+        "worker",
+        "core",
+        "state",
+        "received",
+        "handed in",
+        "handed off",
+        "forwarded",
+        "dropped",
+        "batches",
+        "idle",
+        "sleeps",
+        "flows",
+    ]);
+    for (index, worker) in now.iter().enumerate() {
+        let earlier = before.and_then(|(all, seconds)| Some((all.get(index)?, seconds)));
+        let count = |get: fn(&Worker) -> u64| match earlier {
+            Some((earlier, seconds)) => number::rate(get(worker), get(earlier), seconds, ""),
+            None => get(worker).to_string(),
+        };
+        table.add_row(Row::from(vec![
+            right(worker.id),
+            right(worker.core),
+            Cell::new(if worker.stalled { "STALLED" } else { "runs" }),
+            right(count(|worker| worker.received_packets)),
+            right(count(|worker| worker.handed_in_packets)),
+            right(count(|worker| worker.handed_off_packets)),
+            right(count(|worker| worker.forwarded_packets)),
+            right(count(|worker| worker.dropped_packets)),
+            right(count(|worker| worker.batches)),
+            right(count(|worker| worker.idle_turns)),
+            right(count(|worker| worker.sleeps)),
+            right(worker.flows),
+        ]));
+    }
+    table.trim_fmt()
+}
+
+pub(super) fn counters(
+    now: &[Counter],
+    before: Before<'_, Vec<Counter>>,
+    explain: bool,
+    all: bool,
+) -> String {
+    let mut header = vec!["counter", "total"];
+    header.extend(before.is_some().then_some("rate"));
+    header.push("unit");
+    header.extend(explain.then_some("meaning"));
+    let mut table = table(&header);
+    for (index, counter) in now.iter().enumerate() {
+        if counter.total == 0 && !all {
+            continue;
+        }
+        let mut cells = vec![Cell::new(&counter.name), right(counter.total)];
+        if let Some((before, seconds)) = before {
+            let earlier = before.get(index).filter(|_| !counter.gauge);
+            let rate = earlier.map(|earlier| number::rate(counter.total, earlier.total, seconds, ""));
+            cells.push(right(rate.unwrap_or_default()));
+        }
+        cells.push(Cell::new(&counter.unit));
+        cells.extend(explain.then(|| Cell::new(&counter.help)));
+        table.add_row(Row::from(cells));
+    }
+    if table.is_empty() { "nothing was counted yet".to_owned() } else { table.trim_fmt() }
+}
+
+pub(super) fn drops(now: &[Drop], before: Before<'_, Vec<Drop>>, all: bool) -> String {
+    let mut header = vec!["reason", "step", "packets"];
+    header.extend(before.is_some().then_some("rate"));
+    header.push("meaning");
+    let mut table = table(&header);
+    for (index, drop) in now.iter().enumerate() {
+        if drop.packets == 0 && !all {
+            continue;
+        }
+        let mut cells = vec![Cell::new(&drop.reason), Cell::new(&drop.group), right(drop.packets)];
+        if let Some((before, seconds)) = before {
+            let earlier = before.get(index).map_or(drop.packets, |earlier| earlier.packets);
+            cells.push(right(number::rate(drop.packets, earlier, seconds, "")));
+        }
+        cells.push(Cell::new(&drop.help));
+        table.add_row(Row::from(cells));
+    }
+    if table.is_empty() { "nothing was dropped".to_owned() } else { table.trim_fmt() }
+}
+
+pub(super) fn flows(now: &Flows) -> String {
+    let mut table =
+        table(&["proto", "from", "to", "in > out", "state", "verdict", "packets", "bytes", "age", "rtt"]);
+    for flow in &now.flows {
+        table.add_row(Row::from(vec![
+            Cell::new(&flow.proto),
+            Cell::new(end(&flow.src, flow.src_port)),
+            Cell::new(end(&flow.dst, flow.dst_port)),
+            Cell::new(path(flow)),
+            Cell::new(flow.tcp.as_ref().unwrap_or(&flow.state)),
+            Cell::new(verdict(flow)),
+            right(pair(flow.packets.map(|count| count.to_string()))),
+            right(pair(flow.bytes.map(number::bytes))),
+            right(format!("{:.1}s", flow.age_seconds)),
+            right(rtt(flow)),
+        ]));
+    }
+    let mut text = if now.flows.is_empty() { "no flow matches".to_owned() } else { table.trim_fmt() };
+    let shown = now.flows.len();
+    text.push_str(&format!("\n\n{shown} shown, {} match, {} in all", now.matching, now.seen));
+    if (shown as u64) < now.matching {
+        text.push_str("; --limit shows more");
+    }
+    if !now.missing.is_empty() {
+        text.push_str(&format!("; no answer from worker {}", list(&now.missing)));
+    }
+    text
+}
+
+fn path(flow: &Flow) -> String {
+    let vlans: String = flow.vlan.iter().map(|vlan| format!("\nvlan {vlan}")).collect();
+    format!("{} > {}{vlans}", flow.port_in, flow.port_out)
+}
+
+fn verdict(flow: &Flow) -> String {
+    match (&flow.rule, &flow.drop_reason) {
+        (Some(rule), _) => format!("{} by {rule}", flow.verdict),
+        (None, Some(reason)) => format!("{}: {reason}", flow.verdict),
+        (None, None) => flow.verdict.clone(),
+    }
+}
+
+fn end(address: &str, port: u16) -> String {
+    if address.contains(':') { format!("[{address}]:{port}") } else { format!("{address}:{port}") }
+}
+
+fn pair([there, back]: [String; 2]) -> String {
+    format!("{there} >\n{back} <")
+}
+
+fn rtt(flow: &Flow) -> String {
+    match flow.rtt_us.max(flow.handshake_rtt_us) {
+        0 => String::new(),
+        us => format!("{}.{:03} ms", us / 1000, us % 1000),
+    }
+}
+
+/// A table that fits the terminal; without one, each row is one line.
+fn table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    if !header.is_empty() {
+        table.set_header(header.to_vec());
+    }
+    table
+}
+
+fn right(value: impl ToString) -> Cell {
+    Cell::new(value.to_string()).set_alignment(CellAlignment::Right)
+}
+
+fn list(workers: &[u8]) -> String {
+    workers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}

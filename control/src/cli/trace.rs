@@ -1,0 +1,97 @@
+use std::fmt::Write;
+
+use super::{Failure, target};
+use crate::api::{
+    client,
+    query::TraceQuery,
+    view::{TraceEnd, TraceLine, TracedPacket},
+};
+
+/// Shows the next packets, the steps that they passed and why they were dropped.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    query: TraceQuery,
+    #[command(flatten)]
+    target: target::Target,
+}
+
+pub(super) fn run(args: &Args, json: bool) -> Result<(), Failure> {
+    let socket = args.target.socket()?;
+    let request = format!("/trace?{}", args.query.to_query());
+    target::block_on(client::follow(&socket, &request, |line| match line {
+        line if json => target::print_json(&line, true),
+        TraceLine::Packet(packet) => target::print(&describe(&packet)),
+        TraceLine::End(TraceEnd { shown, skipped, lost }) => {
+            if lost > 0 {
+                eprintln!("ravelin: {lost} packets came too fast to be traced");
+            }
+            eprintln!("{shown} packets shown, {skipped} others passed by");
+            Ok(())
+        }
+    }))
+}
+
+/// A packet as a block: what it is, the steps, why it was dropped.
+fn describe(packet: &TracedPacket) -> String {
+    let mut text =
+        format!("{}  worker {}  in {}  {} bytes", packet.time, packet.worker, packet.port_in, packet.length);
+    if packet.handed_in {
+        text.push_str("  from another worker");
+    }
+    text.push('\n');
+    text.push_str(&headline(packet));
+    for step in &packet.steps {
+        line(&mut text, format_args!("    {:<9} {}", step.step, step.verdict));
+    }
+    if let Some(drop) = &packet.drop {
+        line(&mut text, format_args!("  dropped by {}: {}", drop.group, drop.reason));
+        if let Some(rule) = &packet.rule {
+            line(&mut text, format_args!("    rule      {rule}"));
+        }
+        line(&mut text, format_args!("    meaning   {}", drop.help));
+    } else if let Some(rule) = &packet.rule {
+        line(&mut text, format_args!("  {} by rule {rule}", packet.verdict));
+    }
+    text.push('\n');
+    text
+}
+
+fn headline(packet: &TracedPacket) -> String {
+    let mut text = String::from("  ");
+    let proto = packet.proto.as_deref().unwrap_or(&packet.network);
+    text.push_str(proto);
+    if let (Some(src), Some(dst)) = (&packet.src, &packet.dst) {
+        let ports = packet.src_port != 0 || packet.dst_port != 0;
+        let end = |address: &str, port: u16| match (ports, address.contains(':')) {
+            (true, true) => format!("[{address}]:{port}"),
+            (true, false) => format!("{address}:{port}"),
+            (false, _) => address.to_owned(),
+        };
+        add(&mut text, format_args!(" {} > {}", end(src, packet.src_port), end(dst, packet.dst_port)));
+        add(&mut text, format_args!("  ttl {}", packet.ttl));
+    }
+    if let Some(flags) = &packet.flags {
+        add(&mut text, format_args!("  flags {flags}"));
+    }
+    if let Some([kind, code]) = packet.icmp {
+        add(&mut text, format_args!("  type {kind} code {code}"));
+    }
+    for vlan in &packet.vlan {
+        add(&mut text, format_args!("  vlan {vlan}"));
+    }
+    if let Some(fragment) = &packet.fragment {
+        add(&mut text, format_args!("  {fragment} fragment"));
+    }
+    text
+}
+
+fn line(text: &mut String, arguments: std::fmt::Arguments<'_>) {
+    text.push('\n');
+    add(text, arguments);
+}
+
+fn add(text: &mut String, arguments: std::fmt::Arguments<'_>) {
+    // Writing to a string cannot fail.
+    let _infallible = text.write_fmt(arguments);
+}

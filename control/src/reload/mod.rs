@@ -1,0 +1,163 @@
+//! How a configuration comes into force: the one path that start and reload share.
+//!
+//! ```text
+//! load > validate > runnable? > diff (start: from nothing) > compile > publish > acknowledged by every worker > reclaim
+//! ```
+//!
+//! Promises: all or nothing: until every step before `publish` has succeeded nothing has changed, and what is published is
+//! the whole configuration; a configuration that needs a restart is refused with the names of the fields; a replaced
+//! snapshot dies here, never on a worker. Refuses: to wait for a worker without end. Read next: `../compile/mod.rs`.
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use ravelin_config::{Change, Config, Interface, Loaded, Report};
+use ravelin_dataplane::{
+    handoff::WorkerId,
+    snapshot::{Publisher, Reader},
+};
+
+use crate::compile::{self, CompileError, PortFacts, Ports, RuleNames, RuleNamesReader};
+
+/// Why a configuration did not come into force. What was in force still is.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ReloadError {
+    /// The file is wrong.
+    #[error("the configuration cannot be used\n\n{0}")]
+    Config(Report),
+    /// Something changed that a running process cannot take over.
+    #[error("a change of {} needs a restart", .0.join(", "))]
+    Restart(Vec<String>),
+    /// The configuration is right in itself, but does not fit this process.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+}
+
+/// What a reload did.
+#[derive(Clone, Debug)]
+pub struct Reloaded {
+    /// The generation that is in force now.
+    pub generation: u32,
+    /// What differs from the configuration before.
+    pub changes: Vec<Change>,
+    /// What is doubtful about the configuration.
+    pub warnings: Report,
+    /// Workers that had not taken it over when patience ended. They will, with their next turn.
+    pub behind: Vec<WorkerId>,
+}
+
+/// Reads a configuration and decides whether it may replace `running`; `None` at start.
+///
+/// # Errors
+/// [`ReloadError::Config`] and [`ReloadError::Restart`].
+pub fn prepare(path: &Path, running: Option<&Config>) -> Result<(Loaded, Vec<Change>), ReloadError> {
+    let loaded = ravelin_config::load(path).map_err(ReloadError::Config)?;
+    loaded.config.check_runnable().map_err(ReloadError::Config)?;
+    let changes = running.map_or_else(Vec::new, |running| ravelin_config::diff(running, &loaded.config));
+    let refused: Vec<_> =
+        changes.iter().filter(|change| !change.live).map(|change| change.field.clone()).collect();
+    if refused.is_empty() { Ok((loaded, changes)) } else { Err(ReloadError::Restart(refused)) }
+}
+
+/// The configuration in force, and the right to replace it.
+#[derive(Debug)]
+pub struct Reloader {
+    path: PathBuf,
+    running: Arc<Config>,
+    names: RuleNames,
+    ports: Arc<Ports>,
+    publisher: Publisher,
+}
+
+impl Reloader {
+    /// How often workers are asked whether they have moved on.
+    const POLL: Duration = Duration::from_millis(1);
+
+    /// Brings the first configuration into force, before there are workers: `config`, read from `path` by [`prepare`].
+    ///
+    /// # Errors
+    /// [`CompileError`]: too many interfaces or rules.
+    pub fn begin(
+        path: PathBuf,
+        config: Config,
+        workers: u8,
+        facts: impl FnMut(&Interface) -> PortFacts,
+    ) -> Result<Self, CompileError> {
+        let mut names = RuleNames::new();
+        let ports = Ports::new(&config, facts)?;
+        let snapshot = compile::snapshot(&config, &ports, &mut names)?;
+        let publisher = Publisher::new(snapshot, workers);
+        Ok(Self { path, running: Arc::new(config), names, ports: Arc::new(ports), publisher })
+    }
+
+    /// Reads the file again and publishes what it says. Also asks again what the system knows of the interfaces, so
+    /// publishes even if the file is the same.
+    ///
+    /// # Errors
+    /// Why not; the old configuration stays in force.
+    pub fn reload(&mut self, facts: impl FnMut(&Interface) -> PortFacts) -> Result<Reloaded, ReloadError> {
+        let (Loaded { config, warnings, .. }, changes) = prepare(&self.path, Some(&self.running))?;
+        let ports = Ports::new(&config, facts)?;
+        let snapshot = compile::snapshot(&config, &ports, &mut self.names)?;
+        let generation = self.publisher.publish(snapshot);
+        self.running = Arc::new(config);
+        self.ports = Arc::new(ports);
+        Ok(Reloaded { generation, changes, warnings, behind: Vec::new() })
+    }
+
+    /// Waits until every worker runs on the newest configuration, waking those that sleep, and drops older ones. Returns
+    /// the workers that have not moved on when `patience` ends.
+    pub async fn settle(&mut self, patience: Duration, wake: impl Fn(WorkerId)) -> Vec<WorkerId> {
+        let end = tokio::time::Instant::now() + patience;
+        loop {
+            let behind: Vec<_> = self.publisher.behind().collect();
+            if behind.is_empty() || tokio::time::Instant::now() >= end {
+                self.publisher.reclaim();
+                return behind;
+            }
+            behind.into_iter().for_each(&wake);
+            tokio::time::sleep(Self::POLL).await;
+        }
+    }
+
+    /// The configuration in force.
+    pub fn running(&self) -> &Arc<Config> {
+        &self.running
+    }
+
+    /// The file it came from.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The interfaces by number.
+    pub fn ports(&self) -> &Arc<Ports> {
+        &self.ports
+    }
+
+    /// The number of the configuration in force.
+    pub fn generation(&self) -> u32 {
+        self.publisher.generation()
+    }
+
+    /// A reader for one worker.
+    pub fn reader(&self, worker: WorkerId) -> Reader {
+        self.publisher.reader(worker)
+    }
+
+    /// Turns rule numbers into names, on another thread.
+    pub fn rule_names(&self) -> RuleNamesReader {
+        self.names.reader()
+    }
+
+    /// Drops older configurations if no worker holds them any more.
+    pub fn reclaim(&mut self) {
+        self.publisher.reclaim();
+    }
+}

@@ -1,0 +1,163 @@
+//! From counter blocks to metrics.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use metrics::{SharedString, Unit, counter, describe_counter, describe_gauge, gauge, with_local_recorder};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use ravelin_config::types::IfName;
+use ravelin_dataplane::{
+    counters::{COUNTERS, CounterKind, WorkerCounters},
+    verdict::DropReason,
+};
+
+use super::metric;
+use crate::{appliance::Appliance, supervisor::crew::Member};
+
+/// A metric that is not a worker counter.
+pub(super) struct Family {
+    pub(super) name: &'static str,
+    pub(super) kind: CounterKind,
+    pub(super) labels: &'static str,
+    pub(super) help: &'static str,
+}
+
+macro_rules! families {
+    ($($constant:ident $kind:ident $name:literal $labels:literal $help:literal,)+) => {
+        $(const $constant: &str = $name;)+
+
+        /// Every metric that is not a worker counter.
+        pub(super) const FAMILIES: &[Family] =
+            &[$(Family { name: $name, kind: CounterKind::$kind, labels: $labels, help: $help },)+];
+    };
+}
+
+families! {
+    DROPPED Counter "ravelin_worker_dropped_packets_total" "worker, reason" "Packets dropped.",
+    STALLED Gauge "ravelin_worker_stalled" "worker" "Whether the worker makes no progress.",
+    RECEIVED Counter "ravelin_interface_received_packets_total" "interface" "Packets received.",
+    RECEIVED_BYTES Counter "ravelin_interface_received_bytes_total" "interface" "Bytes received, whole frames.",
+    SENT Counter "ravelin_interface_sent_packets_total" "interface" "Packets sent.",
+    SENT_BYTES Counter "ravelin_interface_sent_bytes_total" "interface" "Bytes sent, whole frames.",
+    INTERFACE_DROPPED Counter "ravelin_interface_dropped_packets_total" "interface" "Packets received at the interface and dropped.",
+    GENERATION Gauge "ravelin_config_generation" "" "Number of the configuration in force.",
+    RELOAD_SUCCESS Gauge "ravelin_config_last_reload_success" "" "Whether the last reload succeeded.",
+    RELOAD_TIME Gauge "ravelin_config_last_reload_timestamp_seconds" "" "When the last reload was tried, in seconds since 1970.",
+    FLOW_CAPACITY Gauge "ravelin_flow_capacity_flows" "" "Flows that the tables of all workers hold.",
+    START_TIME Gauge "ravelin_process_start_time_seconds" "" "When the process was started, in seconds since 1970.",
+    BUILD Gauge "ravelin_build_info" "version" "Always 1; the label says which version runs.",
+}
+
+/// Turns what workers published into metrics.
+pub struct Metrics {
+    recorder: PrometheusRecorder,
+    handle: PrometheusHandle,
+    appliance: Arc<Appliance>,
+}
+
+impl Metrics {
+    /// Metrics of this process.
+    pub fn new(appliance: Arc<Appliance>) -> Self {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let handle = recorder.handle();
+        let metrics = Self { recorder, handle, appliance };
+        with_local_recorder(&metrics.recorder, || metrics.describe());
+        metrics
+    }
+
+    /// All metrics as of now, in Prometheus' text form.
+    pub fn render(&self) -> String {
+        with_local_recorder(&self.recorder, || self.record());
+        self.handle.render()
+    }
+
+    fn describe(&self) {
+        let describe = |name: String, kind, help: SharedString| match kind {
+            CounterKind::Counter => describe_counter!(name, Unit::Count, help),
+            CounterKind::Gauge => describe_gauge!(name, Unit::Count, help),
+        };
+        for info in COUNTERS {
+            describe(metric(info), info.kind, info.help.into());
+        }
+        for family in FAMILIES {
+            describe(family.name.to_owned(), family.kind, family.help.into());
+        }
+        for link in self.appliance.interfaces.links() {
+            for statistic in link.statistics {
+                describe(interface_metric(&statistic.name), CounterKind::Counter, statistic.help.into());
+            }
+        }
+    }
+
+    fn record(&self) {
+        let mut totals = WorkerCounters::default();
+        for member in self.appliance.roster.members() {
+            let counters = member.counters();
+            record_worker(member, &counters);
+            totals.add(&counters);
+        }
+        let in_force = self.appliance.in_force();
+        let names = in_force.config.interfaces.iter().map(|interface| &interface.name);
+        for (name, link) in names.clone().zip(self.appliance.interfaces.links()) {
+            for statistic in link.statistics {
+                counter!(interface_metric(&statistic.name), "interface" => name.to_string())
+                    .absolute(statistic.value);
+            }
+        }
+        for (name, port) in names.zip(totals.ports) {
+            let count = |metric, value| interface_counter(metric, name, value);
+            count(RECEIVED, port.received);
+            count(RECEIVED_BYTES, port.received_bytes);
+            count(SENT, port.sent);
+            count(SENT_BYTES, port.sent_bytes);
+            count(INTERFACE_DROPPED, port.dropped);
+        }
+        gauge!(GENERATION).set(in_force.generation);
+        gauge!(RELOAD_SUCCESS).set(f64::from(u8::from(in_force.last_reload.succeeded)));
+        gauge!(RELOAD_TIME).set(seconds(in_force.last_reload_time));
+        gauge!(FLOW_CAPACITY).set(approximate(in_force.config.flow.capacity as u64));
+        gauge!(START_TIME).set(seconds(self.appliance.started));
+        gauge!(BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    }
+}
+
+impl std::fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+fn record_worker(member: &Member, counters: &WorkerCounters) {
+    let worker = member.id.to_string();
+    for (info, value) in COUNTERS.iter().zip(counters.values()) {
+        match info.kind {
+            CounterKind::Counter => {
+                counter!(metric(info), "worker" => worker.clone()).absolute(value);
+            }
+            CounterKind::Gauge => gauge!(metric(info), "worker" => worker.clone()).set(approximate(value)),
+        }
+    }
+    for reason in DropReason::ALL {
+        counter!(DROPPED, "worker" => worker.clone(), "reason" => reason.name())
+            .absolute(counters.drops.count(*reason));
+    }
+    gauge!(STALLED, "worker" => worker).set(f64::from(u8::from(member.is_stalled())));
+}
+
+fn interface_counter(metric: &'static str, name: &IfName, value: u64) {
+    counter!(metric, "interface" => name.to_string()).absolute(value);
+}
+
+fn interface_metric(statistic: &str) -> String {
+    format!("ravelin_interface_{statistic}_total")
+}
+
+fn seconds(time: Timestamp) -> f64 {
+    time.as_duration().as_secs_f64()
+}
+
+/// Prometheus' numbers are floating point; nothing that goes up and down here comes near 2 to the power of 53.
+#[expect(clippy::cast_precision_loss, reason = "see above")]
+fn approximate(value: u64) -> f64 {
+    value as f64
+}

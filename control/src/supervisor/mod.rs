@@ -1,0 +1,322 @@
+//! Starts, watches and stops the process.
+//!
+//! ```text
+//! load > claim socket > bind metrics > open interfaces > compile > open records > drop privileges > workers > READY
+//!                                                                                               |
+//!     close interfaces < drain records < stop workers < SIGTERM, SIGINT  <  watch  <------------+   SIGHUP: reload
+//! ```
+//!
+//! What can be refused without touching an interface is refused before. Privileges are dropped as soon as the interfaces are
+//! open, before any thread is started, so that no thread ever has more than it needs.
+//!
+//! Promises: whatever happens after the interfaces were taken over, they are given back, unless the process dies; then the
+//! programs in the kernel do what `fail` says, and `ravelin detach` cleans up. Stopping takes no longer than `[control]
+//! shutdown`, and what hangs is named. Refuses: to let the control thread run on a worker's core while there is another.
+//! Read next: `crew.rs` (the workers), `ports.rs` (the interfaces), `privileges.rs`, `watchdog.rs`.
+
+pub mod crew;
+pub mod notify;
+pub mod ports;
+pub mod privileges;
+#[cfg(test)]
+mod tests;
+pub mod watchdog;
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Instant,
+};
+
+use ravelin_config::Config;
+use ravelin_dataplane::{flow::RecordSink, handoff::WorkerId, io::PacketIo, snapshot::Reader};
+use tokio::signal::unix::{SignalKind, signal};
+
+use self::{
+    crew::{Crew, CrewError, Hanging, Roster},
+    ports::{Opened, PortsError},
+    watchdog::{Finding, Watchdog},
+};
+use crate::{
+    api::{
+        self,
+        socket::{Claim, SocketError},
+    },
+    appliance::{Appliance, Interfaces},
+    compile::CompileError,
+    log,
+    records::{Encoder, RecordRing, RingSink, Writer},
+    reload::{self, ReloadError, Reloader},
+    stats::{self, Metrics, MetricsError},
+};
+
+/// Why the process could not start, or did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The configuration cannot be used.
+    #[error(transparent)]
+    Reload(#[from] ReloadError),
+    /// The configuration does not fit this machine.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+    /// Another process runs, or the control socket cannot be made.
+    #[error(transparent)]
+    Socket(#[from] SocketError),
+    /// Metrics cannot be served.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
+    /// The interfaces cannot be taken over.
+    #[error(transparent)]
+    Ports(#[from] PortsError),
+    /// Flow records cannot be written.
+    #[error("flow records cannot be written to {target}: {source}")]
+    Records {
+        /// Where to.
+        target: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A worker cannot run.
+    #[error(transparent)]
+    Crew(#[from] CrewError),
+    /// There is no core to run on.
+    #[error("the system does not say which cores this process may use")]
+    NoCores,
+    /// The system refused something else.
+    #[error("cannot {step}: {source}")]
+    System {
+        /// What was tried.
+        step: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A worker ended by itself.
+    #[error("worker {0} ended although nobody told it to")]
+    Ended(WorkerId),
+    /// Workers did not stop.
+    #[error(transparent)]
+    Hanging(#[from] Hanging),
+}
+
+impl RunError {
+    fn system(step: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::System { step, source }
+    }
+}
+
+/// Runs the appliance with the configuration at `path` until it is told to stop.
+///
+/// # Errors
+/// [`RunError`]. The interfaces are as they were before.
+pub fn run(path: &Path) -> Result<(), RunError> {
+    let path = std::path::absolute(path).map_err(RunError::system("find the current directory"))?;
+    let (loaded, _) = reload::prepare(&path, None)?;
+    let config = loaded.config;
+    let log = log::init(&config.log);
+    for warning in loaded.warnings.diagnostics() {
+        tracing::warn!("{warning}");
+    }
+
+    let allowed = crew::allowed_cores();
+    let cores = cores(&config, &allowed)?;
+    let claim = Claim::new(&config.control.socket)?;
+    let metrics = config.metrics.listen.map(stats::bind).transpose()?;
+    let Opened { backends, interfaces } = ports::open(&config, cores.len())?;
+    let interfaces: Arc<dyn Interfaces> = Arc::from(interfaces);
+
+    let plan = Plan { path, config, log, allowed, cores, claim, metrics };
+    let result = plan.operate(backends, Arc::clone(&interfaces));
+    if let Err(error) = privileges::take_up() {
+        tracing::warn!(%error, "privileges that were put aside cannot be taken up again");
+    }
+    for problem in interfaces.close() {
+        tracing::error!("{problem}");
+    }
+    if result.is_ok() {
+        tracing::info!("stopped");
+    }
+    result
+}
+
+/// The cores of the workers: those configured, or the last one that the process may use.
+fn cores(config: &Config, allowed: &[usize]) -> Result<Vec<usize>, RunError> {
+    if config.workers.cores.is_empty() {
+        Ok(vec![*allowed.last().ok_or(RunError::NoCores)?])
+    } else {
+        Ok(config.workers.cores.clone())
+    }
+}
+
+/// Everything that was decided before the interfaces were touched.
+struct Plan {
+    path: PathBuf,
+    config: Config,
+    log: log::LogLevelHandle,
+    allowed: Vec<usize>,
+    cores: Vec<usize>,
+    claim: Claim,
+    metrics: Option<std::net::TcpListener>,
+}
+
+impl Plan {
+    /// Runs over interfaces that are open, until the end.
+    fn operate<I>(mut self, backends: Vec<I>, interfaces: Arc<dyn Interfaces>) -> Result<(), RunError>
+    where
+        I: PacketIo + Send + 'static,
+        I::Frame: 'static,
+    {
+        let workers = u8::try_from(self.cores.len()).unwrap_or(u8::MAX);
+        let config = self.config;
+        let reloader =
+            Reloader::begin(self.path, config.clone(), workers, |interface| interfaces.facts(interface))?;
+        let roster = Roster::new(&self.cores, config.interfaces.len())
+            .map_err(RunError::system("make event descriptors"))?;
+        let listener = self.claim.listen()?;
+
+        crew::stay_off(&self.cores, &self.allowed);
+        let (sinks, writer) = records(&config, self.cores.len(), &reloader)?;
+        privileges::drop_most().map_err(RunError::system("drop privileges"))?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(RunError::system("start the control thread's runtime"))?;
+
+        let readers: Vec<Reader> = roster.members().iter().map(|member| reloader.reader(member.id)).collect();
+        let equipment =
+            backends.into_iter().zip(sinks).zip(readers).map(|((io, sink), reader)| (io, sink, reader));
+        let crew = Crew::start(&roster, &config, &self.allowed, equipment)?;
+        let appliance = Arc::new(Appliance::new(roster, interfaces, reloader, writer, self.log));
+
+        let result = runtime.block_on(async {
+            tokio::spawn(served(api::socket::serve(listener, api::router(Arc::clone(&appliance)))));
+            if let Some(listener) = self.metrics {
+                tokio::spawn(served(stats::serve(listener, Metrics::new(Arc::clone(&appliance)))));
+            }
+            watch(&appliance, &crew).await
+        });
+        // Nobody is answered any more from here on.
+        runtime.shutdown_background();
+        let stopped = stop(&appliance, crew);
+        result.and(stopped)
+    }
+}
+
+/// A record sink for each worker, and the writer behind them if records are wanted.
+fn records(
+    config: &Config,
+    workers: usize,
+    reloader: &Reloader,
+) -> Result<(Vec<impl RecordSink + Send + use<>>, Option<Writer>), RunError> {
+    let Some(target) = &config.records.file else {
+        return Ok(((0..workers).map(|_| RingSink::discard()).collect(), None));
+    };
+    let rings: Vec<_> = (0..workers).map(|_| Arc::new(RecordRing::new(config.records.ring))).collect();
+    let sinks = rings.iter().map(|ring| RingSink::new(Arc::clone(ring))).collect();
+    let encoder = Encoder::new(reloader.ports(), reloader.rule_names());
+    let writer = Writer::start(target, rings, encoder)
+        .map_err(|source| RunError::Records { target: crate::appliance::describe(target), source })?;
+    Ok((sinks, Some(writer)))
+}
+
+/// A listener that cannot be served any more is no reason to stop forwarding packets.
+async fn served(server: impl Future<Output = io::Result<()>>) {
+    if let Err(error) = server.await {
+        tracing::error!(%error, "a listener has stopped");
+    }
+}
+
+/// Watches over the process until it is told to stop.
+async fn watch(appliance: &Arc<Appliance>, crew: &Crew) -> Result<(), RunError> {
+    let listen = |kind| signal(kind).map_err(RunError::system("listen to signals"));
+    let mut hangup = listen(SignalKind::hangup())?;
+    let mut terminate = listen(SignalKind::terminate())?;
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    let limit = appliance.in_force().config.control.watchdog;
+    let mut watchdog = Watchdog::new(limit, appliance.roster.members().len(), Instant::now());
+    let mut tick = tokio::time::interval(watchdog.interval().min(notify::interval()));
+
+    started(appliance);
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return stopping("SIGTERM"),
+            _ = interrupt.recv() => return stopping("SIGINT"),
+            _ = hangup.recv() => {
+                let appliance = Arc::clone(appliance);
+                tokio::spawn(async move {
+                    notify::reloading();
+                    // What went wrong is in the log.
+                    let _refused = appliance.reload().await;
+                    notify::ready();
+                });
+            }
+            _ = tick.tick() => {
+                if let Some(worker) = crew.ended() {
+                    return Err(RunError::Ended(worker));
+                }
+                look(appliance, &mut watchdog);
+                appliance.reclaim();
+                if watchdog.all_well() {
+                    notify::alive();
+                }
+            }
+        }
+    }
+}
+
+fn started(appliance: &Appliance) {
+    let in_force = appliance.in_force();
+    let cores: Vec<_> = appliance.roster.members().iter().map(|member| member.core).collect();
+    for (interface, link) in in_force.config.interfaces.iter().zip(appliance.interfaces.links()) {
+        let copy = if link.zero_copy { "zero-copy" } else { "copy" };
+        tracing::info!(interface = %interface.name, driver = link.driver, mode = link.mode, copy, queues = link.queues, mtu = link.mtu, "taken over");
+        if let Some(why) = link.why {
+            tracing::warn!(interface = %interface.name, "not in native mode: {why}");
+        }
+    }
+    let privileges = privileges::effective().unwrap_or_default();
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        config = in_force.path,
+        ?cores,
+        ?privileges,
+        "ravelin runs"
+    );
+    notify::ready();
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "the end of a loop that can also fail")]
+fn stopping(signal: &str) -> Result<(), RunError> {
+    tracing::info!("{signal}: stopping");
+    notify::stopping();
+    Ok(())
+}
+
+fn look(appliance: &Appliance, watchdog: &mut Watchdog) {
+    let members = appliance.roster.members();
+    for finding in watchdog.look(Instant::now(), members.iter().map(|member| member.pulse())) {
+        let (Finding::Stalled(worker) | Finding::Recovered(worker)) = finding;
+        let stalled = finding == Finding::Stalled(worker);
+        if let Some(member) = members.get(worker.index()) {
+            member.set_stalled(stalled);
+        }
+        if stalled {
+            tracing::error!(%worker, "the worker makes no progress");
+        } else {
+            tracing::info!(%worker, "the worker makes progress again");
+        }
+    }
+}
+
+/// Stops the workers and writes what they leave, within the time that the configuration allows for both.
+fn stop(appliance: &Appliance, crew: Crew) -> Result<(), RunError> {
+    let deadline = Instant::now() + appliance.in_force().config.control.shutdown;
+    let stopped = crew.stop(&appliance.roster, deadline);
+    if let Some(writer) = appliance.take_writer() {
+        let left = writer.stop(deadline.saturating_duration_since(Instant::now()));
+        if left.unwritten > 0 {
+            tracing::error!(unwritten = left.unwritten, "flow records could not be written");
+        }
+    }
+    Ok(stopped?)
+}

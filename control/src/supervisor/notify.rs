@@ -1,0 +1,41 @@
+//! What the service manager is told. Without one nothing happens.
+
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+
+/// The process does its work.
+pub fn ready() {
+    tell(&[NotifyState::Ready]);
+}
+
+/// A reload has begun; [`ready`] follows.
+pub fn reloading() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => tell(&[NotifyState::Reloading, now]),
+        Err(error) => tracing::debug!(%error, "no monotonic clock"),
+    }
+}
+
+/// The process is about to end.
+pub fn stopping() {
+    tell(&[NotifyState::Stopping]);
+}
+
+/// Every worker makes progress.
+pub fn alive() {
+    if sd_notify::watchdog_enabled().is_some() {
+        tell(&[NotifyState::Watchdog]);
+    }
+}
+
+/// How often [`alive`] must be called.
+pub fn interval() -> Duration {
+    sd_notify::watchdog_enabled().map_or(Duration::MAX, |timeout| timeout / 2)
+}
+
+fn tell(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::debug!(%error, "the service manager cannot be told");
+    }
+}

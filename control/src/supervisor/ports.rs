@@ -1,0 +1,60 @@
+//! The seam between the supervisor and AF_XDP: everything that depends on the `af-xdp` feature is here.
+
+use ravelin_config::Config;
+
+#[cfg(feature = "af-xdp")]
+mod af_xdp;
+#[cfg(not(feature = "af-xdp"))]
+mod without;
+
+#[cfg(feature = "af-xdp")]
+pub use af_xdp::{detach, open};
+#[cfg(not(feature = "af-xdp"))]
+pub use without::{detach, open};
+
+use std::path::{Path, PathBuf};
+
+use crate::appliance::Interfaces;
+
+/// Interfaces that have been taken over.
+pub struct Opened<I> {
+    /// Each worker's part, in the order of workers.
+    pub backends: Vec<I>,
+    /// The control side's part.
+    pub interfaces: Box<dyn Interfaces>,
+}
+
+/// Why interfaces cannot be taken over or given back.
+#[derive(Debug, thiserror::Error)]
+pub enum PortsError {
+    /// The feature was left out.
+    #[error("this ravelin was built without AF_XDP (feature `af-xdp`), so it cannot use network interfaces")]
+    NotBuilt,
+    /// AF_XDP cannot be used.
+    #[error("{message}")]
+    Refused {
+        /// What the kernel said.
+        message: String,
+        /// Whether it may be for want of privileges.
+        privileges: bool,
+    },
+}
+
+/// What [`detach`] did.
+#[derive(Debug, Default)]
+pub struct Detached {
+    /// Interfaces from which programs were removed.
+    pub interfaces: Vec<String>,
+    /// What could not be restored.
+    pub problems: Vec<String>,
+}
+
+/// Where the settings of interfaces are remembered until they are restored: beside the control socket, which is on a file
+/// system that, like the settings, does not outlive a reboot.
+pub fn state_file(config: &Config) -> PathBuf {
+    beside(&config.control.socket)
+}
+
+fn beside(socket: &Path) -> PathBuf {
+    socket.with_extension("interfaces")
+}

@@ -1,0 +1,225 @@
+//! From the configuration's words to AF_XDP's, and back from its reports to ours.
+
+use std::path::Path;
+
+use parking_lot::Mutex;
+use ravelin_config::{self as config, Config, Fail, Interface, IoMode};
+use ravelin_dataplane::io::af_xdp::{
+    self, AfXdpControl, AfXdpError, AfXdpIo, AttachChoice, AttachMode, BusyPoll, CopyMode, InterfaceSettings,
+    KernelCounters, Note, PortReport, Settings, SocketStatistics, WithoutProcess, ZeroCopy,
+};
+
+use super::{Detached, Opened, PortsError, state_file};
+use crate::{
+    api::view::{Link, Statistic},
+    appliance::Interfaces,
+    compile::PortFacts,
+};
+
+/// Drivers whose packets may come from a stack on the same machine, which leaves checksums to be completed by a network card
+/// that is not there.
+const LOCAL_DRIVERS: [&str; 5] = ["veth", "virtio_net", "tun", "netkit", "vif"];
+
+/// Packets that one busy poll may process: what the kernel allows without privileges.
+const BUSY_POLL_BUDGET: u16 = 64;
+
+/// Takes over the interfaces of `config` for `workers` workers.
+///
+/// # Errors
+/// [`PortsError::Refused`]; then everything is as it was before.
+pub fn open(config: &Config, workers: usize) -> Result<Opened<AfXdpIo>, PortsError> {
+    let (backends, control) = af_xdp::open(&settings(config, workers)).map_err(|error| refused(&error))?;
+    for Note { interface, text } in control.notes() {
+        tracing::warn!(%interface, "{text}");
+    }
+    let interfaces = Box::new(Taken(Mutex::new(Some(control))));
+    Ok(Opened { backends, interfaces })
+}
+
+/// Removes our programs from every interface of this network namespace, and restores what `state_file` remembers.
+///
+/// # Errors
+/// [`PortsError::Refused`]: the first thing that could not be undone; the others are undone all the same.
+pub fn detach(state_file: &Path) -> Result<Detached, PortsError> {
+    let (interfaces, notes) = af_xdp::detach(state_file).map_err(|error| refused(&error))?;
+    Ok(Detached { interfaces, problems: notes.iter().map(describe).collect() })
+}
+
+fn settings(config: &Config, workers: usize) -> Settings {
+    let interface = |interface: &Interface| InterfaceSettings {
+        name: interface.name.to_string(),
+        attach: match config.io.mode {
+            IoMode::Auto => AttachChoice::Auto,
+            IoMode::Native => AttachChoice::Native,
+            IoMode::Generic => AttachChoice::Generic,
+        },
+        without_process: without_process(config, interface),
+    };
+    Settings {
+        interfaces: config.interfaces.iter().map(interface).collect(),
+        workers: u8::try_from(workers).unwrap_or(u8::MAX),
+        batch: config.workers.batch,
+        handoff: config.workers.handoff,
+        ring: config.io.ring_size,
+        frame_size: config.io.frame_size,
+        huge_pages: false,
+        zero_copy: match config.io.zero_copy {
+            config::ZeroCopy::Auto => ZeroCopy::Auto,
+            config::ZeroCopy::Off => ZeroCopy::Off,
+        },
+        busy_poll: (!config.io.busy_poll.is_zero()).then(|| BusyPoll {
+            microseconds: u32::try_from(config.io.busy_poll.as_micros()).unwrap_or(u32::MAX),
+            budget: BUSY_POLL_BUDGET,
+        }),
+        state_file: state_file(config),
+    }
+}
+
+/// A monitor interface only listens: without us its packets go where they went before.
+fn without_process(config: &Config, interface: &Interface) -> WithoutProcess {
+    let Some(bridge) = interface.bridge.and_then(|bridge| config.bridges.get(bridge)) else {
+        return WithoutProcess::OpenKernel;
+    };
+    let [outside, inside] = &bridge.ports;
+    let twin = if *outside == interface.name { inside } else { outside };
+    match bridge.fail {
+        Fail::Open => WithoutProcess::OpenTwin(twin.to_string()),
+        Fail::Closed => WithoutProcess::Closed,
+    }
+}
+
+/// Interfaces that AF_XDP has taken over.
+struct Taken(Mutex<Option<AfXdpControl>>);
+
+impl Interfaces for Taken {
+    fn facts(&self, interface: &Interface) -> PortFacts {
+        match af_xdp::Link::find(interface.name.as_str()) {
+            Ok(link) => {
+                PortFacts { mtu: link.mtu, partial_checksums: LOCAL_DRIVERS.contains(&link.driver.as_str()) }
+            }
+            // It is gone; whatever comes back in its place has to fit the packets that we send.
+            Err(_) => PortFacts::UNLIMITED,
+        }
+    }
+
+    fn links(&self) -> Vec<Link> {
+        self.0.lock().as_ref().map(AfXdpControl::report).unwrap_or_default().iter().map(link).collect()
+    }
+
+    fn close(&self) -> Vec<String> {
+        let Some(control) = self.0.lock().take() else { return Vec::new() };
+        match control.close() {
+            Ok(notes) => notes.iter().map(describe).collect(),
+            Err(error) => vec![error.to_string()],
+        }
+    }
+}
+
+fn link(report: &PortReport) -> Link {
+    Link {
+        driver: report.link.driver.clone(),
+        mode: match (report.present, report.attach) {
+            (false, _) => "gone",
+            (true, AttachMode::Native) => "native",
+            (true, AttachMode::Generic) => "generic",
+        }
+        .to_owned(),
+        why: report.why_generic.clone(),
+        zero_copy: match report.copy {
+            CopyMode::ZeroCopy => true,
+            CopyMode::Copy => false,
+        },
+        queues: report.link.queues,
+        mtu: report.link.mtu,
+        statistics: statistics(&report.kernel, &report.sockets),
+    }
+}
+
+fn statistics(kernel: &KernelCounters, sockets: &SocketStatistics) -> Vec<Statistic> {
+    let KernelCounters {
+        redirected,
+        oversized,
+        open_passed,
+        closed_dropped,
+        vlan_restored,
+        vlan_lost,
+        twin_redirected,
+        twin_unmarked,
+    } = *kernel;
+    let SocketStatistics {
+        rx_dropped,
+        rx_invalid_descs,
+        rx_ring_full,
+        rx_fill_ring_empty,
+        tx_invalid_descs,
+        tx_ring_empty,
+    } = *sockets;
+    let all = [
+        ("xdp_redirected_packets", redirected, "Frames that the XDP program handed to a socket."),
+        (
+            "xdp_oversized_packets",
+            oversized,
+            "Frames dropped by the XDP program because no buffer can hold them.",
+        ),
+        ("xdp_open_passed_packets", open_passed, "Frames left to the kernel because there was no socket."),
+        (
+            "xdp_closed_dropped_packets",
+            closed_dropped,
+            "Frames dropped by the XDP program because there was no socket.",
+        ),
+        (
+            "xdp_vlan_restored_packets",
+            vlan_restored,
+            "Frames that got back the VLAN tag that travelled beside them.",
+        ),
+        (
+            "xdp_vlan_lost_packets",
+            vlan_lost,
+            "Frames dropped by the XDP program because there was no room for their VLAN tag.",
+        ),
+        (
+            "xdp_twin_redirected_packets",
+            twin_redirected,
+            "Frames that the kernel sent to the twin interface.",
+        ),
+        ("xdp_twin_unmarked_packets", twin_unmarked, "Frames that the twin program left to the kernel."),
+        (
+            "xsk_receive_dropped_packets",
+            rx_dropped,
+            "Packets that the kernel could not put into a socket for another reason.",
+        ),
+        (
+            "xsk_receive_ring_full_packets",
+            rx_ring_full,
+            "Packets dropped because the worker did not empty the receive ring in time.",
+        ),
+        (
+            "xsk_fill_ring_empty_packets",
+            rx_fill_ring_empty,
+            "Packets that found no buffer to be received into.",
+        ),
+        ("xsk_receive_invalid_descriptors", rx_invalid_descs, "Buffers that the fill ring named wrongly."),
+        (
+            "xsk_transmit_invalid_descriptors",
+            tx_invalid_descs,
+            "Buffers that the transmit ring named wrongly.",
+        ),
+        ("xsk_transmit_ring_empty_calls", tx_ring_empty, "Times that the kernel found nothing to send."),
+    ];
+    let statistic = |(name, value, help): (&str, u64, &str)| Statistic {
+        name: name.to_owned(),
+        value,
+        help: help.to_owned(),
+    };
+    all.into_iter().map(statistic).collect()
+}
+
+fn refused(error: &AfXdpError) -> PortsError {
+    let message = error.to_string();
+    let may_not = |text: &str| text.contains("Operation not permitted") || text.contains("Permission denied");
+    PortsError::Refused { privileges: may_not(&message), message }
+}
+
+fn describe(note: &Note) -> String {
+    format!("{}: {}", note.interface, note.text)
+}

@@ -1,0 +1,24 @@
+//! A program that was built without AF_XDP.
+
+use std::path::Path;
+
+use ravelin_config::Config;
+use ravelin_dataplane::io::memory::MemoryIo;
+
+use super::{Detached, Opened, PortsError};
+
+/// Says that there is no AF_XDP in this program.
+///
+/// # Errors
+/// Always [`PortsError::NotBuilt`].
+pub fn open(_config: &Config, _workers: usize) -> Result<Opened<MemoryIo>, PortsError> {
+    Err(PortsError::NotBuilt)
+}
+
+/// Says that there is no AF_XDP in this program.
+///
+/// # Errors
+/// Always [`PortsError::NotBuilt`].
+pub fn detach(_state_file: &Path) -> Result<Detached, PortsError> {
+    Err(PortsError::NotBuilt)
+}

@@ -1,0 +1,76 @@
+//! What this process may do once it has its sockets.
+//!
+//! A worker needs nothing but its open descriptors, so it gives up everything. The control thread keeps what it takes to
+//! give the interfaces back at the end. Capabilities belong to threads; every thread that is started later
+//! inherits the few that are left.
+
+use std::io;
+
+use caps::{CapSet, Capability, CapsHashSet};
+
+/// What the control thread can use while it runs: `CAP_NET_ADMIN` asks interfaces how they are, `CAP_BPF` reads the
+/// counters of the programs in the kernel where an unprivileged thread may not.
+const USED: [Capability; 2] = [Capability::CAP_NET_ADMIN, Capability::CAP_BPF];
+
+/// What it can take up again to give the interfaces back: looking up an attached program by its number, which comes before
+/// detaching it, is reserved to `CAP_SYS_ADMIN` by the kernel (`bpf_prog_get_fd_by_id` in `kernel/bpf/syscall.c`).
+const AT_EXIT: Capability = Capability::CAP_SYS_ADMIN;
+
+/// Gives up every privilege of the calling thread, for good.
+///
+/// # Errors
+/// What the system said.
+pub fn drop_all() -> io::Result<()> {
+    reduce(&CapsHashSet::new(), &CapsHashSet::new())
+}
+
+/// Gives up every privilege of the calling thread that it will not need, and takes [`take_up`] to use what it needs at the end.
+/// What it does not have, it does not get.
+///
+/// # Errors
+/// What the system said.
+pub fn drop_most() -> io::Result<()> {
+    let used = CapsHashSet::from(USED);
+    let mut kept = used.clone();
+    kept.insert(AT_EXIT);
+    reduce(&kept, &used)
+}
+
+/// Makes everything that [`drop_most`] kept usable, to give the interfaces back.
+///
+/// # Errors
+/// What the system said.
+pub fn take_up() -> io::Result<()> {
+    caps::set(None, CapSet::Effective, &read(CapSet::Permitted)?).map_err(io::Error::other)
+}
+
+/// The privileges that the calling thread can use.
+///
+/// # Errors
+/// What the system said.
+pub fn effective() -> io::Result<Vec<String>> {
+    let mut names: Vec<_> = read(CapSet::Effective)?.iter().map(ToString::to_string).collect();
+    names.sort_unstable();
+    Ok(names)
+}
+
+fn reduce(keep: &CapsHashSet, used: &CapsHashSet) -> io::Result<()> {
+    rustix::thread::set_no_new_privs(true)?;
+    // The bounding set first: changing it is a privilege itself, and a thread without it has nothing to give up.
+    if read(CapSet::Effective)?.contains(&Capability::CAP_SETPCAP) {
+        for capability in read(CapSet::Bounding)?.difference(keep) {
+            caps::drop(None, CapSet::Bounding, *capability).map_err(io::Error::other)?;
+        }
+    }
+    caps::clear(None, CapSet::Ambient).map_err(io::Error::other)?;
+    caps::clear(None, CapSet::Inheritable).map_err(io::Error::other)?;
+    for (set, keep) in [(CapSet::Effective, used), (CapSet::Permitted, keep)] {
+        let left = read(set)?.intersection(keep).copied().collect();
+        caps::set(None, set, &left).map_err(io::Error::other)?;
+    }
+    Ok(())
+}
+
+fn read(set: CapSet) -> io::Result<CapsHashSet> {
+    caps::read(None, set).map_err(io::Error::other)
+}

@@ -1,0 +1,358 @@
+//! What is kept of a flow: 120 bytes.
+
+use ravelin_config::types::Action;
+
+use super::{EndReason, FlowKey, FlowRecord, Side, phase::Phase};
+use crate::{
+    clock::Timestamp,
+    handoff::WorkerId,
+    io::PortId,
+    policy::{RuleId, verdict},
+    verdict::Verdict,
+};
+
+/// One value for each end of a flow.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Pair<T>([T; 2]);
+
+impl<T: Copy> Pair<T> {
+    pub(super) const fn of(&self, side: Side) -> T {
+        let [low, high] = self.0;
+        match side {
+            Side::Low => low,
+            Side::High => high,
+        }
+    }
+
+    pub(super) const fn of_mut(&mut self, side: Side) -> &mut T {
+        let [low, high] = &mut self.0;
+        match side {
+            Side::Low => low,
+            Side::High => high,
+        }
+    }
+}
+
+/// A flow. The fields that every packet needs come first, so that they lie in as few cache lines as can be.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub(super) struct Entry {
+    pub(super) key: FlowKey,
+    /// Time of the last packet in microseconds since the epoch (52 bits, to the year 2112), above twelve flags.
+    last: u64,
+    /// By sender: bytes (51 bits), above them the upper 13 bits of the number of packets.
+    traffic: Pair<u64>,
+    /// By sender: the lower 32 bits of the number of packets.
+    packets: Pair<u32>,
+    generation: u32,
+    rule: RuleId,
+    /// TCP flags seen, or-ed, by sender.
+    pub(super) tcp_flags: Pair<u8>,
+    /// By sender: the sequence number that is expected next.
+    pub(super) expected: Pair<u32>,
+    /// The acknowledgement that ends the round-trip measurement under way; in a free entry, the next free slot.
+    pub(super) probe_sequence: u32,
+    /// When the measurement began, in microseconds, modulo 2^32.
+    pub(super) probe_time: u32,
+    /// Time of the first packet as in `last`, above the ports that it came in and left through (6 bits each).
+    first: u64,
+    pub(super) retransmissions: Pair<u16>,
+    pub(super) zero_windows: Pair<u8>,
+    /// Smoothed round-trip time between here and the end that answers, by the end that asked; microseconds.
+    pub(super) legs: Pair<Micros24>,
+    pub(super) handshake: Micros24,
+    pub(super) phase: Phase,
+}
+
+const _: () = assert!(size_of::<Entry>() <= 120);
+
+/// What is said about a flow in one bit each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Flag(u64);
+
+impl Flag {
+    /// The initiator is the high end.
+    const INITIATOR_HIGH: Self = Self(1);
+    /// The first packet came from the responder.
+    const REVERSED: Self = Self(1 << 1);
+    const SEEN_LOW: Self = Self(1 << 2);
+    const SEEN_HIGH: Self = Self(1 << 3);
+    /// The verdict is deny.
+    const DENIED: Self = Self(1 << 4);
+    /// A packet of the batch waits for policy to decide.
+    pub(super) const PENDING: Self = Self(1 << 5);
+    /// A round-trip measurement is under way, of what the low end sent, or the high.
+    const PROBE_LOW: Self = Self(1 << 6);
+    const PROBE_HIGH: Self = Self(1 << 7);
+    const FIN_LOW: Self = Self(1 << 8);
+    const FIN_HIGH: Self = Self(1 << 9);
+    const FIN_LOW_ACKED: Self = Self(1 << 10);
+    const FIN_HIGH_ACKED: Self = Self(1 << 11);
+
+    /// This end has spoken, so its expected sequence number is known.
+    pub(super) const fn seen(side: Side) -> Self {
+        match side {
+            Side::Low => Self::SEEN_LOW,
+            Side::High => Self::SEEN_HIGH,
+        }
+    }
+
+    /// The answer to something that this end sent is being timed.
+    pub(super) const fn probe(side: Side) -> Self {
+        match side {
+            Side::Low => Self::PROBE_LOW,
+            Side::High => Self::PROBE_HIGH,
+        }
+    }
+
+    /// This end has sent FIN.
+    pub(super) const fn fin(side: Side) -> Self {
+        match side {
+            Side::Low => Self::FIN_LOW,
+            Side::High => Self::FIN_HIGH,
+        }
+    }
+
+    /// This end's FIN has been acknowledged.
+    pub(super) const fn fin_acked(side: Side) -> Self {
+        match side {
+            Side::Low => Self::FIN_LOW_ACKED,
+            Side::High => Self::FIN_HIGH_ACKED,
+        }
+    }
+}
+
+/// A time of up to 16.7 seconds; longer ones count as that.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Micros24([u8; 3]);
+
+impl Micros24 {
+    /// Nothing that can be measured, such as a handshake in which a segment was sent twice.
+    pub(super) const AMBIGUOUS: Self = Self([0xff; 3]);
+
+    const MAX: u32 = (1 << 24) - 2;
+
+    pub(super) fn new(micros: u32) -> Self {
+        let [a, b, c, _] = micros.min(Self::MAX).to_le_bytes();
+        Self([a, b, c])
+    }
+
+    pub(super) const fn is_ambiguous(self) -> bool {
+        matches!(self.0, [0xff, 0xff, 0xff])
+    }
+
+    pub(super) const fn micros(self) -> u32 {
+        let [a, b, c] = self.0;
+        u32::from_le_bytes([a, b, c, 0])
+    }
+}
+
+/// A packet as far as its flow counts it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Passage {
+    pub(super) side: Side,
+    pub(super) time: u64,
+    pub(super) length: u32,
+}
+
+const TIME_SHIFT: u32 = 12;
+const LOW_TWELVE: u64 = (1 << TIME_SHIFT) - 1;
+const PORT_BITS: u32 = 6;
+const PORT_MASK: u64 = (1 << PORT_BITS) - 1;
+const BYTE_BITS: u32 = 51;
+const BYTE_MASK: u64 = (1 << BYTE_BITS) - 1;
+
+/// A time in the table's own unit: microseconds since the epoch, at most 52 bits.
+pub(super) fn micros(time: Timestamp) -> u64 {
+    time.as_micros().min((1 << (u64::BITS - TIME_SHIFT)) - 1)
+}
+
+impl Entry {
+    pub(super) const FREE: Self = Self {
+        key: FlowKey::NOBODY,
+        last: 0,
+        traffic: Pair([0; 2]),
+        packets: Pair([0; 2]),
+        generation: 0,
+        rule: RuleId::NONE,
+        tcp_flags: Pair([0; 2]),
+        expected: Pair([0; 2]),
+        probe_sequence: 0,
+        probe_time: 0,
+        first: 0,
+        retransmissions: Pair([0; 2]),
+        zero_windows: Pair([0; 2]),
+        legs: Pair([Micros24([0; 3]); 2]),
+        handshake: Micros24([0; 3]),
+        phase: Phase::OtherNew,
+    };
+
+    /// A flow that `initiator` opens with its first packet at `time`; counts nothing yet.
+    pub(super) fn open(
+        key: FlowKey,
+        phase: Phase,
+        (initiator, sender): (Side, Side),
+        time: u64,
+        (port_in, port_out): (PortId, PortId),
+    ) -> Self {
+        let ports = (u64::from(port_in.0) & PORT_MASK) << PORT_BITS | (u64::from(port_out.0) & PORT_MASK);
+        let mut entry =
+            Self { key, phase, last: time << TIME_SHIFT, first: time << TIME_SHIFT | ports, ..Self::FREE };
+        if initiator == Side::High {
+            entry.raise(Flag::INITIATOR_HIGH);
+        }
+        if initiator != sender {
+            entry.raise(Flag::REVERSED);
+        }
+        entry
+    }
+
+    pub(super) const fn has(&self, flag: Flag) -> bool {
+        self.last & flag.0 != 0
+    }
+
+    pub(super) const fn raise(&mut self, flag: Flag) {
+        self.last |= flag.0;
+    }
+
+    pub(super) const fn lower(&mut self, flag: Flag) {
+        self.last &= !flag.0;
+    }
+
+    /// Stops whatever round-trip measurement is under way.
+    pub(super) const fn stop_probe(&mut self) {
+        self.lower(Flag(Flag::PROBE_LOW.0 | Flag::PROBE_HIGH.0));
+    }
+
+    /// Whether a round-trip measurement is under way.
+    pub(super) const fn is_probing(&self) -> bool {
+        self.has(Flag(Flag::PROBE_LOW.0 | Flag::PROBE_HIGH.0))
+    }
+
+    /// Time of the last packet.
+    pub(super) const fn last(&self) -> u64 {
+        self.last >> TIME_SHIFT
+    }
+
+    /// Time of the first packet.
+    pub(super) const fn first(&self) -> u64 {
+        self.first >> TIME_SHIFT
+    }
+
+    pub(super) const fn initiator(&self) -> Side {
+        if self.has(Flag::INITIATOR_HIGH) { Side::High } else { Side::Low }
+    }
+
+    /// Whether both ends have spoken.
+    pub(super) const fn is_replied(&self) -> bool {
+        self.has(Flag::SEEN_LOW) && self.has(Flag::SEEN_HIGH)
+    }
+
+    /// Whether the flow may be evicted: closed, not established, or not answered, as a denied one never is. Does not ask
+    /// for the verdict, which comes at the end of the batch, so that batch sizes make no difference.
+    pub(super) const fn is_weak(&self) -> bool {
+        !(self.phase.is_established() && self.is_replied())
+    }
+
+    /// The port that packets of the initiator come in at.
+    pub(super) fn origin(&self) -> PortId {
+        let (port_in, port_out) = self.ports();
+        if self.has(Flag::REVERSED) { port_out } else { port_in }
+    }
+
+    /// Counts a packet. Both counts stop at their highest value: 2 PB, 35 trillion packets.
+    pub(super) const fn count(&mut self, passage: Passage) {
+        if self.last() < passage.time {
+            self.last = passage.time << TIME_SHIFT | (self.last & LOW_TWELVE);
+        }
+        let traffic = self.traffic.of_mut(passage.side);
+        let bytes = (*traffic & BYTE_MASK) + passage.length as u64;
+        *traffic = (*traffic & !BYTE_MASK) | if bytes > BYTE_MASK { BYTE_MASK } else { bytes };
+        let packets = self.packets.of_mut(passage.side);
+        *packets = packets.wrapping_add(1);
+        if *packets == 0 {
+            match traffic.checked_add(1 << BYTE_BITS) {
+                Some(carried) => *traffic = carried,
+                None => *packets = u32::MAX,
+            }
+        }
+    }
+
+    /// The verdict, if it was decided under `generation`.
+    pub(super) const fn judged(&self, generation: u32) -> Option<(Action, RuleId)> {
+        if self.generation == generation { Some((self.action(), self.rule)) } else { None }
+    }
+
+    /// Keeps a verdict.
+    pub(super) const fn judge(&mut self, generation: u32, action: Action, rule: RuleId) {
+        self.generation = generation;
+        self.rule = rule;
+        self.lower(Flag::PENDING);
+        match action {
+            Action::Allow => self.lower(Flag::DENIED),
+            Action::Deny => self.raise(Flag::DENIED),
+        }
+    }
+
+    /// What is written about the flow.
+    pub(super) fn record(&self, ended: u64, reason: EndReason, worker: WorkerId) -> FlowRecord {
+        let initiator = self.initiator();
+        let (port_in, port_out) = self.ports();
+        FlowRecord {
+            key: self.key,
+            initiator,
+            first: Timestamp::from_micros(self.first()),
+            last: Timestamp::from_micros(self.last()),
+            ended: Timestamp::from_micros(ended),
+            packets: self.directed(|side| {
+                (self.traffic.of(side) >> BYTE_BITS << u32::BITS) | u64::from(self.packets.of(side))
+            }),
+            bytes: self.directed(|side| self.traffic.of(side) & BYTE_MASK),
+            state: self.phase.flow_state(),
+            reason,
+            tcp: self.phase.tcp(),
+            tcp_flags: self.directed(|side| self.tcp_flags.of(side)),
+            smoothed_rtt_us: self.legs.of(Side::Low).micros() + self.legs.of(Side::High).micros(),
+            handshake_rtt_us: if self.handshake.is_ambiguous() { 0 } else { self.handshake.micros() },
+            retransmissions: self.directed(|side| self.retransmissions.of(side)),
+            zero_windows: self.directed(|side| self.zero_windows.of(side)),
+            verdict: self.action(),
+            drop_reason: match verdict(self.action(), self.rule) {
+                Verdict::Drop(reason) => Some(reason),
+                Verdict::Undecided
+                | Verdict::Allow
+                | Verdict::Forward(_)
+                | Verdict::Handoff(_)
+                | Verdict::Consume => None,
+            },
+            rule: self.rule,
+            generation: self.generation,
+            worker,
+            port_in,
+            port_out,
+        }
+    }
+
+    /// Sets the number of packets that `side` sent, for tests of what happens after very many.
+    #[cfg(test)]
+    pub(super) fn skip_packets(&mut self, side: Side, packets: u64) {
+        let traffic = self.traffic.of_mut(side);
+        *traffic = (*traffic & BYTE_MASK) | packets >> u32::BITS << BYTE_BITS;
+        *self.packets.of_mut(side) = u32::try_from(packets & u64::from(u32::MAX)).unwrap_or_default();
+    }
+
+    const fn action(&self) -> Action {
+        if self.has(Flag::DENIED) { Action::Deny } else { Action::Allow }
+    }
+
+    fn ports(&self) -> (PortId, PortId) {
+        let port = |bits: u64| PortId(u8::try_from(bits & PORT_MASK).unwrap_or_default());
+        (port(self.first >> PORT_BITS), port(self.first))
+    }
+
+    /// `[to server, to client]`.
+    fn directed<T>(&self, of: impl Fn(Side) -> T) -> [T; 2] {
+        let initiator = self.initiator();
+        [of(initiator), of(initiator.other())]
+    }
+}

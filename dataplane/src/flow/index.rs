@@ -1,0 +1,304 @@
+//! Where in the slab a flow is: an array of buckets of one cache line each, twelve flows to a bucket.
+//!
+//! A flow lives in its home bucket or, when that is full, in the one other bucket that its tag names. The other bucket
+//! of the other bucket is the home again, so a flow can be moved or taken out without knowing its hash. Beside each
+//! flow's slot stand the second in which it has to be looked at for expiry, and a mark that says whether it may be
+//! evicted; so the sweep and the search for a victim read this index in order and touch few entries.
+//!
+//! Promises: a look-up reads one line, or two if flows of its home bucket had to move out. Refuses: to grow.
+
+use super::prefetch;
+
+/// A flow's place in the index, and the slot that stands there.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    pub(super) bucket: usize,
+    pub(super) lane: usize,
+    pub(super) slot: u32,
+}
+
+/// Flows to a bucket.
+pub(super) const LANES: usize = 12;
+
+/// A slot number that no flow has.
+const FREE: u32 = u32::MAX;
+
+const ALL_LANES: u32 = (1 << LANES) - 1;
+
+/// One cache line.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+struct Bucket {
+    /// Slot in the low bits, tag in the rest, or [`FREE`].
+    words: [u32; LANES],
+    /// The second, modulo 256, in which the flow has to be looked at.
+    due: [u8; LANES],
+    /// From the lowest bit: which lanes hold flows that live away from home (12), which may be evicted (12), and how
+    /// many flows at home here live elsewhere (8; stays at 255 once it gets there).
+    marks: u32,
+}
+
+const _: () = assert!(size_of::<Bucket>() == 64);
+
+impl Bucket {
+    const EMPTY: Self = Self { words: [FREE; LANES], due: [0; LANES], marks: 0 };
+    const WEAK: u32 = 12;
+    const AWAY: u32 = 24;
+    const AWAY_STUCK: u32 = 255;
+
+    /// The lanes whose tag is `tag`.
+    fn tagged(&self, tag: u32, mask: u32) -> u32 {
+        lanes(&self.words, |word| word & mask == tag)
+    }
+
+    fn free(&self) -> u32 {
+        lanes(&self.words, |word| word == FREE)
+    }
+
+    const fn away(&self) -> u32 {
+        self.marks >> Self::AWAY
+    }
+
+    fn one_more_away(&mut self) {
+        if self.away() < Self::AWAY_STUCK {
+            self.marks += 1 << Self::AWAY;
+        }
+    }
+
+    fn one_less_away(&mut self) {
+        if (1..Self::AWAY_STUCK).contains(&self.away()) {
+            self.marks -= 1 << Self::AWAY;
+        }
+    }
+
+    fn put(&mut self, lane: usize, word: u32, due: u8, weak: bool, displaced: bool) {
+        if let (Some(place), Some(place_due)) = (self.words.get_mut(lane), self.due.get_mut(lane)) {
+            *place = word;
+            *place_due = due;
+            self.marks &= !((1 << lane) | (1 << lane << Self::WEAK));
+            self.marks |= (u32::from(displaced) << lane) | (u32::from(weak) << lane << Self::WEAK);
+        }
+    }
+}
+
+/// A bit for every lane that passes `test`. Written without branches, so that it becomes vector code.
+fn lanes<T: Copy>(values: &[T; LANES], test: impl Fn(T) -> bool) -> u32 {
+    let mut mask = 0;
+    for (lane, value) in values.iter().enumerate() {
+        mask |= u32::from(test(*value)) << lane;
+    }
+    mask
+}
+
+/// The index.
+pub(super) struct Index {
+    buckets: Vec<Bucket>,
+    slot_bits: u32,
+}
+
+impl Index {
+    /// An index for `capacity` flows: 7.5 bytes for each.
+    pub(super) fn new(capacity: u32) -> Self {
+        // 8.5 flows to a bucket when the table is full.
+        let buckets = (capacity as usize * 2).div_ceil(17).max(1);
+        // One more than is needed for the highest slot, so that no slot with tag is `FREE`.
+        let slot_bits = u32::BITS - capacity.leading_zeros();
+        Self { buckets: vec![Bucket::EMPTY; buckets], slot_bits }
+    }
+
+    /// How many buckets there are.
+    pub(super) fn buckets(&self) -> usize {
+        self.buckets.len()
+    }
+
+    /// Bytes that the index takes.
+    pub(super) fn memory(&self) -> usize {
+        self.buckets.capacity() * size_of::<Bucket>()
+    }
+
+    /// Fetches the home bucket of a hash.
+    pub(super) fn prefetch(&self, hash: u64) {
+        if let Some(bucket) = self.buckets.get(self.home(hash)) {
+            prefetch::fetch(bucket);
+        }
+    }
+
+    /// Calls `visit` with the slots that may hold the flow with this hash, as far as the home bucket knows; fetches the
+    /// other bucket if that may know more.
+    pub(super) fn candidates(&self, hash: u64, mut visit: impl FnMut(u32)) {
+        let (home, tag) = (self.home(hash), self.tag(hash));
+        let Some(bucket) = self.buckets.get(home) else { return };
+        let mut found = bucket.tagged(tag, self.tag_mask());
+        if found == 0
+            && bucket.away() > 0
+            && let Some(other) = self.buckets.get(self.other(home, tag))
+        {
+            prefetch::fetch(other);
+        }
+        while found != 0 {
+            visit(self.slot_of(bucket, found));
+            found &= found - 1;
+        }
+    }
+
+    /// The place whose slot passes `is_it`, among those that the hash allows.
+    pub(super) fn find(&self, hash: u64, mut is_it: impl FnMut(u32) -> bool) -> Option<Place> {
+        let (home, tag) = (self.home(hash), self.tag(hash));
+        let mut at = home;
+        loop {
+            let bucket = self.buckets.get(at)?;
+            let mut found = bucket.tagged(tag, self.tag_mask());
+            while found != 0 {
+                let slot = self.slot_of(bucket, found);
+                if is_it(slot) {
+                    return Some(Place { bucket: at, lane: found.trailing_zeros() as usize, slot });
+                }
+                found &= found - 1;
+            }
+            if at != home || bucket.away() == 0 {
+                return None;
+            }
+            at = self.other(home, tag);
+            if at == home {
+                return None;
+            }
+        }
+    }
+
+    /// Gives `slot` a place; `None` if both buckets are full and none of their flows can move.
+    pub(super) fn insert(&mut self, hash: u64, slot: u32) -> Option<Place> {
+        let (home, tag) = (self.home(hash), self.tag(hash));
+        let other = self.other(home, tag);
+        let room = self
+            .room(home)
+            .map(|lane| (home, lane))
+            .or_else(|| self.room(other).map(|lane| (other, lane)))
+            .or_else(|| self.make_room(home).map(|lane| (home, lane)))
+            .or_else(|| self.make_room(other).map(|lane| (other, lane)));
+        let (bucket, lane) = room?;
+        self.buckets.get_mut(bucket)?.put(lane, tag | slot, 0, false, bucket != home);
+        if bucket != home {
+            self.buckets.get_mut(home)?.one_more_away();
+        }
+        Some(Place { bucket, lane, slot })
+    }
+
+    /// The two buckets in which a flow with this hash may live.
+    pub(super) fn both(&self, hash: u64) -> [usize; 2] {
+        let home = self.home(hash);
+        [home, self.other(home, self.tag(hash))]
+    }
+
+    /// Frees a place.
+    pub(super) fn remove(&mut self, place: Place) {
+        let Some(bucket) = self.buckets.get_mut(place.bucket) else { return };
+        let word = bucket.words.get(place.lane).copied().unwrap_or(FREE);
+        let displaced = bucket.marks & (1 << place.lane) != 0;
+        bucket.put(place.lane, FREE, 0, false, false);
+        if displaced {
+            let home = self.other(place.bucket, word & self.tag_mask());
+            if let Some(home) = self.buckets.get_mut(home) {
+                home.one_less_away();
+            }
+        }
+    }
+
+    /// Whether and when the flow is looked at, and whether it may be evicted.
+    pub(super) fn set(&mut self, place: Place, due: u8, weak: bool) {
+        if let Some(bucket) = self.buckets.get_mut(place.bucket) {
+            if let Some(place_due) = bucket.due.get_mut(place.lane) {
+                *place_due = due;
+            }
+            let bit = 1 << place.lane << Bucket::WEAK;
+            bucket.marks = (bucket.marks & !bit) | (u32::from(weak) << place.lane << Bucket::WEAK);
+        }
+    }
+
+    /// What [`Index::set`] set.
+    pub(super) fn status(&self, place: Place) -> (u8, bool) {
+        self.buckets.get(place.bucket).map_or((0, false), |bucket| {
+            let due = bucket.due.get(place.lane).copied().unwrap_or_default();
+            (due, bucket.marks >> Bucket::WEAK >> place.lane & 1 != 0)
+        })
+    }
+
+    /// The lanes of a bucket that hold flows.
+    pub(super) fn used(&self, bucket: usize) -> u32 {
+        self.buckets.get(bucket).map_or(0, |bucket| !bucket.free() & ALL_LANES)
+    }
+
+    /// The lanes of a bucket that hold flows which may be evicted.
+    pub(super) fn weak(&self, bucket: usize) -> u32 {
+        self.buckets.get(bucket).map_or(0, |bucket| bucket.marks >> Bucket::WEAK & ALL_LANES)
+    }
+
+    /// The lanes of a bucket whose flows have to be looked at in second `tick` or the 127 before it.
+    pub(super) fn due(&self, bucket: usize, tick: u8) -> u32 {
+        self.buckets.get(bucket).map_or(0, |bucket| {
+            lanes(&bucket.due, |due| tick.wrapping_sub(due) < 128) & !bucket.free() & ALL_LANES
+        })
+    }
+
+    /// The place of the lowest lane in `lanes`.
+    pub(super) fn place(&self, bucket: usize, lanes: u32) -> Option<Place> {
+        let slot = self.slot_of(self.buckets.get(bucket)?, lanes);
+        (lanes != 0).then_some(Place { bucket, lane: lanes.trailing_zeros() as usize, slot })
+    }
+
+    /// The lowest free lane of a bucket.
+    fn room(&self, bucket: usize) -> Option<usize> {
+        let free = self.buckets.get(bucket)?.free();
+        (free != 0).then_some(free.trailing_zeros() as usize)
+    }
+
+    /// Moves one flow of a full bucket to its other bucket, if one of those has room; returns the lane it left.
+    fn make_room(&mut self, from: usize) -> Option<usize> {
+        let (lane, to, room) = (0..LANES).find_map(|lane| {
+            let word = *self.buckets.get(from)?.words.get(lane)?;
+            let to = self.other(from, word & self.tag_mask());
+            Some((lane, to, self.room(to)?))
+        })?;
+        let bucket = self.buckets.get_mut(from)?;
+        let (word, due) = (*bucket.words.get(lane)?, *bucket.due.get(lane)?);
+        let weak = bucket.marks >> Bucket::WEAK >> lane & 1 != 0;
+        let displaced = bucket.marks & (1 << lane) != 0;
+        bucket.put(lane, FREE, 0, false, false);
+        if !displaced {
+            bucket.one_more_away();
+        }
+        let bucket = self.buckets.get_mut(to)?;
+        bucket.put(room, word, due, weak, !displaced);
+        if displaced {
+            bucket.one_less_away();
+        }
+        Some(lane)
+    }
+
+    /// The home bucket: the upper bits of the lower half of the hash. The upper half has named the worker.
+    fn home(&self, hash: u64) -> usize {
+        (((hash & 0xffff_ffff) * self.buckets.len() as u64) >> 32) as usize
+    }
+
+    /// The tag, in its place in a word: the lowest bits of the hash, as many as the slot leaves room for. The home
+    /// bucket depends on the bits above them.
+    #[expect(clippy::cast_possible_truncation, reason = "the lower half is meant")]
+    const fn tag(&self, hash: u64) -> u32 {
+        (hash as u32) << self.slot_bits
+    }
+
+    const fn tag_mask(&self) -> u32 {
+        u32::MAX << self.slot_bits
+    }
+
+    /// The other bucket of a flow with this tag that lives, or could live, in `bucket`. Its own inverse.
+    fn other(&self, bucket: usize, tag: u32) -> usize {
+        let count = self.buckets.len();
+        // A multiplier from the golden ratio spreads tags that differ in few bits.
+        let sum = ((u64::from(tag.wrapping_mul(0x9e37_79b1)) * count as u64) >> 32) as usize;
+        if sum >= bucket { sum - bucket } else { sum + count - bucket }
+    }
+
+    fn slot_of(&self, bucket: &Bucket, lanes: u32) -> u32 {
+        bucket.words.get(lanes.trailing_zeros() as usize).map_or(FREE, |word| word & !self.tag_mask())
+    }
+}

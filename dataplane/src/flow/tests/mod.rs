@@ -1,0 +1,245 @@
+//! Tests of the flow table, without frames: packets are made as decode and steering would leave them.
+
+mod batches;
+mod expiry;
+mod full;
+mod index;
+mod model;
+mod other;
+mod tcp;
+mod verdicts;
+
+use ravelin_config::types::{Direction, Protocol};
+
+use super::{EndReason, FlowKey, FlowRecord, FlowSettings, FlowTable, RecordLost, RecordSink};
+use crate::{
+    batch::Meta,
+    clock::Timestamp,
+    counters::WorkerCounters,
+    forward::{NonIp, Plan, Port},
+    handoff::WorkerId,
+    hash::FlowHasher,
+    io::PortId,
+    parse::{Address, Headers, Network, TcpFields},
+    pipeline::Context,
+    policy::PolicyStage,
+    snapshot::Snapshot,
+    verdict::{DropReason, Verdict},
+};
+
+pub(super) const SECOND: u64 = 1_000_000;
+/// When tests begin, in microseconds.
+pub(super) const START: u64 = 1_700_000_000 * SECOND;
+
+pub(super) const OUTSIDE: PortId = PortId(0);
+pub(super) const INSIDE: PortId = PortId(1);
+
+/// A packet to be made.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Packet {
+    /// Microseconds after [`START`]; may be negative.
+    pub(super) time: i64,
+    pub(super) source: (u32, u16),
+    pub(super) destination: (u32, u16),
+    pub(super) protocol: Protocol,
+    pub(super) tcp: TcpFields,
+    pub(super) payload: u16,
+    pub(super) port: PortId,
+    pub(super) discovery: bool,
+}
+
+impl Packet {
+    pub(super) fn new(protocol: Protocol, source: (u32, u16), destination: (u32, u16)) -> Self {
+        Self {
+            time: 0,
+            source,
+            destination,
+            protocol,
+            tcp: TcpFields { window: 1000, ..TcpFields::default() },
+            payload: 0,
+            port: OUTSIDE,
+            discovery: false,
+        }
+    }
+
+    pub(super) fn at(self, time: i64) -> Self {
+        Self { time, ..self }
+    }
+
+    pub(super) fn payload(self, payload: u16) -> Self {
+        Self { payload, ..self }
+    }
+
+    /// The same packet from the other end.
+    pub(super) fn back(self) -> Self {
+        let port = if self.port == OUTSIDE { INSIDE } else { OUTSIDE };
+        Self { source: self.destination, destination: self.source, port, ..self }
+    }
+
+    pub(super) fn headers(&self) -> Headers {
+        const HEADERS: u16 = 54;
+        Headers {
+            network: Network::Ipv4,
+            source: Address::v4(self.source.0.to_be_bytes()),
+            destination: Address::v4(self.destination.0.to_be_bytes()),
+            source_port: self.source.1,
+            destination_port: self.destination.1,
+            protocol: self.protocol,
+            tcp: self.tcp,
+            payload_offset: HEADERS,
+            end: HEADERS + self.payload,
+            neighbour_discovery: self.discovery,
+            ..Headers::default()
+        }
+    }
+
+    pub(super) fn meta(&self, hasher: &FlowHasher) -> Meta {
+        let headers = self.headers();
+        let (key, side) = FlowKey::of(&headers);
+        Meta {
+            time: Timestamp::from_micros(START.wrapping_add_signed(self.time)),
+            length: u32::from(headers.end),
+            port: self.port,
+            keyed: true,
+            hash: key.hash(hasher),
+            headers,
+            key,
+            side,
+            ..Meta::default()
+        }
+    }
+}
+
+/// Keeps what ends, and can be told to be full.
+#[derive(Debug, Default)]
+pub(super) struct Records {
+    pub(super) kept: Vec<FlowRecord>,
+    pub(super) full: bool,
+}
+
+impl RecordSink for Records {
+    fn push(&mut self, record: &FlowRecord) -> Result<(), RecordLost> {
+        if self.full {
+            return Err(RecordLost);
+        }
+        self.kept.push(*record);
+        Ok(())
+    }
+}
+
+/// A table with everything around it that a worker has.
+pub(super) struct World {
+    pub(super) table: FlowTable,
+    pub(super) snapshot: Snapshot,
+    pub(super) records: Records,
+    pub(super) counters: WorkerCounters,
+    pub(super) hasher: FlowHasher,
+}
+
+impl World {
+    pub(super) fn new(capacity: usize, flow: FlowSettings) -> Self {
+        let port = |twin, direction| Port::Bridge {
+            twin,
+            direction,
+            non_ip: NonIp::default(),
+            complete_checksums: false,
+            mtu: 1500,
+        };
+        let ports = vec![port(INSIDE, Direction::Ingress), port(OUTSIDE, Direction::Egress)];
+        Self {
+            table: FlowTable::new(capacity, WorkerId(0)),
+            snapshot: Snapshot { generation: 1, flow, forward: Plan { ports }, ..Snapshot::default() },
+            records: Records::default(),
+            counters: WorkerCounters::new(2),
+            hasher: FlowHasher::fixed(1),
+        }
+    }
+
+    /// What a worker does with one batch: expire everything that is due, then flow and policy.
+    pub(super) fn batch(&mut self, packets: &[Packet]) -> Vec<Meta> {
+        let mut metas: Vec<Meta> = packets.iter().map(|packet| packet.meta(&self.hasher)).collect();
+        self.metas(&mut metas);
+        metas
+    }
+
+    pub(super) fn metas(&mut self, metas: &mut [Meta]) {
+        let Some(first) = metas.first() else { return };
+        self.expire(first.time);
+        let cx = context(&self.snapshot, first.time);
+        self.table.run(&cx, metas, &mut self.records, &mut self.counters);
+        PolicyStage.run(&cx, metas, &mut self.table);
+        for meta in metas {
+            if let Verdict::Drop(reason) = meta.verdict {
+                self.counters.drops.add(reason);
+            }
+        }
+    }
+
+    /// One packet in a batch of its own.
+    pub(super) fn one(&mut self, packet: Packet) -> Meta {
+        self.batch(&[packet])[0]
+    }
+
+    /// Expires everything that is due.
+    pub(super) fn expire(&mut self, now: Timestamp) {
+        let cx = context(&self.snapshot, now);
+        while self.table.expire(&cx, 64, &mut self.records, &mut self.counters) {}
+    }
+
+    pub(super) fn expire_at(&mut self, time: u64) {
+        self.expire(Timestamp::from_micros(START + time));
+    }
+
+    /// The live flow that `meta` belongs to.
+    pub(super) fn flow(&self, meta: &Meta) -> Option<FlowRecord> {
+        self.flows().into_iter().find(|record| record.key == meta.key)
+    }
+
+    pub(super) fn flows(&self) -> Vec<FlowRecord> {
+        let mut flows = Vec::new();
+        let mut cursor = Some(0);
+        while let Some(from) = cursor {
+            cursor = self.table.walk(from, 7, |record| {
+                flows.push(*record);
+                true
+            });
+        }
+        flows
+    }
+
+    pub(super) fn drain(&mut self, time: u64) {
+        let now = Timestamp::from_micros(START + time);
+        while self.table.drain(now, EndReason::Shutdown, 16, &mut self.records, &mut self.counters) {}
+    }
+
+    pub(super) fn drops(&self, reason: DropReason) -> u64 {
+        self.counters.drops.count(reason)
+    }
+}
+
+pub(super) fn context(snapshot: &Snapshot, now: Timestamp) -> Context<'_> {
+    Context { now, snapshot, worker: WorkerId(0), workers: 1 }
+}
+
+/// Random numbers that are the same every time (xorshift64).
+pub(super) struct Random(u64);
+
+impl Random {
+    pub(super) fn new(seed: u64) -> Self {
+        Self(seed | 1)
+    }
+
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 16) % bound
+    }
+
+    pub(super) fn chance(&mut self, percent: u64) -> bool {
+        self.below(100) < percent
+    }
+}
+
+pub(super) const A: (u32, u16) = (0x0a00_0001, 40_000);
+pub(super) const B: (u32, u16) = (0x0a00_0002, 443);

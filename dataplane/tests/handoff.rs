@@ -1,0 +1,104 @@
+//! Several workers: both directions of a flow meet on one, nothing is lost unseen.
+
+mod support;
+
+use ravelin_dataplane::{io::PortId, verdict::DropReason};
+use support::{Appliance, Plant, udp};
+
+#[test]
+fn both_directions_of_a_flow_meet_on_one_worker() {
+    let mut appliance = Appliance::new(Plant { workers: 4, ..Plant::default() });
+    for host in 0..200_u16 {
+        // The request arrives at one worker, the answer at another, as a NIC without symmetric RSS would have it.
+        appliance.push(usize::from(host % 4), 0, 1, &udp((host, 1000), (9000, 53), b"?"));
+        appliance.push(usize::from((host + 1) % 4), 1, 2, &udp((9000, 53), (host, 1000), b"!"));
+    }
+    appliance.settle();
+    let counters = appliance.counters();
+    assert_eq!((counters.received, counters.forwarded), (400, 400));
+    assert_eq!(counters.handed_off, counters.handed_in);
+    assert!(
+        counters.handed_off >= 200,
+        "of the two packets of a flow at least one arrives at the wrong worker"
+    );
+    assert_eq!(counters.flows_created, 200, "one flow for both directions");
+    assert_eq!(counters.drops.total(), 0);
+    let sent = appliance.sent();
+    assert_eq!(sent.iter().filter(|(port, _)| *port == PortId(1)).count(), 200);
+    assert_eq!(sent.iter().filter(|(port, _)| *port == PortId(0)).count(), 200);
+}
+
+#[test]
+fn a_full_ring_drops_and_counts_exactly() {
+    let mut appliance = Appliance::new(Plant { workers: 2, ring: 8, ..Plant::default() });
+    for host in 0..64_u16 {
+        appliance.push(0, 0, 1, &udp((host, 1000), (9000, 53), b"?"));
+    }
+    // The other worker does not turn, so its ring fills.
+    appliance.workers[0].turn();
+    let first = appliance.workers[0].counters().clone();
+    assert_eq!(first.balance(), Ok(()));
+    assert_eq!(first.handed_off, 8);
+    let lost = first.drops.count(DropReason::HandoffFull);
+    assert!(lost > 0);
+    assert_eq!(first.received, first.forwarded + first.handed_off + lost);
+    appliance.settle();
+    let counters = appliance.counters();
+    assert_eq!(counters.handed_in, 8);
+    assert_eq!(counters.forwarded, 64 - lost);
+    assert_eq!(appliance.sent().len() as u64, 64 - lost);
+}
+
+#[test]
+fn workers_are_used_evenly() {
+    let mut appliance = Appliance::new(Plant { workers: 4, flows: 65_536, ring: 4096, ..Plant::default() });
+    for host in 0..8000_u16 {
+        appliance.push(0, 0, 1, &udp((host, 1000), (9000, 53), b"?"));
+        if host % 32 == 31 {
+            appliance.settle();
+        }
+    }
+    appliance.settle();
+    for worker in &appliance.workers {
+        let created = worker.counters().flows_created;
+        assert!((1700..2300).contains(&created), "about a quarter of 8000, not {created}");
+    }
+}
+
+#[test]
+fn fragments_of_a_datagram_meet_whoever_receives_them() {
+    let mut appliance = Appliance::new(Plant { workers: 4, ..Plant::default() });
+    for host in 0..100_u16 {
+        let whole = udp((host, 1000), (9000, 53), &[7; 1600]);
+        let (first, second) = fragments(&whole, host);
+        appliance.push(usize::from(host % 4), 0, 1, &first);
+        appliance.push(usize::from(host % 4), 0, 2, &second);
+        // Whole packets of the same flow, received elsewhere, must find the same owner.
+        appliance.push(usize::from((host + 2) % 4), 0, 3, &udp((host, 1000), (9000, 53), b"?"));
+    }
+    appliance.settle();
+    let counters = appliance.counters();
+    assert_eq!(counters.drops.total(), 0);
+    assert_eq!((counters.received, counters.forwarded), (300, 300));
+    assert_eq!(counters.flows_created, 100, "fragments and whole packets share a flow");
+}
+
+/// Cuts an IPv4 packet after 800 bytes of payload.
+fn fragments(whole: &[u8], id: u16) -> (Vec<u8>, Vec<u8>) {
+    let cut = |payload: &[u8], offset: u16, more: bool| {
+        let mut bytes = whole[..34].to_vec();
+        bytes[16..18].copy_from_slice(&u16::try_from(20 + payload.len()).unwrap().to_be_bytes());
+        bytes[18..20].copy_from_slice(&id.to_be_bytes());
+        let flags = if more { 0x2000 } else { 0 };
+        bytes[20..22].copy_from_slice(&(flags | (offset / 8)).to_be_bytes());
+        bytes[24..26].fill(0);
+        let sum: u32 =
+            bytes[14..34].chunks(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]]))).sum();
+        let folded = (sum & 0xffff) + (sum >> 16);
+        let checksum = !u16::try_from((folded & 0xffff) + (folded >> 16)).unwrap();
+        bytes[24..26].copy_from_slice(&checksum.to_be_bytes());
+        bytes.extend_from_slice(payload);
+        bytes
+    };
+    (cut(&whole[34..834], 0, true), cut(&whole[834..], 800, false))
+}

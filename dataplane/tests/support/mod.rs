@@ -1,0 +1,144 @@
+//! Workers over memory, for tests that look at the packet path from outside.
+
+#![allow(dead_code, clippy::allow_attributes, reason = "each test binary uses its own part of this")]
+
+use std::sync::{Arc, Mutex};
+
+use ravelin_config::types::Direction;
+use ravelin_dataplane::{
+    clock::Timestamp,
+    command::CommandQueue,
+    counters::{CounterBlock, WorkerCounters},
+    flow::{FlowRecord, FlowTable, RecordLost, RecordSink, SteerStage},
+    forward::{NonIp, Plan, Port},
+    handoff::{Handoff, WorkerId},
+    hash::FlowHasher,
+    io::{
+        PortId,
+        memory::{MemoryFrame, MemoryIo},
+    },
+    parse::FragmentTable,
+    pipeline::Pipeline,
+    snapshot::{Publisher, Snapshot},
+    wake::Waker,
+    worker::{Links, Worker},
+};
+
+/// Keeps every record.
+#[derive(Clone, Default)]
+pub struct Kept(pub Arc<Mutex<Vec<FlowRecord>>>);
+
+impl RecordSink for Kept {
+    fn push(&mut self, record: &FlowRecord) -> Result<(), RecordLost> {
+        self.0.lock().unwrap().push(*record);
+        Ok(())
+    }
+}
+
+pub type TestWorker = Worker<MemoryIo, Kept>;
+
+/// An appliance in memory.
+pub struct Appliance {
+    pub workers: Vec<TestWorker>,
+    pub publisher: Publisher,
+    pub records: Kept,
+    pub commands: Vec<Arc<CommandQueue>>,
+}
+
+/// What an appliance is made of.
+pub struct Plant {
+    pub workers: u8,
+    pub flows: usize,
+    pub fragments: usize,
+    pub ring: usize,
+    pub batch: usize,
+    pub snapshot: Snapshot,
+}
+
+impl Default for Plant {
+    fn default() -> Self {
+        Self { workers: 1, flows: 1024, fragments: 64, ring: 256, batch: 64, snapshot: bridge() }
+    }
+}
+
+/// Ports 0 (outside) and 1 (inside) joined, port 2 a monitor; everything is allowed.
+pub fn bridge() -> Snapshot {
+    let port = |twin, direction| Port::Bridge {
+        twin: PortId(twin),
+        direction,
+        non_ip: NonIp::default(),
+        complete_checksums: true,
+        mtu: 1500,
+    };
+    let ports = vec![port(1, Direction::Ingress), port(0, Direction::Egress), Port::Monitor];
+    Snapshot { forward: Plan { ports }, ..Snapshot::default() }
+}
+
+impl Appliance {
+    pub fn new(plant: Plant) -> Self {
+        let wakers: Arc<[Waker]> = (0..plant.workers).map(|_| Waker::new().unwrap()).collect();
+        let handoff: Handoff<MemoryFrame> = Handoff::new(plant.ring, wakers);
+        let publisher = Publisher::new(plant.snapshot, plant.workers);
+        let records = Kept::default();
+        let commands: Vec<_> = (0..plant.workers).map(|_| Arc::new(CommandQueue::new(4))).collect();
+        let workers = (0..plant.workers)
+            .map(|number| {
+                let id = WorkerId(number);
+                let pipeline = Pipeline::new(
+                    SteerStage::new(FlowHasher::fixed(7)),
+                    FlowTable::new(plant.flows, id),
+                    FragmentTable::new(plant.fragments),
+                );
+                let links = Links {
+                    id,
+                    handoff: handoff.clone(),
+                    reader: publisher.reader(id),
+                    commands: Arc::clone(&commands[usize::from(number)]),
+                    block: Arc::new(CounterBlock::new(3)),
+                };
+                Worker::new(MemoryIo::new(), pipeline, records.clone(), links, plant.batch, 3)
+            })
+            .collect();
+        Self { workers, publisher, records, commands }
+    }
+
+    /// Lets a worker receive a packet.
+    pub fn push(&mut self, worker: usize, port: u8, micros: u64, bytes: &[u8]) {
+        self.workers[worker].io_mut().push(Timestamp::from_micros(micros), PortId(port), bytes);
+    }
+
+    /// Turns all workers until none has anything to do.
+    pub fn settle(&mut self) {
+        while self.workers.iter_mut().map(Worker::turn).fold(false, |any, busy| any | busy) {}
+    }
+
+    /// All workers' counters, each of which must balance.
+    pub fn counters(&self) -> WorkerCounters {
+        let mut sum = WorkerCounters::new(3);
+        for worker in &self.workers {
+            assert_eq!(worker.counters().balance(), Ok(()), "the conservation law");
+            sum.add(worker.counters());
+        }
+        sum
+    }
+
+    /// What all workers sent.
+    pub fn sent(&mut self) -> Vec<(PortId, Vec<u8>)> {
+        self.workers.iter_mut().flat_map(|worker| worker.io_mut().sent()).collect()
+    }
+}
+
+/// A UDP packet between two hosts of 10.0.0.0/16.
+pub fn udp(source: (u16, u16), destination: (u16, u16), payload: &[u8]) -> Vec<u8> {
+    let host = |number: u16| {
+        let [high, low] = number.to_be_bytes();
+        [10, 0, high, low]
+    };
+    let mut bytes = Vec::new();
+    etherparse::PacketBuilder::ethernet2([2; 6], [4; 6])
+        .ipv4(host(source.0), host(destination.0), 64)
+        .udp(source.1, destination.1)
+        .write(&mut bytes, payload)
+        .unwrap();
+    bytes
+}

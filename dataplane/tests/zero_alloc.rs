@@ -1,0 +1,175 @@
+//! The packet path allocates nothing per packet: a counting allocator watches workers whose tables and pools are warm.
+//!
+//! Promises: any allocation on the worker's thread during thousands of turns fails the test, over every backend that
+//! needs no privileges, with expiry, eviction, denied and malformed packets going on. Refuses to say anything of the
+//! first turns, in which tables and pools grow to what they stay at.
+
+mod common;
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    cell::Cell,
+    io::Read,
+};
+
+use common::{Traffic, worker};
+use ravelin_dataplane::{
+    clock::Timestamp,
+    io::{
+        PacketIo, PortId,
+        fault::FaultIo,
+        memory::MemoryIo,
+        pcap::{PcapIo, PortMap},
+    },
+};
+
+thread_local! {
+    /// Allocations of this thread; the threads of the test harness are none of our business.
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// The system's allocator, counting.
+struct Counting;
+
+impl Counting {
+    fn count() {
+        // A thread that is being torn down has no counter left, and no packets either.
+        let _torn_down = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
+    }
+}
+
+// SAFETY: every method passes its arguments on to the system's allocator unchanged and returns what that returns; the
+// counter is a constant-initialised cell without destructor, so counting does not allocate.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        Self::count();
+        // SAFETY: the caller keeps the contract of `alloc`, which is the system allocator's.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        Self::count();
+        // SAFETY: as above.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        Self::count();
+        // SAFETY: `pointer` came from the system's allocator with this layout, since all of ours do.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const WARM_UP: u64 = 3_000;
+const WATCHED: u64 = 5_000;
+
+/// Turns a worker over `io` until it is warm, then watches it. `tick` moves the backend's time.
+fn watch<I: PacketIo>(name: &str, io: I, mut tick: impl FnMut(&mut I, Timestamp)) {
+    let mut worker = worker(io);
+    let mut turn = |number: u64| {
+        // 100 ms a turn, so that every timeout of every protocol comes up.
+        tick(worker.io_mut(), Timestamp::from_micros(number * 100_000));
+        worker.turn();
+    };
+    (0..WARM_UP).for_each(&mut turn);
+    let before = ALLOCATIONS.get();
+    (WARM_UP..WARM_UP + WATCHED).for_each(&mut turn);
+    let allocations = ALLOCATIONS.get() - before;
+
+    let counters = worker.counters();
+    assert_eq!(counters.balance(), Ok(()), "{name}");
+    assert!(counters.received > WATCHED, "{name} received {} packets", counters.received);
+    assert_eq!(allocations, 0, "{name} allocated in {WATCHED} turns: {counters:#?}");
+}
+
+#[test]
+fn the_counter_counts() {
+    let before = ALLOCATIONS.get();
+    drop(std::hint::black_box(vec![1_u8, 2, 3]));
+    assert_eq!(ALLOCATIONS.get() - before, 1);
+}
+
+#[test]
+fn a_warm_worker_over_memory_allocates_nothing() {
+    watch("memory", looping(), MemoryIo::set_time);
+}
+
+#[test]
+fn a_warm_worker_under_faults_allocates_nothing() {
+    // Every byte of the traffic changes sooner or later, so this passes packets of every kind.
+    let plan = "drop=0.01,corrupt=0.05,reorder=0.05,stall=0.01,full=0.01,down=0.01,seed=7";
+    watch("faults", FaultIo::new(looping(), plan.parse().expect("a plan")), |io, now| {
+        io.inner_mut().set_time(now);
+    });
+}
+
+#[test]
+fn a_warm_worker_over_a_capture_allocates_nothing() {
+    let mut capture = Vec::new();
+    for word in [0xa1b2_3c4d, 0x0004_0002, 0, 0, 65_535, 1_u32] {
+        capture.extend(word.to_le_bytes());
+    }
+    let header = capture.len();
+    for (_, frame) in Traffic::mixed().frames {
+        let length = u32::try_from(frame.len()).expect("a short frame");
+        for word in [0, 0, length, length] {
+            capture.extend(word.to_le_bytes());
+        }
+        capture.extend(frame);
+    }
+    let input = Endless { capture, header, at: 0, second: 0 };
+    let io = PcapIo::from_reader("endless".to_owned(), Box::new(input), PortMap::default());
+    // The capture brings its own time: a second each time it starts anew.
+    let io = io.expect("a capture").write_into("nowhere".to_owned(), Box::new(std::io::sink()));
+    watch("capture", io, |_, _| {});
+}
+
+fn looping() -> MemoryIo {
+    let mut io = MemoryIo::looping();
+    for (port, frame) in Traffic::mixed().frames {
+        io.push(Timestamp::ZERO, PortId(port), &frame);
+    }
+    io
+}
+
+/// A capture whose records come again and again, each time a second later.
+struct Endless {
+    capture: Vec<u8>,
+    header: usize,
+    at: usize,
+    second: u32,
+}
+
+impl Endless {
+    /// Moves the time of every record.
+    fn next_second(&mut self) {
+        self.second += 1;
+        let mut at = self.header;
+        while at < self.capture.len() {
+            self.capture[at..at + 4].copy_from_slice(&self.second.to_le_bytes());
+            let length = u32::from_le_bytes(self.capture[at + 8..at + 12].try_into().expect("four bytes"));
+            at += 16 + length as usize;
+        }
+    }
+}
+
+impl Read for Endless {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if self.at == self.capture.len() {
+            self.at = self.header;
+            self.next_second();
+        }
+        let bytes = buffer.len().min(self.capture.len() - self.at);
+        buffer[..bytes].copy_from_slice(&self.capture[self.at..self.at + bytes]);
+        self.at += bytes;
+        Ok(bytes)
+    }
+}

@@ -1,0 +1,108 @@
+//! The process dies, starts again, or stops in order: what the kernel does then, and what is left behind.
+
+use ravelin_tests::{
+    echo::Echo,
+    netns::Namespace,
+    process::wait_for,
+    ravelin::Ravelin,
+    topology::{Lab, SERVER, SERVER6, bridge, ping_all, pings},
+};
+
+/// Whether an XDP program is attached to an interface.
+fn has_xdp(host: &Namespace, interface: &str) -> bool {
+    host.ip(&format!("-details link show dev {interface}")).contains("prog/xdp")
+}
+
+/// The offloads of an interface, as ethtool lists them.
+fn offloads(host: &Namespace, interface: &str) -> String {
+    host.run(&format!("ethtool --show-features {interface}"))
+}
+
+#[test]
+fn killed_while_open_the_kernel_goes_on_and_a_restart_takes_over() {
+    let Some(lab) = Lab::new(&["ping"]) else { return };
+    let first = lab.ravelin("");
+    ping_all(&lab.client, SERVER, 5, 56);
+    // Traffic at the moment of death, and after it.
+    let mut running = lab.spawn(&lab.client, &format!("ping -n -i 0.02 {SERVER}"));
+    running.wait_for_output("icmp_seq=20");
+    first.kill();
+    let replies = running.output().lines().count();
+    wait_for("ping to go on through the kernel", || running.output().lines().count() > replies + 20);
+    ping_all(&lab.client, SERVER, 20, 56);
+    ping_all(&lab.client, SERVER6, 20, 1400);
+    ping_all(&lab.client, SERVER, 5, 4000);
+
+    let second = lab.ravelin("");
+    let taken_over = second.wait_for_counters("packets", |counters| counters["forwarded"] > 50);
+    assert!(taken_over["received"] > 50);
+    drop(running);
+    ping_all(&lab.client, SERVER, 20, 56);
+    second.finish(&[]);
+}
+
+#[test]
+fn killed_while_open_tcp_connections_live_on() {
+    let Some(lab) = Lab::new(&["nc"]) else { return };
+    let ravelin = lab.ravelin("");
+    let sent = lab.random_file("up", 60_000_000);
+    let mut server = lab.shell(&lab.server, "nc -l -N 9000 > up.received");
+    ravelin_tests::topology::wait_for_port(&lab.server, 9000);
+    // A brake, so that the transfer is under way when the process dies.
+    let mut client = lab.shell(
+        &lab.client,
+        &format!("(head -c 1000000 up; sleep 1; tail -c +1000001 up) | nc -N {SERVER} 9000"),
+    );
+    ravelin.wait_for_flow("--port 9000", |flow| flow["bytes"][0].as_u64() > Some(500_000));
+    ravelin.kill();
+    client.finish();
+    server.finish();
+    let received = std::fs::read(lab.folder().join("up.received")).expect("a file");
+    assert!(received == sent, "the upload differs");
+    lab.appliance.run(&format!("{} detach", ravelin_tests::binary::ravelin().display()));
+}
+
+#[test]
+fn killed_while_closed_nothing_passes_until_a_restart() {
+    let Some(lab) = Lab::new(&["ping"]) else { return };
+    let first = Ravelin::start(&lab.appliance, lab.folder(), &bridge("closed"));
+    ping_all(&lab.client, SERVER, 5, 56);
+    first.kill();
+    assert!(!pings(&lab.client, SERVER), "a closed bridge passed a ping");
+    assert!(!pings(&lab.server, ravelin_tests::topology::CLIENT6), "a closed bridge passed a ping");
+    let second = Ravelin::start(&lab.appliance, lab.folder(), &bridge("closed"));
+    ping_all(&lab.client, SERVER, 5, 56);
+    second.finish(&[]);
+}
+
+#[test]
+fn detach_removes_what_a_killed_process_left() {
+    let Some(lab) = Lab::new(&["ping"]) else { return };
+    let before = [offloads(&lab.appliance, "outside"), offloads(&lab.appliance, "inside")];
+    let ravelin = lab.ravelin("");
+    ravelin.kill();
+    assert!(
+        has_xdp(&lab.appliance, "outside") && has_xdp(&lab.appliance, "inside"),
+        "open needs its program"
+    );
+    lab.appliance.run(&format!("{} detach", ravelin_tests::binary::ravelin().display()));
+    assert!(!has_xdp(&lab.appliance, "outside") && !has_xdp(&lab.appliance, "inside"));
+    assert!(!pings(&lab.client, SERVER), "nothing joins the two links any more");
+    assert_eq!(before, [offloads(&lab.appliance, "outside"), offloads(&lab.appliance, "inside")]);
+}
+
+#[test]
+fn a_clean_stop_leaves_interfaces_as_they_were() {
+    let Some(lab) = Lab::new(&["ping"]) else { return };
+    let before = [offloads(&lab.appliance, "outside"), offloads(&lab.appliance, "inside")];
+    let ravelin = lab.ravelin("");
+    assert!(has_xdp(&lab.appliance, "outside"));
+    assert!(offloads(&lab.appliance, "outside") != before[0], "segmentation offloads are off while it runs");
+    let echo = Echo::start(&lab, SERVER, 1, 100);
+    wait_for("traffic", || echo.returned() > 100);
+    echo.finish().assert_lossless();
+    ravelin.finish(&[]);
+    assert!(!has_xdp(&lab.appliance, "outside") && !has_xdp(&lab.appliance, "inside"));
+    assert_eq!(before, [offloads(&lab.appliance, "outside"), offloads(&lab.appliance, "inside")]);
+    assert!(!pings(&lab.client, SERVER), "nothing joins the two links any more");
+}

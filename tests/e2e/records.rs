@@ -1,0 +1,97 @@
+//! Flow records of a running appliance.
+
+use std::{
+    fs,
+    net::UdpSocket,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use ravelin_tests::{
+    process::run,
+    topology::{CLIENT, Lab, SERVER, ping_all},
+};
+use serde_json::Value;
+
+/// The records of a file. Panics if a line is not a whole JSON object.
+fn read(path: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(path).expect("there are records");
+    assert!(text.is_empty() || text.ends_with('\n'), "the last record is cut off");
+    text.lines().map(|line| serde_json::from_str(line).expect("a record is JSON")).collect()
+}
+
+#[test]
+fn every_flow_is_recorded_when_it_ends() {
+    let Some(lab) = Lab::new(&["busybox", "curl", "ping"]) else { return };
+    let path = lab.folder().join("records.jsonl");
+    let rule =
+        "[[rule]]\nname = \"no-discard\"\naction = \"deny\"\nprotocol = \"udp\"\ndestination_ports = [9]\n";
+    let ravelin = lab.ravelin(&format!("{rule}[records]\nfile = \"{}\"\n", path.display()));
+    lab.random_file("page", 200_000);
+    let folder = lab.folder().display();
+    let _server = lab.serve(&lab.server, 80, &format!("busybox httpd -f -p 80 -h {folder}"));
+    lab.client.run(&format!("curl --silent --fail --output {folder}/copy http://{SERVER}/page"));
+    ping_all(&lab.client, SERVER, 10, 56);
+    let socket = lab.client.inside(|| UdpSocket::bind("0.0.0.0:0")).expect("a socket");
+    for _ in 0..3 {
+        socket.send_to(b"to be dropped", (SERVER, 9)).expect("the client may send");
+    }
+    ravelin.wait_for_flow("--port 9", |flow| flow["packets"][0] == 3);
+    let created = ravelin.finish(&["rule_deny"])["flows_created"];
+
+    let records = read(&path);
+    let flows: Vec<&Value> = records.iter().filter(|record| record["event_type"] == "flow").collect();
+    assert_eq!(flows.len() as u64, created, "one record for each flow");
+    let find = |port: u16| flows.iter().find(|flow| flow["dest_port"] == port).expect("the flow is recorded");
+    let visit = find(80);
+    assert_eq!((&visit["src_ip"], &visit["dest_ip"]), (&CLIENT.into(), &SERVER.into()));
+    assert_eq!((&visit["proto"], &visit["ravelin"]["verdict"]), (&"TCP".into(), &"allow".into()));
+    assert!(visit["flow"]["bytes_toclient"].as_u64() > Some(200_000));
+    assert_eq!(visit["flow"]["state"], "closed");
+    let denied = find(9);
+    assert_eq!(
+        (&denied["ravelin"]["rule"], &denied["flow"]["pkts_toserver"]),
+        (&"no-discard".into(), &3.into())
+    );
+}
+
+/// A file system of 64 KiB. Unmounted when dropped.
+struct Tiny(PathBuf);
+
+impl Tiny {
+    fn new(path: PathBuf) -> Self {
+        fs::create_dir_all(&path).expect("the folder is writable");
+        run(Command::new("mount").args(["-t", "tmpfs", "-o", "size=64k", "tmpfs"]).arg(&path));
+        Self(path)
+    }
+}
+
+impl Drop for Tiny {
+    fn drop(&mut self) {
+        run(Command::new("umount").arg("--lazy").arg(&self.0));
+    }
+}
+
+#[test]
+fn a_full_disk_costs_records_and_no_packet() {
+    let Some(lab) = Lab::new(&["ping"]) else { return };
+    let tiny = Tiny::new(lab.folder().join("tiny"));
+    let path = tiny.0.join("records.jsonl");
+    let more = format!("[records]\nfile = \"{}\"\n[flow.timeouts]\nudp_new = \"1ms\"\n", path.display());
+    let ravelin = lab.ravelin(&more);
+    ping_all(&lab.client, SERVER, 5, 56);
+    for _ in 0..2_000 {
+        let socket = lab.client.inside(|| UdpSocket::bind("0.0.0.0:0")).expect("a socket");
+        socket.send_to(b"a flow of its own", (SERVER, 9)).expect("the client may send");
+    }
+    ravelin.wait_for_counters("the flows to end", |counters| counters["flows_expired"] >= 2_000);
+    ravelin_tests::process::wait_for("lost records to be counted", || {
+        ravelin.show("status")["records_lost"].as_u64() > Some(0)
+    });
+    ping_all(&lab.client, SERVER, 20, 56);
+    let status = ravelin.show("status");
+    println!("written {}, lost {}", status["records_written"], status["records_lost"]);
+    let created = ravelin.finish(&[])["flows_created"];
+    let kept = read(&path).len() as u64;
+    assert!(kept > 0 && kept < created, "{kept} records of {created} flows fitted");
+}

@@ -1,0 +1,116 @@
+//! Runs every scenario under `tests/scenarios/`, and checks that together they show every way to drop a packet that a
+//! capture can show.
+
+use std::{collections::BTreeSet, fs};
+
+use ravelin_dataplane::verdict::{DropGroup, DropReason};
+use ravelin_tests::scenario::{self, folder, golden, inputs, malformed, replay};
+
+macro_rules! scenarios {
+    ($($name:ident,)+) => {
+        /// The names of the tests, which are those of the folders but for the line between words.
+        const NAMES: &[&str] = &[$(stringify!($name),)+];
+
+        $(
+            #[test]
+            fn $name() {
+                scenario::check(&stringify!($name).replace('_', "-"));
+            }
+        )+
+    };
+}
+
+scenarios! {
+    allow_deny,
+    flow_table_full,
+    fragment_table_full,
+    fragments,
+    icmp_errors,
+    ipv6,
+    link_cooked,
+    link_cooked2,
+    link_null,
+    link_raw,
+    malformed,
+    midstream,
+    non_ip,
+    retransmissions,
+    tcp_close,
+    tcp_flags,
+    vlan,
+}
+
+#[test]
+fn every_scenario_has_a_test_and_the_packets_that_are_made_for_it() {
+    let tests: BTreeSet<String> = NAMES.iter().map(|name| name.replace('_', "-")).collect();
+    let entries = fs::read_dir(folder()).expect("the folder is there").map(|entry| entry.expect("an entry"));
+    let folders: BTreeSet<String> =
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    let made: BTreeSet<String> = inputs::all().iter().map(|(name, _)| (*name).to_owned()).collect();
+    assert_eq!(tests, folders);
+    assert_eq!(tests, made);
+    for (name, capture) in inputs::all() {
+        golden(&folder().join(name).join("input.pcap"), &capture.to_pcap());
+        let readme = fs::read_to_string(folder().join(name).join("README.md")).unwrap_or_default();
+        assert!(readme.trim().ends_with('.'), "{name}/README.md says in sentences what the scenario shows");
+    }
+}
+
+#[test]
+fn each_malformed_packet_is_dropped_for_its_own_reason() {
+    let packets = folder().join("malformed");
+    let drops = replay(&packets.join("input.pcap"), &packets.join("config.toml"), &[]).drops();
+    let expected: BTreeSet<(String, u64)> =
+        malformed::REASONS.iter().map(|reason| ((*reason).to_owned(), 1)).collect();
+    assert_eq!(drops.into_iter().collect::<BTreeSet<_>>(), expected);
+}
+
+#[test]
+fn every_drop_reason_that_a_capture_can_show_is_shown() {
+    let mut shown = BTreeSet::new();
+    for name in NAMES {
+        let text = fs::read_to_string(folder().join(name.replace('_', "-")).join("expect.toml"));
+        let table: toml::Table = text.unwrap_or_default().parse().expect("TOML");
+        let drops = table.get("drops").and_then(toml::Value::as_table).cloned().unwrap_or_default();
+        shown.extend(drops.into_iter().map(|(reason, _)| reason));
+    }
+    let missing: Vec<&str> = DropReason::ALL
+        .iter()
+        .filter(|reason| needs_scenario(**reason) && !shown.contains(reason.name()))
+        .map(|reason| reason.name())
+        .collect();
+    assert!(missing.is_empty(), "no scenario drops a packet for: {missing:?}");
+}
+
+/// Whether packets can be dropped for this reason without real interfaces and several workers.
+fn needs_scenario(reason: DropReason) -> bool {
+    match reason.group() {
+        DropGroup::Decode | DropGroup::Fragment | DropGroup::Flow | DropGroup::Policy => true,
+        DropGroup::Handoff | DropGroup::Fault => false,
+        DropGroup::Forward => !matches!(
+            reason,
+            DropReason::MtuExceeded
+                | DropReason::NoDestination
+                | DropReason::TransmitFull
+                | DropReason::TransmitDown
+        ),
+    }
+}
+
+#[test]
+fn records_do_not_depend_on_the_batch_size() {
+    for name in ["allow-deny", "fragments", "retransmissions"] {
+        let scenario = folder().join(name);
+        let config =
+            fs::read_to_string(scenario.join("config.toml")).expect("scenarios have a configuration");
+        let expected = fs::read_to_string(scenario.join("expect.jsonl")).expect("scenarios have records");
+        for batch in [1, 3, 256] {
+            let place = ravelin_tests::topology::Folder::new();
+            let path = place.0.join("config.toml");
+            fs::write(&path, format!("{config}\n[workers]\nbatch = {batch}\n"))
+                .expect("the folder is writable");
+            let replay = replay(&scenario.join("input.pcap"), &path, &[]);
+            assert_eq!(replay.records, expected, "{name} in batches of {batch}");
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! What a test needs of the machine, and what happens when it is not there: the test fails and says what is missing,
+//! unless `RAVELIN_ALLOW_SKIP=1` says that tests may be skipped here. In CI nothing may be skipped.
+
+use std::{io::Write, path::Path};
+
+/// Whether a test that needs root and `programs` may run. Panics with all that is missing if it may not, or, when skipping
+/// is allowed, says so on standard error and returns `false`.
+pub fn met(programs: &[&str]) -> bool {
+    let mut missing = Vec::new();
+    if !rustix::process::geteuid().is_root() {
+        missing.push("root (network namespaces and AF_XDP sockets need it)".to_owned());
+    }
+    for program in programs.iter().filter(|program| !is_installed(program)) {
+        missing.push(format!("the program `{program}` (`./x setup` installs it)"));
+    }
+    if !has_af_xdp() {
+        missing.push("a kernel with AF_XDP (CONFIG_XDP_SOCKETS)".to_owned());
+    }
+    if missing.is_empty() {
+        return true;
+    }
+    let missing = missing.join(", ");
+    let allowed = std::env::var("RAVELIN_ALLOW_SKIP").is_ok_and(|value| value == "1");
+    assert!(allowed, "this test cannot run here; missing: {missing}. RAVELIN_ALLOW_SKIP=1 skips such tests");
+    // Not `eprintln!`, which the test harness swallows when a test passes.
+    let name = std::thread::current().name().unwrap_or("a test").to_owned();
+    let _ = writeln!(std::io::stderr(), "SKIPPED {name}: missing {missing}");
+    false
+}
+
+/// Whether `program` is on the path. As root the directories of system programs are too.
+fn is_installed(program: &str) -> bool {
+    let path = std::env::var("PATH").unwrap_or_default();
+    path.split(':').chain(["/usr/sbin", "/sbin"]).any(|folder| Path::new(folder).join(program).is_file())
+}
+
+/// Whether the kernel makes AF_XDP sockets.
+fn has_af_xdp() -> bool {
+    let kind = rustix::net::AddressFamily::from_raw(44);
+    let made = rustix::net::socket(kind, rustix::net::SocketType::RAW, None);
+    !matches!(made, Err(rustix::io::Errno::AFNOSUPPORT))
+}
