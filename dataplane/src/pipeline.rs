@@ -20,7 +20,8 @@ use crate::{
 /// What every stage may know.
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
-    /// The time of the batch. Packets carry their own, which is never earlier.
+    /// The time of the batch. Live packets carry the same; packets of a capture carry their own, which may be earlier or
+    /// later.
     pub now: Timestamp,
     /// The configuration in force.
     pub snapshot: &'a Snapshot,

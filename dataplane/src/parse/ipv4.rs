@@ -21,7 +21,7 @@ pub(super) fn decode(mut cursor: Cursor<'_>, meta: &mut Meta) -> Result<(), Drop
     let Some(header) = cursor.take::<HEADER>() else {
         return Err(DropReason::Ipv4Truncated);
     };
-    let &[first, _, l0, l1, i0, i1, f0, f1, ttl, protocol, _, _, s0, s1, s2, s3, d0, d1, d2, d3] = header;
+    let &[first, _, l0, l1, i0, i1, f0, f1, ttl, protocol, _, _, ref addresses @ ..] = header;
     if first >> 4 != 4 {
         return Err(DropReason::Ipv4Version);
     }
@@ -42,8 +42,11 @@ pub(super) fn decode(mut cursor: Cursor<'_>, meta: &mut Meta) -> Result<(), Drop
     headers.transport_offset = cursor.offset();
     headers.payload_offset = cursor.offset();
     headers.end = cursor.end();
-    headers.source = Address::v4([s0, s1, s2, s3]);
-    headers.destination = Address::v4([d0, d1, d2, d3]);
+    let (halves, _) = addresses.as_chunks::<4>();
+    if let [source, destination] = halves {
+        headers.source = Address::v4(*source);
+        headers.destination = Address::v4(*destination);
+    }
     headers.protocol = Protocol(protocol);
     headers.ttl = ttl;
 
@@ -57,11 +60,18 @@ pub(super) fn decode(mut cursor: Cursor<'_>, meta: &mut Meta) -> Result<(), Drop
 }
 
 /// Whether the one's complement sum over the header, its checksum included, is all ones, as it must be.
-#[inline]
+#[inline(always)]
 fn is_intact(header: &[u8; HEADER], options: &[u8]) -> bool {
     // Words of any width and byte order have the same sum modulo 65535, which is what adding the carries back computes
     // (RFC 1071). The version makes sure that the sum is not zero itself.
-    let words = header.as_chunks::<4>().0.iter().chain(options.as_chunks::<4>().0);
-    let sum: u64 = words.map(|word| u64::from(u32::from_ne_bytes(*word))).sum();
+    let mut sum = sum(header);
+    if !options.is_empty() {
+        sum += self::sum(options);
+    }
     sum.is_multiple_of(0xffff)
+}
+
+#[inline(always)]
+fn sum(bytes: &[u8]) -> u64 {
+    bytes.as_chunks::<4>().0.iter().map(|word| u64::from(u32::from_ne_bytes(*word))).sum()
 }

@@ -1,6 +1,11 @@
 //! Workers over memory, for tests that look at the packet path from outside.
 
-#![allow(dead_code, clippy::allow_attributes, reason = "each test binary uses its own part of this")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::allow_attributes,
+    reason = "each test binary uses its own part of this"
+)]
 
 use std::sync::{Arc, Mutex};
 
