@@ -4,7 +4,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use jiff::Timestamp;
+use jiff::{Timestamp, Unit};
 use parking_lot::Mutex;
 use ravelin_config::{Config, Interface, RecordsTarget};
 use ravelin_dataplane::{handoff::WorkerId, io::PortId, policy::RuleId};
@@ -84,7 +84,11 @@ impl Appliance {
             generation: reloader.generation(),
             ports: Arc::clone(reloader.ports()),
             path: reloader.path().display().to_string(),
-            last_reload: LastReload { time: now.to_string(), succeeded: true, message: "started".to_owned() },
+            last_reload: LastReload {
+                time: whole_seconds(now),
+                succeeded: true,
+                message: "started".to_owned(),
+            },
             last_reload_time: now,
         };
         Self {
@@ -147,7 +151,7 @@ impl Appliance {
         {
             let mut in_force = self.in_force.lock();
             in_force.last_reload =
-                LastReload { time: now.to_string(), succeeded, message: first_line(&message) };
+                LastReload { time: whole_seconds(now), succeeded, message: first_line(&message) };
             in_force.last_reload_time = now;
             in_force.config = Arc::clone(reloader.running());
             in_force.generation = reloader.generation();
@@ -182,6 +186,11 @@ impl std::fmt::Debug for Appliance {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Appliance").field("roster", &self.roster).finish_non_exhaustive()
     }
+}
+
+/// RFC 3339 in UTC: what people compare with a log does not need more.
+pub(crate) fn whole_seconds(time: Timestamp) -> String {
+    time.round(Unit::Second).unwrap_or(time).to_string()
 }
 
 /// Where flow records go, in words.

@@ -23,7 +23,7 @@ use super::{
     trace, view,
 };
 use crate::{
-    appliance::{Appliance, InForce},
+    appliance::{Appliance, InForce, whole_seconds},
     reload::ReloadError,
     stats,
 };
@@ -63,7 +63,7 @@ async fn status(State(appliance): Shared) -> Json<view::Status> {
     Json(view::Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: std::process::id(),
-        started: appliance.started.to_string(),
+        started: whole_seconds(appliance.started),
         uptime_seconds: u64::try_from(uptime.as_secs()).unwrap_or_default(),
         config: path,
         generation,

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::{Failure, target};
 use crate::{
     api::socket::Claim,
-    supervisor::ports::{self, Detached},
+    supervisor::ports::{self, Detached, PortsError},
 };
 
 /// Removes what a process that died has left on interfaces: its programs in the kernel, and changed offloads.
@@ -39,8 +39,11 @@ pub(super) fn run(args: &Args, json: bool) -> Result<(), Failure> {
     } else {
         None
     };
-    let Detached { interfaces, problems } = ports::detach(&ports::state_file(&config))
-        .map_err(|error| Failure::failed(error).help("run it as root"))?;
+    let Detached { interfaces, problems } =
+        ports::detach(&ports::state_file(&config)).map_err(|error| match error {
+            PortsError::Privileges(_) => Failure::failed(error).help("run it as root"),
+            PortsError::NotBuilt | PortsError::Refused(_) => Failure::failed(error),
+        })?;
     if json {
         return target::print_json(&Answer { detached: interfaces, problems }, false);
     }

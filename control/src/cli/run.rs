@@ -36,12 +36,12 @@ fn explain(error: RunError) -> Failure {
             Failure::failed(&error).help("name a path in a directory of yours with `[control] socket`")
         }
         RunError::Metrics(_) => Failure::failed(&error).help("name another address with `[metrics] listen`"),
-        RunError::Records { .. } => Failure::failed(&error).help("name another file with `[records] file`"),
+        RunError::Records { .. } => Failure::failed(&error).help("name another file with `[records] file`; the process gives up root's right to write everywhere, so the file must be one that its own user may write"),
         RunError::Ports(PortsError::NotBuilt) => Failure::failed(&error)
             .help("`ravelin replay` judges captures without it; build with the feature `af-xdp` to use interfaces"),
-        RunError::Ports(PortsError::Refused { privileges: true, .. }) => Failure::failed(&error)
-            .help("run it as root, or with CAP_NET_ADMIN, CAP_NET_RAW, CAP_BPF and CAP_SYS_ADMIN; `ravelin replay` needs no privileges"),
-        RunError::Ports(PortsError::Refused { privileges: false, .. }) => {
+        RunError::Ports(PortsError::Privileges(_)) => Failure::failed(&error)
+            .help("run it as root, or give it these capabilities; `ravelin replay` judges captures without any"),
+        RunError::Ports(PortsError::Refused(_)) => {
             Failure::failed(&error).help("`ip link` lists the interfaces of this machine, `[io]` in the configuration says how they are used")
         }
         RunError::Crew(CrewError::Pin { .. }) => {

@@ -1,1 +1,112 @@
-//! Tests.
+use std::{cell::Cell, fs, time::Duration};
+
+use ravelin_dataplane::{handoff::WorkerId, policy::RuleId};
+
+use super::*;
+use crate::testing::{BRIDGE, Directory};
+
+const FACTS: PortFacts = PortFacts { mtu: 1500, partial_checksums: false };
+
+fn begin(directory: &Directory, text: &str, workers: u8) -> Reloader {
+    let path = directory.write("ravelin.toml", text);
+    let (loaded, changes) = prepare(&path, None).unwrap();
+    assert!(changes.is_empty(), "nothing differs from nothing");
+    Reloader::begin(path, loaded.config, workers, |_| FACTS).unwrap()
+}
+
+#[test]
+fn a_live_change_is_published_and_named() {
+    let directory = Directory::new();
+    let mut reloader = begin(&directory, BRIDGE, 1);
+    let mut reader = reloader.reader(WorkerId(0));
+    assert_eq!((reader.snapshot().generation, reader.snapshot().policy.rules.len()), (1, 1));
+
+    let more =
+        "[[rule]]\nname = \"no ftp\"\naction = \"deny\"\nprotocol = \"tcp\"\ndestination_ports = [21]\n";
+    directory.write("ravelin.toml", &format!("{BRIDGE}{more}"));
+    let reloaded = reloader.reload(|_| FACTS).unwrap();
+    assert_eq!(reloaded.generation, 2);
+    let fields: Vec<_> = reloaded.changes.iter().map(|change| change.field.as_str()).collect();
+    assert_eq!(fields, ["rule[no ftp]"]);
+
+    reader.observe();
+    assert_eq!((reader.snapshot().generation, reader.snapshot().policy.rules.len()), (2, 2));
+    assert_eq!(reloader.rule_names().name(RuleId(2)).unwrap().as_str(), "no ftp");
+}
+
+#[test]
+fn what_the_system_says_of_interfaces_is_asked_again() {
+    let directory = Directory::new();
+    let mut reloader = begin(&directory, BRIDGE, 1);
+    let mut reader = reloader.reader(WorkerId(0));
+    let reloaded = reloader.reload(|_| PortFacts { mtu: 9000, ..FACTS }).unwrap();
+    assert_eq!((reloaded.generation, reloaded.changes), (2, Vec::new()));
+    reader.observe();
+    assert!(format!("{:?}", reader.snapshot().forward).contains("mtu: 9000"));
+}
+
+#[test]
+fn a_change_that_needs_a_restart_is_refused_with_the_fields_and_nothing_changes() {
+    let directory = Directory::new();
+    let mut reloader = begin(&directory, BRIDGE, 1);
+    let mut reader = reloader.reader(WorkerId(0));
+    let before = Arc::clone(reloader.running());
+
+    let changed = BRIDGE.replace("in0", "in1");
+    directory
+        .write("ravelin.toml", &format!("{changed}[policy]\ndefault = \"deny\"\n[workers]\nbatch = 7\n"));
+    let ReloadError::Restart(fields) = reloader.reload(|_| FACTS).unwrap_err() else {
+        panic!("a bridge with other ports needs a restart")
+    };
+    assert!(fields.contains(&"workers.batch".to_owned()), "{fields:?}");
+    assert!(fields.contains(&"bridge[edge].ports".to_owned()), "{fields:?}");
+    assert!(!fields.contains(&"policy.default".to_owned()), "that one is live: {fields:?}");
+
+    reader.observe();
+    assert_eq!(reader.snapshot().generation, 1);
+    assert_eq!(reloader.generation(), 1);
+    assert_eq!(*reloader.running(), before);
+}
+
+#[test]
+fn a_wrong_file_is_refused_with_its_report_and_the_next_right_one_is_taken() {
+    let directory = Directory::new();
+    let mut reloader = begin(&directory, BRIDGE, 1);
+    for wrong in ["[[bridge]\n", "", "[nonsense]\n"] {
+        directory.write("ravelin.toml", wrong);
+        let error = reloader.reload(|_| FACTS).unwrap_err();
+        let ReloadError::Config(report) = &error else { panic!("{error}") };
+        assert_eq!(report.errors(), 1, "{report}");
+        assert_eq!(reloader.generation(), 1);
+    }
+    fs::remove_file(directory.path().join("ravelin.toml")).unwrap();
+    assert!(matches!(reloader.reload(|_| FACTS), Err(ReloadError::Config(_))));
+    directory.write("ravelin.toml", &format!("{BRIDGE}[policy]\ndefault = \"deny\"\n"));
+    assert_eq!(reloader.reload(|_| FACTS).unwrap().generation, 2);
+}
+
+#[tokio::test]
+async fn a_reload_waits_for_every_worker_and_names_those_that_are_behind() {
+    let directory = Directory::new();
+    let mut reloader = begin(&directory, BRIDGE, 2);
+    let mut quick = reloader.reader(WorkerId(0));
+    let mut slow = reloader.reader(WorkerId(1));
+    let old = Arc::downgrade(&reloader.publisher.current());
+
+    reloader.reload(|_| FACTS).unwrap();
+    quick.observe();
+    let woken = Cell::new(0);
+    let behind = reloader
+        .settle(Duration::from_millis(20), |worker| {
+            assert_eq!(worker, WorkerId(1), "the quick one is left alone");
+            woken.set(woken.get() + 1);
+        })
+        .await;
+    assert_eq!(behind, [WorkerId(1)]);
+    assert!(woken.get() > 0);
+    assert!(old.upgrade().is_some(), "a worker still runs on it");
+
+    slow.observe();
+    assert_eq!(reloader.settle(Duration::from_millis(20), |_| ()).await, []);
+    assert!(old.upgrade().is_none(), "it died here, not on a worker");
+}

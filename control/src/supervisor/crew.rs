@@ -73,6 +73,12 @@ impl Member {
         self.stalled.load(Ordering::Relaxed)
     }
 
+    /// The requests that wait for it, for tests that play the worker.
+    #[cfg(test)]
+    pub(crate) fn commands(&self) -> &CommandQueue {
+        &self.commands
+    }
+
     pub(super) fn set_stalled(&self, stalled: bool) {
         self.stalled.store(stalled, Ordering::Relaxed);
     }

@@ -1,9 +1,9 @@
 //! Starts, watches and stops the process.
 //!
 //! ```text
-//! load > claim socket > bind metrics > open interfaces > compile > open records > drop privileges > workers > READY
-//!                                                                                               |
-//!     close interfaces < drain records < stop workers < SIGTERM, SIGINT  <  watch  <------------+   SIGHUP: reload
+//! load > claim socket > bind metrics > open interfaces > compile > drop privileges > records > workers > READY
+//!                                                                                          |
+//!     close interfaces < drain records < stop workers < SIGTERM, SIGINT  <  watch  <-------+   SIGHUP: reload
 //! ```
 //!
 //! What can be refused without touching an interface is refused before. Privileges are dropped as soon as the interfaces are
@@ -26,6 +26,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::Arc,
+    thread,
     time::Instant,
 };
 
@@ -175,8 +176,8 @@ impl Plan {
         let listener = self.claim.listen()?;
 
         crew::stay_off(&self.cores, &self.allowed);
-        let (sinks, writer) = records(&config, self.cores.len(), &reloader)?;
         privileges::drop_most().map_err(RunError::system("drop privileges"))?;
+        let (sinks, writer) = records(&config, self.cores.len(), &reloader)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -214,7 +215,10 @@ fn records(
     let rings: Vec<_> = (0..workers).map(|_| Arc::new(RecordRing::new(config.records.ring))).collect();
     let sinks = rings.iter().map(|ring| RingSink::new(Arc::clone(ring))).collect();
     let encoder = Encoder::new(reloader.ports(), reloader.rule_names());
-    let writer = Writer::start(target, rings, encoder)
+    // The writer's thread inherits what the thread that starts it may do: nothing.
+    let start = || privileges::drop_all().and_then(|()| Writer::start(target, rings, encoder));
+    let writer = thread::scope(|scope| scope.spawn(start).join())
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         .map_err(|source| RunError::Records { target: crate::appliance::describe(target), source })?;
     Ok((sinks, Some(writer)))
 }

@@ -30,14 +30,12 @@ pub enum PortsError {
     /// The feature was left out.
     #[error("this ravelin was built without AF_XDP (feature `af-xdp`), so it cannot use network interfaces")]
     NotBuilt,
-    /// AF_XDP cannot be used.
-    #[error("{message}")]
-    Refused {
-        /// What the kernel said.
-        message: String,
-        /// Whether it may be for want of privileges.
-        privileges: bool,
-    },
+    /// The process may not.
+    #[error("this process may not use network interfaces: it lacks {}", .0.join(", "))]
+    Privileges(Vec<String>),
+    /// AF_XDP cannot be used: what the kernel said.
+    #[error("{0}")]
+    Refused(String),
 }
 
 /// What [`detach`] did.

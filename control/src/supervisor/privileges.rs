@@ -16,6 +16,20 @@ const USED: [Capability; 2] = [Capability::CAP_NET_ADMIN, Capability::CAP_BPF];
 /// detaching it, is reserved to `CAP_SYS_ADMIN` by the kernel (`bpf_prog_get_fd_by_id` in `kernel/bpf/syscall.c`).
 const AT_EXIT: Capability = Capability::CAP_SYS_ADMIN;
 
+/// What it takes to take interfaces over and to give them back: programs and sockets (`CAP_BPF`, `CAP_NET_RAW`), interface
+/// settings (`CAP_NET_ADMIN`), and to see whose program is attached (`CAP_SYS_ADMIN`).
+const NEEDED: [Capability; 4] =
+    [Capability::CAP_BPF, Capability::CAP_NET_ADMIN, Capability::CAP_NET_RAW, AT_EXIT];
+
+/// The privileges that taking interfaces over needs and the calling thread does not have.
+///
+/// # Errors
+/// What the system said.
+pub fn missing() -> io::Result<Vec<String>> {
+    let effective = read(CapSet::Effective)?;
+    Ok(NEEDED.iter().filter(|needed| !effective.contains(needed)).map(ToString::to_string).collect())
+}
+
 /// Gives up every privilege of the calling thread, for good.
 ///
 /// # Errors
@@ -24,7 +38,7 @@ pub fn drop_all() -> io::Result<()> {
     reduce(&CapsHashSet::new(), &CapsHashSet::new())
 }
 
-/// Gives up every privilege of the calling thread that it will not need, and takes [`take_up`] to use what it needs at the end.
+/// Gives up every privilege of the calling thread that it will not need, and leaves it to [`take_up`] to use what it needs at the end.
 /// What it does not have, it does not get.
 ///
 /// # Errors

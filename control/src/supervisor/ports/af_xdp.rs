@@ -14,6 +14,7 @@ use crate::{
     api::view::{Link, Statistic},
     appliance::Interfaces,
     compile::PortFacts,
+    supervisor::privileges,
 };
 
 /// Drivers whose packets may come from a stack on the same machine, which leaves checksums to be completed by a network card
@@ -26,9 +27,10 @@ const BUSY_POLL_BUDGET: u16 = 64;
 /// Takes over the interfaces of `config` for `workers` workers.
 ///
 /// # Errors
-/// [`PortsError::Refused`]; then everything is as it was before.
+/// [`PortsError`]; then everything is as it was before.
 pub fn open(config: &Config, workers: usize) -> Result<Opened<AfXdpIo>, PortsError> {
-    let (backends, control) = af_xdp::open(&settings(config, workers)).map_err(|error| refused(&error))?;
+    allowed()?;
+    let (backends, control) = af_xdp::open(&settings(config, workers)).map_err(refused)?;
     for Note { interface, text } in control.notes() {
         tracing::warn!(%interface, "{text}");
     }
@@ -39,9 +41,10 @@ pub fn open(config: &Config, workers: usize) -> Result<Opened<AfXdpIo>, PortsErr
 /// Removes our programs from every interface of this network namespace, and restores what `state_file` remembers.
 ///
 /// # Errors
-/// [`PortsError::Refused`]: the first thing that could not be undone; the others are undone all the same.
+/// [`PortsError::Privileges`]; otherwise the first thing that could not be undone; the others are undone all the same.
 pub fn detach(state_file: &Path) -> Result<Detached, PortsError> {
-    let (interfaces, notes) = af_xdp::detach(state_file).map_err(|error| refused(&error))?;
+    allowed()?;
+    let (interfaces, notes) = af_xdp::detach(state_file).map_err(refused)?;
     Ok(Detached { interfaces, problems: notes.iter().map(describe).collect() })
 }
 
@@ -214,10 +217,17 @@ fn statistics(kernel: &KernelCounters, sockets: &SocketStatistics) -> Vec<Statis
     all.into_iter().map(statistic).collect()
 }
 
-fn refused(error: &AfXdpError) -> PortsError {
-    let message = error.to_string();
-    let may_not = |text: &str| text.contains("Operation not permitted") || text.contains("Permission denied");
-    PortsError::Refused { privileges: may_not(&message), message }
+fn allowed() -> Result<(), PortsError> {
+    match privileges::missing() {
+        Ok(missing) if missing.is_empty() => Ok(()),
+        Ok(missing) => Err(PortsError::Privileges(missing)),
+        Err(error) => Err(PortsError::Refused(format!("cannot find out what this process may do: {error}"))),
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
+fn refused(error: AfXdpError) -> PortsError {
+    PortsError::Refused(error.to_string())
 }
 
 fn describe(note: &Note) -> String {

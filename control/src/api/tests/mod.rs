@@ -1,0 +1,20 @@
+mod flows;
+mod handlers;
+mod query;
+mod socket;
+
+use std::path::PathBuf;
+
+use crate::{
+    api::{self, socket::Claim},
+    testing::Running,
+};
+
+/// Serves a running appliance on a socket in its directory.
+fn serve(running: &Running) -> (PathBuf, Claim) {
+    let path = running.directory.path().join("control.sock");
+    let mut claim = Claim::new(&path).unwrap();
+    let listener = claim.listen().unwrap();
+    tokio::spawn(api::socket::serve(listener, api::router(std::sync::Arc::clone(&running.appliance))));
+    (path, claim)
+}

@@ -1,0 +1,3 @@
+mod crew;
+mod privileges;
+mod watchdog;
