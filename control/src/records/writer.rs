@@ -198,7 +198,7 @@ impl<O: Output> Task<O> {
         match result {
             Ok(()) => tracing::info!(unwritten, "flow records are written again"),
             Err(error) => {
-                tracing::warn!(%error, unwritten, "flow records cannot be written; trying again every second")
+                tracing::warn!(%error, unwritten, "flow records cannot be written; trying again every second");
             }
         }
     }

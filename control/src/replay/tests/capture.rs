@@ -177,7 +177,7 @@ pub(super) fn arp() -> Vec<u8> {
     out
 }
 
-/// A whole TCP connection from handshake to close: eleven packets.
+/// A whole TCP connection from handshake to close: eleven packets, of which the server sends one twice.
 pub(super) fn connection(capture: &mut Capture, start: u64, client: (&str, u16), server: (&str, u16)) {
     let packets = [
         (0, tcp(client, server, "S", (1_000, 0), 0)),

@@ -9,14 +9,14 @@ use std::{fs, path::Path};
 use serde_json::Value;
 
 use super::{Replay, Summary};
-use crate::testing::Scratch;
+use crate::testing::Directory;
 
 /// Replays `capture` with `config`, and gives the summary and the records as text.
 fn replay(capture: &[u8], config: &str, change: impl FnOnce(&mut Replay)) -> (Summary, String) {
-    let scratch = Scratch::new();
-    let records = scratch.file("records.json");
+    let directory = Directory::new();
+    let records = directory.file("records.json");
     let mut replay = Replay {
-        files: vec![scratch.write("capture.pcap", capture)],
+        files: vec![directory.write("capture.pcap", capture)],
         config: load(config),
         records: Some(records.clone()),
         ..Replay::default()
@@ -38,6 +38,7 @@ fn lines(text: &str) -> Vec<Value> {
 fn assert_golden(name: &str, found: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/replay/tests/golden").join(name);
     if std::env::var_os("RAVELIN_BLESS").is_some() {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, found).unwrap();
     }
     let expected = fs::read_to_string(&path).unwrap_or_default();

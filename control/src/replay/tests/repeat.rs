@@ -15,16 +15,17 @@ impl Random {
     }
 }
 
-/// Hours of traffic of all kinds, with silences in which flows expire, broken packets and times that go back.
-fn traffic(packets: u64) -> Capture {
+/// Traffic of all kinds, with broken packets and times that go back. `gap` is the longest usual time between packets, in
+/// microseconds; `silences` are the chances in ten thousand of one in which flows expire.
+fn traffic(packets: u64, gap: u64, silences: u64) -> Capture {
     let mut random = Random(0x5eed);
     let mut capture = Capture::new();
     let mut now = 0;
     for number in 0..packets {
-        now += match random.below(100) {
-            0 => 40_000_000,
-            1 => 1_000_000,
-            _ => random.below(3_000),
+        now += match random.below(10_000) {
+            chance if chance < silences => 40_000_000,
+            chance if chance < 2 * silences => 1_000_000,
+            _ => random.below(gap),
         };
         let client = format!("10.0.{}.{}", random.below(4), random.below(200) + 1);
         let server = format!("192.0.2.{}", random.below(5) + 1);
@@ -61,6 +62,9 @@ fn traffic(packets: u64) -> Capture {
 }
 
 const CONFIG: &str = r#"
+[flow]
+capacity = 16384
+
 [[rule]]
 name = "some"
 action = "deny"
@@ -94,8 +98,8 @@ fn check(capture: &Capture, config: &str) -> String {
 
 #[test]
 fn records_do_not_depend_on_the_size_of_batches() {
-    let records = lines(&check(&traffic(20_000), CONFIG));
-    assert!(records.len() > 5_000, "{}", records.len());
+    let records = lines(&check(&traffic(8_000, 3_000, 100), CONFIG));
+    assert!(records.len() > 3_000, "{}", records.len());
     for reason in ["timeout", "shutdown"] {
         assert!(records.iter().any(|record| record["flow"]["reason"] == reason), "{reason}");
     }
@@ -107,8 +111,8 @@ fn records_do_not_depend_on_the_size_of_batches() {
 
 #[test]
 fn nor_when_the_tables_are_full() {
-    let config = format!("{CONFIG}\n[flow]\ncapacity = 1024\n[fragments]\ncapacity = 16\n");
-    let records = lines(&check(&traffic(20_000), &config));
+    let config = format!("{}\n[fragments]\ncapacity = 16\n", CONFIG.replace("16384", "1024"));
+    let records = lines(&check(&traffic(6_000, 300, 5), &config));
     assert!(records.iter().any(|record| record["flow"]["reason"] == "forced"));
 }
 
@@ -126,7 +130,7 @@ fn records_account_for_every_packet() {
         );
         packets += 11;
     }
-    let (summary, records) = replay(capture.bytes(), "", |_| {});
+    let (summary, records) = replay(capture.bytes(), CONFIG, |_| {});
     let sum = |field: &str| -> u64 {
         lines(&records)
             .iter()

@@ -7,7 +7,7 @@ use crate::{
     records::RingSink,
     reload::{self, Reloader},
     supervisor::crew::{Crew, Hanging, Roster, allowed_cores},
-    testing::{BRIDGE, Running, Scratch, dns},
+    testing::{BRIDGE, Directory, Running, dns},
 };
 
 /// A core that no machine has.
@@ -15,7 +15,7 @@ const NO_CORE: usize = 1023;
 
 #[test]
 fn a_refused_pin_is_an_error_that_names_the_cores_that_would_do() {
-    let directory = Scratch::new();
+    let directory = Directory::new();
     let path = directory.write("ravelin.toml", BRIDGE);
     let (loaded, _) = reload::prepare(&path, None).unwrap();
     let facts = PortFacts { mtu: 1500, partial_checksums: false };
