@@ -59,7 +59,7 @@ fn killed_while_open_tcp_connections_live_on() {
     server.finish();
     let received = std::fs::read(lab.folder().join("up.received")).expect("a file");
     assert!(received == sent, "the upload differs");
-    lab.appliance.run(&format!("{} detach", ravelin_tests::binary::ravelin().display()));
+    lab.detach();
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn detach_removes_what_a_killed_process_left() {
         has_xdp(&lab.appliance, "outside") && has_xdp(&lab.appliance, "inside"),
         "open needs its program"
     );
-    lab.appliance.run(&format!("{} detach", ravelin_tests::binary::ravelin().display()));
+    lab.detach();
     assert!(!has_xdp(&lab.appliance, "outside") && !has_xdp(&lab.appliance, "inside"));
     assert!(!pings(&lab.client, SERVER), "nothing joins the two links any more");
     assert_eq!(before, [offloads(&lab.appliance, "outside"), offloads(&lab.appliance, "inside")]);

@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 /// How long anything may take before the test is given up. Not a measure of speed: it only keeps a hung test from
 /// blocking a machine for ever, and is far beyond what the slowest machine needs.
-const GIVE_UP: Duration = Duration::from_secs(600);
+const GIVE_UP: Duration = Duration::from_secs(180);
 
 /// Waits until `condition` holds.
 pub fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {

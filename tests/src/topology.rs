@@ -100,6 +100,12 @@ impl Lab {
         Ravelin::start(&self.appliance, self.folder(), &format!("{}\n{more}", bridge("open")))
     }
 
+    /// Runs `ravelin detach` with the configuration of the process that was started last, and returns what it printed.
+    pub fn detach(&self) -> String {
+        let mut command = self.appliance.command(binary::ravelin());
+        run(command.arg("detach").arg("-c").arg(self.folder().join("ravelin.toml")))
+    }
+
     /// A folder that is deleted with the laboratory.
     pub fn folder(&self) -> &Path {
         &self.folder.0

@@ -1,3 +1,5 @@
+use ravelin_config::types::Protocol;
+
 use super::{FlowKey, Side};
 use crate::{
     batch::Meta,
@@ -52,10 +54,11 @@ impl SteerStage {
     }
 }
 
-/// All fragments between two addresses, whichever their ports.
+/// All fragments between two addresses, whichever their ports and protocol: in IPv6, each fragment of a datagram may
+/// name another next header (RFC 8200 section 4.5).
 fn fragment_key(headers: &Headers) -> FlowKey {
     let (key, _): (FlowKey, Side) =
-        FlowKey::new((headers.source, 0), (headers.destination, 0), headers.protocol, headers.vlans);
+        FlowKey::new((headers.source, 0), (headers.destination, 0), Protocol::default(), headers.vlans);
     key
 }
 
