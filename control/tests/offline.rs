@@ -1,0 +1,199 @@
+//! The commands that need no running appliance, as a shell sees them: output, errors, exit codes.
+
+use std::{
+    fs,
+    io::Write,
+    path::PathBuf,
+    process::{Command, Output, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+    thread,
+};
+
+use etherparse::PacketBuilder;
+use serde_json::Value;
+
+/// A directory of its own for each test, removed in the end.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("ravelin-offline-{}-{number}", std::process::id()));
+        fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+
+    fn write(&self, name: &str, contents: impl AsRef<[u8]>) -> String {
+        let path = self.0.join(name);
+        fs::write(&path, contents).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        fs::remove_dir_all(&self.0).unwrap();
+    }
+}
+
+/// What a command left behind.
+struct Done {
+    code: i32,
+    bytes: Vec<u8>,
+    out: String,
+    err: String,
+}
+
+fn ravelin(arguments: &[&str], input: &[u8]) -> Done {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_ravelin"))
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let input = input.to_vec();
+    // A command that does not read its input closes it.
+    let feeder = thread::spawn(move || stdin.write_all(&input).is_ok());
+    let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
+    feeder.join().unwrap();
+    Done {
+        code: status.code().unwrap(),
+        out: String::from_utf8_lossy(&stdout).into_owned(),
+        bytes: stdout,
+        err: String::from_utf8(stderr).unwrap(),
+    }
+}
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+/// A pcap file of two DNS packets: question and answer.
+fn capture() -> Vec<u8> {
+    let mut file = 0xa1b2_c3d4_u32.to_le_bytes().to_vec();
+    file.extend_from_slice(&[2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 1, 0, 0, 0]);
+    let (client, server) = (([10, 0, 0, 2], 5_000), ([192, 0, 2, 7], 53));
+    for (index, (from, to)) in [(client, server), (server, client)].into_iter().enumerate() {
+        let mut packet = Vec::new();
+        let builder = PacketBuilder::ethernet2([2; 6], [4; 6]).ipv4(from.0, to.0, 64).udp(from.1, to.1);
+        builder.write(&mut packet, &[0; 30]).unwrap();
+        let length = u32::try_from(packet.len()).unwrap();
+        for field in [1_711_447_200, u32::try_from(index).unwrap() * 1_000, length, length] {
+            file.extend_from_slice(&field.to_le_bytes());
+        }
+        file.extend_from_slice(&packet);
+    }
+    file
+}
+
+const RIGHT: &str = "[[bridge]]\nname = \"b\"\nports = [\"eth0\", \"eth1\"]\n";
+const DOUBTFUL: &str = "[[rule]]\nname = \"r\"\naction = \"deny\"\nsource = [\"10.1.2.3/8\"]\n";
+const WRONG: &str = "[flow]\ncapacitty = 5\nfull = \"maybe\"\n";
+
+#[test]
+fn check_says_all_and_its_exit_code_says_whether_it_is_usable() {
+    let scratch = Scratch::new();
+    let right = ravelin(&["check", "-c", &scratch.write("right.toml", RIGHT)], b"");
+    assert_eq!((right.code, right.err.as_str()), (0, ""));
+    assert!(right.out.ends_with("no errors, no warnings\n"), "{}", right.out);
+
+    let doubtful = ravelin(&["check", "-c", &scratch.write("doubtful.toml", DOUBTFUL)], b"");
+    assert_eq!(doubtful.code, 0);
+    assert!(doubtful.out.contains("C101") && doubtful.out.contains("1 warning"), "{}", doubtful.out);
+
+    let wrong = ravelin(&["check", "-c", &scratch.write("wrong.toml", WRONG)], b"");
+    assert_eq!((wrong.code, wrong.out.as_str()), (2, ""));
+    for part in ["2 errors", "C003", "did you mean", "C006", "wrong.toml:3:8"] {
+        assert!(wrong.err.contains(part), "{part}: {}", wrong.err);
+    }
+
+    let missing = ravelin(&["check", "-c", "/nonexistent/ravelin.toml"], b"");
+    assert_eq!(missing.code, 2);
+    assert!(missing.err.contains("/nonexistent/ravelin.toml"), "{}", missing.err);
+}
+
+#[test]
+fn check_in_json() {
+    let scratch = Scratch::new();
+    let wrong = ravelin(&["check", "--json", "-c", &scratch.write("wrong.toml", WRONG)], b"");
+    let answer = json(&wrong.out);
+    assert_eq!((wrong.code, &answer["valid"], &answer["errors"]), (2, &false.into(), &2.into()));
+    assert_eq!(answer["diagnostics"][0]["span"]["line"], 2);
+    assert!(json(&wrong.err)["error"].is_string());
+    let right = ravelin(&["check", "--json", "-c", &scratch.write("right.toml", RIGHT)], b"");
+    assert_eq!((right.code, &json(&right.out)["valid"]), (0, &true.into()));
+}
+
+#[test]
+fn replay_from_a_pipe_into_a_pipe() {
+    let replayed = ravelin(&["replay", "-", "--records", "-"], &capture());
+    assert_eq!(replayed.code, 0, "{}", replayed.err);
+    let records: Vec<_> = replayed.out.lines().map(json).collect();
+    let [record] = records.as_slice() else { panic!("{records:?}") };
+    assert_eq!((&record["event_type"], &record["dest_port"]), (&"flow".into(), &53.into()));
+    assert_eq!(record["flow"]["pkts_toclient"], 1);
+    assert!(replayed.err.contains("1 allowed, 0 denied"), "{}", replayed.err);
+
+    let forwarded = ravelin(&["replay", "-", "--write", "-"], &capture());
+    let again = ravelin(&["replay", "-", "--json"], &forwarded.bytes);
+    assert_eq!((again.code, &json(&again.out)["packets"]), (0, &2.into()));
+}
+
+/// On standard output stand records or the summary, never both.
+#[test]
+fn the_summary_in_json_gives_way_to_records() {
+    let scratch = Scratch::new();
+    let file = scratch.write("capture.pcap", capture());
+    let summary = ravelin(&["replay", &file, "--json"], b"");
+    let answer = json(&summary.out);
+    assert_eq!((&answer["packets"], &answer["flows"]["allow"]), (&2.into(), &1.into()));
+    assert_eq!((&answer["failure"], summary.err.as_str()), (&Value::Null, ""));
+    let records = ravelin(&["replay", &file, "--json", "-r", "-"], b"");
+    assert_eq!(json(&records.out)["event_type"], "flow");
+    assert_eq!(json(&records.err)["records"], 1);
+}
+
+#[test]
+fn replay_says_what_is_wrong_with_its_input() {
+    let scratch = Scratch::new();
+    let whole = capture();
+    let cut = ravelin(&["replay", &scratch.write("cut.pcap", &whole[..whole.len() - 3])], b"");
+    assert_eq!(cut.code, 0);
+    assert!(cut.err.contains("cut.pcap is cut off"), "{}", cut.err);
+
+    let mut malformed = whole;
+    malformed[24 + 16 + 14] = 0x4f; // options that reach beyond the packet
+    let dropped = ravelin(&["replay", &scratch.write("malformed.pcap", malformed), "--json"], b"");
+    assert_eq!((dropped.code, &json(&dropped.out)["malformed"]), (0, &1.into()));
+
+    let text = scratch.write("text.pcap", "no capture");
+    for (arguments, code, says) in [
+        (["replay", "/nonexistent.pcap"].as_slice(), 1, "/nonexistent.pcap"),
+        (&["replay", &text], 1, "not a capture"),
+        (&["replay", "-", "--inside=10.0.0.0/33"], 2, "prefix such as"),
+        (&["replay", "-", "--fault=drop=2"], 2, "probability"),
+        (&["replay", "-", "--batch=0"], 2, "1..=256"),
+        (&["replay"], 2, "CAPTURE"),
+    ] {
+        let failed = ravelin(arguments, b"");
+        assert_eq!(failed.code, code, "{arguments:?}");
+        assert!(failed.err.contains(says), "{arguments:?}: {}", failed.err);
+    }
+}
+
+#[test]
+fn version_and_completions() {
+    let version = ravelin(&["version"], b"");
+    assert!(version.out.starts_with(concat!("ravelin ", env!("CARGO_PKG_VERSION"))), "{}", version.out);
+    let version = ravelin(&["version", "--json"], b"");
+    assert_eq!(json(&version.out)["version"], env!("CARGO_PKG_VERSION"));
+    for shell in ["bash", "zsh", "fish"] {
+        let script = ravelin(&["completions", shell], b"");
+        assert_eq!(script.code, 0);
+        assert!(script.out.contains("ravelin") && script.out.contains("replay"), "{shell}");
+    }
+    assert_eq!(ravelin(&["completions", "cmd"], b"").code, 2);
+}
