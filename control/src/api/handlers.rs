@@ -198,7 +198,7 @@ struct Refused {
     refusal: view::Refusal,
 }
 
-fn refuse(status: StatusCode, error: impl ToString) -> Refused {
+fn refuse(status: StatusCode, error: &(impl ToString + ?Sized)) -> Refused {
     Refused { status, refusal: view::Refusal { error: error.to_string(), ..view::Refusal::default() } }
 }
 
@@ -217,7 +217,7 @@ impl IntoResponse for Refused {
 
 impl From<QueryError> for Refused {
     fn from(error: QueryError) -> Self {
-        refuse(StatusCode::BAD_REQUEST, error)
+        refuse(StatusCode::BAD_REQUEST, &error)
     }
 }
 

@@ -122,8 +122,8 @@ impl FlowQuery {
             ("dst", self.dst.map(|dst| dst.to_string())),
             ("port", self.port.map(|port| port.to_string())),
             ("proto", self.proto.map(|proto| proto.to_string())),
-            ("verdict", self.verdict.map(name)),
-            ("top", self.top.map(name)),
+            ("verdict", self.verdict.as_ref().map(name)),
+            ("top", self.top.as_ref().map(name)),
             ("limit", Some(self.limit.to_string())),
         ])
     }
@@ -245,12 +245,12 @@ fn read<T: FromStr<Err: fmt::Display>>(key: &str, value: &str) -> Result<T, Quer
 
 fn word<T: ValueEnum>(key: &str, value: &str) -> Result<T, QueryError> {
     T::from_str(value, false).map_err(|_| {
-        let words: Vec<_> = T::value_variants().iter().map(|word| name(word.clone())).collect();
+        let words: Vec<_> = T::value_variants().iter().map(name).collect();
         QueryError(format!("{key}: `{value}` is not one of {}", words.join(", ")))
     })
 }
 
-fn name<T: ValueEnum>(word: T) -> String {
+fn name<T: ValueEnum>(word: &T) -> String {
     word.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 

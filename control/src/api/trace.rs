@@ -44,11 +44,11 @@ async fn stream(appliance: &Appliance, query: &TraceQuery, mut reader: Sender<By
         }
     }
     let mut end = TraceEnd { shown: 0, skipped: 0, lost: 0 };
-    let mut silent = 0;
+    let mut silent: u32 = 0;
     while end.shown < u64::from(query.count) {
         let Some(entry) = ring.pop() else {
             silent += 1;
-            if silent % SILENCE == 0 {
+            if silent.is_multiple_of(SILENCE) {
                 // An empty piece is not sent, but fails if nobody is there to read.
                 send(&mut reader, Bytes::new()).await?;
             }
@@ -57,7 +57,7 @@ async fn stream(appliance: &Appliance, query: &TraceQuery, mut reader: Sender<By
         };
         if !query.matches(&entry) {
             end.skipped += 1;
-            if end.skipped % 256 == 0 {
+            if end.skipped.is_multiple_of(256) {
                 tokio::task::yield_now().await;
             }
             continue;

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use ravelin_config::Report;
 use serde_json::json;
 
-use super::{Failure, print};
+use super::{Failure, target};
 use crate::compile::{self, CompileError, Ports, RuleNames};
 
 /// Says all that is wrong with a configuration.
@@ -22,22 +22,25 @@ pub(super) fn run(args: &Args, json: bool) -> Result<(), Failure> {
     let counts =
         format!("{file}: {}, {}", count(report.errors(), "error"), count(report.warnings(), "warning"));
     if json {
-        print::json(&json!({
-            "file": args.config,
-            "valid": valid,
-            "errors": report.errors(),
-            "warnings": report.warnings(),
-            "diagnostics": report.diagnostics(),
-        }))?;
+        target::print_json(
+            &json!({
+                "file": args.config,
+                "valid": valid,
+                "errors": report.errors(),
+                "warnings": report.warnings(),
+                "diagnostics": report.diagnostics(),
+            }),
+            false,
+        )?;
         return if valid { Ok(()) } else { Err(Failure::usage(counts)) };
     }
     if !valid {
         return Err(Failure::usage(format_args!("{counts}\n\n{report}")));
     }
     if !report.is_empty() {
-        print::text(&report.to_string())?;
+        target::print(&report.to_string())?;
     }
-    print::text(&counts)
+    target::print(&counts)
 }
 
 /// What is to be said about the configuration at `path`, and whether it can be used.

@@ -1,7 +1,7 @@
 use clap::CommandFactory;
 use clap_complete::{Shell, generate};
 
-use super::{Cli, Failure, print};
+use super::{Cli, Failure, target};
 
 /// Prints a script that makes a shell complete this command line.
 ///
@@ -15,5 +15,5 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let mut script = Vec::new();
     generate(args.shell, &mut Cli::command(), "ravelin", &mut script);
-    print::text(String::from_utf8_lossy(&script).trim_end())
+    target::print(String::from_utf8_lossy(&script).trim_end())
 }

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use ravelin_config::{Config, Control};
 use serde::Serialize;
 
-use super::{Failure, print};
+use super::{Failure, target};
 use crate::{
     api::socket::Claim,
     supervisor::ports::{self, Detached, PortsError},
@@ -45,14 +45,14 @@ pub(super) fn run(args: &Args, json: bool) -> Result<(), Failure> {
             PortsError::NotBuilt | PortsError::Refused(_) => Failure::failed(error),
         })?;
     if json {
-        return print::json(&Answer { detached: interfaces, problems });
+        return target::print_json(&Answer { detached: interfaces, problems }, false);
     }
     for problem in &problems {
         eprintln!("ravelin: {problem}");
     }
     match interfaces.as_slice() {
-        [] => print::text("no interface had a program of ravelin's"),
-        some => print::text(&format!("detached from {}", some.join(", "))),
+        [] => target::print("no interface had a program of ravelin's"),
+        some => target::print(&format!("detached from {}", some.join(", "))),
     }
 }
 

@@ -12,7 +12,6 @@ mod check;
 mod completions;
 mod detach;
 mod failure;
-mod print;
 mod reload;
 mod replay;
 mod run;

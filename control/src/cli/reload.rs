@@ -1,4 +1,4 @@
-use super::{Failure, print, target};
+use super::{Failure, target};
 use crate::api::{client, view::Reload};
 
 /// Tells the running process to take over its configuration file as it is now: all of it or nothing.
@@ -12,14 +12,14 @@ pub(super) fn run(args: &Args, json: bool) -> Result<(), Failure> {
     let socket = args.target.socket()?;
     let answer: Reload = target::block_on(async { Ok(client::post(&socket, "/reload").await?) })?;
     if json {
-        print::json(&answer)?;
+        target::print_json(&answer, false)?;
     } else {
         if let Some(warnings) = &answer.warnings {
             eprintln!("{warnings}");
         }
         let changed =
             if answer.changes.is_empty() { "nothing".to_owned() } else { answer.changes.join(", ") };
-        print::text(&format!("generation {} is in force; changed: {changed}", answer.generation))?;
+        target::print(&format!("generation {} is in force; changed: {changed}", answer.generation))?;
     }
     if answer.behind.is_empty() {
         return Ok(());

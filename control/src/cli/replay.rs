@@ -8,7 +8,7 @@ use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressStyle};
 use ravelin_config::{Config, types::IpNet};
 use ravelin_dataplane::io::fault::FaultPlan;
 
-use super::{Failure, print};
+use super::{Failure, target};
 use crate::replay::{Replay, ReplayError, Summary};
 
 /// Runs captures through the packet path, as an ordinary user.
@@ -76,7 +76,7 @@ pub(super) fn run(args: &Args, json: bool) -> Result<(), Failure> {
     let summary = summary.map_err(explain)?;
     // Standard output holds one thing only.
     if json && !standard(&args.records) && !standard(&args.write) {
-        print::json(&summary)?;
+        target::print_json(&summary, false)?;
     } else if json {
         eprintln!("{}", serde_json::json!(summary));
     } else {

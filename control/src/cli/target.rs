@@ -1,11 +1,12 @@
 //! Which running process a command speaks to, and how it speaks.
 
 use std::{
-    io,
+    io::{self, Write},
     path::{Path, PathBuf},
 };
 
 use ravelin_config::Control;
+use serde::Serialize;
 
 use super::Failure;
 use crate::api::client::ClientError;
@@ -70,4 +71,20 @@ fn unreachable_help(socket: &Path, source: &io::Error) -> String {
          socket with --socket",
         socket.display()
     )
+}
+
+/// Prints JSON: on several lines for one answer, on one line each where answers follow one another.
+pub(super) fn print_json(value: &impl Serialize, many: bool) -> Result<(), Failure> {
+    let text = if many { serde_json::to_string(value) } else { serde_json::to_string_pretty(value) };
+    print(&text.map_err(Failure::failed)?)
+}
+
+/// Prints an answer. That nobody reads it any more, as behind `| head`, ends the command well.
+pub(super) fn print(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
+        Err(error) => Err(Failure::failed(format_args!("cannot write the answer: {error}"))),
+    }
 }

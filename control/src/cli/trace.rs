@@ -1,6 +1,6 @@
 use std::fmt::Write;
 
-use super::{Failure, print, target};
+use super::{Failure, target};
 use crate::api::{
     client,
     query::TraceQuery,
@@ -20,8 +20,8 @@ pub(super) fn run(args: &Args, json: bool) -> Result<(), Failure> {
     let socket = args.target.socket()?;
     let request = format!("/trace?{}", args.query.to_query());
     target::block_on(client::follow(&socket, &request, |line| match line {
-        line if json => print::next_json(&line),
-        TraceLine::Packet(packet) => print::next(&describe(&packet)),
+        line if json => target::print_json(&line, true),
+        TraceLine::Packet(packet) => target::print(&describe(&packet)),
         TraceLine::End(TraceEnd { shown, skipped, lost }) => {
             if lost > 0 {
                 eprintln!("ravelin: {lost} packets came too fast to be traced");

@@ -3,11 +3,11 @@ use std::{cell::Cell, fs, time::Duration};
 use ravelin_dataplane::{handoff::WorkerId, policy::RuleId};
 
 use super::*;
-use crate::testing::{BRIDGE, Scratch};
+use crate::testing::{BRIDGE, Directory};
 
 const FACTS: PortFacts = PortFacts { mtu: 1500, partial_checksums: false };
 
-fn begin(directory: &Scratch, text: &str, workers: u8) -> Reloader {
+fn begin(directory: &Directory, text: &str, workers: u8) -> Reloader {
     let path = directory.write("ravelin.toml", text);
     let (loaded, changes) = prepare(&path, None).unwrap();
     assert!(changes.is_empty(), "nothing differs from nothing");
@@ -16,14 +16,14 @@ fn begin(directory: &Scratch, text: &str, workers: u8) -> Reloader {
 
 #[test]
 fn a_live_change_is_published_and_named() {
-    let directory = Scratch::new();
+    let directory = Directory::new();
     let mut reloader = begin(&directory, BRIDGE, 1);
     let mut reader = reloader.reader(WorkerId(0));
     assert_eq!((reader.snapshot().generation, reader.snapshot().policy.rules.len()), (1, 1));
 
     let more =
         "[[rule]]\nname = \"no ftp\"\naction = \"deny\"\nprotocol = \"tcp\"\ndestination_ports = [21]\n";
-    directory.write("ravelin.toml", &format!("{BRIDGE}{more}"));
+    directory.write("ravelin.toml", format!("{BRIDGE}{more}"));
     let reloaded = reloader.reload(|_| FACTS).unwrap();
     assert_eq!(reloaded.generation, 2);
     let fields: Vec<_> = reloaded.changes.iter().map(|change| change.field.as_str()).collect();
@@ -36,7 +36,7 @@ fn a_live_change_is_published_and_named() {
 
 #[test]
 fn what_the_system_says_of_interfaces_is_asked_again() {
-    let directory = Scratch::new();
+    let directory = Directory::new();
     let mut reloader = begin(&directory, BRIDGE, 1);
     let mut reader = reloader.reader(WorkerId(0));
     let reloaded = reloader.reload(|_| PortFacts { mtu: 9000, ..FACTS }).unwrap();
@@ -47,14 +47,13 @@ fn what_the_system_says_of_interfaces_is_asked_again() {
 
 #[test]
 fn a_change_that_needs_a_restart_is_refused_with_the_fields_and_nothing_changes() {
-    let directory = Scratch::new();
+    let directory = Directory::new();
     let mut reloader = begin(&directory, BRIDGE, 1);
     let mut reader = reloader.reader(WorkerId(0));
     let before = Arc::clone(reloader.running());
 
     let changed = BRIDGE.replace("in0", "in1");
-    directory
-        .write("ravelin.toml", &format!("{changed}[policy]\ndefault = \"deny\"\n[workers]\nbatch = 7\n"));
+    directory.write("ravelin.toml", format!("{changed}[policy]\ndefault = \"deny\"\n[workers]\nbatch = 7\n"));
     let ReloadError::Restart(fields) = reloader.reload(|_| FACTS).unwrap_err() else {
         panic!("a bridge with other ports needs a restart")
     };
@@ -70,7 +69,7 @@ fn a_change_that_needs_a_restart_is_refused_with_the_fields_and_nothing_changes(
 
 #[test]
 fn a_wrong_file_is_refused_with_its_report_and_the_next_right_one_is_taken() {
-    let directory = Scratch::new();
+    let directory = Directory::new();
     let mut reloader = begin(&directory, BRIDGE, 1);
     for wrong in ["[[bridge]\n", "", "[nonsense]\n"] {
         directory.write("ravelin.toml", wrong);
@@ -81,13 +80,13 @@ fn a_wrong_file_is_refused_with_its_report_and_the_next_right_one_is_taken() {
     }
     fs::remove_file(directory.file("ravelin.toml")).unwrap();
     assert!(matches!(reloader.reload(|_| FACTS), Err(ReloadError::Config(_))));
-    directory.write("ravelin.toml", &format!("{BRIDGE}[policy]\ndefault = \"deny\"\n"));
+    directory.write("ravelin.toml", format!("{BRIDGE}[policy]\ndefault = \"deny\"\n"));
     assert_eq!(reloader.reload(|_| FACTS).unwrap().generation, 2);
 }
 
 #[tokio::test]
 async fn a_reload_waits_for_every_worker_and_names_those_that_are_behind() {
-    let directory = Scratch::new();
+    let directory = Directory::new();
     let mut reloader = begin(&directory, BRIDGE, 2);
     let mut quick = reloader.reader(WorkerId(0));
     let mut slow = reloader.reader(WorkerId(1));

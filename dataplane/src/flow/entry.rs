@@ -248,6 +248,11 @@ impl Entry {
         self.has(Flag::SEEN_LOW) && self.has(Flag::SEEN_HIGH)
     }
 
+    /// What decides about timeout and eviction; a change of it concerns the index.
+    pub(super) const fn standing(&self) -> (Phase, bool, bool) {
+        (self.phase, self.has(Flag::SEEN_LOW), self.has(Flag::SEEN_HIGH))
+    }
+
     /// Whether the flow may be evicted: closed, not established, or not answered, as a denied one never is. Does not ask
     /// for the verdict, which comes at the end of the batch, so that batch sizes make no difference.
     pub(super) const fn is_weak(&self) -> bool {

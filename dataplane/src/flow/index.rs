@@ -7,7 +7,7 @@
 //!
 //! Promises: a look-up reads one line, or two if flows of its home bucket had to move out. Refuses: to grow.
 
-use super::prefetch;
+use super::{lanes, prefetch};
 
 /// A flow's place in the index, and the slot that stands there.
 #[derive(Clone, Copy, Debug)]
@@ -17,22 +17,29 @@ pub(super) struct Place {
     pub(super) slot: u32,
 }
 
-/// Flows to a bucket.
-pub(super) const LANES: usize = 12;
+/// What a first look at the index says about a hash: a slot in which the flow may be, or one of two answers that are no
+/// slots. Holds until something is inserted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Hint(pub(super) u32);
+
+impl Hint {
+    /// There is no such flow.
+    pub(super) const ABSENT: Self = Self(u32::MAX);
+    /// The other bucket has to be asked.
+    pub(super) const UNSURE: Self = Self(u32::MAX - 1);
+}
 
 /// A slot number that no flow has.
 const FREE: u32 = u32::MAX;
-
-const ALL_LANES: u32 = (1 << LANES) - 1;
 
 /// One cache line.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
 struct Bucket {
     /// Slot in the low bits, tag in the rest, or [`FREE`].
-    words: [u32; LANES],
+    words: [u32; lanes::COUNT],
     /// The second, modulo 256, in which the flow has to be looked at.
-    due: [u8; LANES],
+    due: [u8; lanes::COUNT],
     /// From the lowest bit: which lanes hold flows that live away from home (12), which may be evicted (12), and how
     /// many flows at home here live elsewhere (8; stays at 255 once it gets there).
     marks: u32,
@@ -41,18 +48,18 @@ struct Bucket {
 const _: () = assert!(size_of::<Bucket>() == 64);
 
 impl Bucket {
-    const EMPTY: Self = Self { words: [FREE; LANES], due: [0; LANES], marks: 0 };
+    const EMPTY: Self = Self { words: [FREE; lanes::COUNT], due: [0; lanes::COUNT], marks: 0 };
     const WEAK: u32 = 12;
     const AWAY: u32 = 24;
     const AWAY_STUCK: u32 = 255;
 
     /// The lanes whose tag is `tag`.
     fn tagged(&self, tag: u32, mask: u32) -> u32 {
-        lanes(&self.words, |word| word & mask == tag)
+        lanes::equal(&self.words, mask, tag)
     }
 
     fn free(&self) -> u32 {
-        lanes(&self.words, |word| word == FREE)
+        lanes::equal(&self.words, u32::MAX, FREE)
     }
 
     const fn away(&self) -> u32 {
@@ -79,15 +86,6 @@ impl Bucket {
             self.marks |= (u32::from(displaced) << lane) | (u32::from(weak) << lane << Self::WEAK);
         }
     }
-}
-
-/// A bit for every lane that passes `test`. Written without branches, so that it becomes vector code.
-fn lanes<T: Copy>(values: &[T; LANES], test: impl Fn(T) -> bool) -> u32 {
-    let mut mask = 0;
-    for (lane, value) in values.iter().enumerate() {
-        mask |= u32::from(test(*value)) << lane;
-    }
-    mask
 }
 
 /// The index.
@@ -123,22 +121,27 @@ impl Index {
         }
     }
 
-    /// Calls `visit` with the slots that may hold the flow with this hash, as far as the home bucket knows; fetches the
-    /// other bucket if that may know more.
-    pub(super) fn candidates(&self, hash: u64, mut visit: impl FnMut(u32)) {
+    /// What the home bucket of a hash says about it, and fetches what [`Index::find`] will read next: the other bucket, if
+    /// that may know more. `visit` sees every slot that may be the right one.
+    pub(super) fn hint(&self, hash: u64, mut visit: impl FnMut(u32)) -> Hint {
         let (home, tag) = (self.home(hash), self.tag(hash));
-        let Some(bucket) = self.buckets.get(home) else { return };
+        let Some(bucket) = self.buckets.get(home) else { return Hint::UNSURE };
         let mut found = bucket.tagged(tag, self.tag_mask());
-        if found == 0
-            && bucket.away() > 0
-            && let Some(other) = self.buckets.get(self.other(home, tag))
-        {
+        if found != 0 {
+            let first = self.slot_of(bucket, found);
+            while found != 0 {
+                visit(self.slot_of(bucket, found));
+                found &= found - 1;
+            }
+            return Hint(first);
+        }
+        if bucket.away() == 0 {
+            return Hint::ABSENT;
+        }
+        if let Some(other) = self.buckets.get(self.other(home, tag)) {
             prefetch::fetch(other);
         }
-        while found != 0 {
-            visit(self.slot_of(bucket, found));
-            found &= found - 1;
-        }
+        Hint::UNSURE
     }
 
     /// The place whose slot passes `is_it`, among those that the hash allows.
@@ -214,29 +217,25 @@ impl Index {
         }
     }
 
-    /// What [`Index::set`] set.
-    pub(super) fn status(&self, place: Place) -> (u8, bool) {
-        self.buckets.get(place.bucket).map_or((0, false), |bucket| {
-            let due = bucket.due.get(place.lane).copied().unwrap_or_default();
-            (due, bucket.marks >> Bucket::WEAK >> place.lane & 1 != 0)
-        })
+    /// When the flow is looked at.
+    pub(super) fn due_at(&self, place: Place) -> u8 {
+        let due = self.buckets.get(place.bucket).and_then(|bucket| bucket.due.get(place.lane));
+        due.copied().unwrap_or_default()
     }
 
     /// The lanes of a bucket that hold flows.
     pub(super) fn used(&self, bucket: usize) -> u32 {
-        self.buckets.get(bucket).map_or(0, |bucket| !bucket.free() & ALL_LANES)
+        self.buckets.get(bucket).map_or(0, |bucket| !bucket.free() & lanes::ALL)
     }
 
     /// The lanes of a bucket that hold flows which may be evicted.
     pub(super) fn weak(&self, bucket: usize) -> u32 {
-        self.buckets.get(bucket).map_or(0, |bucket| bucket.marks >> Bucket::WEAK & ALL_LANES)
+        self.buckets.get(bucket).map_or(0, |bucket| bucket.marks >> Bucket::WEAK & lanes::ALL)
     }
 
     /// The lanes of a bucket whose flows have to be looked at in second `tick` or the 127 before it.
     pub(super) fn due(&self, bucket: usize, tick: u8) -> u32 {
-        self.buckets.get(bucket).map_or(0, |bucket| {
-            lanes(&bucket.due, |due| tick.wrapping_sub(due) < 128) & !bucket.free() & ALL_LANES
-        })
+        self.buckets.get(bucket).map_or(0, |bucket| lanes::not_after(&bucket.due, tick) & !bucket.free())
     }
 
     /// The place of the lowest lane in `lanes`.
@@ -253,7 +252,7 @@ impl Index {
 
     /// Moves one flow of a full bucket to its other bucket, if one of those has room; returns the lane it left.
     fn make_room(&mut self, from: usize) -> Option<usize> {
-        let (lane, to, room) = (0..LANES).find_map(|lane| {
+        let (lane, to, room) = (0..lanes::COUNT).find_map(|lane| {
             let word = *self.buckets.get(from)?.words.get(lane)?;
             let to = self.other(from, word & self.tag_mask());
             Some((lane, to, self.room(to)?))

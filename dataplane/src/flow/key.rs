@@ -29,28 +29,15 @@ impl Side {
 }
 
 /// A flow's name: both ends, the protocol and the VLAN tags, normalised so that both directions have the same key.
+///
+/// Kept as words, because it is compared and hashed for every packet: two for the address of the low end, two for that of the
+/// high one, and one for ports (16 bits each), protocol (8) and VLAN identifiers (12 each), from the highest bit down.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[repr(C)]
-pub struct FlowKey {
-    low: Address,
-    high: Address,
-    low_port: u16,
-    high_port: u16,
-    protocol: u8,
-    /// Two 12-bit VLAN identifiers, packed.
-    vlans: [u8; 3],
-}
+pub struct FlowKey([u64; 5]);
 
 impl FlowKey {
-    /// No flow's key.
-    pub(super) const NOBODY: Self = Self {
-        low: Address([0; 16]),
-        high: Address([0; 16]),
-        low_port: 0,
-        high_port: 0,
-        protocol: 0,
-        vlans: [0; 3],
-    };
+    /// No flow's key: its ends are in the wrong order.
+    pub(super) const NOBODY: Self = Self([u64::MAX, u64::MAX, 0, 0, 0]);
 
     /// The key of a packet and the end that sent it.
     pub fn of(headers: &Headers) -> (Self, Side) {
@@ -74,53 +61,59 @@ impl FlowKey {
         } else {
             (destination, source, Side::High)
         };
-        let [outer, inner] = vlans.ids;
-        let [outer_high, outer_low] = outer.to_be_bytes();
-        let [inner_high, inner_low] = inner.to_be_bytes();
+        let [outer, inner] = vlans.ids.map(|id| u64::from(id & 0x0fff));
         // Tag 0 is priority-only (802.1Q 9.6); it shares the key of the untagged frame on purpose.
-        let vlans = [outer_low, (outer_high & 0x0f) | (inner_high << 4), inner_low];
-        let key = Self {
-            low: low.0,
-            high: high.0,
-            low_port: low.1,
-            high_port: high.1,
-            protocol: protocol.0,
-            vlans,
-        };
-        (key, side)
+        let rest = (u64::from(low.1) << 48)
+            | (u64::from(high.1) << 32)
+            | (u64::from(protocol.0) << 24)
+            | (outer << 12)
+            | inner;
+        let [low_first, low_last] = halves(low.0);
+        let [high_first, high_last] = halves(high.0);
+        (Self([low_first, low_last, high_first, high_last, rest]), side)
     }
 
     /// The flow's hash, the same for both directions.
     pub fn hash(&self, hasher: &FlowHasher) -> u64 {
-        let low = u128::from_ne_bytes(self.low.0);
-        let high = u128::from_ne_bytes(self.high.0);
-        let [a, b, c] = self.vlans;
-        let rest = (u64::from(self.low_port) << 48)
-            | (u64::from(self.high_port) << 32)
-            | (u64::from(self.protocol) << 24)
-            | (u64::from(a) << 16)
-            | (u64::from(b) << 8)
-            | u64::from(c);
-        let words = [low as u64, (low >> 64) as u64, high as u64, (high >> 64) as u64, rest];
-        hasher.hash(&words)
+        hasher.hash(&self.0)
     }
 
     /// Address and port of one end.
     pub fn end(&self, side: Side) -> (IpAddr, u16) {
-        match side {
-            Side::Low => (self.low.ip(), self.low_port),
-            Side::High => (self.high.ip(), self.high_port),
-        }
+        let [low_first, low_last, high_first, high_last, rest] = self.0;
+        let (first, last, shift) = match side {
+            Side::Low => (low_first, low_last, 48),
+            Side::High => (high_first, high_last, 32),
+        };
+        let address = Address((u128::from(first) << 64 | u128::from(last)).to_be_bytes());
+        (address.ip(), low_bits(rest >> shift))
     }
 
     /// The transport protocol.
     pub const fn protocol(&self) -> Protocol {
-        Protocol(self.protocol)
+        let [.., rest] = self.0;
+        let [_, _, _, _, protocol, ..] = rest.to_be_bytes();
+        Protocol(protocol)
     }
 
     /// The VLAN identifiers, outermost first; zero where there is none.
     pub fn vlans(&self) -> [u16; 2] {
-        let [a, b, c] = self.vlans;
-        [u16::from_be_bytes([b & 0x0f, a]), u16::from_be_bytes([b >> 4, c])]
+        let [.., rest] = self.0;
+        [low_bits(rest >> 12) & 0x0fff, low_bits(rest) & 0x0fff]
     }
+}
+
+fn halves(address: Address) -> [u64; 2] {
+    let number = u128::from_be_bytes(address.0);
+    [low_word(number >> 64), low_word(number)]
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the lower half is meant")]
+const fn low_word(number: u128) -> u64 {
+    number as u64
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the lowest sixteen bits are meant")]
+const fn low_bits(number: u64) -> u16 {
+    number as u16
 }

@@ -13,6 +13,7 @@
 mod entry;
 mod index;
 mod key;
+mod lanes;
 mod phase;
 mod prefetch;
 mod record;

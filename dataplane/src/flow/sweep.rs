@@ -23,6 +23,8 @@ pub(super) struct Sweeper {
     stale: bool,
     /// Where the search for a victim goes on.
     hand: usize,
+    /// When a search last found none, in microseconds.
+    found_none: Option<u64>,
     /// Buckets that [`FlowTable::drain`] has emptied.
     drained: usize,
 }
@@ -93,6 +95,8 @@ impl FlowTable {
     /// No flow is evicted sooner than this after its last packet: long enough for a handshake. It also makes eviction
     /// independent of batches, since a capture's batches end with the second.
     const GRACE: u64 = SECOND;
+    /// After a search that found no victim, how long the next one waits: in a flood, there is none for most packets.
+    const PAUSE: u64 = SECOND / 1000;
     /// How many buckets ahead entries are fetched.
     const AHEAD: usize = 8;
 
@@ -190,10 +194,14 @@ impl FlowTable {
         oldest: u64,
         ledger: &mut Ledger<'_, R>,
     ) -> bool {
+        if self.sweeper.found_none.is_some_and(|then| time.abs_diff(then) < Self::PAUSE) {
+            return false;
+        }
         let mut entries = Self::SEARCH_ENTRIES;
         for _ in 0..Self::SEARCH_BUCKETS {
             let bucket = self.sweeper.hand;
             if self.evict_one(bucket, cx, time, oldest, &mut entries, ledger) {
+                self.sweeper.found_none = None;
                 return true;
             }
             self.sweeper.hand = if bucket + 1 < self.index.buckets() { bucket + 1 } else { 0 };
@@ -201,6 +209,7 @@ impl FlowTable {
                 break;
             }
         }
+        self.sweeper.found_none = Some(time);
         false
     }
 

@@ -5,7 +5,7 @@ use ravelin_config::types::{Exception, Protocol};
 use super::{
     EndReason, FlowKey, FlowRecord, Midstream, RecordSink, Side, TcpState, Timeouts,
     entry::{Entry, Flag, Micros24, Passage, micros},
-    index::{Index, Place},
+    index::{Hint, Index, Place},
     phase::{Limits, Phase},
     prefetch,
     sweep::Sweeper,
@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     batch::Meta,
+    clock::Timestamp,
     counters::WorkerCounters,
     handoff::WorkerId,
     io::PortId,
@@ -102,26 +103,43 @@ impl FlowTable {
         counters: &mut WorkerCounters,
     ) {
         self.refresh_limits(cx);
-        let oldest = metas.iter().map(|meta| meta.time).min().map(micros).unwrap_or_default();
-        let mut ledger = Ledger { records, counters };
-        for chunk in metas.chunks_mut(Self::CHUNK) {
-            let concerned = |meta: &&mut Meta| meta.keyed && meta.verdict.is_undecided();
-            for meta in chunk.iter_mut().filter(concerned) {
+        let concerned = |meta: &Meta| meta.keyed && meta.verdict.is_undecided();
+        let mut oldest = Timestamp::from_nanos(u64::MAX);
+        for meta in metas.iter() {
+            oldest = oldest.min(meta.time);
+            if concerned(meta) {
                 self.index.prefetch(meta.hash);
             }
-            for meta in chunk.iter_mut().filter(concerned) {
-                self.index.candidates(meta.hash, |slot| {
-                    if let Some(entry) = self.entries.get(slot as usize) {
-                        prefetch::fetch(entry);
-                    }
-                });
+        }
+        let oldest = micros(oldest);
+        let mut ledger = Ledger { records, counters };
+        for chunk in metas.chunks_mut(Self::CHUNK) {
+            let mut hints = [Hint::UNSURE; Self::CHUNK];
+            for (meta, hint) in chunk.iter().zip(&mut hints) {
+                if concerned(meta) {
+                    *hint = self.index.hint(meta.hash, |slot| {
+                        if let Some(entry) = self.entries.get(slot as usize) {
+                            prefetch::fetch(entry);
+                        }
+                    });
+                }
             }
-            for meta in chunk.iter_mut().filter(concerned) {
-                meta.slot = None;
-                if meta.headers.icmp_error {
-                    self.relate(cx, meta);
-                } else {
-                    self.track(cx, meta, oldest, &mut ledger);
+            let created = ledger.counters.flows_created;
+            for (meta, hint) in chunk.iter_mut().zip(hints) {
+                if concerned(meta) {
+                    meta.slot = None;
+                    let found = if self.is_of(hint.0, meta) {
+                        Some(hint.0)
+                    } else if hint == Hint::ABSENT && ledger.counters.flows_created == created {
+                        None
+                    } else {
+                        self.find(meta).map(|place| place.slot)
+                    };
+                    if meta.headers.icmp_error {
+                        self.relate(cx, meta, found);
+                    } else {
+                        self.track(cx, meta, found, oldest, &mut ledger);
+                    }
                 }
             }
         }
@@ -200,19 +218,19 @@ impl FlowTable {
     }
 
     /// An ICMP error: it belongs to the flow of the packet that it quotes, if there is one, and changes no state there.
-    fn relate(&mut self, cx: &Context<'_>, meta: &mut Meta) {
+    fn relate(&mut self, cx: &Context<'_>, meta: &mut Meta, found: Option<u32>) {
         let time = micros(meta.time);
-        let found = self.find(meta).and_then(|place| {
-            let entry = self.entries.get_mut(place.slot as usize)?;
+        let found = found.and_then(|slot| {
+            let entry = self.entries.get_mut(slot as usize)?;
             let alive = time.saturating_sub(entry.last()) <= self.limits.of(entry.phase);
-            alive.then_some((place, entry))
+            alive.then_some((slot, entry))
         });
-        let Some((place, entry)) = found else {
+        let Some((slot, entry)) = found else {
             (meta.key, meta.side) = FlowKey::of(&meta.headers);
             return;
         };
         entry.count(Passage { side: meta.side, time, length: meta.length });
-        meta.slot = Some(Slot(place.slot));
+        meta.slot = Some(Slot(slot));
         settle(cx, meta, entry);
     }
 
@@ -221,6 +239,7 @@ impl FlowTable {
         &mut self,
         cx: &Context<'_>,
         meta: &mut Meta,
+        found: Option<u32>,
         oldest: u64,
         ledger: &mut Ledger<'_, R>,
     ) {
@@ -232,17 +251,15 @@ impl FlowTable {
             return;
         }
         let time = micros(meta.time);
-        let place = match self.find(meta) {
-            Some(place) if self.is_over(place, meta, time, has_tcp) => {
-                self.reopen(cx, meta, place, time, ledger)
-            }
-            Some(place) => Some(place),
+        let slot = match found {
+            Some(slot) if self.is_over(slot, meta, time, has_tcp) => self.reopen(cx, meta, time, ledger),
+            Some(slot) => Some(slot),
             None => self.open(cx, meta, time, oldest, ledger),
         };
-        let Some(place) = place else { return };
-        let Some(entry) = self.entries.get_mut(place.slot as usize) else { return };
+        let Some(slot) = slot else { return };
+        let Some(entry) = self.entries.get_mut(slot as usize) else { return };
 
-        let before = entry.phase;
+        let before = entry.standing();
         if has_tcp {
             let headers = &meta.headers;
             let payload = u32::from(headers.end.saturating_sub(headers.payload_offset));
@@ -254,23 +271,26 @@ impl FlowTable {
             }
         }
         entry.count(Passage { side: meta.side, time, length: meta.length });
-        meta.slot = Some(Slot(place.slot));
+        meta.slot = Some(Slot(slot));
         settle(cx, meta, entry);
+        if before != entry.standing() {
+            self.announce(meta);
+        }
+    }
 
-        let (mut due, weak) = self.index.status(place);
-        if entry.phase != before {
-            due = self.sweeper.sooner(due, entry.last().saturating_add(self.limits.of(entry.phase)));
-        }
-        if entry.phase != before || entry.is_weak() != weak {
-            self.index.set(place, due, entry.is_weak());
-        }
+    /// Tells the index that a flow may end sooner, or may be evicted, or may not any more.
+    fn announce(&mut self, meta: &Meta) {
+        let Some(place) = self.find(meta) else { return };
+        let Some(entry) = self.entries.get(place.slot as usize) else { return };
+        let deadline = entry.last().saturating_add(self.limits.of(entry.phase));
+        self.index.set(place, self.sweeper.sooner(self.index.due_at(place), deadline), entry.is_weak());
     }
 
     /// Whether the flow found for a packet is one that ended before it: idle for too long, or closed while the packet asks
     /// for a new connection.
-    fn is_over(&self, place: Place, meta: &Meta, time: u64, has_tcp: bool) -> bool {
+    fn is_over(&self, slot: u32, meta: &Meta, time: u64, has_tcp: bool) -> bool {
         const SYN: u8 = tcp_flags::SYN;
-        self.entries.get(place.slot as usize).is_some_and(|entry| {
+        self.entries.get(slot as usize).is_some_and(|entry| {
             time.saturating_sub(entry.last()) > self.limits.of(entry.phase)
                 || (has_tcp
                     && entry.phase.is_closed()
@@ -278,15 +298,14 @@ impl FlowTable {
         })
     }
 
-    /// Ends the flow at `place` and opens a new one of the same name there.
+    /// Ends the flow that a packet belongs to and opens a new one of the same name in its place.
     fn reopen<R: RecordSink>(
         &mut self,
         cx: &Context<'_>,
         meta: &mut Meta,
-        place: Place,
         time: u64,
         ledger: &mut Ledger<'_, R>,
-    ) -> Option<Place> {
+    ) -> Option<u32> {
         let (phase, initiator) = match start(cx, meta) {
             Start::Open(phase, initiator) => (phase, initiator),
             // The flow stays for the sweeper: an earlier packet of the batch may still refer to it.
@@ -296,6 +315,7 @@ impl FlowTable {
                 return None;
             }
         };
+        let place = self.find(meta)?;
         self.judge_pending(cx, place);
         let entry = self.entries.get(place.slot as usize)?;
         let limit = self.limits.of(entry.phase);
@@ -312,7 +332,7 @@ impl FlowTable {
             }
         }
         self.begin(cx, meta, place, (phase, initiator), time, ledger);
-        Some(place)
+        Some(place.slot)
     }
 
     /// Opens a flow for a packet that has none.
@@ -323,7 +343,7 @@ impl FlowTable {
         time: u64,
         oldest: u64,
         ledger: &mut Ledger<'_, R>,
-    ) -> Option<Place> {
+    ) -> Option<u32> {
         let opening = match start(cx, meta) {
             Start::Open(phase, initiator) => (phase, initiator),
             Start::Untracked => return None,
@@ -354,7 +374,7 @@ impl FlowTable {
         };
         self.flows += 1;
         self.begin(cx, meta, place, opening, time, ledger);
-        Some(place)
+        Some(place.slot)
     }
 
     /// Writes a new entry at `place`.
@@ -371,18 +391,9 @@ impl FlowTable {
         let port_out = cx.snapshot.forward.twin(meta.port).unwrap_or(meta.port);
         *entry = Entry::open(meta.key, phase, (initiator, meta.side), time, (meta.port, port_out));
         ledger.counters.flows_created += 1;
-        match phase {
-            Phase::Tcp(TcpState::SynSent) => {}
-            Phase::Tcp(_) => {
-                entry.handshake = Micros24::AMBIGUOUS;
-                ledger.counters.tcp_picked_up += 1;
-            }
-            Phase::UdpNew
-            | Phase::UdpEstablished
-            | Phase::IcmpNew
-            | Phase::IcmpEstablished
-            | Phase::OtherNew
-            | Phase::OtherEstablished => {}
+        if !matches!(phase.tcp(), None | Some(TcpState::SynSent)) {
+            entry.handshake = Micros24::AMBIGUOUS;
+            ledger.counters.tcp_picked_up += 1;
         }
         let due = self.sweeper.due(time.saturating_add(self.limits.of(phase)));
         self.index.set(place, due, true);
@@ -409,9 +420,12 @@ impl FlowTable {
     }
 
     fn find(&self, meta: &Meta) -> Option<Place> {
-        self.index.find(meta.hash, |slot| {
-            self.entries.get(slot as usize).is_some_and(|entry| entry.key == meta.key)
-        })
+        self.index.find(meta.hash, |slot| self.is_of(slot, meta))
+    }
+
+    /// Whether the flow in `slot` is that of a packet.
+    fn is_of(&self, slot: u32, meta: &Meta) -> bool {
+        self.entries.get(slot as usize).is_some_and(|entry| entry.key == meta.key)
     }
 
     fn take_free(&mut self) -> Option<u32> {
@@ -432,6 +446,8 @@ impl FlowTable {
 
     pub(super) fn give_back(&mut self, slot: u32) {
         if let Some(entry) = self.entries.get_mut(slot as usize) {
+            // Nobody must find it by the slot number that the index gave before it was freed.
+            entry.key = FlowKey::NOBODY;
             entry.probe_sequence = self.free.unwrap_or(u32::MAX);
             self.free = Some(slot);
         }
@@ -474,17 +490,17 @@ fn start(cx: &Context<'_>, meta: &Meta) -> Start {
     }
     let opening = Opening::of(headers.tcp.flags);
     match (opening, cx.snapshot.flow.midstream) {
-        (Opening::Request, _) => Start::Open(Phase::Tcp(TcpState::SynSent), meta.side),
+        (Opening::Request, _) => Start::Open(Phase::TcpSynSent, meta.side),
         (Opening::Answer | Opening::Midstream | Opening::Reset, Midstream::Drop) => {
             Start::Refused(DropReason::TcpMidstream)
         }
-        (Opening::Answer, Midstream::Pickup) => Start::Open(Phase::Tcp(TcpState::SynRecv), meta.side.other()),
+        (Opening::Answer, Midstream::Pickup) => Start::Open(Phase::TcpSynRecv, meta.side.other()),
         (Opening::Midstream, Midstream::Pickup) => {
             // A well-known port is where servers listen: what comes from there to another port is an answer.
             const WELL_KNOWN: u16 = 1024;
             let answers = headers.source_port < WELL_KNOWN && headers.destination_port >= WELL_KNOWN;
             let initiator = if answers { meta.side.other() } else { meta.side };
-            Start::Open(Phase::Tcp(TcpState::Established), initiator)
+            Start::Open(Phase::TcpEstablished, initiator)
         }
         (Opening::Reset, Midstream::Pickup) => Start::Untracked,
     }

@@ -93,7 +93,7 @@ impl Opening {
 /// Takes a segment into account: `payload` bytes that `side` sent at `time` (microseconds). To be called before the
 /// packet is counted, since it looks at when the one before it came.
 pub(super) fn follow(entry: &mut Entry, side: Side, tcp: TcpFields, payload: u32, time: u64) {
-    let Phase::Tcp(state) = entry.phase else { return };
+    let Some(state) = entry.phase.tcp() else { return };
     let has = |flag: u8| tcp.flags & flag != 0;
     *entry.tcp_flags.of_mut(side) |= tcp.flags;
     if entry.is_probing() && time.saturating_sub(entry.last()) > PROBE_AGE {
@@ -102,7 +102,7 @@ pub(super) fn follow(entry: &mut Entry, side: Side, tcp: TcpFields, payload: u32
 
     if has(tcp_flags::RST) {
         if is_credible_reset(entry, state, side, tcp) {
-            entry.phase = Phase::Tcp(TcpState::Closed);
+            entry.phase = Phase::TcpClosed;
             entry.stop_probe();
         }
         entry.raise(Flag::seen(side));
@@ -119,63 +119,83 @@ pub(super) fn follow(entry: &mut Entry, side: Side, tcp: TcpFields, payload: u32
     }
     let fits = advance(entry, side, tcp, payload, time);
     entry.raise(Flag::seen(side));
+    if state == TcpState::Established && !has(tcp_flags::SYN | tcp_flags::FIN) {
+        return;
+    }
     if has(tcp_flags::FIN) && fits {
         entry.raise(Flag::fin(side));
     }
-    entry.phase = Phase::Tcp(next(entry, state, side, tcp, time));
+    entry.phase = Phase::of_tcp(next(entry, state, side, tcp, time));
 }
 
-/// Moves the expected sequence number on, counts what was sent again and starts a round-trip measurement. Returns
-/// whether the segment can belong to the connection.
+/// Moves the expected sequence number on and starts a round-trip measurement. Returns whether the segment can belong to
+/// the connection.
 fn advance(entry: &mut Entry, side: Side, tcp: TcpFields, payload: u32, time: u64) -> bool {
     let syn = tcp.flags & tcp_flags::SYN != 0;
     let fin = tcp.flags & tcp_flags::FIN != 0;
     let length = payload + u32::from(syn) + u32::from(fin);
     let end = tcp.sequence.wrapping_add(length);
-    let seen = entry.has(Flag::seen(side));
-    let expected = *entry.expected.of_mut(side);
-    let gap = distance(tcp.sequence, expected);
-
-    // An initiator that tries again with another sequence number has given up on the first.
-    let anew =
-        syn && entry.phase == Phase::Tcp(TcpState::SynSent) && side == entry.initiator() && end != expected;
-    if !seen || anew {
-        *entry.expected.of_mut(side) = end;
-        if anew && seen {
-            entry.handshake = Micros24::AMBIGUOUS;
-            entry.stop_probe();
-            return true;
-        }
-    } else {
-        if !(-REACH..=REACH).contains(&gap) {
-            return false;
-        }
-        if distance(end, expected) > 0 {
-            *entry.expected.of_mut(side) = end;
-        }
-        let keeps_alive = gap == -1 && payload <= 1 && !syn && !fin;
-        if gap < 0 && length > 0 && !keeps_alive {
-            let count = entry.retransmissions.of_mut(side);
-            *count = count.saturating_add(1);
-            // Karn's algorithm: an answer could be to either copy.
-            if entry.has(Flag::probe(side)) {
-                entry.stop_probe();
-            }
-            if syn {
-                entry.handshake = Micros24::AMBIGUOUS;
-            }
-            return true;
-        }
-        if gap < 0 {
-            return true;
+    if entry.has(Flag::seen(side)) && tcp.sequence != entry.expected.of(side) {
+        match place(entry, side, tcp, payload, end) {
+            Order::Foreign => return false,
+            Order::Old => return true,
+            Order::Ahead => {}
         }
     }
+    *entry.expected.of_mut(side) = end;
     if length > 0 && !entry.is_probing() {
         entry.raise(Flag::probe(side));
         entry.probe_sequence = end;
         entry.probe_time = low_half(time);
     }
     true
+}
+
+/// Where a segment lies that is not the next one.
+enum Order {
+    /// Nowhere near.
+    Foreign,
+    /// Behind, at least with its beginning.
+    Old,
+    /// Beyond segments that did not come this way, or the first of another attempt to connect.
+    Ahead,
+}
+
+/// Places a segment that is not the next one, which ends before `end`, and counts it if it was sent before.
+#[cold]
+fn place(entry: &mut Entry, side: Side, tcp: TcpFields, payload: u32, end: u32) -> Order {
+    let expected = entry.expected.of(side);
+    let control = tcp.flags & (tcp_flags::SYN | tcp_flags::FIN) != 0;
+    let syn = tcp.flags & tcp_flags::SYN != 0;
+    if syn && entry.phase == Phase::TcpSynSent && side == entry.initiator() && end != expected {
+        // An initiator that tries again with another sequence number has given up on the first.
+        entry.handshake = Micros24::AMBIGUOUS;
+        entry.stop_probe();
+        return Order::Ahead;
+    }
+    let gap = distance(tcp.sequence, expected);
+    if !(-REACH..=REACH).contains(&gap) {
+        return Order::Foreign;
+    }
+    if gap > 0 {
+        return Order::Ahead;
+    }
+    if distance(end, expected) > 0 {
+        *entry.expected.of_mut(side) = end;
+    }
+    let keeps_alive = gap == -1 && payload <= 1;
+    if control || (payload > 0 && !keeps_alive) {
+        let count = entry.retransmissions.of_mut(side);
+        *count = count.saturating_add(1);
+        // Karn's algorithm: an answer could be to either copy.
+        if entry.has(Flag::probe(side)) {
+            entry.stop_probe();
+        }
+        if syn {
+            entry.handshake = Micros24::AMBIGUOUS;
+        }
+    }
+    Order::Old
 }
 
 /// Takes note of what `side` says that it has received.

@@ -101,7 +101,7 @@ async fn live_flows_of_all_workers_are_listed() {
 async fn a_reload_through_the_socket_changes_what_happens_to_packets() {
     let running = Running::start(BRIDGE, 2);
     let (socket, _claim) = serve(&running);
-    running.directory.write("ravelin.toml", &format!("{BRIDGE}[policy]\ndefault = \"deny\"\n"));
+    running.directory.write("ravelin.toml", format!("{BRIDGE}[policy]\ndefault = \"deny\"\n"));
     let answer: Reload = client::post(&socket, "/reload").await.unwrap();
     assert_eq!((answer.generation, answer.changes.as_slice()), (2, &["policy.default".to_owned()][..]));
     assert_eq!((answer.behind, answer.warnings), (Vec::new(), None));
@@ -117,7 +117,7 @@ async fn a_refused_reload_says_which_fields_need_a_restart() {
     let (socket, _claim) = serve(&running);
     running
         .directory
-        .write("ravelin.toml", &format!("{BRIDGE}[workers]\nbatch = 7\n[flow]\ncapacity = 5000\n"));
+        .write("ravelin.toml", format!("{BRIDGE}[workers]\nbatch = 7\n[flow]\ncapacity = 5000\n"));
     let error = client::post::<Reload>(&socket, "/reload").await.unwrap_err();
     let ClientError::Refused { wrong: true, refusal } = error else { panic!("{error}") };
     assert_eq!(refusal.fields, ["workers.batch", "flow.capacity"]);
@@ -180,7 +180,7 @@ async fn a_trace_shows_the_steps_and_why_a_packet_was_dropped() {
     assert_eq!((packet.length, packet.ttl), (54, 64));
     let steps: Vec<_> = packet.steps.iter().map(|step| step.step.as_str()).collect();
     assert_eq!(steps, ["decode", "fragment", "steer", "flow", "policy", "forward"]);
-    assert_eq!(packet.steps[3].verdict, "undecided");
+    assert_eq!(packet.steps[0].verdict, "undecided");
     assert_eq!(packet.steps[4].verdict, "drop rule_deny");
     assert_eq!(packet.rule.as_deref(), Some("no telnet"));
     let drop = packet.drop.as_ref().unwrap();

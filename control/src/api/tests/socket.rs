@@ -5,12 +5,12 @@ use std::{
 
 use crate::{
     api::socket::{Claim, SocketError},
-    testing::Scratch,
+    testing::Directory,
 };
 
 #[test]
 fn only_the_owner_may_connect_and_the_directory_is_made() {
-    let directory = Scratch::new();
+    let directory = Directory::new();
     let path = directory.file("run/control.sock");
     let mut claim = Claim::new(&path).unwrap();
     let _listener = claim.listen().unwrap();
@@ -24,7 +24,7 @@ fn only_the_owner_may_connect_and_the_directory_is_made() {
 
 #[test]
 fn a_live_socket_is_refused_and_goes_on() {
-    let directory = Scratch::new();
+    let directory = Directory::new();
     let path = directory.file("control.sock");
     let mut claim = Claim::new(&path).unwrap();
     let _listener = claim.listen().unwrap();
@@ -37,7 +37,7 @@ fn a_live_socket_is_refused_and_goes_on() {
 
 #[test]
 fn the_socket_of_a_dead_process_is_replaced() {
-    let directory = Scratch::new();
+    let directory = Directory::new();
     let path = directory.file("control.sock");
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     directory.write("control.sock.lock", "4711\n");
@@ -50,7 +50,7 @@ fn the_socket_of_a_dead_process_is_replaced() {
 
 #[test]
 fn what_is_not_a_socket_is_left_alone() {
-    let directory = Scratch::new();
+    let directory = Directory::new();
     let path = directory.write("control.sock", "precious");
     let error = Claim::new(&path).unwrap().listen().unwrap_err();
     assert!(matches!(error, SocketError::NotASocket(_)), "{error}");

@@ -12,7 +12,7 @@ use std::{
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Failure, print, target};
+use super::{Failure, target};
 use crate::api::{client, query::FlowQuery, view};
 
 /// Shows what the running process does.
@@ -71,8 +71,16 @@ pub(super) fn run(args: &Args, json: bool) -> Result<(), Failure> {
     };
     match &args.what {
         What::Status => watcher.show("/status", tables::status),
-        What::Interfaces => watcher.show("/interfaces", tables::interfaces),
-        What::Workers => watcher.show("/workers", tables::workers),
+        What::Interfaces => watcher.show(
+            "/interfaces",
+            |now: &Vec<view::Interface>, before: Before<'_, Vec<view::Interface>>| {
+                tables::interfaces(now, before)
+            },
+        ),
+        What::Workers => watcher
+            .show("/workers", |now: &Vec<view::Worker>, before: Before<'_, Vec<view::Worker>>| {
+                tables::workers(now, before)
+            }),
         What::Counters { explain, all } => {
             watcher.show("/counters", |now: &Vec<view::Counter>, before: Before<'_, Vec<view::Counter>>| {
                 tables::counters(now, before, *explain, *all)
@@ -108,7 +116,7 @@ impl Watcher {
                 let now: T = client::get(&self.socket, request).await?;
                 let at = Instant::now();
                 if self.json {
-                    if self.every.is_some() { print::next_json(&now)? } else { print::json(&now)? }
+                    target::print_json(&now, self.every.is_some())?;
                 } else {
                     let earlier = before
                         .as_ref()
@@ -116,7 +124,7 @@ impl Watcher {
                     let text = table(&now, earlier);
                     // A terminal shows the newest table only; a pipe or file keeps all.
                     let clear = self.every.is_some() && io::stdout().is_terminal();
-                    print::next(&if clear { format!("\x1b[H\x1b[2J{text}") } else { text })?;
+                    target::print(&if clear { format!("\x1b[H\x1b[2J{text}") } else { text })?;
                 }
                 let Some(every) = self.every else { return Ok(()) };
                 before = Some((now, at));

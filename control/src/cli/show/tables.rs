@@ -49,7 +49,7 @@ pub(super) fn status(now: &Status, before: Before<'_, Status>) -> String {
     table.trim_fmt()
 }
 
-pub(super) fn interfaces(now: &Vec<Interface>, before: Before<'_, Vec<Interface>>) -> String {
+pub(super) fn interfaces(now: &[Interface], before: Before<'_, Vec<Interface>>) -> String {
     let mut traffic = table(&["interface", "role", "how", "queues", "mtu", "received", "sent", "dropped"]);
     let mut counted = table(&["interface", "the kernel counted", "", "meaning"]);
     for (index, interface) in now.iter().enumerate() {
@@ -67,17 +67,17 @@ pub(super) fn interfaces(now: &Vec<Interface>, before: Before<'_, Vec<Interface>
             Cell::new(&interface.name),
             Cell::new(&interface.role),
             Cell::new(format!("{} {}\n{copy}", interface.link.driver, interface.link.mode)),
-            right(interface.link.queues),
-            right(interface.link.mtu),
+            right(interface.link.queues.to_string()),
+            right(interface.link.mtu.to_string()),
             right(both(|interface| interface.received_packets, |interface| interface.received_bytes)),
             right(both(|interface| interface.sent_packets, |interface| interface.sent_bytes)),
-            right(interface.dropped_packets),
+            right(interface.dropped_packets.to_string()),
         ]));
         for statistic in interface.link.statistics.iter().filter(|statistic| statistic.value > 0) {
             counted.add_row(Row::from(vec![
                 Cell::new(&interface.name),
                 Cell::new(&statistic.name),
-                right(statistic.value),
+                right(statistic.value.to_string()),
                 Cell::new(&statistic.help),
             ]));
         }
@@ -90,7 +90,7 @@ pub(super) fn interfaces(now: &Vec<Interface>, before: Before<'_, Vec<Interface>
     text
 }
 
-pub(super) fn workers(now: &Vec<Worker>, before: Before<'_, Vec<Worker>>) -> String {
+pub(super) fn workers(now: &[Worker], before: Before<'_, Vec<Worker>>) -> String {
     let mut table = table(&[
         "worker",
         "core",
@@ -112,8 +112,8 @@ pub(super) fn workers(now: &Vec<Worker>, before: Before<'_, Vec<Worker>>) -> Str
             None => get(worker).to_string(),
         };
         table.add_row(Row::from(vec![
-            right(worker.id),
-            right(worker.core),
+            right(worker.id.to_string()),
+            right(worker.core.to_string()),
             Cell::new(if worker.stalled { "STALLED" } else { "runs" }),
             right(count(|worker| worker.received_packets)),
             right(count(|worker| worker.handed_in_packets)),
@@ -123,7 +123,7 @@ pub(super) fn workers(now: &Vec<Worker>, before: Before<'_, Vec<Worker>>) -> Str
             right(count(|worker| worker.batches)),
             right(count(|worker| worker.idle_turns)),
             right(count(|worker| worker.sleeps)),
-            right(worker.flows),
+            right(worker.flows.to_string()),
         ]));
     }
     table.trim_fmt()
@@ -144,7 +144,7 @@ pub(super) fn counters(
         if counter.total == 0 && !all {
             continue;
         }
-        let mut cells = vec![Cell::new(&counter.name), right(counter.total)];
+        let mut cells = vec![Cell::new(&counter.name), right(counter.total.to_string())];
         if let Some((before, seconds)) = before {
             let earlier = before.get(index).filter(|_| !counter.gauge);
             let rate = earlier.map(|earlier| number::rate(counter.total, earlier.total, seconds, ""));
@@ -166,7 +166,8 @@ pub(super) fn drops(now: &[Drop], before: Before<'_, Vec<Drop>>, all: bool) -> S
         if drop.packets == 0 && !all {
             continue;
         }
-        let mut cells = vec![Cell::new(&drop.reason), Cell::new(&drop.group), right(drop.packets)];
+        let mut cells =
+            vec![Cell::new(&drop.reason), Cell::new(&drop.group), right(drop.packets.to_string())];
         if let Some((before, seconds)) = before {
             let earlier = before.get(index).map_or(drop.packets, |earlier| earlier.packets);
             cells.push(right(number::rate(drop.packets, earlier, seconds, "")));
@@ -247,8 +248,8 @@ fn table(header: &[&str]) -> Table {
     table
 }
 
-fn right(value: impl ToString) -> Cell {
-    Cell::new(value.to_string()).set_alignment(CellAlignment::Right)
+fn right(text: String) -> Cell {
+    Cell::new(text).set_alignment(CellAlignment::Right)
 }
 
 fn list(workers: &[u8]) -> String {

@@ -29,7 +29,7 @@ fn drops_are_those_that_happened_with_their_meaning() {
 
     let before = vec![drop("rule_deny", 10), drop("default_deny", 0)];
     let text = tables::drops(&now, Some((&before, 2.0)), false);
-    assert!(lines(&text)[2].contains("10 /s"), "{text}");
+    assert!(lines(&text)[2].contains("10/s"), "{text}");
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn a_status_puts_what_is_wrong_in_capitals() {
     status.records = Some("records.json".to_owned());
     status.records_failing = true;
     let text = tables::status(&status, Some((&status.clone(), 1.0)));
-    for part in ["NO PROGRESS: 1", "FAILED: generation 3", "WRITING FAILS", "100 (0 /s)"] {
+    for part in ["NO PROGRESS: 1", "FAILED: generation 3", "WRITING FAILS", "100 (0/s)"] {
         assert!(text.contains(part), "{part} is not in\n{text}");
     }
 }
@@ -196,6 +196,6 @@ fn interfaces_and_workers_have_a_row_each() {
         dropped_packets: 0,
         flows: 4,
     };
-    let text = tables::workers(&vec![worker], None);
+    let text = tables::workers(&[worker], None);
     assert_eq!(words(lines(&text)[2])[..4], ["3", "5", "STALLED", "9"]);
 }

@@ -19,7 +19,7 @@ use super::{
     },
     encoder, record,
 };
-use crate::testing::Scratch;
+use crate::testing::Directory;
 
 const LONG: Duration = Duration::from_secs(600);
 
@@ -35,8 +35,8 @@ fn wait(condition: impl Fn() -> bool) {
 
 #[test]
 fn what_was_pushed_was_written_or_lost() {
-    let scratch = Scratch::new();
-    let path = scratch.file("records.json");
+    let directory = Directory::new();
+    let path = directory.file("records.json");
     let rings = rings(3, 64);
     let writer = Writer::start(&RecordsTarget::File(path.clone()), rings.clone(), encoder()).unwrap();
     let counts: Vec<(u64, u64)> = thread::scope(|scope| {
@@ -72,8 +72,8 @@ fn what_was_pushed_was_written_or_lost() {
 
 #[test]
 fn a_line_arrives_without_a_stop() {
-    let scratch = Scratch::new();
-    let path = scratch.file("records.json");
+    let directory = Directory::new();
+    let path = directory.file("records.json");
     let rings = rings(1, 64);
     let writer = Writer::start(&RecordsTarget::File(path.clone()), rings.clone(), encoder()).unwrap();
     RingSink::new(Arc::clone(&rings[0])).push(&record(("10.0.0.1", 1), ("10.0.0.2", 53))).unwrap();
@@ -84,8 +84,8 @@ fn a_line_arrives_without_a_stop() {
 
 #[test]
 fn a_rotated_file_is_opened_anew() {
-    let scratch = Scratch::new();
-    let (path, rotated) = (scratch.file("records.json"), scratch.file("records.json.1"));
+    let directory = Directory::new();
+    let (path, rotated) = (directory.file("records.json"), directory.file("records.json.1"));
     let rings = rings(1, 64);
     let mut sink = RingSink::new(Arc::clone(&rings[0]));
     let writer = Writer::start(&RecordsTarget::File(path.clone()), rings, encoder()).unwrap();
@@ -108,7 +108,7 @@ fn a_rotated_file_is_opened_anew() {
 
 #[test]
 fn a_file_that_cannot_be_opened_is_an_error() {
-    let target = RecordsTarget::File(Scratch::new().file("gone/records.json"));
+    let target = RecordsTarget::File(Directory::new().file("gone/records.json"));
     assert_eq!(Writer::start(&target, rings(1, 1), encoder()).unwrap_err().kind(), io::ErrorKind::NotFound);
 }
 

@@ -9,14 +9,14 @@ use std::{fs, path::Path};
 use serde_json::Value;
 
 use super::{Replay, Summary};
-use crate::testing::Scratch;
+use crate::testing::Directory;
 
 /// Replays `capture` with `config`, and gives the summary and the records as text.
 fn replay(capture: &[u8], config: &str, change: impl FnOnce(&mut Replay)) -> (Summary, String) {
-    let scratch = Scratch::new();
-    let records = scratch.file("records.json");
+    let directory = Directory::new();
+    let records = directory.file("records.json");
     let mut replay = Replay {
-        files: vec![scratch.write("capture.pcap", capture)],
+        files: vec![directory.write("capture.pcap", capture)],
         config: load(config),
         records: Some(records.clone()),
         ..Replay::default()

@@ -5,7 +5,7 @@ use super::{
     capture::{Capture, tcp, udp},
     lines, load, replay,
 };
-use crate::testing::Scratch;
+use crate::testing::Directory;
 
 const CLIENT: &str = "10.0.0.2";
 const SERVER: &str = "192.0.2.7";
@@ -21,14 +21,14 @@ fn datagrams(count: u16, start: u64) -> Capture {
 
 #[test]
 fn files_follow_one_another() {
-    let scratch = Scratch::new();
-    let records = scratch.file("records.json");
-    let forwarded = scratch.file("forwarded.pcap");
+    let directory = Directory::new();
+    let records = directory.file("records.json");
+    let forwarded = directory.file("forwarded.pcap");
     let summary = Replay {
         files: vec![
-            scratch.write("1.pcap", datagrams(10, 0).bytes()),
-            scratch.write("2.pcap", datagrams(15, 1_000_000).bytes()),
-            scratch.write("3.pcap", datagrams(5, 2_000_000).bytes()),
+            directory.write("1.pcap", datagrams(10, 0).bytes()),
+            directory.write("2.pcap", datagrams(15, 1_000_000).bytes()),
+            directory.write("3.pcap", datagrams(5, 2_000_000).bytes()),
         ],
         records: Some(records.clone()),
         write: Some(forwarded.clone()),
@@ -46,11 +46,11 @@ fn files_follow_one_another() {
 
 #[test]
 fn what_is_denied_is_not_written() {
-    let scratch = Scratch::new();
+    let directory = Directory::new();
     let mut capture = Capture::new();
     capture.add(0, &tcp((CLIENT, 1), (SERVER, 23), "S", (1, 0), 0));
     capture.add(1, &tcp((CLIENT, 1), (SERVER, 80), "S", (1, 0), 0));
-    let forwarded = scratch.file("forwarded.pcap");
+    let forwarded = directory.file("forwarded.pcap");
     let config = "[[rule]]\nname = \"r\"\naction = \"deny\"\nprotocol = \"tcp\"\ndestination_ports = [23]\n";
     let (summary, _) = replay(capture.bytes(), config, |replay| replay.write = Some(forwarded.clone()));
     assert_eq!((summary.written, summary.dropped()), (1, 1));
@@ -126,13 +126,13 @@ fn faults_are_injected_and_counted() {
 
 #[test]
 fn nothing_is_written_over_what_is_read() {
-    let scratch = Scratch::new();
-    let capture = scratch.write("capture.pcap", datagrams(1, 0).bytes());
+    let directory = Directory::new();
+    let capture = directory.write("capture.pcap", datagrams(1, 0).bytes());
     let same = |replay: Replay| matches!(replay.run(|_| {}), Err(ReplayError::SameFile { .. }));
     let base = || Replay { files: vec![capture.clone()], ..Replay::default() };
     assert!(same(Replay { records: Some(capture.clone()), ..base() }));
-    assert!(same(Replay { write: Some(scratch.file("./capture.pcap")), ..base() }));
-    let out = scratch.file("out");
+    assert!(same(Replay { write: Some(directory.file("./capture.pcap")), ..base() }));
+    let out = directory.file("out");
     assert!(same(Replay { records: Some(out.clone()), write: Some(out), ..base() }));
     assert!(same(Replay { records: Some("-".into()), write: Some("-".into()), ..base() }));
     assert_eq!(fs::read(capture).unwrap(), datagrams(1, 0).bytes());
@@ -140,9 +140,9 @@ fn nothing_is_written_over_what_is_read() {
 
 #[test]
 fn what_cannot_be_opened_is_found_before_anything_is_read() {
-    let scratch = Scratch::new();
-    let capture = scratch.write("capture.pcap", datagrams(1, 0).bytes());
-    let replay = Replay { files: vec![capture, scratch.file("gone.pcap")], ..Replay::default() };
+    let directory = Directory::new();
+    let capture = directory.write("capture.pcap", datagrams(1, 0).bytes());
+    let replay = Replay { files: vec![capture, directory.file("gone.pcap")], ..Replay::default() };
     let error = replay.run(|_| panic!("nothing is read")).unwrap_err();
     assert!(matches!(error, ReplayError::Capture(_)) && error.to_string().contains("gone.pcap"), "{error}");
     let error = Replay::default().run(|_| {}).unwrap_err();
@@ -151,8 +151,8 @@ fn what_cannot_be_opened_is_found_before_anything_is_read() {
 
 #[test]
 fn records_that_cannot_be_written_are_an_error() {
-    let (scratch, capture) = (Scratch::new(), datagrams(10, 0));
-    let files = vec![scratch.write("capture.pcap", capture.bytes())];
+    let (directory, capture) = (Directory::new(), datagrams(10, 0));
+    let files = vec![directory.write("capture.pcap", capture.bytes())];
     let replay = Replay { files, records: Some("/dev/full".into()), ..Replay::default() };
     let error = replay.run(|_| {}).unwrap_err();
     assert!(matches!(error, ReplayError::Records { .. }), "{error}");

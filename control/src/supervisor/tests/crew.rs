@@ -7,7 +7,7 @@ use crate::{
     records::RingSink,
     reload::{self, Reloader},
     supervisor::crew::{Crew, Hanging, Roster, allowed_cores},
-    testing::{BRIDGE, Running, Scratch, dns},
+    testing::{BRIDGE, Directory, Running, dns},
 };
 
 /// A core that no machine has.
@@ -15,7 +15,7 @@ const NO_CORE: usize = 1023;
 
 #[test]
 fn a_refused_pin_is_an_error_that_names_the_cores_that_would_do() {
-    let directory = Scratch::new();
+    let directory = Directory::new();
     let path = directory.write("ravelin.toml", BRIDGE);
     let (loaded, _) = reload::prepare(&path, None).unwrap();
     let facts = PortFacts { mtu: 1500, partial_checksums: false };
@@ -53,11 +53,11 @@ fn workers_run_on_their_cores_under_their_names() {
     assert!(found >= 2);
 }
 
-#[tokio::test]
-async fn a_worker_that_hangs_is_named_and_the_others_stop() {
+#[test]
+fn a_worker_that_hangs_is_named_and_the_others_stop() {
     let mut running = Running::start(BRIDGE, 2);
     running.receive(0, 0, &dns(b""));
-    running.settled(1).await;
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(running.settled(1));
     let wire = std::sync::Arc::clone(&running.wires[1]);
     let hang = wire.hang.lock();
     let pulse = || running.appliance.roster.members()[1].pulse();
@@ -67,7 +67,7 @@ async fn a_worker_that_hangs_is_named_and_the_others_stop() {
         if pulse() != last.0 {
             last = (pulse(), Instant::now());
         }
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        std::thread::sleep(Duration::from_millis(5));
     }
     let stopped = running.stop(Duration::from_millis(200));
     drop(hang);

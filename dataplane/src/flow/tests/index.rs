@@ -3,7 +3,10 @@
 use std::collections::HashMap;
 
 use super::Random;
-use crate::flow::index::Index;
+use crate::flow::{
+    index::{Hint, Index},
+    lanes,
+};
 
 #[test]
 fn holds_as_many_as_it_was_made_for() {
@@ -41,7 +44,8 @@ fn agrees_with_a_map() {
                 }
                 Some((hash, due, weak)) => {
                     let place = index.find(hash, |candidate| candidate == slot).expect("is there");
-                    assert_eq!(index.status(place), (due, weak));
+                    assert_eq!(index.due_at(place), due);
+                    assert_eq!(index.weak(place.bucket) >> place.lane & 1 != 0, weak);
                     if random.chance(60) {
                         index.remove(place);
                         model.remove(&slot);
@@ -53,22 +57,20 @@ fn agrees_with_a_map() {
                 }
             }
         }
-        let mut listed: Vec<(u32, bool, bool, bool)> = Vec::new();
+        let mut listed: Vec<(u32, bool, bool)> = Vec::new();
         for bucket in 0..index.buckets() {
             let mut lanes = index.used(bucket);
             while let Some(place) = index.place(bucket, lanes) {
                 let bit = 1 << place.lane;
                 let (weak, due) = (index.weak(bucket) & bit != 0, index.due(bucket, 130) & bit != 0);
-                listed.push((place.slot, weak, due, index.status(place).1));
+                listed.push((place.slot, weak, due));
                 lanes &= lanes - 1;
             }
             assert_eq!((index.weak(bucket) | index.due(bucket, 130)) & !index.used(bucket), 0);
         }
         listed.sort_unstable();
-        let mut expected: Vec<_> = model
-            .iter()
-            .map(|(slot, (_, due, weak))| (*slot, *weak, (3..=130).contains(due), *weak))
-            .collect();
+        let mut expected: Vec<_> =
+            model.iter().map(|(slot, (_, due, weak))| (*slot, *weak, (3..=130).contains(due))).collect();
         expected.sort_unstable();
         assert_eq!(listed, expected);
     }
@@ -87,6 +89,28 @@ fn refuses_what_does_not_fit_and_forgets_nothing() {
     assert!((0..index.buckets()).all(|bucket| index.used(bucket) == 0));
     assert!(index.insert(0x1234_5678, 1).is_some());
     let mut seen = Vec::new();
-    index.candidates(0x1234_5678, |slot| seen.push(slot));
+    assert_eq!(index.hint(0x1234_5678, |slot| seen.push(slot)), Hint(1));
     assert_eq!(seen, [1]);
+}
+
+#[test]
+fn lanes_are_compared_as_if_one_by_one() {
+    let mut random = Random::new(5);
+    for _ in 0..2000 {
+        let mut words = [0; lanes::COUNT];
+        let mut bytes = [0; lanes::COUNT];
+        for (word, byte) in words.iter_mut().zip(&mut bytes) {
+            *word = u32::try_from(random.below(8) << 28 | random.below(3)).unwrap();
+            *byte = u8::try_from(random.below(256)).unwrap();
+        }
+        let (value, limit) = (words[3] & 0xf000_0000, bytes[7]);
+        assert_eq!(
+            lanes::equal(&words, 0xf000_0000, value),
+            lanes::plain(&words, |word| word & 0xf000_0000 == value)
+        );
+        assert_eq!(
+            lanes::not_after(&bytes, limit),
+            lanes::plain(&bytes, |byte| limit.wrapping_sub(byte) < 128)
+        );
+    }
 }

@@ -208,12 +208,10 @@ impl Model {
         let flags = meta.headers.tcp.flags;
         let from_server = meta.headers.source_port < 1024 && meta.headers.destination_port >= 1024;
         let (phase, initiator) = match (meta.key.protocol(), flags & (SYN | ACK)) {
-            (Protocol::TCP, SYN) => (Phase::Tcp(tcp::TcpState::SynSent), meta.side),
-            (Protocol::TCP, answer) if answer == SYN | ACK => {
-                (Phase::Tcp(tcp::TcpState::SynRecv), meta.side.other())
-            }
-            (Protocol::TCP, _) if from_server => (Phase::Tcp(tcp::TcpState::Established), meta.side.other()),
-            (Protocol::TCP, _) => (Phase::Tcp(tcp::TcpState::Established), meta.side),
+            (Protocol::TCP, SYN) => (Phase::TcpSynSent, meta.side),
+            (Protocol::TCP, answer) if answer == SYN | ACK => (Phase::TcpSynRecv, meta.side.other()),
+            (Protocol::TCP, _) if from_server => (Phase::TcpEstablished, meta.side.other()),
+            (Protocol::TCP, _) => (Phase::TcpEstablished, meta.side),
             (protocol, _) => (Phase::unanswered(protocol), meta.side),
         };
         let connection = Entry::open(meta.key, phase, (initiator, meta.side), time, (OUTSIDE, INSIDE));

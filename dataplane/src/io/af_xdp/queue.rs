@@ -266,8 +266,16 @@ impl PortQueue {
             // SAFETY: each descriptor came out of a token by `into_desc`, so nobody else has the buffer, and it is of
             // this UMEM, the only one that there is.
             let filled = unsafe { self.fill.produce(descs) };
-            debug_assert_eq!(filled, count, "no more than a ring's length of frames is in receive");
             self.missing -= filled;
+            // The kernel shows packets before it shows that it took their buffers (`xsk_flush`), so for a moment the ring
+            // may look fuller than it is: what does not fit comes back, and the next refill tries again.
+            for desc in descs.iter().skip(filled) {
+                // SAFETY: the descriptor came out of a token above, and the ring has not taken it.
+                pool.give(unsafe { XdpFrame::claim(*desc, self.umem) });
+            }
+            if filled < count {
+                break;
+            }
         }
         if self.busy_poll || self.fill.needs_wakeup() {
             counters.receive_wakeups += 1;
