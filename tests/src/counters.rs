@@ -29,6 +29,11 @@ impl Counters {
         found
     }
 
+    /// Whether both were read when the same packets had come in.
+    pub fn has_same_packets(&self, other: &Self) -> bool {
+        ["received", "handed_in"].iter().all(|name| self[name] == other[name])
+    }
+
     /// Packets dropped for `reason`.
     pub fn dropped(&self, reason: &str) -> u64 {
         *self.drops.get(reason).unwrap_or_else(|| panic!("there is no drop reason {reason}"))
@@ -45,8 +50,8 @@ impl Counters {
     }
 
     /// Panics unless every packet that came in left by exactly one disposition, and workers took over what others
-    /// handed off, but for `waiting` packets still in rings.
-    pub fn assert_balanced(&self, waiting: u64) {
+    /// handed off.
+    pub fn assert_balanced(&self) {
         let taken = self["received"] + self["handed_in"];
         let settled = self["forwarded"] + self["handed_off"] + self["consumed"] + self.dropped_in_all();
         assert_eq!(taken, settled, "the conservation law: {self:#?}");

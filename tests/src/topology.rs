@@ -168,6 +168,10 @@ impl Lab {
         clang.arg(format!("-I/usr/include/{}-linux-gnu", std::env::consts::ARCH));
         run(clang.arg(source).arg("-o").arg(&object));
         for host in [&self.client, &self.server] {
+            if inner != 0 {
+                // Links carry their MTU and one tag; the second one takes room from the packet.
+                host.ip("link set eth0 mtu 1496");
+            }
             host.run("tc qdisc add dev eth0 clsact");
             for (hook, section) in [("egress", "tc/tag"), ("ingress", "tc/untag")] {
                 let object = object.display();

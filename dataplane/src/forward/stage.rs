@@ -50,14 +50,14 @@ fn judge_non_ip(meta: &Meta, non_ip: NonIp) -> Option<DropReason> {
     (!passes).then_some(reason)
 }
 
-/// Whether the packet is no longer than the outgoing port allows. As in the kernel's bridge, an 802.1Q tag does not
-/// count against the MTU.
+/// Whether the packet is no longer than the outgoing port allows. As in the kernel (`is_skb_forwardable`), one tag does not
+/// count against the MTU; the second one does, and a veth would lose a packet that it makes too long.
 fn fits(meta: &Meta, out: Option<&Port>) -> bool {
     const ETHERNET: u32 = 14;
     const TAG: u32 = 4;
     match out {
         Some(Port::Bridge { mtu, .. }) => {
-            meta.length <= mtu + ETHERNET + TAG * u32::from(meta.headers.vlans.count)
+            meta.length <= mtu + ETHERNET + TAG * u32::from(meta.headers.vlans.count.min(1))
         }
         Some(Port::Monitor) | None => false,
     }

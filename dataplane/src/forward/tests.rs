@@ -84,7 +84,7 @@ fn frames_without_ip_follow_the_bridge() {
 }
 
 #[test]
-fn the_outgoing_mtu_holds_and_tags_do_not_count() {
+fn the_outgoing_mtu_holds_and_one_tag_does_not_count() {
     let snapshot = snapshot(NonIp::default(), 1500);
     let sized = |length, count| Meta {
         length,
@@ -98,8 +98,8 @@ fn the_outgoing_mtu_holds_and_tags_do_not_count() {
     assert_eq!(forward(&snapshot, sized(1514, 0)), Verdict::Forward(PortId(1)));
     assert_eq!(forward(&snapshot, sized(1515, 0)), Verdict::Drop(DropReason::MtuExceeded));
     assert_eq!(forward(&snapshot, sized(1518, 1)), Verdict::Forward(PortId(1)));
-    assert_eq!(forward(&snapshot, sized(1522, 2)), Verdict::Forward(PortId(1)));
-    assert_eq!(forward(&snapshot, sized(1523, 2)), Verdict::Drop(DropReason::MtuExceeded));
+    assert_eq!(forward(&snapshot, sized(1518, 2)), Verdict::Forward(PortId(1)));
+    assert_eq!(forward(&snapshot, sized(1519, 2)), Verdict::Drop(DropReason::MtuExceeded));
 }
 
 /// A packet of a local stack: the checksum field holds the folded pseudo-header sum. Returns the frame, its headers and
