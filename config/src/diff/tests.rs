@@ -29,7 +29,6 @@ fn each_key_is_compared_and_knows_whether_it_is_live() {
         ("io", "busy_poll", "'50us'", false),
         ("io", "ring_size", "64", false),
         ("io", "frame_size", "2048", false),
-        ("io", "frames", "4096", false),
         ("policy", "default", "'deny'", true),
         ("flow", "capacity", "1024", false),
         ("flow", "full", "'forward'", true),

@@ -1,5 +1,5 @@
 use crate::schema::{
-    parser::{choice, duration, integer, power_of_two, word},
+    parser::{choice, duration, power_of_two, word},
     section,
     word::words,
 };
@@ -38,11 +38,9 @@ section! {
         /// How long the kernel polls the card on behalf of a worker that waits. Zero: not at all.
         #[serde(serialize_with = "crate::duration::serialize")]
         busy_poll: Duration = Duration::ZERO => duration(Duration::ZERO..=Duration::from_millis(100)), Restart;
-        /// Descriptors in each ring of a socket.
-        ring_size: u32 = 2048 => power_of_two(64..=65536), Restart;
+        /// Descriptors in each ring of a socket. Three times as many frames are set aside for it.
+        ring_size: u32 = 2048 => power_of_two(64..=32768), Restart;
         /// Bytes of a frame. A packet must fit into one, less the headroom that the kernel takes.
         frame_size: u32 = 4096 => choice(&[2048, 4096]), Restart;
-        /// Frames in all, shared by interfaces and workers. Zero: as many as the rings can hold.
-        frames: u32 = 0 => integer(0..=16_777_216), Restart;
     }
 }

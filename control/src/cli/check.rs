@@ -14,17 +14,21 @@ pub(super) struct Args {
     /// The configuration.
     #[arg(short, long, value_name = "FILE", default_value = super::DEFAULT_CONFIG)]
     config: PathBuf,
+    /// The same, without a flag.
+    #[arg(value_name = "FILE", conflicts_with = "config")]
+    file: Option<PathBuf>,
 }
 
 pub(super) fn run(args: &Args, json: bool) -> Result<(), Failure> {
-    let (report, valid) = inspect(&args.config)?;
-    let file = args.config.display();
+    let path = args.file.as_ref().unwrap_or(&args.config);
+    let (report, valid) = inspect(path)?;
+    let file = path.display();
     let counts =
         format!("{file}: {}, {}", count(report.errors(), "error"), count(report.warnings(), "warning"));
     if json {
         target::print_json(
             &json!({
-                "file": args.config,
+                "file": path,
                 "valid": valid,
                 "errors": report.errors(),
                 "warnings": report.warnings(),
