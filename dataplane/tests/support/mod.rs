@@ -19,7 +19,7 @@ use ravelin_dataplane::{
     handoff::{Handoff, WorkerId},
     hash::FlowHasher,
     io::{
-        PortId,
+        PacketIo, PortId,
         memory::{MemoryFrame, MemoryIo},
     },
     parse::FragmentTable,
@@ -38,6 +38,24 @@ impl RecordSink for Kept {
         self.0.lock().unwrap().push(*record);
         Ok(())
     }
+}
+
+/// One worker over any backend and sink.
+pub fn worker_over<I: PacketIo, R: RecordSink>(io: I, records: R, plant: Plant) -> Worker<I, R> {
+    let id = WorkerId(0);
+    let pipeline = Pipeline::new(
+        SteerStage::new(FlowHasher::fixed(7)),
+        FlowTable::new(plant.flows, id),
+        FragmentTable::new(plant.fragments),
+    );
+    let links = Links {
+        id,
+        handoff: Handoff::new(plant.ring, Arc::new([Waker::new().unwrap()])),
+        reader: Publisher::new(plant.snapshot, 1).reader(id),
+        commands: Arc::new(CommandQueue::new(4)),
+        block: Arc::new(CounterBlock::new(3)),
+    };
+    Worker::new(io, pipeline, records, links, plant.batch, 3)
 }
 
 pub type TestWorker = Worker<MemoryIo, Kept>;
