@@ -50,7 +50,7 @@ pub(super) struct Entry {
     pub(super) tcp_flags: Pair<u8>,
     /// By sender: the sequence number that is expected next.
     pub(super) expected: Pair<u32>,
-    /// The acknowledgement that ends the round-trip measurement under way; in a free entry, the next free slot.
+    /// The acknowledgement that ends the round-trip measurement under way.
     pub(super) probe_sequence: u32,
     /// When the measurement began, in microseconds, modulo 2^32.
     pub(super) probe_time: u32,

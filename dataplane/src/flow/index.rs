@@ -7,7 +7,7 @@
 //!
 //! Promises: a look-up reads one line, or two if flows of its home bucket had to move out. Refuses: to grow.
 
-use super::{lanes, prefetch};
+use super::{lanes, memory, prefetch};
 
 /// A flow's place in the index, and the slot that stands there.
 #[derive(Clone, Copy, Debug)]
@@ -91,17 +91,63 @@ impl Bucket {
 /// The index.
 pub(super) struct Index {
     buckets: Vec<Bucket>,
+    groups: Vec<Group>,
     slot_bits: u32,
 }
 
+/// What is known of [`Index::GROUP`] buckets together, so that a large table with few flows is swept quickly.
+#[derive(Clone, Copy, Debug, Default)]
+struct Group {
+    /// In which seconds one of the flows may be due.
+    due: Seconds,
+    flows: u32,
+}
+
+/// A set of seconds, modulo 256.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Seconds([u64; 4]);
+
+impl Seconds {
+    pub(super) const ALL: Self = Self([u64::MAX; 4]);
+
+    /// A second and the 127 before it.
+    pub(super) fn until(second: u8) -> Self {
+        let mut seconds = Self::default();
+        (0..128).for_each(|back| seconds.add(second.wrapping_sub(back)));
+        seconds
+    }
+
+    fn add(&mut self, second: u8) {
+        if let Some(word) = self.0.get_mut(usize::from(second / 64)) {
+            *word |= 1 << (second % 64);
+        }
+    }
+
+    fn take(&mut self, others: Self) -> bool {
+        let mut any = 0;
+        for (word, other) in self.0.iter_mut().zip(others.0) {
+            any |= *word & other;
+            *word &= !other;
+        }
+        any != 0
+    }
+}
+
 impl Index {
-    /// An index for `capacity` flows: 7.5 bytes for each.
+    /// Buckets to a group.
+    pub(super) const GROUP: usize = 64;
+
+    /// An index for `capacity` flows: 7.6 bytes for each.
     pub(super) fn new(capacity: u32) -> Self {
         // 8.5 flows to a bucket when the table is full.
         let buckets = (capacity as usize * 2).div_ceil(17).max(1);
         // One more than is needed for the highest slot, so that no slot with tag is `FREE`.
         let slot_bits = u32::BITS - capacity.leading_zeros();
-        Self { buckets: vec![Bucket::EMPTY; buckets], slot_bits }
+        Self {
+            buckets: memory::filled(Bucket::EMPTY, buckets),
+            groups: vec![Group::default(); buckets.div_ceil(Self::GROUP)],
+            slot_bits,
+        }
     }
 
     /// How many buckets there are.
@@ -111,7 +157,7 @@ impl Index {
 
     /// Bytes that the index takes.
     pub(super) fn memory(&self) -> usize {
-        self.buckets.capacity() * size_of::<Bucket>()
+        self.buckets.capacity() * size_of::<Bucket>() + self.groups.capacity() * size_of::<Group>()
     }
 
     /// Fetches the home bucket of a hash.
@@ -183,6 +229,7 @@ impl Index {
         if bucket != home {
             self.buckets.get_mut(home)?.one_more_away();
         }
+        self.count(bucket, 1);
         Some(Place { bucket, lane, slot })
     }
 
@@ -198,6 +245,7 @@ impl Index {
         let word = bucket.words.get(place.lane).copied().unwrap_or(FREE);
         let displaced = bucket.marks & (1 << place.lane) != 0;
         bucket.put(place.lane, FREE, 0, false, false);
+        self.count(place.bucket, -1);
         if displaced {
             let home = self.other(place.bucket, word & self.tag_mask());
             if let Some(home) = self.buckets.get_mut(home) {
@@ -215,6 +263,17 @@ impl Index {
             let bit = 1 << place.lane << Bucket::WEAK;
             bucket.marks = (bucket.marks & !bit) | (u32::from(weak) << place.lane << Bucket::WEAK);
         }
+        self.note(place.bucket, due);
+    }
+
+    /// Whether a group may hold flows that are due in `seconds`; forgets that it may.
+    pub(super) fn take_due(&mut self, group: usize, seconds: Seconds) -> bool {
+        self.groups.get_mut(group).is_some_and(|group| group.due.take(seconds))
+    }
+
+    /// Whether a group holds flows.
+    pub(super) fn holds_flows(&self, group: usize) -> bool {
+        self.groups.get(group).is_some_and(|group| group.flows > 0)
     }
 
     /// When the flow is looked at.
@@ -235,13 +294,28 @@ impl Index {
 
     /// The lanes of a bucket whose flows have to be looked at in second `tick` or the 127 before it.
     pub(super) fn due(&self, bucket: usize, tick: u8) -> u32 {
-        self.buckets.get(bucket).map_or(0, |bucket| lanes::not_after(&bucket.due, tick) & !bucket.free())
+        self.buckets.get(bucket).map_or(0, |bucket| match lanes::not_after(&bucket.due, tick) {
+            0 => 0,
+            due => due & !bucket.free(),
+        })
     }
 
     /// The place of the lowest lane in `lanes`.
     pub(super) fn place(&self, bucket: usize, lanes: u32) -> Option<Place> {
         let slot = self.slot_of(self.buckets.get(bucket)?, lanes);
         (lanes != 0).then_some(Place { bucket, lane: lanes.trailing_zeros() as usize, slot })
+    }
+
+    fn note(&mut self, bucket: usize, due: u8) {
+        if let Some(group) = self.groups.get_mut(bucket / Self::GROUP) {
+            group.due.add(due);
+        }
+    }
+
+    fn count(&mut self, bucket: usize, change: i32) {
+        if let Some(group) = self.groups.get_mut(bucket / Self::GROUP) {
+            group.flows = group.flows.saturating_add_signed(change);
+        }
     }
 
     /// The lowest free lane of a bucket.
@@ -270,6 +344,9 @@ impl Index {
         if displaced {
             bucket.one_less_away();
         }
+        self.note(to, due);
+        self.count(from, -1);
+        self.count(to, 1);
         Some(lane)
     }
 

@@ -11,9 +11,11 @@
 //! `docs/adr/0006-flow-table.md` for why it is so.
 
 mod entry;
+mod free;
 mod index;
 mod key;
 mod lanes;
+mod memory;
 mod phase;
 mod prefetch;
 mod record;

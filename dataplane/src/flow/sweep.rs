@@ -6,7 +6,11 @@
 //! depend on how packets were batched, as long as every sweep is complete before the next packet is looked at.
 
 use super::{
-    EndReason, Evict, FlowTable, RecordSink, entry::micros, index::Place, phase::Limits, prefetch,
+    EndReason, Evict, FlowTable, RecordSink,
+    entry::micros,
+    index::{Index, Place, Seconds},
+    phase::Limits,
+    prefetch,
     table::Ledger,
 };
 use crate::{clock::Timestamp, counters::WorkerCounters, pipeline::Context};
@@ -35,7 +39,11 @@ struct Sweep {
     second: u64,
     /// Look at every flow, not only at those that are due.
     all: bool,
+    /// The seconds whose flows are due.
+    seconds: Seconds,
     bucket: usize,
+    /// Whether the group of `bucket` is known to hold flows that may be due.
+    in_group: bool,
     /// Lanes of `bucket` that have been looked at.
     done: u32,
 }
@@ -82,7 +90,8 @@ impl Sweeper {
             return None;
         }
         let all = std::mem::take(&mut self.stale) || second - self.swept > Self::HORIZON;
-        Some(Sweep { second, all, bucket: 0, done: 0 })
+        let seconds = if all { Seconds::ALL } else { Seconds::until(low_byte(second)) };
+        Some(Sweep { second, all, seconds, bucket: 0, in_group: false, done: 0 })
     }
 }
 
@@ -98,7 +107,7 @@ impl FlowTable {
     /// After a search that found no victim, how long the next one waits: in a flood, there is none for most packets.
     const PAUSE: u64 = SECOND / 1000;
     /// How many buckets ahead entries are fetched.
-    const AHEAD: usize = 8;
+    const AHEAD: usize = 16;
 
     /// Ends idle flows; looks at `budget` of them at most, and returns whether more are due. What is due is settled by the
     /// whole seconds of `cx.now`: a second call within a second finds nothing new.
@@ -114,11 +123,22 @@ impl FlowTable {
         let Some(mut sweep) = self.sweeper.begin(second, self.is_empty()) else { return false };
         let mut ledger = Ledger { records, counters };
         let budget = budget.max(1);
-        let mut looked_at = 0;
-        let end = self.index.buckets().min(sweep.bucket.saturating_add(budget * Self::BUCKETS_PER_FLOW));
+        let (mut looked_at, mut passed) = (0, 0);
         // Flows that are re-armed now are not due in this sweep.
         self.sweeper.sweep = Some(sweep);
-        while sweep.bucket < end && looked_at < budget {
+        while sweep.bucket < self.index.buckets()
+            && looked_at < budget
+            && passed < budget * Self::BUCKETS_PER_FLOW
+        {
+            passed += 1;
+            if !sweep.in_group {
+                let group = sweep.bucket / Index::GROUP;
+                sweep.in_group = self.index.take_due(group, sweep.seconds);
+                if !sweep.in_group {
+                    sweep.bucket = (group + 1) * Index::GROUP;
+                    continue;
+                }
+            }
             self.fetch_ahead(sweep);
             let mut lanes = self.lanes_of(sweep, sweep.bucket) & !sweep.done;
             while let Some(place) = self.index.place(sweep.bucket, lanes) {
@@ -133,6 +153,7 @@ impl FlowTable {
             if lanes == 0 {
                 sweep.bucket += 1;
                 sweep.done = 0;
+                sweep.in_group = !sweep.bucket.is_multiple_of(Index::GROUP);
             }
         }
         counters.flows_active = self.flows as u64;
@@ -159,6 +180,10 @@ impl FlowTable {
         let mut left = budget.max(1);
         while !self.is_empty() && left > 0 {
             let bucket = self.sweeper.drained;
+            if bucket.is_multiple_of(Index::GROUP) && !self.index.holds_flows(bucket / Index::GROUP) {
+                self.sweeper.drained = self.next_bucket(bucket + Index::GROUP - 1);
+                continue;
+            }
             let mut lanes = self.index.used(bucket);
             while let Some(place) = self.index.place(bucket, lanes).filter(|_| left > 0) {
                 let last = self.entries.get(place.slot as usize).map_or(now, |entry| entry.last());
@@ -167,7 +192,7 @@ impl FlowTable {
                 lanes &= lanes - 1;
             }
             if lanes == 0 {
-                self.sweeper.drained = (bucket + 1) % self.index.buckets();
+                self.sweeper.drained = self.next_bucket(bucket);
             }
         }
         if self.is_empty() {
@@ -204,7 +229,7 @@ impl FlowTable {
                 self.sweeper.found_none = None;
                 return true;
             }
-            self.sweeper.hand = if bucket + 1 < self.index.buckets() { bucket + 1 } else { 0 };
+            self.sweeper.hand = self.next_bucket(bucket);
             if entries == 0 {
                 break;
             }
@@ -276,6 +301,10 @@ impl FlowTable {
             return Some((EndReason::Timeout, entry.last().saturating_add(limit)));
         }
         (is_weak && idle >= Self::GRACE).then_some((EndReason::Forced, time))
+    }
+
+    fn next_bucket(&self, bucket: usize) -> usize {
+        if bucket + 1 < self.index.buckets() { bucket + 1 } else { 0 }
     }
 
     fn lanes_of(&self, sweep: Sweep, bucket: usize) -> u32 {

@@ -5,7 +5,9 @@ use ravelin_config::types::{Exception, Protocol};
 use super::{
     EndReason, FlowKey, FlowRecord, Midstream, RecordSink, Side, TcpState, Timeouts,
     entry::{Entry, Flag, Micros24, Passage, micros},
+    free::Free,
     index::{Hint, Index, Place},
+    memory,
     phase::{Limits, Phase},
     prefetch,
     sweep::Sweeper,
@@ -37,10 +39,7 @@ pub struct FlowTable {
     pub(super) limits: Limits,
     pub(super) sweeper: Sweeper,
     pub(super) worker: WorkerId,
-    /// The first entry of the list of free ones.
-    free: Option<u32>,
-    /// Entries from here on have never been used.
-    untouched: u32,
+    free: Free,
     pub(super) flows: usize,
 }
 
@@ -80,13 +79,12 @@ impl FlowTable {
     pub fn new(capacity: usize, worker: WorkerId) -> Self {
         let capacity = capacity.clamp(1, Self::MAX_CAPACITY);
         Self {
-            entries: vec![Entry::FREE; capacity],
+            entries: memory::filled(Entry::FREE, capacity),
             index: Index::new(u32::try_from(capacity).unwrap_or(u32::MAX)),
             limits: Limits::new(&Timeouts::default()),
             sweeper: Sweeper::default(),
             worker,
-            free: None,
-            untouched: 0,
+            free: Free::new(capacity),
             flows: 0,
         }
     }
@@ -124,6 +122,8 @@ impl FlowTable {
                     });
                 }
             }
+            let strangers = hints.iter().filter(|hint| **hint == Hint::ABSENT).count();
+            self.free.prepare(strangers, &self.entries);
             let created = ledger.counters.flows_created;
             for (meta, hint) in chunk.iter_mut().zip(hints) {
                 if concerned(meta) {
@@ -176,10 +176,15 @@ impl FlowTable {
     ) -> Option<u32> {
         const LANE_BITS: u32 = 4;
         let mut left = budget.max(1);
-        let mut skipped = u32::MAX << (cursor & ((1 << LANE_BITS) - 1));
-        for bucket in (cursor >> LANE_BITS) as usize..self.index.buckets() {
-            let mut lanes = self.index.used(bucket) & skipped;
-            skipped = u32::MAX;
+        let mut lanes_left = u32::MAX << (cursor & ((1 << LANE_BITS) - 1));
+        let mut bucket = (cursor >> LANE_BITS) as usize;
+        while bucket < self.index.buckets() {
+            if !self.index.holds_flows(bucket / Index::GROUP) {
+                bucket = (bucket / Index::GROUP + 1) * Index::GROUP;
+                lanes_left = u32::MAX;
+                continue;
+            }
+            let mut lanes = self.index.used(bucket) & lanes_left;
             while let Some(place) = self.index.place(bucket, lanes) {
                 let here = u32::try_from(bucket << LANE_BITS | place.lane).ok()?;
                 if left == 0 {
@@ -193,6 +198,8 @@ impl FlowTable {
                 left -= 1;
                 lanes &= lanes - 1;
             }
+            bucket += 1;
+            lanes_left = u32::MAX;
         }
         None
     }
@@ -214,7 +221,10 @@ impl FlowTable {
 
     /// Bytes that the table takes, whatever it holds.
     pub fn memory(&self) -> usize {
-        self.entries.capacity() * size_of::<Entry>() + self.index.memory() + size_of::<Self>()
+        self.entries.capacity() * size_of::<Entry>()
+            + self.index.memory()
+            + self.free.memory()
+            + size_of::<Self>()
     }
 
     /// An ICMP error: it belongs to the flow of the packet that it quotes, if there is one, and changes no state there.
@@ -355,7 +365,7 @@ impl FlowTable {
         if self.flows == self.entries.len() {
             self.evict(cx, time, oldest, ledger);
         }
-        let place = self.take_free().and_then(|slot| {
+        let place = self.free.take().and_then(|slot| {
             let place = self.index.insert(meta.hash, slot).or_else(|| {
                 self.evict_from(self.index.both(meta.hash), cx, time, oldest, ledger)
                     .then(|| self.index.insert(meta.hash, slot))?
@@ -428,28 +438,11 @@ impl FlowTable {
         self.entries.get(slot as usize).is_some_and(|entry| entry.key == meta.key)
     }
 
-    fn take_free(&mut self) -> Option<u32> {
-        if let Some(slot) = self.free {
-            let next = self.entries.get(slot as usize)?.probe_sequence;
-            self.free = self.entries.get(next as usize).map(|entry| {
-                prefetch::fetch(entry);
-                next
-            });
-            return Some(slot);
-        }
-        let slot = self.untouched;
-        ((slot as usize) < self.entries.len()).then(|| {
-            self.untouched += 1;
-            slot
-        })
-    }
-
     pub(super) fn give_back(&mut self, slot: u32) {
         if let Some(entry) = self.entries.get_mut(slot as usize) {
-            // Nobody must find it by the slot number that the index gave before it was freed.
+            // Nobody must find it by a hint that the index gave before it was freed.
             entry.key = FlowKey::NOBODY;
-            entry.probe_sequence = self.free.unwrap_or(u32::MAX);
-            self.free = Some(slot);
+            self.free.give_back(slot);
         }
     }
 }
