@@ -249,8 +249,8 @@ impl Entry {
     }
 
     /// What decides about timeout and eviction; a change of it concerns the index.
-    pub(super) const fn standing(&self) -> (Phase, bool, bool) {
-        (self.phase, self.has(Flag::SEEN_LOW), self.has(Flag::SEEN_HIGH))
+    pub(super) const fn standing(&self) -> (Phase, bool) {
+        (self.phase, self.is_replied())
     }
 
     /// Whether the flow may be evicted: closed, not established, or not answered, as a denied one never is. Does not ask

@@ -45,12 +45,21 @@ impl Free {
 
     /// Gets the entries of up to `count` free slots on their way from memory.
     pub(super) fn prepare(&mut self, count: usize, entries: &[Entry]) {
-        while self.ready.len() < count.min(Self::READY) {
-            let Some(slot) = self.lowest() else { break };
-            if let Some(entry) = entries.get(slot as usize) {
-                prefetch::fetch(entry);
+        let count = count.min(Self::READY);
+        while self.ready.len() < count {
+            let Some(at) = self.lowest_word() else { break };
+            let Some(word) = self.levels.first_mut().and_then(|bits| bits.get_mut(at)) else { break };
+            while *word != 0 && self.ready.len() < count {
+                let slot = at * Self::WORD + word.trailing_zeros() as usize;
+                *word &= *word - 1;
+                if let Some(entry) = entries.get(slot) {
+                    prefetch::fetch(entry);
+                }
+                self.ready.extend(u32::try_from(slot));
             }
-            self.ready.push(slot);
+            if *word == 0 {
+                self.close(at);
+            }
         }
     }
 
@@ -75,24 +84,39 @@ impl Free {
 
     /// Takes the lowest slot out of the bits.
     fn lowest(&mut self) -> Option<u32> {
+        let at = self.lowest_word()?;
+        let word = self.levels.first_mut()?.get_mut(at)?;
+        let slot = at * Self::WORD + word.trailing_zeros() as usize;
+        *word &= *word - 1;
+        if *word == 0 {
+            self.close(at);
+        }
+        u32::try_from(slot).ok()
+    }
+
+    /// The first word with a free slot in it.
+    fn lowest_word(&self) -> Option<usize> {
         let mut at = 0;
-        for level in self.levels.iter().rev() {
+        for level in self.levels.iter().skip(1).rev() {
             let word = *level.get(at)?;
             if word == 0 {
                 return None;
             }
             at = at * Self::WORD + word.trailing_zeros() as usize;
         }
-        let slot = u32::try_from(at).ok()?;
-        for level in &mut self.levels {
-            let word = level.get_mut(at / Self::WORD)?;
+        self.levels.first()?.get(at).is_some_and(|word| *word != 0).then_some(at)
+    }
+
+    /// Says in the levels above that the word `at` of the lowest has no free slot any more.
+    fn close(&mut self, mut at: usize) {
+        for level in self.levels.iter_mut().skip(1) {
+            let Some(word) = level.get_mut(at / Self::WORD) else { return };
             *word &= !(1 << (at % Self::WORD));
             if *word != 0 {
-                break;
+                return;
             }
             at /= Self::WORD;
         }
-        Some(slot)
     }
 }
 

@@ -215,7 +215,7 @@ impl Index {
     }
 
     /// Gives `slot` a place; `None` if both buckets are full and none of their flows can move.
-    pub(super) fn insert(&mut self, hash: u64, slot: u32) -> Option<Place> {
+    pub(super) fn insert(&mut self, hash: u64, slot: u32, due: u8, weak: bool) -> Option<Place> {
         let (home, tag) = (self.home(hash), self.tag(hash));
         let other = self.other(home, tag);
         let room = self
@@ -225,11 +225,12 @@ impl Index {
             .or_else(|| self.make_room(home).map(|lane| (home, lane)))
             .or_else(|| self.make_room(other).map(|lane| (other, lane)));
         let (bucket, lane) = room?;
-        self.buckets.get_mut(bucket)?.put(lane, tag | slot, 0, false, bucket != home);
+        self.buckets.get_mut(bucket)?.put(lane, tag | slot, due, weak, bucket != home);
         if bucket != home {
             self.buckets.get_mut(home)?.one_more_away();
         }
         self.count(bucket, 1);
+        self.note(bucket, due);
         Some(Place { bucket, lane, slot })
     }
 

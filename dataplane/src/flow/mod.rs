@@ -20,6 +20,7 @@ mod phase;
 mod prefetch;
 mod record;
 mod settings;
+mod start;
 mod steer;
 mod sweep;
 mod table;

@@ -3,15 +3,16 @@ use std::fmt;
 use ravelin_config::types::{Exception, Protocol};
 
 use super::{
-    EndReason, FlowKey, FlowRecord, Midstream, RecordSink, Side, TcpState, Timeouts,
+    EndReason, FlowKey, FlowRecord, RecordSink, Side, TcpState, Timeouts,
     entry::{Entry, Flag, Micros24, Passage, micros},
     free::Free,
     index::{Hint, Index, Place},
     memory,
     phase::{Limits, Phase},
     prefetch,
+    start::{Newcomers, Start},
     sweep::Sweeper,
-    tcp::{self, Opening},
+    tcp,
 };
 use crate::{
     batch::Meta,
@@ -56,16 +57,6 @@ impl<R: RecordSink> Ledger<'_, R> {
             Err(_) => self.counters.records_lost += 1,
         }
     }
-}
-
-/// What a packet without a flow does.
-enum Start {
-    /// Opens one in this phase, for this initiator.
-    Open(Phase, Side),
-    /// Goes on without one.
-    Untracked,
-    /// Is dropped.
-    Refused(DropReason),
 }
 
 impl FlowTable {
@@ -124,13 +115,13 @@ impl FlowTable {
             }
             let strangers = hints.iter().filter(|hint| **hint == Hint::ABSENT).count();
             self.free.prepare(strangers, &self.entries);
-            let created = ledger.counters.flows_created;
+            let mut newcomers = Newcomers::default();
             for (meta, hint) in chunk.iter_mut().zip(hints) {
                 if concerned(meta) {
                     meta.slot = None;
                     let found = if self.is_of(hint.0, meta) {
                         Some(hint.0)
-                    } else if hint == Hint::ABSENT && ledger.counters.flows_created == created {
+                    } else if hint == Hint::ABSENT && !newcomers.may_hold(meta.hash) {
                         None
                     } else {
                         self.find(meta).map(|place| place.slot)
@@ -139,6 +130,9 @@ impl FlowTable {
                         self.relate(cx, meta, found);
                     } else {
                         self.track(cx, meta, found, oldest, &mut ledger);
+                        if found.is_none() && meta.slot.is_some() {
+                            newcomers.add(meta.hash);
+                        }
                     }
                 }
             }
@@ -245,6 +239,7 @@ impl FlowTable {
     }
 
     /// Any other packet.
+    #[inline(always)]
     fn track<R: RecordSink>(
         &mut self,
         cx: &Context<'_>,
@@ -262,11 +257,27 @@ impl FlowTable {
         }
         let time = micros(meta.time);
         let slot = match found {
-            Some(slot) if self.is_over(slot, meta, time, has_tcp) => self.reopen(cx, meta, time, ledger),
-            Some(slot) => Some(slot),
-            None => self.open(cx, meta, time, oldest, ledger),
+            Some(slot) if !self.is_over(slot, meta, time, has_tcp) => slot,
+            Some(_) | None => {
+                let (phase, initiator) = match Start::of(cx, meta) {
+                    Start::Open(phase, initiator) => (phase, initiator),
+                    // A flow that is over stays for the sweeper: an earlier packet of the batch may refer to it.
+                    Start::Untracked => return,
+                    Start::Refused(reason) => {
+                        meta.verdict = Verdict::Drop(reason);
+                        return;
+                    }
+                };
+                let opened = match found {
+                    Some(_) => self.reopen(cx, meta, (phase, initiator), time, ledger),
+                    None => self.open(cx, meta, (phase, initiator), time, oldest, ledger),
+                };
+                match opened {
+                    Some(slot) => slot,
+                    None => return,
+                }
+            }
         };
-        let Some(slot) = slot else { return };
         let Some(entry) = self.entries.get_mut(slot as usize) else { return };
 
         let before = entry.standing();
@@ -312,19 +323,11 @@ impl FlowTable {
     fn reopen<R: RecordSink>(
         &mut self,
         cx: &Context<'_>,
-        meta: &mut Meta,
+        meta: &Meta,
+        opening: (Phase, Side),
         time: u64,
         ledger: &mut Ledger<'_, R>,
     ) -> Option<u32> {
-        let (phase, initiator) = match start(cx, meta) {
-            Start::Open(phase, initiator) => (phase, initiator),
-            // The flow stays for the sweeper: an earlier packet of the batch may still refer to it.
-            Start::Untracked => return None,
-            Start::Refused(reason) => {
-                meta.verdict = Verdict::Drop(reason);
-                return None;
-            }
-        };
         let place = self.find(meta)?;
         self.judge_pending(cx, place);
         let entry = self.entries.get(place.slot as usize)?;
@@ -341,7 +344,8 @@ impl FlowTable {
                 ledger.write(&entry.record(time.max(entry.last()), reason, self.worker));
             }
         }
-        self.begin(cx, meta, place, (phase, initiator), time, ledger);
+        self.begin(cx, meta, place.slot, opening, time, ledger);
+        self.index.set(place, self.sweeper.due(time.saturating_add(self.limits.of(opening.0))), true);
         Some(place.slot)
     }
 
@@ -350,25 +354,19 @@ impl FlowTable {
         &mut self,
         cx: &Context<'_>,
         meta: &mut Meta,
+        opening: (Phase, Side),
         time: u64,
         oldest: u64,
         ledger: &mut Ledger<'_, R>,
     ) -> Option<u32> {
-        let opening = match start(cx, meta) {
-            Start::Open(phase, initiator) => (phase, initiator),
-            Start::Untracked => return None,
-            Start::Refused(reason) => {
-                meta.verdict = Verdict::Drop(reason);
-                return None;
-            }
-        };
         if self.flows == self.entries.len() {
             self.evict(cx, time, oldest, ledger);
         }
+        let due = self.sweeper.due(time.saturating_add(self.limits.of(opening.0)));
         let place = self.free.take().and_then(|slot| {
-            let place = self.index.insert(meta.hash, slot).or_else(|| {
+            let place = self.index.insert(meta.hash, slot, due, true).or_else(|| {
                 self.evict_from(self.index.both(meta.hash), cx, time, oldest, ledger)
-                    .then(|| self.index.insert(meta.hash, slot))?
+                    .then(|| self.index.insert(meta.hash, slot, due, true))?
             });
             if place.is_none() {
                 self.give_back(slot);
@@ -383,21 +381,21 @@ impl FlowTable {
             return None;
         };
         self.flows += 1;
-        self.begin(cx, meta, place, opening, time, ledger);
+        self.begin(cx, meta, place.slot, opening, time, ledger);
         Some(place.slot)
     }
 
-    /// Writes a new entry at `place`.
+    /// Writes a new entry.
     fn begin<R>(
         &mut self,
         cx: &Context<'_>,
         meta: &Meta,
-        place: Place,
+        slot: u32,
         (phase, initiator): (Phase, Side),
         time: u64,
         ledger: &mut Ledger<'_, R>,
     ) {
-        let Some(entry) = self.entries.get_mut(place.slot as usize) else { return };
+        let Some(entry) = self.entries.get_mut(slot as usize) else { return };
         let port_out = cx.snapshot.forward.twin(meta.port).unwrap_or(meta.port);
         *entry = Entry::open(meta.key, phase, (initiator, meta.side), time, (meta.port, port_out));
         ledger.counters.flows_created += 1;
@@ -405,8 +403,6 @@ impl FlowTable {
             entry.handshake = Micros24::AMBIGUOUS;
             ledger.counters.tcp_picked_up += 1;
         }
-        let due = self.sweeper.due(time.saturating_add(self.limits.of(phase)));
-        self.index.set(place, due, true);
     }
 
     /// Asks policy about a flow that ends in the batch that would have decided it, for the record.
@@ -469,32 +465,5 @@ fn settle(cx: &Context<'_>, meta: &mut Meta, entry: &mut Entry) {
             meta.rule = rule;
         }
         None => entry.raise(Flag::PENDING),
-    }
-}
-
-/// What a packet that has no flow does.
-fn start(cx: &Context<'_>, meta: &Meta) -> Start {
-    let headers = &meta.headers;
-    if headers.protocol != Protocol::TCP {
-        return Start::Open(Phase::unanswered(headers.protocol), meta.side);
-    }
-    if headers.fragment.kind == FragmentKind::Later {
-        return Start::Untracked;
-    }
-    let opening = Opening::of(headers.tcp.flags);
-    match (opening, cx.snapshot.flow.midstream) {
-        (Opening::Request, _) => Start::Open(Phase::TcpSynSent, meta.side),
-        (Opening::Answer | Opening::Midstream | Opening::Reset, Midstream::Drop) => {
-            Start::Refused(DropReason::TcpMidstream)
-        }
-        (Opening::Answer, Midstream::Pickup) => Start::Open(Phase::TcpSynRecv, meta.side.other()),
-        (Opening::Midstream, Midstream::Pickup) => {
-            // A well-known port is where servers listen: what comes from there to another port is an answer.
-            const WELL_KNOWN: u16 = 1024;
-            let answers = headers.source_port < WELL_KNOWN && headers.destination_port >= WELL_KNOWN;
-            let initiator = if answers { meta.side.other() } else { meta.side };
-            Start::Open(Phase::TcpEstablished, initiator)
-        }
-        (Opening::Reset, Midstream::Pickup) => Start::Untracked,
     }
 }
