@@ -49,11 +49,18 @@ fn frames_leave_as_they_came() {
     let filter = "ether src host 02:00:00:00:01:01 or ether[6:4] = 0x02000000 or ether[6:4] = 0x02000006";
     let mut dump = lab.spawn(
         &lab.server,
-        &format!("tcpdump -i eth0 -n -U --immediate-mode -Z root -Q in -w {} {filter}", output.display()),
+        &format!(
+            "tcpdump -i eth0 -n -U --immediate-mode -s 2048 -B 8192 -Z root -Q in -w {} {filter}",
+            output.display()
+        ),
     );
     dump.wait_for_output("listening on");
     lab.client.run(&format!("tcpreplay --intf1 eth0 --pps 2000 {}", input.display()));
-    wait_for("all frames", || frames(&output).len() >= capture.len());
+    ravelin.wait_for_counters("all frames", |counters| {
+        counters["forwarded"] + counters.dropped_in_all() >= capture.len() as u64
+    });
+    ravelin.counters().assert_drops_only(&[]);
+    wait_for("all frames to be seen", || frames(&output).len() >= capture.len());
     dump.signal(Signal::INT);
     dump.wait();
     let received = frames(&output);

@@ -56,6 +56,11 @@ impl Ravelin {
             assert!(!self.process.has_ended(), "ravelin ended:\n{}", self.process.output());
             self.ask(&["show", "status"]).is_ok()
         });
+        wait_for("every worker to have turned once", || {
+            self.show("workers")
+                .as_array()
+                .is_some_and(|workers| workers.iter().all(|worker| worker["pulse"] != 0))
+        });
         self
     }
 
@@ -162,6 +167,11 @@ impl Ravelin {
 
 impl Drop for Ravelin {
     fn drop(&mut self) {
+        if thread::panicking() && !self.ended {
+            for what in ["interfaces", "counters", "drops", "flows"] {
+                eprintln!("--- show {what}\n{}", self.ask(&["show", what]).unwrap_or_else(|error| error));
+            }
+        }
         assert!(self.ended || thread::panicking(), "a test ends with `finish` or `kill`");
     }
 }

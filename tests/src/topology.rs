@@ -170,7 +170,8 @@ impl Lab {
         for host in [&self.client, &self.server] {
             if inner != 0 {
                 // Links carry their MTU and one tag; the second one takes room from the packet.
-                host.ip("link set eth0 mtu 1496");
+                host.ip("route change 10.9.0.0/24 dev eth0 mtu 1496");
+                host.ip("-6 route add fd09::/64 dev eth0 metric 1 mtu 1496");
             }
             host.run("tc qdisc add dev eth0 clsact");
             for (hook, section) in [("egress", "tc/tag"), ("ingress", "tc/untag")] {
