@@ -34,14 +34,12 @@ impl Waker {
         fence(Ordering::SeqCst);
     }
 
-    /// Says that the worker is awake, and takes the signal back if one came.
+    /// Says that the worker is awake, and takes the signal back if one came. One read per sleep: a signal that is written
+    /// late, after this call, is taken back after the next sleep, which it ends at once.
     pub fn awake(&self) {
-        if !self.sleeping.swap(false, Ordering::AcqRel) {
-            // Somebody cleared the flag, so a signal is, or will be, there. If it is not yet there the next sleep ends
-            // at once, which costs one turn and loses nothing.
-            let mut value = [0; 8];
-            let _nothing_to_take = rustix::io::read(&self.event, &mut value);
-        }
+        self.sleeping.store(false, Ordering::Release);
+        let mut value = [0; 8];
+        let _nothing_to_take = rustix::io::read(&self.event, &mut value);
     }
 
     /// Wakes the worker if it sleeps or is about to. Call it after filling the worker's inbox.
@@ -57,5 +55,45 @@ impl Waker {
 impl AsFd for Waker {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.event.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+    use super::*;
+
+    fn is_signalled(waker: &Waker) -> bool {
+        let mut fds = [PollFd::new(waker, PollFlags::IN)];
+        poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).unwrap() == 1
+    }
+
+    #[test]
+    fn a_sleeping_worker_is_woken_and_a_busy_one_costs_nothing() {
+        let waker = Waker::new().unwrap();
+        waker.wake();
+        assert!(!is_signalled(&waker), "nobody sleeps");
+        waker.prepare();
+        waker.wake();
+        assert!(is_signalled(&waker));
+        waker.awake();
+        assert!(!is_signalled(&waker));
+    }
+
+    #[test]
+    fn a_late_signal_ends_one_sleep_and_no_more() {
+        let waker = Waker::new().unwrap();
+        waker.prepare();
+        // A waker has cleared the flag and is preempted; the worker's sleep ends for another reason.
+        waker.sleeping.store(false, Ordering::Relaxed);
+        waker.awake();
+        rustix::io::write(&waker.event, &1_u64.to_ne_bytes()).unwrap();
+        waker.prepare();
+        assert!(is_signalled(&waker), "the next sleep ends at once");
+        waker.awake();
+        waker.prepare();
+        assert!(!is_signalled(&waker), "and the one after it does not");
+        waker.awake();
     }
 }

@@ -3,7 +3,7 @@
 mod support;
 
 use ravelin_dataplane::{io::PortId, verdict::DropReason};
-use support::{Appliance, Plant, udp};
+use support::{Appliance, Plant, two_bridges, udp};
 
 #[test]
 fn both_directions_of_a_flow_meet_on_one_worker() {
@@ -81,6 +81,19 @@ fn fragments_of_a_datagram_meet_whoever_receives_them() {
     assert_eq!(counters.drops.total(), 0);
     assert_eq!((counters.received, counters.forwarded), (300, 300));
     assert_eq!(counters.flows_created, 100, "fragments and whole packets share a flow");
+}
+
+#[test]
+fn a_datagram_that_crosses_two_bridges_overlaps_nothing() {
+    let mut appliance = Appliance::new(Plant { workers: 2, snapshot: two_bridges(), ..Plant::default() });
+    let (first, second) = fragments(&udp((1, 1000), (9000, 53), &[7; 1600]), 5);
+    for port in [0, 2] {
+        appliance.push(0, port, 1, &first);
+        appliance.push(0, port, 2, &second);
+    }
+    appliance.settle();
+    let counters = appliance.counters();
+    assert_eq!((counters.forwarded, counters.drops.total()), (4, 0));
 }
 
 /// Cuts an IPv4 packet after 800 bytes of payload.

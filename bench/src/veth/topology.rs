@@ -59,6 +59,14 @@ impl Topology {
         ip(&[&["-n", &self.namespace(host)], arguments].concat());
     }
 
+    /// Makes both endpoints compute whole checksums, for middles that forward bytes as they are.
+    pub(crate) fn compute_checksums(&self) {
+        for (host, interface) in [(Host::Client, "a0"), (Host::Server, "b0")] {
+            let output = self.command(host, 0, "ethtool", &["-K", interface, "tx", "off"]).output();
+            assert!(output.is_ok_and(|output| output.status.success()), "ethtool is installed");
+        }
+    }
+
     /// A command that will run in a namespace, on one CPU, in a session of its own, so that the scheduler's
     /// autogroups weigh it alone.
     pub(crate) fn command(&self, host: Host, cpu: usize, program: &str, arguments: &[&str]) -> Command {

@@ -84,15 +84,24 @@ impl Default for Plant {
     }
 }
 
-/// Ports 0 (outside) and 1 (inside) joined, port 2 a monitor; everything is allowed.
-pub fn bridge() -> Snapshot {
-    let port = |twin, direction| Port::Bridge {
+fn port(twin: u8, direction: Direction) -> Port {
+    Port::Bridge {
         twin: PortId(twin),
         direction,
         non_ip: NonIp::default(),
         complete_checksums: true,
         mtu: 1500,
-    };
+    }
+}
+
+/// Ports 0 and 1 joined, and ports 2 and 3.
+pub fn two_bridges() -> Snapshot {
+    let pair = |low| [port(low + 1, Direction::Ingress), port(low, Direction::Egress)];
+    Snapshot { forward: Plan { ports: [pair(0), pair(2)].concat() }, ..Snapshot::default() }
+}
+
+/// Ports 0 (outside) and 1 (inside) joined, port 2 a monitor; everything is allowed.
+pub fn bridge() -> Snapshot {
     let ports = vec![port(1, Direction::Ingress), port(0, Direction::Egress), Port::Monitor];
     Snapshot { forward: Plan { ports }, ..Snapshot::default() }
 }

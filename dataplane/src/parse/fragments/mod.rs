@@ -102,7 +102,7 @@ impl FragmentTable {
         meta: &Meta,
         counters: &mut WorkerCounters,
     ) -> Result<(), DropReason> {
-        let key = Key::of(&meta.headers);
+        let key = Key::of(&meta.headers, meta.port);
         self.now = self.now.max(meta.time);
         if let Some(slot) = self.find(settings, &key) {
             // A second first fragment overlaps the one before, even if it is the same.
@@ -139,7 +139,7 @@ impl FragmentTable {
     fn later(&mut self, settings: &FragmentSettings, meta: &mut Meta) -> Result<(), DropReason> {
         let headers = &mut meta.headers;
         self.now = self.now.max(meta.time);
-        let slot = self.find(settings, &Key::of(headers)).ok_or(DropReason::FragmentOrphan)?;
+        let slot = self.find(settings, &Key::of(headers, meta.port)).ok_or(DropReason::FragmentOrphan)?;
         let datagram = self.datagrams.value_mut(slot).ok_or(DropReason::FragmentOrphan)?;
         if datagram.poisoned {
             return Err(DropReason::FragmentOverlap);

@@ -9,11 +9,13 @@ use ravelin_config::types::Protocol;
 
 use crate::{
     hash::FlowHasher,
+    io::PortId,
     parse::{Address, Headers, Network},
 };
 
 /// What names a datagram: RFC 791 section 3.2 for IPv4; RFC 8200 section 4.5 for IPv6, where the protocol is no part of
-/// it, as the fragments of one datagram may name different ones.
+/// it, as the fragments of one datagram may name different ones. A datagram that crosses two bridges of the appliance is
+/// two here, told apart by the port that received it; without that its second crossing would overlap the first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Key {
     source: Address,
@@ -21,11 +23,13 @@ pub(super) struct Key {
     id: u32,
     protocol: Protocol,
     vlans: [u16; 2],
+    port: PortId,
 }
 
 impl Key {
-    pub(super) fn of(headers: &Headers) -> Self {
+    pub(super) fn of(headers: &Headers, port: PortId) -> Self {
         Self {
+            port,
             source: headers.source,
             destination: headers.destination,
             id: headers.fragment.id,
@@ -43,7 +47,7 @@ impl Key {
         let [[a, b], [c, d]] = [self.source, self.destination].map(halves);
         let [outer, inner] = self.vlans.map(u64::from);
         let rest = (u64::from(self.id) << 32) | (u64::from(self.protocol.0) << 24) | (outer << 12) | inner;
-        hasher.hash(&[a, b, c, d, rest])
+        hasher.hash(&[a, b, c, d, rest, u64::from(self.port.0)])
     }
 }
 
