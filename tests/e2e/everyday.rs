@@ -46,11 +46,19 @@ fn netcat_carries_both_directions_at_once() {
     let ravelin = lab.ravelin("");
     let up = lab.random_file("up", 20_000_001);
     let down = lab.random_file("down", 30_000_003);
-    let script = "nc -l -N 9000 < down > up.received";
-    let mut server = lab.shell(&lab.server, script);
-    wait_for_port(&lab.server, 9000);
-    lab.shell(&lab.client, &format!("nc -N {SERVER} 9000 < up > down.received")).finish();
-    server.finish();
+    // One connection for each direction: what netcat does when only one side of a connection has ended differs.
+    let mut servers =
+        [lab.shell(&lab.server, "nc -l 9000 > up.received"), lab.shell(&lab.server, "nc -l -N 9001 < down")];
+    for port in [9000, 9001] {
+        wait_for_port(&lab.server, port);
+    }
+    let mut clients = [
+        lab.shell(&lab.client, &format!("nc -N {SERVER} 9000 < up")),
+        lab.shell(&lab.client, &format!("nc -d {SERVER} 9001 > down.received")),
+    ];
+    for process in servers.iter_mut().chain(&mut clients) {
+        process.finish();
+    }
     assert!(fs::read(lab.folder().join("up.received")).expect("a file") == up, "the upload differs");
     assert!(fs::read(lab.folder().join("down.received")).expect("a file") == down, "the download differs");
     ravelin.finish(&[]);

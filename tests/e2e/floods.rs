@@ -37,7 +37,7 @@ fn speak(client: &mut TcpStream, server: &mut TcpStream) {
 
 #[test]
 fn a_syn_flood_leaves_established_flows_and_memory_alone() {
-    const FLOWS: u32 = 2_000_000;
+    const EVICTED: u64 = 500_000;
     let Some(lab) = Lab::new(&["ping"]) else { return };
     let ravelin = lab.ravelin("[flow]\ncapacity = 65536\nevict = \"unreplied\"\nfull = \"drop\"\n");
     let (mut client, mut server) = connection(&lab);
@@ -46,7 +46,11 @@ fn a_syn_flood_leaves_established_flows_and_memory_alone() {
     // Fills the table once, so that what is measured afterwards is growth and not first use.
     syn_flood(&lab.client, target, 200_000);
     let before = resident(ravelin.id());
-    syn_flood(&lab.client, target, FLOWS);
+    // What the kernel cannot queue never arrives, so this goes on until enough has.
+    ravelin.wait_for_counters("evictions", |counters| {
+        syn_flood(&lab.client, target, 1_000_000);
+        counters["flows_evicted"] > EVICTED
+    });
     speak(&mut client, &mut server);
     ping_all(&lab.client, SERVER, 5, 56);
     let after = resident(ravelin.id());
@@ -55,7 +59,6 @@ fn a_syn_flood_leaves_established_flows_and_memory_alone() {
     let counters = ravelin.finish(&["flow_table_full", "transmit_full"]);
     println!("resident before {before}, after {after}; created {}", counters["flows_created"]);
     assert!(after < before + 4_000_000, "memory grew from {before} to {after} bytes");
-    assert!(counters["flows_evicted"] > u64::from(FLOWS) / 10, "{counters:?}");
     let ended = counters["flows_expired"] + counters["flows_evicted"];
     assert_eq!(counters["flows_created"] - ended, counters["flows_active"]);
     assert!(counters["flows_active"] <= 65_536);

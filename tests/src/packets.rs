@@ -315,7 +315,8 @@ pub fn seal_ipv4(frame: &mut [u8]) {
     let length = usize::from(frame[14] & 0x0f) * 4;
     frame[24..26].fill(0);
     let sum = u32_16bit_word::add_slice(0, &frame[14..14 + length]);
-    let sum = u32_16bit_word::ones_complement(sum).to_be_bytes();
+    // The sum is over words in the machine's order, which gives the right bytes in the machine's order (RFC 1071).
+    let sum = u32_16bit_word::ones_complement(sum).to_ne_bytes();
     frame[24..26].copy_from_slice(&sum);
 }
 
@@ -356,7 +357,7 @@ fn with_checksum(source: IpAddr, destination: IpAddr, protocol: IpNumber, payloa
     let sum = u32_16bit_word::ones_complement(sum);
     // RFC 768: a UDP checksum that comes out as zero is sent as all ones.
     let sum = if sum == 0 && protocol == IpNumber::UDP { 0xffff } else { sum };
-    payload[place..place + 2].copy_from_slice(&sum.to_be_bytes());
+    payload[place..place + 2].copy_from_slice(&sum.to_ne_bytes());
     payload
 }
 

@@ -153,15 +153,21 @@ impl Ravelin {
 
     /// Stops it cleanly, and checks that its last counters obey the conservation law and that nothing was dropped but for
     /// the reasons in `expected`. Returns the counters.
-    pub fn finish(mut self, expected: &[&str]) -> Counters {
+    pub fn finish(self, expected: &[&str]) -> Counters {
+        self.finish_with_log(expected).0
+    }
+
+    /// As [`Ravelin::finish`], and returns what it logged to its end as well.
+    pub fn finish_with_log(mut self, expected: &[&str]) -> (Counters, String) {
         let counters = self.settled();
         counters.assert_balanced();
         counters.assert_drops_only(expected);
         self.ended = true;
         self.process.signal(Signal::TERM);
         let status = self.process.wait();
-        assert!(status.success(), "a clean stop ended with {status}:\n{}", self.process.output());
-        counters
+        let log = self.process.output();
+        assert!(status.success(), "a clean stop ended with {status}:\n{log}");
+        (counters, log)
     }
 }
 

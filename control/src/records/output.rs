@@ -5,7 +5,7 @@ use std::{
     io::{self, Write},
     os::{
         fd::AsFd,
-        unix::fs::{MetadataExt, OpenOptionsExt},
+        unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
     },
     path::{Path, PathBuf},
 };
@@ -50,9 +50,22 @@ impl Target {
 
 fn open(path: &Path) -> io::Result<(File, (u64, u64))> {
     // Who talked with whom is not everybody's business.
-    let file = OpenOptions::new().append(true).create(true).mode(0o640).open(path)?;
+    let mut file = OpenOptions::new().append(true).create(true).mode(0o640).open(path)?;
     let metadata = file.metadata()?;
+    if metadata.is_file() && ends_in_a_torn_line(path, metadata.len()) {
+        // If the disk is still full, one line of ours is torn as well.
+        let _still_full = file.write_all(b"\n");
+    }
     Ok((file, (metadata.dev(), metadata.ino())))
+}
+
+/// Whether the file was left within a line, as by a process that was killed or stopped while the disk was full. Our first line
+/// must not become the rest of that one.
+fn ends_in_a_torn_line(path: &Path, length: u64) -> bool {
+    let Some(last) = length.checked_sub(1) else { return false };
+    let mut byte = [b'\n'];
+    let read = File::open(path).and_then(|file| file.read_exact_at(&mut byte, last));
+    read.is_ok() && byte != *b"\n"
 }
 
 impl Output for Target {

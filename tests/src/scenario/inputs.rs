@@ -160,14 +160,18 @@ fn fragments_of_all_kinds() -> Capture {
     let pieces = fragments(&datagram, &thirds);
     capture.push(&pieces[0]).push(&fragment(&datagram, 1_472, &datagram[34..834], true)).push(&pieces[2]);
     // A first fragment too small for its header; a second one that starts inside the header of TCP.
-    let datagram = large(5, 80);
-    capture.push(&fragment(&datagram, 0, &datagram[34..38], true));
     let segment = Tcp::new(outside(1), inside(1)).client(&mut Capture::new(), "A", 100);
+    capture.push(&fragment(&identified(&segment, 5), 0, &segment[34..42], true));
     capture.push(&fragment(&identified(&segment, 6), 8, &segment[42..], false));
     // More follow, but the length is not a multiple of 8; and one that ends beyond 65535 bytes.
     let datagram = large(7, 80);
     capture.push(&fragment(&datagram, 0, &datagram[34..1_001], true));
     capture.push(&fragment(&large(8, 80), 65_528, &payload(100), false));
+    // Every second piece is missing, more of them than anybody keeps in mind.
+    let datagram = large(9, 80);
+    for place in (0..32).map(|piece| piece * 16) {
+        capture.push(&fragment(&datagram, place, &datagram[34 + place..42 + place], true));
+    }
     // The same whole in IPv6.
     let datagram = udp(outside6(1), inside6(1), 2_000);
     for (offset, end, more) in [(0, 1_000, true), (1_000, 2_008, false)] {

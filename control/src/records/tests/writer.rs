@@ -83,6 +83,22 @@ fn a_line_arrives_without_a_stop() {
 }
 
 #[test]
+fn a_line_that_another_process_left_torn_is_not_continued() {
+    let directory = Directory::new();
+    let path = directory.file("records.json");
+    fs::write(&path, "{\"whole\":1}\n{\"torn\":").unwrap();
+    let rings = rings(1, 64);
+    let mut sink = RingSink::new(Arc::clone(&rings[0]));
+    let writer = Writer::start(&RecordsTarget::File(path.clone()), rings, encoder()).unwrap();
+    sink.push(&record(("10.0.0.1", 1), ("10.0.0.2", 53))).unwrap();
+    assert_eq!(writer.stop(LONG).written, 1);
+    let text = fs::read_to_string(&path).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!((lines.len(), lines[1]), (3, "{\"torn\":"));
+    serde_json::from_str::<serde_json::Value>(lines[2]).unwrap();
+}
+
+#[test]
 fn a_rotated_file_is_opened_anew() {
     let directory = Directory::new();
     let (path, rotated) = (directory.file("records.json"), directory.file("records.json.1"));
