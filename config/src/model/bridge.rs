@@ -43,8 +43,8 @@ entry! {
         name: BridgeName = Required => name("name of 1 to 63 printable characters"), Restart;
         /// Two interfaces: the outside, then the inside.
         ports: Vec<At<IfName>> = Required => list("interfaces, outside then inside", name("name of an interface")).or_empty(), Restart;
-        /// What the kernel does with packets when the process is gone: pass them from port to port (`open`)
-        /// or drop them (`closed`).
+        /// What the kernel does with packets when the process has died: pass them from port to port (`open`)
+        /// or drop them (`closed`). A clean stop gives the interfaces back, and nothing passes.
         fail: Fail = Or(Fail::Open) => word(), Restart;
         /// What happens to ARP.
         arp: Handling = Or(Handling::Forward) => word(), Live;
