@@ -28,6 +28,9 @@ pub trait Interfaces: Send + Sync {
 
     /// Gives the interfaces back as they were found. Called once, after the workers have stopped; returns what went wrong.
     fn close(&self) -> Vec<String>;
+
+    /// Gives up after a start that failed: as [`Interfaces::close`], but what an earlier process left goes on.
+    fn abandon(&self) -> Vec<String>;
 }
 
 /// The running process.

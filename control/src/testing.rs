@@ -162,6 +162,10 @@ impl Interfaces for TestInterfaces {
     fn close(&self) -> Vec<String> {
         Vec::new()
     }
+
+    fn abandon(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// An appliance whose workers run.

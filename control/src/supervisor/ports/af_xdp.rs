@@ -116,6 +116,14 @@ impl Interfaces for Taken {
             Err(error) => vec![error.to_string()],
         }
     }
+
+    fn abandon(&self) -> Vec<String> {
+        let Some(control) = self.0.lock().take() else { return Vec::new() };
+        match control.abandon() {
+            Ok(notes) => notes.iter().map(describe).collect(),
+            Err(error) => vec![error.to_string()],
+        }
+    }
 }
 
 fn link(report: &PortReport) -> Link {

@@ -1,12 +1,13 @@
 //! What the control thread keeps of AF_XDP: reports for people, and the way back.
 
-use std::{os::fd::OwnedFd, path::Path};
+use std::{os::fd::OwnedFd, path::Path, sync::Arc};
 
 use rustix::net::sockopt::xdp_statistics;
 
 use super::{
     AfXdpError, AttachMode, CopyMode, KernelCounters, Link, Note,
     offload::Saved,
+    outlet::Outlet,
     program::{self, Program},
 };
 
@@ -15,6 +16,8 @@ pub(super) struct Port {
     pub program: Program,
     /// Duplicates of the sockets' descriptors. They keep the sockets open.
     pub sockets: Vec<OwnedFd>,
+    /// Shared with the workers.
+    pub outlet: Arc<Outlet>,
     pub mode: CopyMode,
 }
 
@@ -95,6 +98,32 @@ impl AfXdpControl {
     /// # Errors
     /// The first thing that could not be undone; the others are undone all the same.
     pub fn close(self) -> Result<Vec<Note>, AfXdpError> {
+        let first_error = self.detach();
+        let notes = self.saved.restore();
+        match first_error {
+            Some(error) => Err(error),
+            None => notes,
+        }
+    }
+
+    /// Gives up after a start that failed: what was taken from nobody is given back, and a program in the place of one that
+    /// an earlier process left stays attached, so that traffic goes on as it did. Once the last socket is closed it does what
+    /// the operator chose for that case.
+    ///
+    /// # Errors
+    /// The first thing that could not be undone; the others are undone all the same.
+    pub fn abandon(mut self) -> Result<Vec<Note>, AfXdpError> {
+        let inherited = self.ports.iter().any(|port| port.program.replaced);
+        self.ports.retain(|port| !port.program.replaced);
+        if !inherited {
+            return self.close();
+        }
+        // The settings stay as they are too: some drivers refuse XDP with other ones.
+        self.detach().map_or(Ok(Vec::new()), Err)
+    }
+
+    /// Detaches the programs of all ports; returns the first error.
+    fn detach(&self) -> Option<AfXdpError> {
         let mut first_error = None;
         for port in &self.ports {
             // An interface that is gone took its program with it.
@@ -102,11 +131,7 @@ impl AfXdpControl {
                 first_error = first_error.or(port.program.detach(&port.link).err());
             }
         }
-        let notes = self.saved.restore();
-        match first_error {
-            Some(error) => Err(error),
-            None => notes,
-        }
+        first_error
     }
 }
 

@@ -30,6 +30,7 @@ mod memory;
 mod messages;
 mod netlink;
 mod offload;
+mod outlet;
 mod pool;
 mod program;
 mod queue;
