@@ -23,7 +23,7 @@ use ravelin_dataplane::{
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::{
-    api::view::{Link, Statistic},
+    api::view::{Link, LinkState, Statistic},
     appliance::{Appliance, Interfaces},
     compile::PortFacts,
     log::LogLevelHandle,
@@ -157,6 +157,10 @@ impl Interfaces for TestInterfaces {
             ..Link::default()
         };
         vec![link; self.ports]
+    }
+
+    fn look(&self) -> Vec<LinkState> {
+        vec![LinkState::Up; self.ports]
     }
 
     fn close(&self) -> Vec<String> {

@@ -13,9 +13,10 @@
 //! programs in the kernel do what `fail` says, and `ravelin detach` cleans up. So they do if a process that should follow it
 //! gets no further than here: interfaces on which it found a program keep one until a process was READY. Stopping takes no longer than `[control]
 //! shutdown`, and what hangs is named. Refuses: to let the control thread run on a worker's core while there is another.
-//! Read next: `crew.rs` (the workers), `ports.rs` (the interfaces), `privileges.rs`, `watchdog.rs`.
+//! Read next: `crew.rs` (the workers), `ports.rs` (the interfaces), `links.rs`, `privileges.rs`, `watchdog.rs`.
 
 pub mod crew;
+pub mod links;
 pub mod notify;
 pub mod ports;
 pub mod privileges;
@@ -32,11 +33,17 @@ use std::{
 };
 
 use ravelin_config::Config;
-use ravelin_dataplane::{flow::RecordSink, handoff::WorkerId, io::PacketIo, snapshot::Reader};
+use ravelin_dataplane::{
+    flow::RecordSink,
+    handoff::WorkerId,
+    io::{PacketIo, PortId},
+    snapshot::Reader,
+};
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::{
     crew::{Crew, CrewError, Hanging, Roster},
+    links::LinkWatch,
     ports::{Opened, PortsError},
     watchdog::{Finding, Watchdog},
 };
@@ -44,6 +51,7 @@ use crate::{
     api::{
         self,
         socket::{Claim, SocketError},
+        view::LinkState,
     },
     appliance::{Appliance, Interfaces},
     compile::CompileError,
@@ -262,6 +270,7 @@ async fn watch(appliance: &Arc<Appliance>, crew: &Crew, ready: &mut bool) -> Res
     let mut interrupt = listen(SignalKind::interrupt())?;
     let limit = appliance.in_force().config.control.watchdog;
     let mut watchdog = Watchdog::new(limit, appliance.roster.members().len(), Instant::now());
+    let mut links = LinkWatch::new(appliance.in_force().config.interfaces.len(), Instant::now());
     let mut tick = tokio::time::interval(watchdog.interval().min(notify::interval()));
 
     *ready = true;
@@ -284,6 +293,7 @@ async fn watch(appliance: &Arc<Appliance>, crew: &Crew, ready: &mut bool) -> Res
                     return Err(RunError::Ended(worker));
                 }
                 look(appliance, &mut watchdog);
+                look_at_links(appliance, &mut links);
                 appliance.reclaim();
                 if watchdog.all_well() {
                     notify::alive();
@@ -333,6 +343,26 @@ fn look(appliance: &Appliance, watchdog: &mut Watchdog) {
             tracing::error!(%worker, "the worker makes no progress");
         } else {
             tracing::info!(%worker, "the worker makes progress again");
+        }
+    }
+}
+
+fn look_at_links(appliance: &Appliance, links: &mut LinkWatch) {
+    for (place, state) in links.look(Instant::now(), || appliance.interfaces.look()) {
+        let interface = u8::try_from(place).map(|place| appliance.port(PortId(place))).unwrap_or_default();
+        match state {
+            LinkState::Up => tracing::info!(interface, "the interface is up again"),
+            LinkState::NoCarrier => tracing::warn!(interface, "the interface has no carrier"),
+            LinkState::Down => tracing::warn!(interface, "the interface is down"),
+            LinkState::Gone => {
+                tracing::warn!(interface, "the interface is gone; restart ravelin when it is back");
+            }
+            LinkState::Detached => {
+                tracing::warn!(
+                    interface,
+                    "somebody has detached ravelin's program from the interface, so its packets pass ravelin by; restart ravelin"
+                );
+            }
         }
     }
 }

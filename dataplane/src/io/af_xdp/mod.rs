@@ -41,7 +41,7 @@ mod socket;
 mod tests;
 
 pub use backend::AfXdpIo;
-pub use control::{AfXdpControl, PortReport, SocketStatistics, detach};
+pub use control::{AfXdpControl, PortReport, PortState, SocketStatistics, detach};
 pub use error::AfXdpError;
 pub use frame::XdpFrame;
 pub use link::Link;
