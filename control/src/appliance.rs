@@ -10,7 +10,7 @@ use ravelin_config::{Config, Interface, RecordsTarget};
 use ravelin_dataplane::{handoff::WorkerId, io::PortId, policy::RuleId};
 
 use crate::{
-    api::view::{LastReload, Link},
+    api::view::{LastReload, Link, LinkState},
     compile::{PortFacts, Ports, RuleNamesReader},
     log::LogLevelHandle,
     records::{Writer, WriterStats},
@@ -26,8 +26,14 @@ pub trait Interfaces: Send + Sync {
     /// What there is to say about every interface, in the order of the ports.
     fn links(&self) -> Vec<Link>;
 
+    /// How every interface is now, in the order of the ports. Workers are told, too. Called once a second.
+    fn look(&self) -> Vec<LinkState>;
+
     /// Gives the interfaces back as they were found. Called once, after the workers have stopped; returns what went wrong.
     fn close(&self) -> Vec<String>;
+
+    /// Gives up after a start that failed: as [`Interfaces::close`], but what an earlier process left goes on.
+    fn abandon(&self) -> Vec<String>;
 }
 
 /// The running process.

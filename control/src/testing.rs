@@ -23,7 +23,7 @@ use ravelin_dataplane::{
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::{
-    api::view::{Link, Statistic},
+    api::view::{Link, LinkState, Statistic},
     appliance::{Appliance, Interfaces},
     compile::PortFacts,
     log::LogLevelHandle,
@@ -159,7 +159,15 @@ impl Interfaces for TestInterfaces {
         vec![link; self.ports]
     }
 
+    fn look(&self) -> Vec<LinkState> {
+        vec![LinkState::Up; self.ports]
+    }
+
     fn close(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn abandon(&self) -> Vec<String> {
         Vec::new()
     }
 }

@@ -67,10 +67,11 @@ counters! {
     Counter traces_lost "packets" "Traced packets lost because the ring to the reader was full.",
     Counter receive_wakeups "calls" "System calls made to get received packets going.",
     Counter transmit_wakeups "calls" "System calls made to get transmitted packets going.",
-    Counter io_errors "calls" "System calls on sockets that failed because an interface is down or gone.",
+    Counter io_errors "calls" "System calls on sockets that failed because an interface is down or gone, or whose packet the kernel refused to send.",
     Counter pool_spills "chunks" "Times that the worker's frame pool gave frames to the shared pool.",
     Counter pool_refills "chunks" "Times that the worker's frame pool took frames from the shared pool.",
     Counter pool_empty "turns" "Turns in which no frame was left to receive into.",
+    Counter relay_dropped "packets" "Forwarded packets of other workers dropped by this one because the interface went down before it could send them.",
 }
 
 /// Whether a value only grows.

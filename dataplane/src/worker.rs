@@ -279,6 +279,7 @@ impl<I: PacketIo, R: RecordSink> Worker<I, R> {
         self.counters.pool_spills = io.pool_spills;
         self.counters.pool_refills = io.pool_refills;
         self.counters.pool_empty = io.pool_empty;
+        self.counters.relay_dropped = io.relay_dropped;
         self.links.block.publish(&self.counters);
     }
 

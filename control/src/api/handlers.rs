@@ -57,6 +57,7 @@ async fn status(State(appliance): Shared) -> Json<view::Status> {
     let writer = writer.unwrap_or_default();
     let mode = |(interface, link): (_, view::Link)| view::InterfaceMode {
         name: name_of(interface).to_string(),
+        state: link.state,
         mode: link.mode,
         why: link.why,
     };

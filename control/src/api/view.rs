@@ -64,6 +64,8 @@ pub struct LastReload {
 pub struct InterfaceMode {
     /// The interface.
     pub name: String,
+    /// How it is now.
+    pub state: LinkState,
     /// `native`, `generic` or, where there is no kernel, the backend's name.
     pub mode: String,
     /// Why it is not native, if it is not by choice.
@@ -93,11 +95,44 @@ pub struct Interface {
     pub dropped_packets: u64,
 }
 
+/// How an interface is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LinkState {
+    /// It can send, and what it receives comes to us.
+    #[default]
+    Up,
+    /// The other end is not there.
+    #[serde(rename = "no carrier")]
+    NoCarrier,
+    /// It was switched off.
+    Down,
+    /// Somebody has removed or replaced our program: nothing that it receives comes to us.
+    Detached,
+    /// It does not exist any more, or not under its name.
+    Gone,
+}
+
+impl LinkState {
+    /// In words.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::NoCarrier => "no carrier",
+            Self::Down => "down",
+            Self::Detached => "detached",
+            Self::Gone => "gone",
+        }
+    }
+}
+
 /// What the backend says of an interface.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Link {
     /// The driver's name.
     pub driver: String,
+    /// How it is now.
+    pub state: LinkState,
     /// `native`, `generic` or, where there is no kernel, the backend's name.
     pub mode: String,
     /// Why it is not native, if it is not by choice.

@@ -25,5 +25,6 @@ mod writer;
 
 pub use encode::Encoder;
 pub use ordered::OrderedSink;
+pub use output::Target;
 pub use sink::{RecordRing, RingSink};
 pub use writer::{Writer, WriterStats};

@@ -24,9 +24,9 @@ pub(super) trait Output: Send {
     fn reopen(&mut self) -> io::Result<()>;
 }
 
-/// What the configuration names.
+/// What the configuration names, open.
 #[derive(Debug)]
-pub(super) struct Target {
+pub struct Target {
     file: File,
     /// Where the file was opened, and what it was there: device and inode.
     path: Option<(PathBuf, (u64, u64))>,
@@ -34,7 +34,10 @@ pub(super) struct Target {
 
 impl Target {
     /// Opens the file, to append to it, or standard output.
-    pub(super) fn open(target: &RecordsTarget) -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// Why the file cannot be opened.
+    pub fn open(target: &RecordsTarget) -> io::Result<Self> {
         match target {
             RecordsTarget::StandardOutput => {
                 // Without the line buffer that the standard library puts around it.

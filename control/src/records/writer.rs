@@ -9,8 +9,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ravelin_config::RecordsTarget;
-
 use super::{
     Encoder, RecordRing,
     output::{Lines, Output, Target},
@@ -59,12 +57,12 @@ impl Shared {
 }
 
 impl Writer {
-    /// Opens `target` and starts to empty `rings` into it.
+    /// Starts to empty `rings` into `target`.
     ///
     /// # Errors
-    /// Why the file cannot be opened, or the thread not be started.
-    pub fn start(target: &RecordsTarget, rings: Vec<Arc<RecordRing>>, encoder: Encoder) -> io::Result<Self> {
-        Self::with_output(Target::open(target)?, rings, encoder)
+    /// Why the thread cannot be started.
+    pub fn start(target: Target, rings: Vec<Arc<RecordRing>>, encoder: Encoder) -> io::Result<Self> {
+        Self::with_output(target, rings, encoder)
     }
 
     pub(super) fn with_output(

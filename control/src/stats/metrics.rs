@@ -12,7 +12,7 @@ use ravelin_dataplane::{
 };
 
 use super::metric;
-use crate::{appliance::Appliance, supervisor::crew::Member};
+use crate::{api::view::LinkState, appliance::Appliance, supervisor::crew::Member};
 
 /// A metric that is not a worker counter.
 pub(super) struct Family {
@@ -40,6 +40,7 @@ families! {
     SENT Counter "ravelin_interface_sent_packets_total" "interface" "Packets sent.",
     SENT_BYTES Counter "ravelin_interface_sent_bytes_total" "interface" "Bytes sent, whole frames.",
     INTERFACE_DROPPED Counter "ravelin_interface_dropped_packets_total" "interface" "Packets received at the interface and dropped.",
+    INTERFACE_UP Gauge "ravelin_interface_up" "interface" "Whether the interface has a link and the program in the kernel is in place: 0 if it is down, has no carrier, is gone, or somebody has detached the program.",
     GENERATION Gauge "ravelin_config_generation" "" "Number of the configuration in force.",
     RELOAD_SUCCESS Gauge "ravelin_config_last_reload_success" "" "Whether the last reload succeeded.",
     RELOAD_TIME Gauge "ravelin_config_last_reload_timestamp_seconds" "" "When the last reload was tried, in seconds since 1970.",
@@ -99,6 +100,8 @@ impl Metrics {
         let in_force = self.appliance.in_force();
         let names = in_force.config.interfaces.iter().map(|interface| &interface.name);
         for (name, link) in names.clone().zip(self.appliance.interfaces.links()) {
+            let up = link.state == LinkState::Up;
+            gauge!(INTERFACE_UP, "interface" => name.to_string()).set(f64::from(u8::from(up)));
             for statistic in link.statistics {
                 counter!(interface_metric(&statistic.name), "interface" => name.to_string())
                     .absolute(statistic.value);

@@ -1,20 +1,22 @@
 //! Starts, watches and stops the process.
 //!
 //! ```text
-//! load > claim socket > bind metrics > open interfaces > compile > drop privileges > records > workers > READY
-//!                                                                                          |
-//!     close interfaces < drain records < stop workers < SIGTERM, SIGINT  <  watch  <-------+   SIGHUP: reload
+//! load > claim socket > bind metrics > open records > open interfaces > compile > drop privileges > workers > READY
+//!                                                                                                           |
+//!                      close interfaces < drain records < stop workers < SIGTERM, SIGINT  <  watch  <-------+   SIGHUP: reload
 //! ```
 //!
 //! What can be refused without touching an interface is refused before. Privileges are dropped as soon as the interfaces are
 //! open, before any thread is started, so that no thread ever has more than it needs.
 //!
 //! Promises: whatever happens after the interfaces were taken over, they are given back, unless the process dies; then the
-//! programs in the kernel do what `fail` says, and `ravelin detach` cleans up. Stopping takes no longer than `[control]
+//! programs in the kernel do what `fail` says, and `ravelin detach` cleans up. So they do if a process that should follow it
+//! gets no further than here: interfaces on which it found a program keep one until a process was READY. Stopping takes no longer than `[control]
 //! shutdown`, and what hangs is named. Refuses: to let the control thread run on a worker's core while there is another.
-//! Read next: `crew.rs` (the workers), `ports.rs` (the interfaces), `privileges.rs`, `watchdog.rs`.
+//! Read next: `crew.rs` (the workers), `ports.rs` (the interfaces), `links.rs`, `privileges.rs`, `watchdog.rs`.
 
 pub mod crew;
+pub mod links;
 pub mod notify;
 pub mod ports;
 pub mod privileges;
@@ -31,11 +33,17 @@ use std::{
 };
 
 use ravelin_config::Config;
-use ravelin_dataplane::{flow::RecordSink, handoff::WorkerId, io::PacketIo, snapshot::Reader};
+use ravelin_dataplane::{
+    flow::RecordSink,
+    handoff::WorkerId,
+    io::{PacketIo, PortId},
+    snapshot::Reader,
+};
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::{
     crew::{Crew, CrewError, Hanging, Roster},
+    links::LinkWatch,
     ports::{Opened, PortsError},
     watchdog::{Finding, Watchdog},
 };
@@ -43,11 +51,12 @@ use crate::{
     api::{
         self,
         socket::{Claim, SocketError},
+        view::LinkState,
     },
     appliance::{Appliance, Interfaces},
     compile::CompileError,
     log,
-    records::{Encoder, RecordRing, RingSink, Writer},
+    records::{Encoder, RecordRing, RingSink, Target, Writer},
     reload::{self, ReloadError, Reloader},
     stats::{self, Metrics, MetricsError},
 };
@@ -109,7 +118,7 @@ impl RunError {
 /// Runs the appliance with the configuration at `path` until it is told to stop.
 ///
 /// # Errors
-/// [`RunError`]. The interfaces are as they were before.
+/// [`RunError`]. The interfaces are as they were before; those that a process which died has left go on without one.
 pub fn run(path: &Path) -> Result<(), RunError> {
     let path = std::path::absolute(path).map_err(RunError::system("find the current directory"))?;
     let (loaded, _) = reload::prepare(&path, None)?;
@@ -123,15 +132,17 @@ pub fn run(path: &Path) -> Result<(), RunError> {
     let cores = cores(&config, &allowed)?;
     let claim = Claim::new(&config.control.socket)?;
     let metrics = config.metrics.listen.map(stats::bind).transpose()?;
+    let records = open_records(&config)?;
     let Opened { backends, interfaces } = ports::open(&config, cores.len())?;
     let interfaces: Arc<dyn Interfaces> = Arc::from(interfaces);
 
-    let plan = Plan { path, config, log, allowed, cores, claim, metrics };
-    let result = plan.operate(backends, Arc::clone(&interfaces));
+    let plan = Plan { path, config, log, allowed, cores, claim, metrics, records };
+    let mut ready = false;
+    let result = plan.operate(backends, Arc::clone(&interfaces), &mut ready);
     if let Err(error) = privileges::take_up() {
         tracing::warn!(%error, "privileges that were put aside cannot be taken up again");
     }
-    for problem in interfaces.close() {
+    for problem in if ready { interfaces.close() } else { interfaces.abandon() } {
         tracing::error!("{problem}");
     }
     if result.is_ok() {
@@ -158,11 +169,17 @@ struct Plan {
     cores: Vec<usize>,
     claim: Claim,
     metrics: Option<std::net::TcpListener>,
+    records: Option<Target>,
 }
 
 impl Plan {
-    /// Runs over interfaces that are open, until the end.
-    fn operate<I>(mut self, backends: Vec<I>, interfaces: Arc<dyn Interfaces>) -> Result<(), RunError>
+    /// Runs over interfaces that are open, until the end. Sets `ready` once everything works.
+    fn operate<I>(
+        mut self,
+        backends: Vec<I>,
+        interfaces: Arc<dyn Interfaces>,
+        ready: &mut bool,
+    ) -> Result<(), RunError>
     where
         I: PacketIo + Send + 'static,
         I::Frame: 'static,
@@ -177,7 +194,7 @@ impl Plan {
 
         crew::stay_off(&self.cores, &self.allowed);
         privileges::drop_most().map_err(RunError::system("drop privileges"))?;
-        let (sinks, writer) = records(&config, self.cores.len(), &reloader)?;
+        let (sinks, writer) = records(self.records, &config, self.cores.len(), &reloader)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -194,7 +211,7 @@ impl Plan {
             if let Some(listener) = self.metrics {
                 tokio::spawn(served(stats::serve(listener, Metrics::new(Arc::clone(&appliance)))));
             }
-            watch(&appliance, &crew).await
+            watch(&appliance, &crew, ready).await
         });
         // Nobody is answered any more from here on.
         runtime.shutdown_background();
@@ -203,24 +220,39 @@ impl Plan {
     }
 }
 
+/// Opens what flow records go to, with as few privileges as the writer has when it opens the file anew.
+fn open_records(config: &Config) -> Result<Option<Target>, RunError> {
+    let Some(target) = &config.records.file else { return Ok(None) };
+    unprivileged(|| Target::open(target)).map(Some).map_err(refused_records(config))
+}
+
 /// A record sink for each worker, and the writer behind them if records are wanted.
 fn records(
+    target: Option<Target>,
     config: &Config,
     workers: usize,
     reloader: &Reloader,
 ) -> Result<(Vec<impl RecordSink + Send + use<>>, Option<Writer>), RunError> {
-    let Some(target) = &config.records.file else {
+    let Some(target) = target else {
         return Ok(((0..workers).map(|_| RingSink::discard()).collect(), None));
     };
     let rings: Vec<_> = (0..workers).map(|_| Arc::new(RecordRing::new(config.records.ring))).collect();
     let sinks = rings.iter().map(|ring| RingSink::new(Arc::clone(ring))).collect();
     let encoder = Encoder::new(reloader.ports(), reloader.rule_names());
-    // The writer's thread inherits what the thread that starts it may do: nothing.
-    let start = || privileges::drop_all().and_then(|()| Writer::start(target, rings, encoder));
-    let writer = thread::scope(|scope| scope.spawn(start).join())
-        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        .map_err(|source| RunError::Records { target: crate::appliance::describe(target), source })?;
+    // The writer's thread inherits what the thread that starts it may do.
+    let writer = unprivileged(|| Writer::start(target, rings, encoder)).map_err(refused_records(config))?;
     Ok((sinks, Some(writer)))
+}
+
+fn refused_records(config: &Config) -> impl FnOnce(io::Error) -> RunError {
+    let target = config.records.file.as_ref().map(crate::appliance::describe).unwrap_or_default();
+    move |source| RunError::Records { target, source }
+}
+
+/// Does something in a thread that may do nothing that needs a privilege.
+fn unprivileged<T: Send>(work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
+    let work = || privileges::drop_all().and_then(|()| work());
+    thread::scope(|scope| scope.spawn(work).join()).unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// A listener that cannot be served any more is no reason to stop forwarding packets.
@@ -231,15 +263,17 @@ async fn served(server: impl Future<Output = io::Result<()>>) {
 }
 
 /// Watches over the process until it is told to stop.
-async fn watch(appliance: &Arc<Appliance>, crew: &Crew) -> Result<(), RunError> {
+async fn watch(appliance: &Arc<Appliance>, crew: &Crew, ready: &mut bool) -> Result<(), RunError> {
     let listen = |kind| signal(kind).map_err(RunError::system("listen to signals"));
     let mut hangup = listen(SignalKind::hangup())?;
     let mut terminate = listen(SignalKind::terminate())?;
     let mut interrupt = listen(SignalKind::interrupt())?;
     let limit = appliance.in_force().config.control.watchdog;
     let mut watchdog = Watchdog::new(limit, appliance.roster.members().len(), Instant::now());
+    let mut links = LinkWatch::new(appliance.in_force().config.interfaces.len(), Instant::now());
     let mut tick = tokio::time::interval(watchdog.interval().min(notify::interval()));
 
+    *ready = true;
     started(appliance);
     loop {
         tokio::select! {
@@ -259,6 +293,7 @@ async fn watch(appliance: &Arc<Appliance>, crew: &Crew) -> Result<(), RunError> 
                     return Err(RunError::Ended(worker));
                 }
                 look(appliance, &mut watchdog);
+                look_at_links(appliance, &mut links);
                 appliance.reclaim();
                 if watchdog.all_well() {
                     notify::alive();
@@ -308,6 +343,26 @@ fn look(appliance: &Appliance, watchdog: &mut Watchdog) {
             tracing::error!(%worker, "the worker makes no progress");
         } else {
             tracing::info!(%worker, "the worker makes progress again");
+        }
+    }
+}
+
+fn look_at_links(appliance: &Appliance, links: &mut LinkWatch) {
+    for (place, state) in links.look(Instant::now(), || appliance.interfaces.look()) {
+        let interface = u8::try_from(place).map(|place| appliance.port(PortId(place))).unwrap_or_default();
+        match state {
+            LinkState::Up => tracing::info!(interface, "the interface is up again"),
+            LinkState::NoCarrier => tracing::warn!(interface, "the interface has no carrier"),
+            LinkState::Down => tracing::warn!(interface, "the interface is down"),
+            LinkState::Gone => {
+                tracing::warn!(interface, "the interface is gone; restart ravelin when it is back");
+            }
+            LinkState::Detached => {
+                tracing::warn!(
+                    interface,
+                    "somebody has detached ravelin's program from the interface, so its packets pass ravelin by; restart ravelin"
+                );
+            }
         }
     }
 }

@@ -63,7 +63,7 @@ pub struct IoCounters {
     pub receive_wakeups: u64,
     /// System calls made to get transmitted packets going.
     pub transmit_wakeups: u64,
-    /// System calls that failed because an interface is down or gone.
+    /// System calls that failed because an interface is down or gone, or whose frame the kernel refused to send.
     pub errors: u64,
     /// Times that the frame pool of this worker gave frames to the shared pool.
     pub pool_spills: u64,
@@ -71,6 +71,9 @@ pub struct IoCounters {
     pub pool_refills: u64,
     /// Times that no frame was left to receive into.
     pub pool_empty: u64,
+    /// Frames that another worker left to be sent here, dropped because the interface went down meanwhile. They count as
+    /// forwarded.
+    pub relay_dropped: u64,
 }
 
 /// Where packets come from and go to. One instance per worker.

@@ -3,7 +3,7 @@
 use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Row, Table, TableStyle};
 
 use super::{Before, number};
-use crate::api::view::{Counter, Drop, Flow, Flows, Interface, Status, Worker};
+use crate::api::view::{Counter, Drop, Flow, Flows, Interface, LinkState, Status, Worker};
 
 pub(super) fn status(now: &Status, before: Before<'_, Status>) -> String {
     let mut table = table(&[]);
@@ -19,7 +19,8 @@ pub(super) fn status(now: &Status, before: Before<'_, Status>) -> String {
     row("last reload", format!("{}: {outcome}{}", reload.time, reload.message));
     for interface in &now.interfaces {
         let why = interface.why.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
-        row("interface", format!("{}: {}{why}", interface.name, interface.mode));
+        let state = not_up(interface.state).map(|state| format!("{state}, ")).unwrap_or_default();
+        row("interface", format!("{}: {state}{}{why}", interface.name, interface.mode));
     }
     let stalled = match now.stalled.as_slice() {
         [] => "all make progress".to_owned(),
@@ -63,10 +64,11 @@ pub(super) fn interfaces(now: &[Interface], before: Before<'_, Vec<Interface>>) 
             None => format!("{} packets\n{}", packets(interface), number::bytes(bytes(interface))),
         };
         let copy = if interface.link.zero_copy { "zero-copy" } else { "copy" };
+        let state = not_up(interface.link.state).map(|state| format!("\n{state}")).unwrap_or_default();
         traffic.add_row(Row::from(vec![
             Cell::new(&interface.name),
             Cell::new(&interface.role),
-            Cell::new(format!("{} {}\n{copy}", interface.link.driver, interface.link.mode)),
+            Cell::new(format!("{} {}\n{copy}{state}", interface.link.driver, interface.link.mode)),
             right(interface.link.queues.to_string()),
             right(interface.link.mtu.to_string()),
             right(both(|interface| interface.received_packets, |interface| interface.received_bytes)),
@@ -88,6 +90,11 @@ pub(super) fn interfaces(now: &[Interface], before: Before<'_, Vec<Interface>>) 
         text.push_str(&counted.trim_fmt());
     }
     text
+}
+
+/// What is worth a word: the state of an interface that does not do its work.
+fn not_up(state: LinkState) -> Option<String> {
+    (state != LinkState::Up).then(|| state.name().to_uppercase())
 }
 
 pub(super) fn workers(now: &[Worker], before: Before<'_, Vec<Worker>>) -> String {

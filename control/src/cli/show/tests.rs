@@ -1,5 +1,7 @@
 use super::tables;
-use crate::api::view::{Counter, Drop, Flow, Flows, Interface, LastReload, Link, Statistic, Status, Worker};
+use crate::api::view::{
+    Counter, Drop, Flow, Flows, Interface, LastReload, Link, LinkState, Statistic, Status, Worker,
+};
 
 /// Lines without the space at their ends, which a table may or may not have.
 fn lines(text: &str) -> Vec<&str> {
@@ -117,6 +119,7 @@ fn a_status_puts_what_is_wrong_in_capitals() {
         },
         interfaces: vec![crate::api::view::InterfaceMode {
             name: "out0".to_owned(),
+            state: LinkState::Up,
             mode: "generic".to_owned(),
             why: Some("the driver refuses".to_owned()),
         }],
@@ -143,8 +146,11 @@ fn a_status_puts_what_is_wrong_in_capitals() {
     status.last_reload.succeeded = false;
     status.records = Some("records.json".to_owned());
     status.records_failing = true;
+    status.interfaces.iter_mut().for_each(|interface| interface.state = LinkState::NoCarrier);
     let text = tables::status(&status, Some((&status.clone(), 1.0)));
-    for part in ["NO PROGRESS: 1", "FAILED: generation 3", "WRITING FAILS", "100 (0/s)"] {
+    for part in
+        ["out0: NO CARRIER, generic", "NO PROGRESS: 1", "FAILED: generation 3", "WRITING FAILS", "100 (0/s)"]
+    {
         assert!(text.contains(part), "{part} is not in\n{text}");
     }
 }

@@ -15,7 +15,7 @@ use ravelin_dataplane::flow::RecordSink;
 use super::{
     super::{
         RecordRing, RingSink, Writer, WriterStats,
-        output::{Lines, Output},
+        output::{Lines, Output, Target},
     },
     encoder, record,
 };
@@ -38,7 +38,9 @@ fn what_was_pushed_was_written_or_lost() {
     let directory = Directory::new();
     let path = directory.file("records.json");
     let rings = rings(3, 64);
-    let writer = Writer::start(&RecordsTarget::File(path.clone()), rings.clone(), encoder()).unwrap();
+    let writer =
+        Writer::start(Target::open(&RecordsTarget::File(path.clone())).unwrap(), rings.clone(), encoder())
+            .unwrap();
     let counts: Vec<(u64, u64)> = thread::scope(|scope| {
         let workers: Vec<_> = rings
             .iter()
@@ -75,7 +77,9 @@ fn a_line_arrives_without_a_stop() {
     let directory = Directory::new();
     let path = directory.file("records.json");
     let rings = rings(1, 64);
-    let writer = Writer::start(&RecordsTarget::File(path.clone()), rings.clone(), encoder()).unwrap();
+    let writer =
+        Writer::start(Target::open(&RecordsTarget::File(path.clone())).unwrap(), rings.clone(), encoder())
+            .unwrap();
     RingSink::new(Arc::clone(&rings[0])).push(&record(("10.0.0.1", 1), ("10.0.0.2", 53))).unwrap();
     wait(|| fs::read_to_string(&path).unwrap().ends_with('\n'));
     wait(|| writer.stats().written == 1);
@@ -104,7 +108,8 @@ fn a_rotated_file_is_opened_anew() {
     let (path, rotated) = (directory.file("records.json"), directory.file("records.json.1"));
     let rings = rings(1, 64);
     let mut sink = RingSink::new(Arc::clone(&rings[0]));
-    let writer = Writer::start(&RecordsTarget::File(path.clone()), rings, encoder()).unwrap();
+    let writer =
+        Writer::start(Target::open(&RecordsTarget::File(path.clone())).unwrap(), rings, encoder()).unwrap();
     sink.push(&record(("10.0.0.1", 1), ("10.0.0.2", 53))).unwrap();
     wait(|| writer.stats().written == 1);
     fs::rename(&path, &rotated).unwrap();
@@ -125,7 +130,7 @@ fn a_rotated_file_is_opened_anew() {
 #[test]
 fn a_file_that_cannot_be_opened_is_an_error() {
     let target = RecordsTarget::File(Directory::new().file("gone/records.json"));
-    assert_eq!(Writer::start(&target, rings(1, 1), encoder()).unwrap_err().kind(), io::ErrorKind::NotFound);
+    assert_eq!(Target::open(&target).unwrap_err().kind(), io::ErrorKind::NotFound);
 }
 
 /// A device that is always full: the kernel's own.
@@ -133,7 +138,12 @@ fn a_file_that_cannot_be_opened_is_an_error() {
 fn a_full_disk_does_not_stop_the_writer_and_every_record_is_counted() {
     let rings = rings(1, 64);
     let mut sink = RingSink::new(Arc::clone(&rings[0]));
-    let writer = Writer::start(&RecordsTarget::File("/dev/full".into()), rings.clone(), encoder()).unwrap();
+    let writer = Writer::start(
+        Target::open(&RecordsTarget::File("/dev/full".into())).unwrap(),
+        rings.clone(),
+        encoder(),
+    )
+    .unwrap();
     let mut kept = 0;
     while writer.stats().unwritten == 0 {
         kept += u64::from(sink.push(&record(("10.0.0.1", 1), ("10.0.0.2", 53))).is_ok());

@@ -6,12 +6,12 @@ use parking_lot::Mutex;
 use ravelin_config::{self as config, Config, Fail, Interface, IoMode};
 use ravelin_dataplane::io::af_xdp::{
     self, AfXdpControl, AfXdpError, AfXdpIo, AttachChoice, AttachMode, BusyPoll, CopyMode, InterfaceSettings,
-    KernelCounters, Note, PortReport, Settings, SocketStatistics, WithoutProcess, ZeroCopy,
+    KernelCounters, Note, PortReport, PortState, Settings, SocketStatistics, WithoutProcess, ZeroCopy,
 };
 
 use super::{Detached, Opened, PortsError, state_file};
 use crate::{
-    api::view::{Link, Statistic},
+    api::view::{Link, LinkState, Statistic},
     appliance::Interfaces,
     compile::PortFacts,
     supervisor::privileges,
@@ -109,6 +109,11 @@ impl Interfaces for Taken {
         self.0.lock().as_ref().map(AfXdpControl::report).unwrap_or_default().iter().map(link).collect()
     }
 
+    fn look(&self) -> Vec<LinkState> {
+        let states = self.0.lock().as_ref().map(AfXdpControl::look).unwrap_or_default();
+        states.into_iter().map(state).collect()
+    }
+
     fn close(&self) -> Vec<String> {
         let Some(control) = self.0.lock().take() else { return Vec::new() };
         match control.close() {
@@ -116,15 +121,33 @@ impl Interfaces for Taken {
             Err(error) => vec![error.to_string()],
         }
     }
+
+    fn abandon(&self) -> Vec<String> {
+        let Some(control) = self.0.lock().take() else { return Vec::new() };
+        match control.abandon() {
+            Ok(notes) => notes.iter().map(describe).collect(),
+            Err(error) => vec![error.to_string()],
+        }
+    }
+}
+
+const fn state(state: PortState) -> LinkState {
+    match state {
+        PortState::Up => LinkState::Up,
+        PortState::NoCarrier => LinkState::NoCarrier,
+        PortState::Down => LinkState::Down,
+        PortState::Detached => LinkState::Detached,
+        PortState::Gone => LinkState::Gone,
+    }
 }
 
 fn link(report: &PortReport) -> Link {
     Link {
         driver: report.link.driver.clone(),
-        mode: match (report.present, report.attach) {
-            (false, _) => "gone",
-            (true, AttachMode::Native) => "native",
-            (true, AttachMode::Generic) => "generic",
+        state: state(report.state),
+        mode: match report.attach {
+            AttachMode::Native => "native",
+            AttachMode::Generic => "generic",
         }
         .to_owned(),
         why: report.why_generic.clone(),

@@ -1,3 +1,4 @@
 mod crew;
+mod links;
 mod privileges;
 mod watchdog;

@@ -9,6 +9,7 @@ use super::{
     AfXdpError, AfXdpIo, CopyMode, Link, Settings,
     backend::{self, Route},
     memory::Memory,
+    outlet::Outlet,
     pool::{Depot, FramePool},
     queue::{self, PortQueue, Relay},
     socket,
@@ -20,6 +21,8 @@ pub(super) struct Assembly {
     pub backends: Vec<AfXdpIo>,
     /// Of each port, one descriptor of each socket, to ask for statistics.
     pub sockets: Vec<Vec<OwnedFd>>,
+    /// Of each port, whether it can send.
+    pub outlets: Vec<Arc<Outlet>>,
 }
 
 /// Binds a socket to each queue of each interface, and makes of them a backend for each worker.
@@ -36,10 +39,13 @@ pub(super) fn assemble(
     let mut queues: Vec<Vec<PortQueue>> = (0..workers).map(|_| Vec::new()).collect();
     let mut routes: Vec<Vec<Route>> = (0..workers).map(|_| Vec::new()).collect();
     let mut sockets = Vec::new();
+    let mut outlets = Vec::new();
 
     for (place, link) in links.iter().enumerate() {
         let mut relays: Vec<Arc<Relay>> = Vec::new();
         let mut descriptors = Vec::new();
+        let outlet = Outlet::open(&link.name, link.index);
+        let outlet = Arc::new(outlet.map_err(|error| AfXdpError::interface(&link.name, error))?);
         for queue in 0..link.queues {
             let refused = |reason: String| AfXdpError::Socket { interface: link.name.clone(), queue, reason };
             let rings = socket::bind(memory.umem, link, queue, settings.ring, mode)?;
@@ -62,6 +68,8 @@ pub(super) fn assemble(
                 fill: rings.fill,
                 completion: rings.completion,
                 relay,
+                outlet: Arc::clone(&outlet),
+                mode,
                 ring: settings.ring,
                 busy_poll: settings.busy_poll.is_some(),
             };
@@ -74,9 +82,14 @@ pub(super) fn assemble(
         }
         for (worker, routes) in routes.iter_mut().enumerate().filter(|(_, routes)| routes.len() == place) {
             let owner = worker % (link.queues as usize);
-            routes.extend(relays.get(owner).map(|relay| Route::Relay { relay: Arc::clone(relay), owner }));
+            routes.extend(relays.get(owner).map(|relay| Route::Relay {
+                relay: Arc::clone(relay),
+                outlet: Arc::clone(&outlet),
+                owner,
+            }));
         }
         sockets.push(descriptors);
+        outlets.push(outlet);
     }
 
     let parts = queues.into_iter().zip(routes).enumerate();
@@ -84,5 +97,5 @@ pub(super) fn assemble(
         let pool = FramePool::new(Arc::clone(&depot));
         AfXdpIo::new(backend::Parts { worker, queues, routes, pool, wakers: Arc::clone(&wakers) })
     });
-    Ok(Assembly { backends: backends.collect(), sockets })
+    Ok(Assembly { backends: backends.collect(), sockets, outlets })
 }

@@ -13,6 +13,7 @@ use std::{
 
 use super::{
     frame::XdpFrame,
+    outlet::Outlet,
     pool::FramePool,
     queue::{PortQueue, Relay},
 };
@@ -32,6 +33,8 @@ pub(super) enum Route {
     Relay {
         /// Where the other worker takes frames from.
         relay: Arc<Relay>,
+        /// Whether it is of use to leave frames there.
+        outlet: Arc<Outlet>,
         /// That worker's place in the list of wakers.
         owner: usize,
     },
@@ -146,7 +149,8 @@ impl PacketIo for AfXdpIo {
                 Some(queue) => queue.transmit(frame),
                 None => Err((TransmitError::Down, frame)),
             },
-            Some(Route::Relay { relay, owner }) => {
+            Some(Route::Relay { outlet, .. }) if outlet.is_down() => Err((TransmitError::Down, frame)),
+            Some(Route::Relay { relay, owner, .. }) => {
                 relay.push(frame).map_err(|frame| (TransmitError::Full, frame))?;
                 self.to_wake |= 1 << (owner % 64);
                 Ok(())

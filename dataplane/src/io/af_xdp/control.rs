@@ -1,13 +1,16 @@
 //! What the control thread keeps of AF_XDP: reports for people, and the way back.
 
-use std::{os::fd::OwnedFd, path::Path};
+use std::{os::fd::OwnedFd, path::Path, sync::Arc};
 
 use rustix::net::sockopt::xdp_statistics;
 
 use super::{
     AfXdpError, AttachMode, CopyMode, KernelCounters, Link, Note,
+    ioctl::Operation,
     offload::Saved,
+    outlet::Outlet,
     program::{self, Program},
+    socket,
 };
 
 pub(super) struct Port {
@@ -15,6 +18,8 @@ pub(super) struct Port {
     pub program: Program,
     /// Duplicates of the sockets' descriptors. They keep the sockets open.
     pub sockets: Vec<OwnedFd>,
+    /// Shared with the workers.
+    pub outlet: Arc<Outlet>,
     pub mode: CopyMode,
 }
 
@@ -27,13 +32,28 @@ pub struct AfXdpControl {
     pub(super) saved: Saved,
 }
 
+/// How an interface is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PortState {
+    /// It can send, and what it receives comes to us.
+    Up,
+    /// The other end is not there.
+    NoCarrier,
+    /// It was switched off.
+    Down,
+    /// Somebody has removed or replaced the program: nothing that it receives comes to us.
+    Detached,
+    /// It does not exist any more, or not under its name.
+    Gone,
+}
+
 /// What is to be said of one port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PortReport {
     /// The interface as it was at start.
     pub link: Link,
-    /// Whether it still exists.
-    pub present: bool,
+    /// How it is now.
+    pub state: PortState,
     /// How the program runs.
     pub attach: AttachMode,
     /// Why not natively, if it was tried.
@@ -72,7 +92,7 @@ impl AfXdpControl {
     pub fn report(&self) -> Vec<PortReport> {
         let report = |port: &Port| PortReport {
             link: port.link.clone(),
-            present: Link::find(&port.link.name).is_ok_and(|link| link.index == port.link.index),
+            state: state(port),
             attach: port.program.mode(),
             why_generic: port.program.why_generic.clone(),
             copy: port.mode,
@@ -82,6 +102,20 @@ impl AfXdpControl {
             sockets: statistics(&port.sockets),
         };
         self.ports.iter().map(report).collect()
+    }
+
+    /// How each port is now, in the order of ports; workers are told as well. Needs no capability. A few system calls for
+    /// each port.
+    pub fn look(&self) -> Vec<PortState> {
+        let look = |port: &Port| {
+            let state = state(port);
+            port.outlet.set_down(match state {
+                PortState::Up | PortState::Detached => !port.outlet.works(),
+                PortState::NoCarrier | PortState::Down | PortState::Gone => true,
+            });
+            state
+        };
+        self.ports.iter().map(look).collect()
     }
 
     /// What should have been done at start and could not.
@@ -95,6 +129,32 @@ impl AfXdpControl {
     /// # Errors
     /// The first thing that could not be undone; the others are undone all the same.
     pub fn close(self) -> Result<Vec<Note>, AfXdpError> {
+        let first_error = self.detach();
+        let notes = self.saved.restore();
+        match first_error {
+            Some(error) => Err(error),
+            None => notes,
+        }
+    }
+
+    /// Gives up after a start that failed: what was taken from nobody is given back, and a program in the place of one that
+    /// an earlier process left stays attached, so that traffic goes on as it did. Once the last socket is closed it does what
+    /// the operator chose for that case.
+    ///
+    /// # Errors
+    /// The first thing that could not be undone; the others are undone all the same.
+    pub fn abandon(mut self) -> Result<Vec<Note>, AfXdpError> {
+        let inherited = self.ports.iter().any(|port| port.program.replaced);
+        self.ports.retain(|port| !port.program.replaced);
+        if !inherited {
+            return self.close();
+        }
+        // The settings stay as they are too: some drivers refuse XDP with other ones.
+        self.detach().map_or(Ok(Vec::new()), Err)
+    }
+
+    /// Detaches the programs of all ports; returns the first error.
+    fn detach(&self) -> Option<AfXdpError> {
         let mut first_error = None;
         for port in &self.ports {
             // An interface that is gone took its program with it.
@@ -102,26 +162,22 @@ impl AfXdpControl {
                 first_error = first_error.or(port.program.detach(&port.link).err());
             }
         }
-        let notes = self.saved.restore();
-        match first_error {
-            Some(error) => Err(error),
-            None => notes,
-        }
+        first_error
     }
 }
 
 /// Removes every program of ours from every interface of this network namespace, and restores the settings that
-/// `state_file` remembers. For after a crash. Returns the names of the interfaces that had one, and what could not be
+/// `state_file` remembers. For after a crash: an interface on which a process has a socket is left alone. Returns the names of the interfaces that had one, and what could not be
 /// restored.
 ///
 /// # Errors
-/// The first thing that could not be undone; the others are undone all the same.
+/// [`AfXdpError::Alive`], or the first thing that could not be undone; the others are undone all the same.
 pub fn detach(state_file: &Path) -> Result<(Vec<String>, Vec<Note>), AfXdpError> {
     let names = Link::names().map_err(|error| AfXdpError::interface("(list)", error))?;
     let mut found = Vec::new();
     let mut first_error = None;
     for link in names.iter().filter_map(|name| Link::find(name).ok()) {
-        match program::detach(&link) {
+        match detach_dead(&link) {
             Ok(true) => found.push(link.name),
             Ok(false) => {}
             Err(error) => first_error = first_error.or(Some(error)),
@@ -132,6 +188,29 @@ pub fn detach(state_file: &Path) -> Result<(Vec<String>, Vec<Note>), AfXdpError>
         Some(error) => Err(error),
         None => Ok((found, notes?)),
     }
+}
+
+fn state(port: &Port) -> PortState {
+    match port.outlet.operation() {
+        None => PortState::Gone,
+        Some(_) if !port.program.is_in_place(&port.link) => PortState::Detached,
+        Some(Operation::Down) => PortState::Down,
+        Some(Operation::NoCarrier) => PortState::NoCarrier,
+        Some(Operation::Up) => PortState::Up,
+    }
+}
+
+/// Removes our programs from an interface unless a process lives off them.
+fn detach_dead(link: &Link) -> Result<bool, AfXdpError> {
+    let attached = match program::is_attached(link) {
+        // Ours may still be in tc.
+        Err(AfXdpError::Occupied { .. }) => false,
+        other => other?,
+    };
+    if attached && socket::is_in_use(link)? {
+        return Err(AfXdpError::Alive { interface: link.name.clone() });
+    }
+    program::detach(link)
 }
 
 fn statistics(sockets: &[OwnedFd]) -> SocketStatistics {

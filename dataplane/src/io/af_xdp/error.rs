@@ -69,6 +69,16 @@ pub enum AfXdpError {
         queue: u32,
     },
 
+    /// A program cannot be removed because a process lives off it.
+    #[error(
+        "interface {interface}: a running process has a socket on it; stop that process first, it gives the \
+         interface back by itself"
+    )]
+    Alive {
+        /// The interface's name.
+        interface: String,
+    },
+
     /// The file that remembers changed interface settings cannot be read or written.
     #[error("state file {}: {source}", path.display())]
     State {

@@ -39,6 +39,17 @@ pub(super) struct Feature {
     pub changeable: bool,
 }
 
+/// Whether an interface can send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Operation {
+    /// It can.
+    Up,
+    /// The other end is not there.
+    NoCarrier,
+    /// It was switched off.
+    Down,
+}
+
 /// How a NIC spreads flows over its queues (`struct ethtool_rxfh`).
 pub(super) struct RssHash {
     /// `RXH_XFRM_*`: what is done to a packet's fields before they are hashed.
@@ -66,6 +77,19 @@ impl Device {
         // SAFETY: SIOCGIFINDEX succeeded, so the kernel wrote this member of the union.
         let index = unsafe { request.ifr_ifru.ifru_ifindex };
         u32::try_from(index).map_err(|_| io::ErrorKind::InvalidData.into())
+    }
+
+    /// Whether it is switched on and has a link, by RFC 2863 (`IFF_RUNNING`).
+    pub(super) fn operation(&self) -> io::Result<Operation> {
+        let mut request = self.request();
+        self.ioctl(libc::SIOCGIFFLAGS, &mut request)?;
+        // SAFETY: SIOCGIFFLAGS succeeded, so the kernel wrote this member of the union.
+        let flags = libc::c_int::from(unsafe { request.ifr_ifru.ifru_flags });
+        Ok(match (flags & libc::IFF_UP != 0, flags & libc::IFF_RUNNING != 0) {
+            (false, _) => Operation::Down,
+            (true, false) => Operation::NoCarrier,
+            (true, true) => Operation::Up,
+        })
     }
 
     pub(super) fn mtu(&self) -> io::Result<u32> {

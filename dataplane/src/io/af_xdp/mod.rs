@@ -30,6 +30,7 @@ mod memory;
 mod messages;
 mod netlink;
 mod offload;
+mod outlet;
 mod pool;
 mod program;
 mod queue;
@@ -40,7 +41,7 @@ mod socket;
 mod tests;
 
 pub use backend::AfXdpIo;
-pub use control::{AfXdpControl, PortReport, SocketStatistics, detach};
+pub use control::{AfXdpControl, PortReport, PortState, SocketStatistics, detach};
 pub use error::AfXdpError;
 pub use frame::XdpFrame;
 pub use link::Link;

@@ -177,6 +177,16 @@ impl Program {
         self.attached.mode
     }
 
+    /// Whether it is still the one that runs on the interface, as far as the kernel tells.
+    pub(super) fn is_in_place(&self, link: &Link) -> bool {
+        let ours = libbpf_rs::Program::id_from_fd(self.attached.fd.as_fd());
+        match (running(link), ours) {
+            (Ok(Some((running, _))), Ok(ours)) => running == ours,
+            (Ok(None), _) => false,
+            (Ok(Some(_)), Err(_)) | (Err(_), _) => true,
+        }
+    }
+
     /// Removes it. Unlike the free function it needs no capability but `CAP_NET_ADMIN`, because it asks for no program
     /// by number.
     pub(super) fn detach(&self, link: &Link) -> Result<(), AfXdpError> {
@@ -258,6 +268,17 @@ struct Attached {
 }
 
 fn attached(link: &Link) -> Result<Option<Attached>, AfXdpError> {
+    let Some((id, mode)) = running(link)? else { return Ok(None) };
+    let name = program_name(id);
+    if !name.starts_with(PREFIX) {
+        return Err(AfXdpError::Occupied { interface: link.name.clone(), program: name });
+    }
+    let fd = libbpf_rs::Program::fd_from_id(id).map_err(|error| failed(link, "looked for", &error))?;
+    Ok(Some(Attached { fd, mode }))
+}
+
+/// The number of the program that is attached to an interface, whoever's it is.
+fn running(link: &Link) -> Result<Option<(u32, AttachMode)>, AfXdpError> {
     let mut found = libbpf_sys::bpf_xdp_query_opts {
         sz: size_of::<libbpf_sys::bpf_xdp_query_opts>() as _,
         ..Default::default()
@@ -267,17 +288,11 @@ fn attached(link: &Link) -> Result<Option<Attached>, AfXdpError> {
     if result < 0 {
         return Err(failed(link, "looked for", &io::Error::from_raw_os_error(-result)));
     }
-    let (id, mode) = match (found.drv_prog_id.max(found.hw_prog_id), found.skb_prog_id) {
-        (0, 0) => return Ok(None),
-        (0, generic) => (generic, AttachMode::Generic),
-        (native, _) => (native, AttachMode::Native),
-    };
-    let name = program_name(id);
-    if !name.starts_with(PREFIX) {
-        return Err(AfXdpError::Occupied { interface: link.name.clone(), program: name });
-    }
-    let fd = libbpf_rs::Program::fd_from_id(id).map_err(|error| failed(link, "looked for", &error))?;
-    Ok(Some(Attached { fd, mode }))
+    Ok(match (found.drv_prog_id.max(found.hw_prog_id), found.skb_prog_id) {
+        (0, 0) => None,
+        (0, generic) => Some((generic, AttachMode::Generic)),
+        (native, _) => Some((native, AttachMode::Native)),
+    })
 }
 
 fn failed(link: &Link, step: &'static str, error: &dyn std::error::Error) -> AfXdpError {

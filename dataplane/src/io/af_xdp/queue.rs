@@ -18,7 +18,7 @@ use rustix::{
 };
 use xsk_rs::{CompQueue, FillQueue, FrameDesc, RxQueue, TxQueue, Umem};
 
-use super::{frame::XdpFrame, pool::FramePool};
+use super::{CopyMode, frame::XdpFrame, outlet::Outlet, pool::FramePool};
 use crate::{
     batch::{Batch, Meta},
     clock::Timestamp,
@@ -52,8 +52,11 @@ pub(super) struct PortQueue {
     /// Frames that the fill ring lacks.
     missing: usize,
     busy_poll: bool,
-    /// Set while the interface is down or gone: when to try again.
-    down: Option<Timestamp>,
+    /// Whether the interface can send; shared with the port's other queues and those who use their relays.
+    outlet: Arc<Outlet>,
+    mode: CopyMode,
+    /// Not before then is the interface asked again how it is.
+    ask: Timestamp,
 }
 
 /// What a queue is made of.
@@ -65,6 +68,8 @@ pub(super) struct Parts {
     pub fill: FillQueue,
     pub completion: CompQueue,
     pub relay: Option<Arc<Relay>>,
+    pub outlet: Arc<Outlet>,
+    pub mode: CopyMode,
     pub ring: u32,
     pub busy_poll: bool,
 }
@@ -86,7 +91,9 @@ impl PortQueue {
             ring,
             missing: ring,
             busy_poll: parts.busy_poll,
-            down: None,
+            outlet: parts.outlet,
+            mode: parts.mode,
+            ask: Timestamp::ZERO,
         }
     }
 
@@ -122,7 +129,7 @@ impl PortQueue {
 
     /// Queues a frame to leave at the next flush.
     pub(super) fn transmit(&mut self, frame: XdpFrame) -> Result<(), (TransmitError, XdpFrame)> {
-        if self.down.is_some() {
+        if self.outlet.is_down() {
             return Err((TransmitError::Down, frame));
         }
         if self.room == 0 {
@@ -143,7 +150,7 @@ impl PortQueue {
         pool: &mut FramePool<XdpFrame>,
         counters: &mut IoCounters,
     ) {
-        self.take_relayed(pool);
+        self.take_relayed(pool, counters);
         self.send(now, counters);
         self.reclaim(pool);
         self.refill(pool, counters);
@@ -151,7 +158,7 @@ impl PortQueue {
 
     /// Whether frames wait in the transmit ring for the kernel to take them.
     pub(super) fn is_sending(&mut self) -> bool {
-        self.down.is_none() && (self.tx.nb_free_exact() as usize) < self.ring
+        !self.outlet.is_down() && (self.tx.nb_free_exact() as usize) < self.ring
     }
 
     /// Whether other workers have left frames here.
@@ -163,18 +170,19 @@ impl PortQueue {
         self.room = (self.tx.nb_free_exact() as usize).saturating_sub(self.staged.len());
     }
 
-    fn take_relayed(&mut self, pool: &mut FramePool<XdpFrame>) {
+    fn take_relayed(&mut self, pool: &mut FramePool<XdpFrame>, counters: &mut IoCounters) {
         let Some(relay) = self.relay.clone() else { return };
         // Bounded by what is there now; the others go on sending.
         for _ in 0..relay.len() {
             if self.room == 0 {
                 self.look_for_room();
             }
-            if self.room == 0 && self.down.is_none() {
+            if self.room == 0 && !self.outlet.is_down() {
                 return; // stays in the relay, which says that it is full in due course
             }
             let Some(frame) = relay.pop() else { return };
             if let Err((_down, frame)) = self.transmit(frame) {
+                counters.relay_dropped += 1;
                 pool.give(frame);
             }
         }
@@ -188,21 +196,29 @@ impl PortQueue {
             debug_assert_eq!(sent, self.staged.len(), "a staged frame has a place in the ring");
             self.staged.clear();
         }
-        let due = match self.down {
-            Some(again) => now >= again,
-            None => self.is_sending(),
-        };
+        let due =
+            if self.outlet.is_down() { self.may_ask(now) && self.outlet.works() } else { self.is_sending() };
         if due {
             self.kick(now, counters);
         }
     }
 
+    /// Whether it is time to ask the interface how it is.
+    fn may_ask(&mut self, now: Timestamp) -> bool {
+        let due = now >= self.ask;
+        if due {
+            self.ask = now + PROBE;
+        }
+        due
+    }
+
     /// Tells the kernel to send, until it has taken everything or wants to be left alone.
     fn kick(&mut self, now: Timestamp, counters: &mut IoCounters) {
         let mut free = self.tx.nb_free_exact() as usize;
+        let mut works = true;
         // In copy mode a call sends 32 frames on kernels where that cannot be raised (see `socket.rs`).
         for _ in 0..=self.ring / 32 {
-            if !self.tx.needs_wakeup() {
+            if !self.outlet.is_down() && !self.tx.needs_wakeup() {
                 return;
             }
             counters.transmit_wakeups += 1;
@@ -210,22 +226,33 @@ impl PortQueue {
             let socket = unsafe { BorrowedFd::borrow_raw(self.tx.fd().as_raw_fd()) };
             match send(socket, &[], SendFlags::DONTWAIT) {
                 Ok(_) => {
-                    self.down = None;
+                    // Also said of an empty ring, which a link that is down leaves once it has refused everything.
+                    self.outlet.set_down(!works);
                     return;
                 }
                 // There is more to do, or no memory to do it with; only in the first case did it get on.
                 Err(Errno::AGAIN) => {
-                    self.down = None;
+                    self.outlet.set_down(!works);
                     let before = std::mem::replace(&mut free, self.tx.nb_free_exact() as usize);
                     if free == before || free == self.ring {
                         return;
+                    }
+                }
+                // The kernel has dropped one frame and looked no further (`NET_XMIT_DROP` in `xsk_generic_xmit`): a link
+                // without a carrier does that to all of them, and what comes next is better not sent at all.
+                Err(Errno::BUSY) if self.mode == CopyMode::Copy => {
+                    counters.errors += 1;
+                    if works && self.may_ask(now) {
+                        works = self.outlet.works();
+                        self.outlet.set_down(!works);
                     }
                 }
                 // The driver's own ring is full or it is in the middle of something; the next flush tries again.
                 Err(Errno::BUSY | Errno::NOBUFS) => return,
                 Err(_down_or_gone) => {
                     counters.errors += 1;
-                    self.down = Some(now + PROBE);
+                    self.ask = now + PROBE;
+                    self.outlet.set_down(true);
                     return;
                 }
             }

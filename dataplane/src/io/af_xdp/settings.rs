@@ -101,8 +101,10 @@ impl Settings {
         // A socket has a ring's length of frames in receive, and in transmit one in the ring and one not yet completed.
         let in_sockets = 3 * self.ring as usize * sockets;
         let in_worker = self.handoff + self.batch + (KEPT_CHUNKS + 1) * CHUNK;
-        let in_relays =
-            self.ring as usize * links.iter().filter(|link| (link.queues as usize) < workers).count();
+        // Each queue of an interface that has not one for each worker has a relay (see `assemble.rs`).
+        let relays: usize =
+            links.iter().map(|link| link.queues as usize).filter(|&queues| queues < workers).sum();
+        let in_relays = self.ring as usize * relays;
         let frames = (in_sockets + in_worker * workers + in_relays).next_multiple_of(CHUNK);
         Shape {
             frame_size: self.frame_size,

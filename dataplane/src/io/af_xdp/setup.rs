@@ -48,8 +48,10 @@ pub fn open(settings: &Settings) -> Result<(Vec<AfXdpIo>, AfXdpControl), AfXdpEr
             notes.extend(
                 links.iter().zip(&programs).filter_map(|(link, (_, program))| about_tags(link, program)),
             );
-            let ports = links.into_iter().zip(programs).zip(assembly.sockets);
-            let port = |((link, (_, program)), sockets)| Port { link, program, sockets, mode };
+            let sockets = assembly.sockets.into_iter().zip(assembly.outlets);
+            let ports = links.into_iter().zip(programs).zip(sockets);
+            let port =
+                |((link, (_, program)), (sockets, outlet))| Port { link, program, sockets, outlet, mode };
             Ok((assembly.backends, AfXdpControl { ports: ports.map(port).collect(), notes, saved }))
         }
         Err(error) => {

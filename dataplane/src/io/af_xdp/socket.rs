@@ -88,6 +88,18 @@ pub(super) fn can_zero_copy(link: &Link) -> Result<(), AfXdpError> {
     bind(&umem, link, 0, shape.ring, CopyMode::ZeroCopy).map(|_rings| ())
 }
 
+/// Whether a process has a socket on the first queue, as every process of ours has. Binding tells: the kernel shows the entries
+/// of an XSKMAP to programs only. Takes seconds if there is one, for it may be closing.
+pub(super) fn is_in_use(link: &Link) -> Result<bool, AfXdpError> {
+    let shape = Shape { frame_size: 4096, frames: 64, ring: 64, huge_pages: false };
+    let (umem, _frames) = shape.allocate()?;
+    match bind(&umem, link, 0, shape.ring, CopyMode::Copy) {
+        Err(AfXdpError::Busy { .. }) => Ok(true),
+        // Whatever else is refused here is no sign of life.
+        Ok(_) | Err(_) => Ok(false),
+    }
+}
+
 /// Sets what is good to have; a kernel that lacks it works as well.
 pub(super) fn tune(socket: &RxQueue, ring: u32) {
     let socket = socket.fd().as_raw_fd();

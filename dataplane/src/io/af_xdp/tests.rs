@@ -11,6 +11,7 @@ use super::{
     ioctl::Device,
     messages,
     offload::{Saved, parse_rss},
+    outlet::Outlet,
     pool::{CHUNK, Depot, FramePool, KEPT_CHUNKS},
     program,
 };
@@ -182,6 +183,19 @@ fn the_loopback_interface_is_found() {
 }
 
 #[test]
+fn an_outlet_tells_the_interface_that_it_was_opened_for() {
+    let link = Link::find("lo").unwrap();
+    let outlet = Outlet::open("lo", link.index).unwrap();
+    assert!(outlet.operation().is_some());
+    assert!(!outlet.is_down());
+    outlet.set_down(true);
+    assert!(outlet.is_down());
+    // Another interface has taken the name.
+    let gone = Outlet::open("lo", link.index + 1).unwrap();
+    assert_eq!((gone.operation(), gone.works()), (None, false));
+}
+
+#[test]
 fn names_that_cannot_be_are_refused() {
     for name in ["", "rv-none0", "a-name-that-is-too-long", "a\0b"] {
         let error = Link::find(name).unwrap_err().to_string();
@@ -217,6 +231,11 @@ fn memory_suffices_for_all_that_can_be_under_way() {
     let workers = 2 * (1024 + 64 + (KEPT_CHUNKS + 1) * CHUNK);
     assert!(frames >= sockets + relay + workers);
     assert!(frames < sockets + relay + workers + CHUNK);
+
+    // Three of five workers send through the two of the others: two relays.
+    let settings = Settings { workers: 5, ..settings };
+    let frames = settings.shape(&[link(2)]).frames as usize;
+    assert!(frames >= (3 * 2 + 2) * 2048 + 5 * (1024 + 64 + (KEPT_CHUNKS + 1) * CHUNK));
 }
 
 fn settings(interfaces: usize) -> Settings {
