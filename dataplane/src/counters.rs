@@ -57,7 +57,7 @@ counters! {
     Counter flows_created "flows" "Flows that were opened.",
     Counter flows_expired "flows" "Flows that ended because they were idle for longer than their state allows.",
     Counter flows_evicted "flows" "Flows that were ended early to make room for new ones.",
-    Counter flows_reopened "flows" "TCP flows that were closed and ended when the same ports opened a new connection.",
+    Counter flows_reopened "flows" "TCP flows that ended when the same ports opened a new connection.",
     Counter flows_untracked "packets" "Packets that were judged without a flow because the table was full and the configuration says forward.",
     Counter tcp_picked_up "flows" "TCP flows whose start was not seen.",
     Gauge fragments_active "datagrams" "Fragmented datagrams being tracked now.",

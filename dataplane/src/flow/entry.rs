@@ -50,7 +50,7 @@ pub(super) struct Entry {
     pub(super) tcp_flags: Pair<u8>,
     /// By sender: the sequence number that is expected next.
     pub(super) expected: Pair<u32>,
-    /// The acknowledgement that ends the round-trip measurement under way.
+    /// The acknowledgement that ends the round-trip measurement under way; or the one that makes good a claim.
     pub(super) probe_sequence: u32,
     /// When the measurement began, in microseconds, modulo 2^32.
     pub(super) probe_time: u32,
@@ -81,7 +81,7 @@ impl Flag {
     const DENIED: Self = Self(1 << 4);
     /// A packet of the batch waits for policy to decide.
     pub(super) const PENDING: Self = Self(1 << 5);
-    /// A round-trip measurement is under way, of what the low end sent, or the high.
+    /// A round-trip measurement is under way, of what the low end sent, or the high. Both: none is, but there is a claim.
     const PROBE_LOW: Self = Self(1 << 6);
     const PROBE_HIGH: Self = Self(1 << 7);
     const FIN_LOW: Self = Self(1 << 8);
@@ -97,8 +97,8 @@ impl Flag {
         }
     }
 
-    /// The answer to something that this end sent is being timed.
-    pub(super) const fn probe(side: Side) -> Self {
+    /// The answer to something that this end sent is being timed, if the other end's flag is not up too.
+    const fn probe(side: Side) -> Self {
         match side {
             Side::Low => Self::PROBE_LOW,
             Side::High => Self::PROBE_HIGH,
@@ -168,6 +168,8 @@ pub(super) fn micros(time: Timestamp) -> u64 {
 }
 
 impl Entry {
+    const PROBES: u64 = Flag::PROBE_LOW.0 | Flag::PROBE_HIGH.0;
+
     pub(super) const FREE: Self = Self {
         key: FlowKey::NOBODY,
         last: 0,
@@ -219,14 +221,38 @@ impl Entry {
         self.last &= !flag.0;
     }
 
-    /// Stops whatever round-trip measurement is under way.
+    /// Starts to measure how long the answer to what `side` sent takes, which acknowledges `sequence`.
+    pub(super) const fn start_probe(&mut self, side: Side, sequence: u32, time: u32) {
+        self.stop_probe();
+        self.raise(Flag::probe(side));
+        self.probe_sequence = sequence;
+        self.probe_time = time;
+    }
+
+    /// Stops whatever round-trip measurement is under way, and forgets a claim.
     pub(super) const fn stop_probe(&mut self) {
-        self.lower(Flag(Flag::PROBE_LOW.0 | Flag::PROBE_HIGH.0));
+        self.lower(Flag(Self::PROBES));
     }
 
     /// Whether a round-trip measurement is under way.
     pub(super) const fn is_probing(&self) -> bool {
-        self.has(Flag(Flag::PROBE_LOW.0 | Flag::PROBE_HIGH.0))
+        self.probes(Side::Low) || self.probes(Side::High)
+    }
+
+    /// Whether the answer to something that `side` sent is being timed.
+    pub(super) const fn probes(&self, side: Side) -> bool {
+        self.last & Self::PROBES == Flag::probe(side).0
+    }
+
+    /// Remembers that the initiator asked for another connection with a SYN that ends before `end`; gives up a measurement.
+    pub(super) const fn claim(&mut self, end: u32) {
+        self.raise(Flag(Self::PROBES));
+        self.probe_sequence = end;
+    }
+
+    /// Where the SYN ends with which the initiator asked for another connection.
+    pub(super) const fn claimed(&self) -> Option<u32> {
+        if self.last & Self::PROBES == Self::PROBES { Some(self.probe_sequence) } else { None }
     }
 
     /// Time of the last packet.

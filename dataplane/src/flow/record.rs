@@ -21,7 +21,7 @@ pub enum FlowState {
 pub enum EndReason {
     /// Idle for longer than its state allows.
     Timeout,
-    /// Evicted to make room, or a closed TCP connection whose ports opened a new one.
+    /// Evicted to make room, or a TCP connection whose ports opened a new one.
     Forced,
     /// The appliance stopped, or the capture ended.
     Shutdown,

@@ -256,10 +256,17 @@ impl FlowTable {
             return;
         }
         let time = micros(meta.time);
+        let claim = found.filter(|_| has_tcp).and_then(|slot| {
+            tcp::claimed(self.entries.get(slot as usize)?, meta.side, meta.headers.tcp, time)
+        });
         let slot = match found {
-            Some(slot) if !self.is_over(slot, meta, time, has_tcp) => slot,
+            Some(slot) if claim.is_none() && !self.is_over(slot, meta, time, has_tcp) => slot,
             Some(_) | None => {
-                let (phase, initiator) = match Start::of(cx, meta) {
+                let start = match claim {
+                    Some(_) => Start::Open(Phase::TcpSynSent, meta.side.other()),
+                    None => Start::of(cx, meta),
+                };
+                let (phase, initiator) = match start {
                     Start::Open(phase, initiator) => (phase, initiator),
                     // A flow that is over stays for the sweeper: an earlier packet of the batch may refer to it.
                     Start::Untracked => return,
@@ -281,6 +288,9 @@ impl FlowTable {
         let Some(entry) = self.entries.get_mut(slot as usize) else { return };
 
         let before = entry.standing();
+        if let Some(end) = claim {
+            tcp::resume(entry, end);
+        }
         if has_tcp {
             let headers = &meta.headers;
             let payload = u32::from(headers.end.saturating_sub(headers.payload_offset));

@@ -1,7 +1,8 @@
 //! A TCP connection as seen from the middle: states, sequence numbers, round-trip times.
 //!
 //! Nothing here drops a packet: what does not fit is counted in its flow and changes nothing else. So a forged RST or FIN
-//! outside the window closes nothing, and a forged SYN resets nothing.
+//! outside the window closes nothing, and a forged SYN resets nothing. When the ends have forgotten a connection and open
+//! another under its name, it takes the SYN and the SYN+ACK that answers it to end the old one.
 
 use super::{
     Side,
@@ -56,7 +57,9 @@ impl TcpState {
 const REACH: i32 = 1 << 26;
 /// The same for RST, which must lie within a window without scaling (in the spirit of RFC 5961 section 3).
 const RST_REACH: i32 = 0xffff;
-/// A measurement that is older than this when the next packet comes was of something else.
+/// The most data that a SYN carries: a server without TCP Fast Open does not acknowledge it (RFC 7413 section 4.2).
+const SYN_DATA: i32 = 1460;
+/// A measurement that is older than this when the next packet comes was of something else; so was a claim.
 const PROBE_AGE: u64 = 60_000_000;
 
 /// Whether no stack sends these flags: none at all, or two of SYN, FIN and RST.
@@ -96,7 +99,7 @@ pub(super) fn follow(entry: &mut Entry, side: Side, tcp: TcpFields, payload: u32
     let Some(state) = entry.phase.tcp() else { return };
     let has = |flag: u8| tcp.flags & flag != 0;
     *entry.tcp_flags.of_mut(side) |= tcp.flags;
-    if entry.is_probing() && time.saturating_sub(entry.last()) > PROBE_AGE {
+    if time.saturating_sub(entry.last()) > PROBE_AGE {
         entry.stop_probe();
     }
 
@@ -104,8 +107,12 @@ pub(super) fn follow(entry: &mut Entry, side: Side, tcp: TcpFields, payload: u32
         if is_credible_reset(entry, state, side, tcp) {
             entry.phase = Phase::TcpClosed;
             entry.stop_probe();
+            entry.raise(Flag::seen(side));
         }
-        entry.raise(Flag::seen(side));
+        return;
+    }
+    if (state == TcpState::SynSent || has(tcp_flags::SYN)) && is_of_another(entry, state, side, tcp, payload)
+    {
         return;
     }
     if tcp.window == 0 && !has(tcp_flags::SYN) {
@@ -128,6 +135,67 @@ pub(super) fn follow(entry: &mut Entry, side: Side, tcp: TcpFields, payload: u32
     entry.phase = Phase::of_tcp(next(entry, state, side, tcp, time));
 }
 
+/// Whether a segment is of another connection under the same name, which this one must not learn from: what a responder
+/// says before it has acknowledged the SYN, or a SYN that the initiator sends again with another sequence number. The
+/// latter is kept as a claim, for [`claimed`].
+#[cold]
+fn is_of_another(entry: &mut Entry, state: TcpState, side: Side, tcp: TcpFields, payload: u32) -> bool {
+    let syn = tcp.flags & tcp_flags::SYN != 0;
+    let ack = tcp.flags & tcp_flags::ACK != 0;
+    let initiates = side == entry.initiator();
+    match state {
+        // A challenge for a connection that the responder still remembers (RFC 5961 section 4), or that connection's data.
+        TcpState::SynSent if !initiates => {
+            if ack {
+                !covers_syn(tcp.acknowledgement, entry.expected.of(side.other()))
+            } else {
+                !syn
+            }
+        }
+        TcpState::None | TcpState::SynSent | TcpState::Closed => false,
+        TcpState::SynRecv
+        | TcpState::Established
+        | TcpState::FinWait1
+        | TcpState::FinWait2
+        | TcpState::LastAck
+        | TcpState::TimeWait => {
+            let again = (-RST_REACH..=0).contains(&distance(tcp.sequence, entry.expected.of(side)));
+            let claims = initiates && syn && !ack && !again;
+            if claims {
+                entry.claim(tcp.sequence.wrapping_add(payload + 1));
+            }
+            claims
+        }
+    }
+}
+
+/// Whether this is the SYN+ACK to a SYN with which the initiator asked for another connection, so that both ends have
+/// forgotten the one that `entry` follows. Returns where that SYN ends, for [`resume`].
+pub(super) fn claimed(entry: &Entry, side: Side, tcp: TcpFields, time: u64) -> Option<u32> {
+    const ANSWER: u8 = tcp_flags::SYN | tcp_flags::ACK;
+    if tcp.flags & (ANSWER | tcp_flags::RST | tcp_flags::FIN) != ANSWER || side == entry.initiator() {
+        return None;
+    }
+    let fresh = time.saturating_sub(entry.last()) <= PROBE_AGE;
+    entry.phase.tcp()?;
+    entry.claimed().filter(|end| fresh && covers_syn(tcp.acknowledgement, *end))
+}
+
+/// Tells a new flow about the SYN that opened it, which ends before `end` and was counted in the flow before it.
+pub(super) fn resume(entry: &mut Entry, end: u32) {
+    let initiator = entry.initiator();
+    *entry.expected.of_mut(initiator) = end;
+    *entry.tcp_flags.of_mut(initiator) |= tcp_flags::SYN;
+    entry.raise(Flag::seen(initiator));
+    // It may have been sent more than once.
+    entry.handshake = Micros24::AMBIGUOUS;
+}
+
+/// Whether a SYN that ends before `end` is acknowledged, with all of its data or without.
+fn covers_syn(acknowledgement: u32, end: u32) -> bool {
+    (0..=SYN_DATA).contains(&distance(end, acknowledgement))
+}
+
 /// Moves the expected sequence number on and starts a round-trip measurement. Returns whether the segment can belong to
 /// the connection.
 fn advance(entry: &mut Entry, side: Side, tcp: TcpFields, payload: u32, time: u64) -> bool {
@@ -144,9 +212,7 @@ fn advance(entry: &mut Entry, side: Side, tcp: TcpFields, payload: u32, time: u6
     }
     *entry.expected.of_mut(side) = end;
     if length > 0 && !entry.is_probing() {
-        entry.raise(Flag::probe(side));
-        entry.probe_sequence = end;
-        entry.probe_time = low_half(time);
+        entry.start_probe(side, end, low_half(time));
     }
     true
 }
@@ -173,6 +239,18 @@ fn place(entry: &mut Entry, side: Side, tcp: TcpFields, payload: u32, end: u32) 
         entry.stop_probe();
         return Order::Ahead;
     }
+    if syn
+        && tcp.flags & tcp_flags::ACK != 0
+        && entry.phase == Phase::TcpSynRecv
+        && side != entry.initiator()
+        && covers_syn(tcp.acknowledgement, entry.expected.of(side.other()))
+        && !(-RST_REACH..=0).contains(&distance(end, expected))
+    {
+        // What came before it was not the answer to this SYN, or the responder has started anew.
+        entry.handshake = Micros24::AMBIGUOUS;
+        entry.stop_probe();
+        return Order::Ahead;
+    }
     let gap = distance(tcp.sequence, expected);
     if !(-REACH..=REACH).contains(&gap) {
         return Order::Foreign;
@@ -188,7 +266,7 @@ fn place(entry: &mut Entry, side: Side, tcp: TcpFields, payload: u32, end: u32) 
         let count = entry.retransmissions.of_mut(side);
         *count = count.saturating_add(1);
         // Karn's algorithm: an answer could be to either copy.
-        if entry.has(Flag::probe(side)) {
+        if entry.probes(side) {
             entry.stop_probe();
         }
         if syn {
@@ -201,8 +279,7 @@ fn place(entry: &mut Entry, side: Side, tcp: TcpFields, payload: u32, end: u32) 
 /// Takes note of what `side` says that it has received.
 fn acknowledge(entry: &mut Entry, side: Side, acknowledgement: u32, time: u64) {
     let other = side.other();
-    if entry.has(Flag::probe(other)) && (0..=REACH).contains(&distance(acknowledgement, entry.probe_sequence))
-    {
+    if entry.probes(other) && (0..=REACH).contains(&distance(acknowledgement, entry.probe_sequence)) {
         // RFC 6298 section 2: the first sample is taken as it is, later ones count for an eighth.
         let sample = low_half(time).wrapping_sub(entry.probe_time);
         let leg = entry.legs.of_mut(other);
@@ -232,9 +309,13 @@ fn next(entry: &mut Entry, state: TcpState, side: Side, tcp: TcpFields, time: u6
     let opened = match state {
         TcpState::None | TcpState::SynSent if side == responder => match (syn, ack) {
             (true, false) => TcpState::SynRecv,
-            (true, true) if behind(initiator) == 0 => TcpState::SynRecv,
+            (true, true) if covers_syn(tcp.acknowledgement, entry.expected.of(initiator)) => {
+                TcpState::SynRecv
+            }
             // The SYN+ACK went another way.
-            (false, true) if behind(initiator) == 0 => TcpState::Established,
+            (false, true) if covers_syn(tcp.acknowledgement, entry.expected.of(initiator)) => {
+                TcpState::Established
+            }
             (_, true) | (false, false) => state,
         },
         TcpState::SynRecv if side == initiator && ack && (0..=RST_REACH).contains(&behind(responder)) => {

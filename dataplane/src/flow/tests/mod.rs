@@ -7,6 +7,7 @@ mod index;
 mod model;
 mod other;
 mod tcp;
+mod tcp_again;
 mod verdicts;
 
 use ravelin_config::types::{Direction, Protocol};

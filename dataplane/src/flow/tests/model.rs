@@ -11,7 +11,7 @@ use crate::{
     clock::Timestamp,
     flow::{
         EndReason, Evict, FlowKey, FlowRecord, FlowSettings, FlowState, Midstream, Side, Timeouts,
-        entry::{Entry, micros},
+        entry::{Entry, Flag, Passage, micros},
         phase::{Limits, Phase},
         tcp,
     },
@@ -136,11 +136,18 @@ impl Model {
             return;
         }
         let request = is_tcp && tcp_fields.flags & (SYN | ACK | RST) == SYN;
-        let starts =
-            !is_tcp || request || self.settings.midstream == Midstream::Pickup && tcp_fields.flags & RST == 0;
+        let claim = self
+            .flows
+            .get(&meta.key)
+            .and_then(|flow| tcp::claimed(&flow.connection, meta.side, tcp_fields, time).filter(|_| is_tcp));
+        let starts = !is_tcp
+            || request
+            || claim.is_some()
+            || self.settings.midstream == Midstream::Pickup && tcp_fields.flags & RST == 0;
         let over = self.flows.get(&meta.key).map(|flow| {
             let expired = time.saturating_sub(flow.last) > flow.limit(&self.limits);
-            (expired, expired || request && flow.phase().flow_state() == FlowState::Closed)
+            let closed = request && flow.phase().flow_state() == FlowState::Closed;
+            (expired, expired || closed || claim.is_some())
         });
         match over {
             Some((_, false)) => {}
@@ -163,7 +170,7 @@ impl Model {
                     assert_eq!(record.reason, EndReason::Forced);
                     self.reopened += 1;
                 }
-                self.open(meta, time);
+                self.open(meta, time, claim);
             }
             None => {
                 if let Some(record) = records.next() {
@@ -188,7 +195,7 @@ impl Model {
                     self.refused += 1;
                     return;
                 }
-                self.open(meta, time);
+                self.open(meta, time, None);
             }
         }
         assert!(records.next().is_none());
@@ -200,21 +207,29 @@ impl Model {
         }
         flow.packets[meta.side as usize] += 1;
         flow.bytes[meta.side as usize] += u64::from(meta.length);
-        flow.spoke[meta.side as usize] = true;
+        // A reset that is not believed is nothing that this end has said.
+        flow.spoke[meta.side as usize] = !is_tcp || flow.connection.has(Flag::seen(meta.side));
+        flow.connection.count(Passage { side: meta.side, time, length: meta.length });
         flow.last = flow.last.max(time);
     }
 
-    fn open(&mut self, meta: &Meta, time: u64) {
+    fn open(&mut self, meta: &Meta, time: u64, claim: Option<u32>) {
         let flags = meta.headers.tcp.flags;
         let from_server = meta.headers.source_port < 1024 && meta.headers.destination_port >= 1024;
         let (phase, initiator) = match (meta.key.protocol(), flags & (SYN | ACK)) {
+            (Protocol::TCP, _) if claim.is_some() => (Phase::TcpSynSent, meta.side.other()),
             (Protocol::TCP, SYN) => (Phase::TcpSynSent, meta.side),
             (Protocol::TCP, answer) if answer == SYN | ACK => (Phase::TcpSynRecv, meta.side.other()),
             (Protocol::TCP, _) if from_server => (Phase::TcpEstablished, meta.side.other()),
             (Protocol::TCP, _) => (Phase::TcpEstablished, meta.side),
             (protocol, _) => (Phase::unanswered(protocol), meta.side),
         };
-        let connection = Entry::open(meta.key, phase, (initiator, meta.side), time, (OUTSIDE, INSIDE));
+        let mut connection = Entry::open(meta.key, phase, (initiator, meta.side), time, (OUTSIDE, INSIDE));
+        let mut spoke = [false; 2];
+        if let Some(end) = claim {
+            tcp::resume(&mut connection, end);
+            spoke[initiator as usize] = true;
+        }
         let flow = ModelFlow {
             connection,
             initiator,
@@ -222,7 +237,7 @@ impl Model {
             last: time,
             packets: [0; 2],
             bytes: [0; 2],
-            spoke: [false; 2],
+            spoke,
         };
         self.flows.insert(meta.key, flow);
         self.created += 1;
