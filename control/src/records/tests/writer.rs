@@ -93,7 +93,8 @@ fn a_line_that_another_process_left_torn_is_not_continued() {
     fs::write(&path, "{\"whole\":1}\n{\"torn\":").unwrap();
     let rings = rings(1, 64);
     let mut sink = RingSink::new(Arc::clone(&rings[0]));
-    let writer = Writer::start(&RecordsTarget::File(path.clone()), rings, encoder()).unwrap();
+    let writer =
+        Writer::start(Target::open(&RecordsTarget::File(path.clone())).unwrap(), rings, encoder()).unwrap();
     sink.push(&record(("10.0.0.1", 1), ("10.0.0.2", 53))).unwrap();
     assert_eq!(writer.stop(LONG).written, 1);
     let text = fs::read_to_string(&path).unwrap();
