@@ -248,10 +248,10 @@ pub struct Flow {
     pub last: String,
     /// From the first packet to the last.
     pub age_seconds: f64,
-    /// Smoothed round-trip time; zero if not known.
-    pub rtt_us: u32,
-    /// Round-trip time of the handshake; zero if not seen.
-    pub handshake_rtt_us: u32,
+    /// Round-trip time of the handshake, as in flow records; `None` if not measured.
+    pub rtt_us: Option<u32>,
+    /// Smoothed round-trip time, as in flow records; `None` if not measured.
+    pub srtt_us: Option<u32>,
     /// TCP segments sent again.
     pub retransmissions: [u16; 2],
 }

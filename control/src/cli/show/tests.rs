@@ -78,8 +78,8 @@ fn a_flow_shows_who_talks_to_whom_and_which_rule_decided() {
         first: String::new(),
         last: String::new(),
         age_seconds: 2.25,
-        rtt_us: 0,
-        handshake_rtt_us: 1_234,
+        rtt_us: Some(1_234),
+        srtt_us: None,
         retransmissions: [2, 0],
     };
     let text = tables::flows(&Flows { seen: 9, matching: 5, missing: vec![1], flows: vec![flow] });
@@ -90,7 +90,7 @@ fn a_flow_shows_who_talks_to_whom_and_which_rule_decided() {
         "vlan 7",
         "syn_sent",
         "deny by no telnet",
-        "1.5 MB >",
+        "3 / 1.5 MB >",
         "2.2s",
         "1.234 ms",
         "1 shown, 5 match, 9 in all; --limit shows more; no answer from worker 1",
