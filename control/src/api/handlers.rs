@@ -230,8 +230,12 @@ impl From<ReloadError> for Refused {
     fn from(error: ReloadError) -> Self {
         let kept = "the old configuration stays in force";
         match &error {
-            ReloadError::Config(_) => refuse(StatusCode::UNPROCESSABLE_ENTITY, &error)
-                .help(&format!("{kept}; correct the file and reload again")),
+            ReloadError::Config(report) => {
+                let mut refused = refuse(StatusCode::UNPROCESSABLE_ENTITY, &error)
+                    .help(&format!("{kept}; correct the file and reload again"));
+                refused.refusal.diagnostics = Some(serde_json::json!(report.diagnostics()));
+                refused
+            }
             ReloadError::Restart(fields) => {
                 let mut refused = refuse(StatusCode::CONFLICT, &error)
                     .help(&format!("{kept}; restart the process, or take these changes back"));

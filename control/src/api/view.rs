@@ -376,4 +376,7 @@ pub struct Refusal {
     /// The fields that need a restart.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fields: Vec<String>,
+    /// What is wrong with the configuration, if that is why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diagnostics: Option<serde_json::Value>,
 }

@@ -65,6 +65,7 @@ impl From<ClientError> for Failure {
                 .help("it is probably another version: compare `ravelin show status` with `ravelin version`, then restart it"),
             ClientError::Refused { wrong, refusal } => {
                 let failure = if *wrong { Self::usage(&error) } else { Self::failed(&error) };
+                let failure = failure.details(refusal.diagnostics.clone(), refusal.fields.clone());
                 match &refusal.help {
                     Some(help) => failure.help(help),
                     None => failure,

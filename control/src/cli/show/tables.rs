@@ -254,7 +254,7 @@ fn rtt(flow: &Flow) -> String {
 const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
 /// A table that fits the terminal; without one, each row is one line.
-fn table(header: &[&str]) -> Table {
+pub(super) fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(STYLE).set_content_arrangement(ContentArrangement::Dynamic);
     if !header.is_empty() {
@@ -264,7 +264,7 @@ fn table(header: &[&str]) -> Table {
 }
 
 /// The table as text. Numbers, addresses and words are never broken: where there is no room for a table, each row becomes a block.
-fn fit(mut table: Table) -> String {
+pub(super) fn fit(mut table: Table) -> String {
     let words = |text: &str| text.split_whitespace().map(str::len).max().unwrap_or_default();
     let lines = |text: &str| text.lines().map(str::len).max().unwrap_or_default();
     let names: Vec<String> = table.header().into_iter().flat_map(Row::cell_iter).map(Cell::content).collect();

@@ -199,3 +199,25 @@ fn interfaces_and_workers_have_a_row_each() {
     let text = tables::workers(&[worker], None);
     assert_eq!(words(lines(&text)[2])[..4], ["3", "5", "STALLED", "9"]);
 }
+
+#[test]
+fn nothing_is_broken_at_any_width() {
+    for (width, is_table) in [(40, false), (80, true), (120, true)] {
+        let mut table = tables::table(&["from, to", "packets / bytes", "meaning"]);
+        table.set_width(width);
+        let cells = [
+            "[2001:db8:1::1]:40000\n198.51.100.100:65535",
+            "123456 / 1.5 MB >",
+            "Some words that may take several lines.",
+        ];
+        table.add_row(cells);
+        let text = tables::fit(table);
+        for part in ["[2001:db8:1::1]:40000", "198.51.100.100:65535", "123456 / 1.5 MB >", "packets / bytes"]
+        {
+            assert!(text.contains(part), "{part} is not in\n{text}");
+        }
+        assert_eq!(text.contains('─'), is_table, "{text}");
+        assert!(!is_table || text.lines().all(|line| line.chars().count() <= width.into()), "{text}");
+        println!("{text}\n");
+    }
+}
