@@ -183,21 +183,24 @@ pub(super) fn drops(now: &[Drop], before: Before<'_, Vec<Drop>>, all: bool) -> S
     if table.is_empty() { "nothing was dropped".to_owned() } else { fit(table) }
 }
 
-pub(super) fn flows(now: &Flows) -> String {
-    let mut table =
-        table(&["proto", "from, to", "in > out", "state", "verdict", "packets / bytes", "age", "rtt"]);
+/// The flows before they are fitted to the terminal.
+pub(super) fn flow_table(now: &Flows) -> Table {
+    let mut table = table(&["proto", "from, to", "in > out", "verdict", "packets / bytes", "age, rtt"]);
     for flow in &now.flows {
         table.add_row(Row::from(vec![
-            Cell::new(&flow.proto),
+            Cell::new(format!("{}\n{}", flow.proto, flow.tcp.as_ref().unwrap_or(&flow.state))),
             Cell::new(ends(flow)),
             Cell::new(path(flow)),
-            Cell::new(flow.tcp.as_ref().unwrap_or(&flow.state)),
             Cell::new(verdict(flow)),
             right(traffic(flow)),
-            right(format!("{:.1}s", flow.age_seconds)),
-            right(rtt(flow)),
+            right(format!("{:.1}s\n{}", flow.age_seconds, rtt(flow))),
         ]));
     }
+    table
+}
+
+pub(super) fn flows(now: &Flows) -> String {
+    let table = flow_table(now);
     let mut text = if now.flows.is_empty() { "no flow matches".to_owned() } else { fit(table) };
     let shown = now.flows.len();
     text.push_str(&format!("\n\n{shown} shown, {} match, {} in all", now.matching, now.seen));
@@ -277,9 +280,9 @@ pub(super) fn fit(mut table: Table) -> String {
         let cells = table.column_cells_iter(index).flatten().map(Cell::content);
         let width =
             cells.map(least).chain(names.get(index).map(|name| words(name))).max().unwrap_or_default();
-        // A space on either side.
+        // A space on either side, and one between columns.
         widths.push(width + 2);
-        total += width + 2;
+        total += width + 3;
     }
     if !names.is_empty() && table.width().is_some_and(|room| usize::from(room) < total) {
         return blocks(&table, &names);
