@@ -100,8 +100,10 @@ async fn send(socket: &Path, method: Method, target: &str) -> Result<Incoming, C
     if status.is_success() {
         return Ok(response.into_body());
     }
-    let refusal = answer(response.into_body()).await?;
-    Err(ClientError::Refused { wrong: status != StatusCode::INTERNAL_SERVER_ERROR, refusal })
+    let refusal: Refusal = answer(response.into_body()).await?;
+    // A conflict over fields is about the configuration, any other about what the process does now.
+    let state = status.is_server_error() || (status == StatusCode::CONFLICT && refusal.fields.is_empty());
+    Err(ClientError::Refused { wrong: !state, refusal })
 }
 
 async fn answer<T: DeserializeOwned>(body: Incoming) -> Result<T, ClientError> {

@@ -48,10 +48,15 @@ pub(super) fn flow(appliance: &Appliance, record: &FlowRecord) -> Flow {
         first: time(record.first),
         last: time(record.last),
         age_seconds: record.last.since(record.first).as_secs_f64(),
-        rtt_us: record.smoothed_rtt_us,
-        handshake_rtt_us: record.handshake_rtt_us,
+        rtt_us: measured(record.handshake_rtt_us),
+        srtt_us: measured(record.smoothed_rtt_us),
         retransmissions: record.retransmissions,
     }
+}
+
+/// Zero stands for what was not measured.
+fn measured(us: u32) -> Option<u32> {
+    (us != 0).then_some(us)
 }
 
 /// A traced packet in words.
@@ -59,9 +64,18 @@ pub(super) fn packet(appliance: &Appliance, entry: &TraceEntry) -> TracedPacket 
     let TraceEntry { worker, meta, verdicts } = entry;
     let headers = &meta.headers;
     let ip = headers.is_ip();
-    let steps = Step::ALL.into_iter().zip(verdicts).filter_map(|(step, decided)| {
-        let decided = decided.as_ref()?;
-        Some(TracedStep { step: step.name().to_owned(), verdict: verdict(appliance, *decided) })
+    let taken = Step::ALL.into_iter().zip(verdicts).filter_map(|(step, decided)| Some((step, (*decided)?)));
+    let mut dropped = false;
+    // What was dropped passes through the other steps as well, but nothing is decided there.
+    let taken = taken
+        .take_while(|(_, decided)| !std::mem::replace(&mut dropped, matches!(decided, Verdict::Drop(_))));
+    let steps = taken.map(|(step, decided)| TracedStep {
+        step: step.name().to_owned(),
+        verdict: match (step, decided, appliance.rule(meta.rule)) {
+            (Step::Policy, Verdict::Allow, Some(rule)) => format!("allow by rule {rule}"),
+            (Step::Policy, Verdict::Allow, None) => "allow (default)".to_owned(),
+            (_, decided, _) => verdict(appliance, decided),
+        },
     });
     TracedPacket {
         time: time(meta.time),
@@ -104,7 +118,7 @@ pub(super) fn packet(appliance: &Appliance, entry: &TraceEntry) -> TracedPacket 
 
 fn verdict(appliance: &Appliance, verdict: Verdict) -> String {
     match verdict {
-        Verdict::Undecided => "undecided".to_owned(),
+        Verdict::Undecided => "passed".to_owned(),
         Verdict::Allow => "allow".to_owned(),
         Verdict::Forward(port) => format!("forward to {}", appliance.port(port)),
         Verdict::Handoff(worker) => format!("hand to worker {worker}"),

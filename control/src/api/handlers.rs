@@ -1,6 +1,6 @@
 //! One function for each request.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
@@ -27,6 +27,9 @@ use crate::{
     reload::ReloadError,
     stats,
 };
+
+/// How long a trace waits for the one before it, whose reader may just have gone.
+const TURN: Duration = Duration::from_millis(500);
 
 type Shared = State<Arc<Appliance>>;
 type Pairs = Query<Vec<(String, String)>>;
@@ -176,9 +179,11 @@ async fn list_flows(State(appliance): Shared, Query(pairs): Pairs) -> Result<Jso
 
 async fn start_trace(State(appliance): Shared, Query(pairs): Pairs) -> Result<Response, Refused> {
     let query = TraceQuery::parse(&pairs)?;
-    let turn = Arc::clone(&appliance.tracing).try_lock_owned().map_err(|_| {
-        refuse(StatusCode::CONFLICT, "another trace is running").help("end that one first, or wait for it")
-    })?;
+    let turn =
+        tokio::time::timeout(TURN, Arc::clone(&appliance.tracing).lock_owned()).await.map_err(|_| {
+            refuse(StatusCode::CONFLICT, "another trace is running")
+                .help("end that one first, or wait for it")
+        })?;
     let body: Body = trace::start(appliance, query, turn);
     Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response())
 }
@@ -226,15 +231,19 @@ impl From<ReloadError> for Refused {
     fn from(error: ReloadError) -> Self {
         let kept = "the old configuration stays in force";
         match &error {
-            ReloadError::Config(_) => refuse(StatusCode::UNPROCESSABLE_ENTITY, &error)
-                .help(&format!("{kept}; correct the file and reload again")),
+            ReloadError::Config(report) => {
+                let mut refused = refuse(StatusCode::UNPROCESSABLE_ENTITY, &error)
+                    .help(&format!("{kept}; correct the file and reload again"));
+                refused.refusal.diagnostics = Some(serde_json::json!(report.diagnostics()));
+                refused
+            }
             ReloadError::Restart(fields) => {
                 let mut refused = refuse(StatusCode::CONFLICT, &error)
                     .help(&format!("{kept}; restart the process, or take these changes back"));
                 refused.refusal.fields.clone_from(fields);
                 refused
             }
-            ReloadError::Compile(_) => refuse(StatusCode::CONFLICT, &error).help(kept),
+            ReloadError::Compile(_) => refuse(StatusCode::UNPROCESSABLE_ENTITY, &error).help(kept),
         }
     }
 }

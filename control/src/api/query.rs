@@ -149,6 +149,8 @@ impl FlowQuery {
             Some(Top::Bytes) => sum(record.bytes),
             Some(Top::Packets) => sum(record.packets),
             Some(Top::Age) => u64::try_from(record.last.since(record.first).as_micros()).unwrap_or(u64::MAX),
+            // What `show flows` shows: the smoothed time, else that of the handshake.
+            Some(Top::Rtt) if record.smoothed_rtt_us == 0 => record.handshake_rtt_us.into(),
             Some(Top::Rtt) => record.smoothed_rtt_us.into(),
             Some(Top::Retransmissions) => sum(record.retransmissions.map(u64::from)),
             None => 0,

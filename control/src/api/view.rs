@@ -283,10 +283,10 @@ pub struct Flow {
     pub last: String,
     /// From the first packet to the last.
     pub age_seconds: f64,
-    /// Smoothed round-trip time; zero if not known.
-    pub rtt_us: u32,
-    /// Round-trip time of the handshake; zero if not seen.
-    pub handshake_rtt_us: u32,
+    /// Round-trip time of the handshake, as in flow records; `None` if not measured.
+    pub rtt_us: Option<u32>,
+    /// Smoothed round-trip time, as in flow records; `None` if not measured.
+    pub srtt_us: Option<u32>,
     /// TCP segments sent again.
     pub retransmissions: [u16; 2],
 }
@@ -411,4 +411,7 @@ pub struct Refusal {
     /// The fields that need a restart.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fields: Vec<String>,
+    /// What is wrong with the configuration, if that is why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diagnostics: Option<serde_json::Value>,
 }

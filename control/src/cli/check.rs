@@ -21,7 +21,8 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, json: bool) -> Result<(), Failure> {
     let path = args.file.as_ref().unwrap_or(&args.config);
-    let (report, valid) = inspect(path)?;
+    let (report, valid, runnable) = inspect(path)?;
+    let notes: &[&str] = if valid && !runnable { &[NO_INTERFACE] } else { &[] };
     let file = path.display();
     let counts =
         format!("{file}: {}, {}", count(report.errors(), "error"), count(report.warnings(), "warning"));
@@ -33,10 +34,11 @@ pub(super) fn run(args: &Args, json: bool) -> Result<(), Failure> {
                 "errors": report.errors(),
                 "warnings": report.warnings(),
                 "diagnostics": report.diagnostics(),
+                "notes": notes,
             }),
             false,
         )?;
-        return if valid { Ok(()) } else { Err(Failure::usage(counts)) };
+        return if valid { Ok(()) } else { Err(Failure::usage(counts).told()) };
     }
     if !valid {
         return Err(Failure::usage(format_args!("{counts}\n\n{report}")));
@@ -44,21 +46,29 @@ pub(super) fn run(args: &Args, json: bool) -> Result<(), Failure> {
     if !report.is_empty() {
         target::print(&report.to_string())?;
     }
+    for note in notes {
+        target::print(&format!("note: {note}"))?;
+    }
     target::print(&counts)
 }
 
-/// What is to be said about the configuration at `path`, and whether it can be used.
-fn inspect(path: &Path) -> Result<(Report, bool), Failure> {
+/// What is right for `replay` but not for `run`.
+const NO_INTERFACE: &str =
+    "no interface is configured: `ravelin replay` needs none, `ravelin run` would refuse it";
+
+/// What is to be said about the configuration at `path`, whether it can be used, and whether it has an interface.
+fn inspect(path: &Path) -> Result<(Report, bool, bool), Failure> {
     let loaded = match ravelin_config::load(path) {
         Ok(loaded) => loaded,
-        Err(report) => return Ok((report, false)),
+        Err(report) => return Ok((report, false, false)),
     };
     let compile = || -> Result<(), CompileError> {
         let ports = Ports::unlimited(&loaded.config)?;
         compile::snapshot(&loaded.config, &ports, &mut RuleNames::new()).map(drop)
     };
     compile().map_err(|error| Failure::usage(format_args!("{}: {error}", path.display())))?;
-    Ok((loaded.warnings, true))
+    let runnable = !loaded.config.interfaces.is_empty();
+    Ok((loaded.warnings, true, runnable))
 }
 
 fn count(number: usize, thing: &str) -> String {

@@ -12,6 +12,15 @@ pub struct Failure {
     error: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     help: Option<String>,
+    /// What is wrong with the configuration, as `check --json` says it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    diagnostics: Option<serde_json::Value>,
+    /// The fields that need a restart.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    fields: Vec<String>,
+    /// Whether the answer has said it already.
+    #[serde(skip)]
+    told: bool,
 }
 
 /// Whose fault it is: decides the exit code.
@@ -26,12 +35,29 @@ enum Kind {
 impl Failure {
     /// It did not work: exit code 1.
     pub fn failed(error: impl fmt::Display) -> Self {
-        Self { kind: Kind::Failed, error: error.to_string(), help: None }
+        Self::new(Kind::Failed, &error)
     }
 
     /// The command line or the configuration is wrong: exit code 2.
     pub fn usage(error: impl fmt::Display) -> Self {
-        Self { kind: Kind::Usage, error: error.to_string(), help: None }
+        Self::new(Kind::Usage, &error)
+    }
+
+    fn new(kind: Kind, error: &impl fmt::Display) -> Self {
+        let error = error.to_string();
+        Self { kind, error, help: None, diagnostics: None, fields: Vec::new(), told: false }
+    }
+
+    /// Adds what programs want to know: findings in the configuration, and the fields that need a restart.
+    #[must_use]
+    pub fn details(self, diagnostics: Option<serde_json::Value>, fields: Vec<String>) -> Self {
+        Self { diagnostics, fields, ..self }
+    }
+
+    /// Only the exit code is left to be said.
+    #[must_use]
+    pub fn told(self) -> Self {
+        Self { told: true, ..self }
     }
 
     /// Adds what to do next.
@@ -50,6 +76,9 @@ impl Failure {
 
     /// Writes it to standard error, as text or as one JSON object.
     pub(super) fn report(&self, json: bool) {
+        if self.told {
+            return;
+        }
         if json {
             eprintln!("{}", serde_json::json!(self));
             return;
@@ -74,6 +103,8 @@ impl std::error::Error for Failure {}
 
 impl From<ravelin_config::Report> for Failure {
     fn from(report: ravelin_config::Report) -> Self {
+        let diagnostics = serde_json::json!(report.diagnostics());
         Self::usage(format_args!("the configuration cannot be used\n\n{report}"))
+            .details(Some(diagnostics), Vec::new())
     }
 }

@@ -103,6 +103,7 @@ fn explain(error: ReplayError) -> Failure {
         ReplayError::SameFile { .. } => Failure::usage(error).help("name another file"),
         ReplayError::Capture(_)
         | ReplayError::Records { .. }
+        | ReplayError::OpenRecords { .. }
         | ReplayError::Waker { .. }
         | ReplayError::Imbalance(_) => Failure::failed(error),
     }
@@ -188,11 +189,15 @@ impl fmt::Display for Text<'_> {
                 ),
             )?;
         }
-        line(
-            "speed",
-            format!("{:.2} million packets/s, {:.3} s", summary.packets_per_second / 1e6, summary.elapsed),
-        )
+        line("speed", format!("{}, {:.3} s", speed(summary.packets_per_second), summary.elapsed))
     }
+}
+
+fn speed(packets_per_second: f64) -> String {
+    if packets_per_second < 1e6 {
+        return format!("{packets_per_second:.0} packets/s");
+    }
+    format!("{:.2} million packets/s", packets_per_second / 1e6)
 }
 
 /// Drop reasons that a summary explains.

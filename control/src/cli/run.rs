@@ -36,6 +36,13 @@ fn explain(error: RunError) -> Failure {
             Failure::failed(&error).help("name a path in a directory of yours with `[control] socket`")
         }
         RunError::Metrics(_) => Failure::failed(&error).help("name another address with `[metrics] listen`"),
+        RunError::Records { ref target, ref source }
+            if source.kind() == std::io::ErrorKind::NotFound && missing_parent(target).is_some() =>
+        {
+            let directory = missing_parent(target).unwrap_or_default();
+            let directory = directory.display();
+            Failure::failed(&error).help(format_args!("the directory {directory} does not exist: mkdir -p {directory}"))
+        }
         RunError::Records { .. } => Failure::failed(&error).help("name another file with `[records] file`; the process gives up root's right to write everywhere, so the file must be one that its own user may write"),
         RunError::Ports(PortsError::NotBuilt) => Failure::failed(&error)
             .help("`ravelin replay` judges captures without it; build with the feature `af-xdp` to use interfaces"),
@@ -54,4 +61,10 @@ fn explain(error: RunError) -> Failure {
         | RunError::System { .. }
         | RunError::Ended(_) => Failure::failed(&error),
     }
+}
+
+/// The directory of `file`, if it does not exist.
+fn missing_parent(file: &str) -> Option<PathBuf> {
+    let parent = std::path::Path::new(file).parent()?;
+    (!parent.as_os_str().is_empty() && !parent.exists()).then(|| parent.to_owned())
 }

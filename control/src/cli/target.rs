@@ -27,10 +27,22 @@ impl Target {
     pub(super) fn socket(&self) -> Result<PathBuf, Failure> {
         match (&self.socket, &self.config) {
             (Some(socket), _) => Ok(socket.clone()),
-            (None, Some(config)) => Ok(ravelin_config::load(config)?.config.control.socket),
+            (None, Some(config)) => match ravelin_config::load(config) {
+                Ok(loaded) => Ok(loaded.config.control.socket),
+                // The process runs on while its file is broken, and says itself what is wrong with it.
+                Err(report) => socket_of_broken(config).ok_or_else(|| report.into()),
+            },
             (None, None) => Ok(Control::default().socket),
         }
     }
+}
+
+/// The socket that a file names which cannot be used as a whole; the usual one if that cannot be told. `None` if there is no text.
+fn socket_of_broken(path: &Path) -> Option<PathBuf> {
+    let text = std::fs::read_to_string(path).ok()?;
+    let table: Option<toml::Table> = text.parse().ok();
+    let socket = table.as_ref().and_then(|table| table.get("control")?.get("socket")?.as_str());
+    Some(socket.map_or_else(|| Control::default().socket, PathBuf::from))
 }
 
 /// Runs what waits for the process's answers.
@@ -53,6 +65,7 @@ impl From<ClientError> for Failure {
                 .help("it is probably another version: compare `ravelin show status` with `ravelin version`, then restart it"),
             ClientError::Refused { wrong, refusal } => {
                 let failure = if *wrong { Self::usage(&error) } else { Self::failed(&error) };
+                let failure = failure.details(refusal.diagnostics.clone(), refusal.fields.clone());
                 match &refusal.help {
                     Some(help) => failure.help(help),
                     None => failure,

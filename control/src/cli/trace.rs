@@ -62,13 +62,17 @@ fn headline(packet: &TracedPacket) -> String {
     let proto = packet.proto.as_deref().unwrap_or(&packet.network);
     text.push_str(proto);
     if let (Some(src), Some(dst)) = (&packet.src, &packet.dst) {
-        let ports = packet.src_port != 0 || packet.dst_port != 0;
+        let ports = has_ports(proto) && (packet.src_port != 0 || packet.dst_port != 0);
         let end = |address: &str, port: u16| match (ports, address.contains(':')) {
             (true, true) => format!("[{address}]:{port}"),
             (true, false) => format!("{address}:{port}"),
             (false, _) => address.to_owned(),
         };
         add(&mut text, format_args!(" {} > {}", end(src, packet.src_port), end(dst, packet.dst_port)));
+        let id = packet.src_port.max(packet.dst_port);
+        if !has_ports(proto) && id != 0 {
+            add(&mut text, format_args!("  id {id}"));
+        }
         add(&mut text, format_args!("  ttl {}", packet.ttl));
     }
     if let Some(flags) = &packet.flags {
@@ -84,6 +88,11 @@ fn headline(packet: &TracedPacket) -> String {
         add(&mut text, format_args!("  {fragment} fragment"));
     }
     text
+}
+
+/// Whether ends of this protocol have ports; ICMP has one identifier for both.
+pub(super) fn has_ports(proto: &str) -> bool {
+    !proto.contains("icmp")
 }
 
 fn line(text: &mut String, arguments: std::fmt::Arguments<'_>) {

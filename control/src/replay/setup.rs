@@ -59,6 +59,14 @@ pub enum ReplayError {
         /// What the system says.
         source: io::Error,
     },
+    /// The file of flow records cannot be made.
+    #[error("cannot write flow records to `{}`: {source}", path.display())]
+    OpenRecords {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
     /// A file would be written over another one that is in use.
     #[error("`{}` is both written and read, or written twice", file.display())]
     SameFile {
@@ -88,6 +96,10 @@ impl Replay {
     pub fn run(self, progress: impl FnMut(Progress)) -> Result<Summary, ReplayError> {
         self.check_outputs()?;
         let (first, rest) = self.files.split_first().ok_or(ReplayError::NoFile)?;
+        if let Some(directory) = self.files.iter().find(|file| file.is_dir()) {
+            let source = io::ErrorKind::IsADirectory.into();
+            return Err(PcapError::Open { file: directory.display().to_string(), source }.into());
+        }
         // A name that is mistyped is found now, not after an hour.
         for file in rest.iter().filter(|file| !is_standard(file)) {
             File::open(file)
@@ -107,7 +119,7 @@ impl Replay {
             Some(path) => {
                 let encoder = Encoder::new(&ports, names.reader());
                 let sink = open(path).and_then(|out| OrderedSink::new(out, encoder));
-                Some(sink.map_err(|source| ReplayError::Records { source })?)
+                Some(sink.map_err(|source| ReplayError::OpenRecords { path: path.clone(), source })?)
             }
             None => None,
         };

@@ -36,6 +36,7 @@ pub struct Summary {
     /// Flow records written; `None` if none were wanted.
     pub records: Option<u64>,
     /// Packets written to a capture of what was forwarded.
+    #[serde(rename = "packets_written")]
     pub written: u64,
     /// Packets of which only a part was captured.
     pub cut: u64,

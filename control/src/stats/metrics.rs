@@ -69,7 +69,7 @@ impl Metrics {
     /// All metrics as of now, in Prometheus' text form.
     pub fn render(&self) -> String {
         with_local_recorder(&self.recorder, || self.record());
-        self.handle.render()
+        sorted(&self.handle.render())
     }
 
     fn describe(&self) {
@@ -128,6 +128,15 @@ impl std::fmt::Debug for Metrics {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Metrics").finish_non_exhaustive()
     }
+}
+
+/// Families by name, so that two scrapes can be compared.
+fn sorted(text: &str) -> String {
+    let mut families: Vec<_> =
+        text.split("\n\n").map(str::trim).filter(|family| !family.is_empty()).collect();
+    // The name is the third word: `# HELP name ...`.
+    families.sort_unstable_by_key(|family| family.split_whitespace().nth(2));
+    families.iter().map(|family| format!("{family}\n\n")).collect()
 }
 
 fn record_worker(member: &Member, counters: &WorkerCounters) {

@@ -95,7 +95,7 @@ async fn a_flow_is_shown_in_words() {
     assert_eq!(flow.drop_reason.as_deref(), Some("rule_deny"));
     assert_eq!((flow.packets, flow.bytes), ([2, 2], [2000, 2000]));
     assert_eq!((flow.first.as_str(), flow.last.as_str()), ("1970-01-01T00:00:01Z", "1970-01-01T00:00:03.5Z"));
-    assert_eq!((flow.age_seconds, flow.rtt_us, flow.retransmissions), (2.5, 1500, [0, 3]));
+    assert_eq!((flow.age_seconds, flow.srtt_us, flow.retransmissions), (2.5, Some(1500), [0, 3]));
 }
 
 #[tokio::test]

@@ -179,9 +179,9 @@ async fn a_trace_shows_the_steps_and_why_a_packet_was_dropped() {
     assert_eq!((packet.proto.as_deref(), packet.flags.as_deref()), (Some("tcp"), Some("SYN")));
     assert_eq!((packet.length, packet.ttl), (54, 64));
     let steps: Vec<_> = packet.steps.iter().map(|step| step.step.as_str()).collect();
-    assert_eq!(steps, ["decode", "fragment", "steer", "flow", "policy", "forward"]);
-    assert_eq!(packet.steps[0].verdict, "undecided");
-    assert_eq!(packet.steps[4].verdict, "drop rule_deny");
+    assert_eq!(steps, ["decode", "fragment", "steer", "flow"]);
+    assert_eq!(packet.steps[0].verdict, "passed");
+    assert_eq!(packet.steps[3].verdict, "drop rule_deny");
     assert_eq!(packet.rule.as_deref(), Some("no telnet"));
     let drop = packet.drop.as_ref().unwrap();
     assert_eq!((drop.reason.as_str(), drop.group.as_str()), ("rule_deny", "policy"));

@@ -1,9 +1,14 @@
 //! One table for each thing that can be shown.
 
-use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Row, Table, TableStyle};
+use comfy_table::{
+    Cell, CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Row, Table, TableStyle, Width,
+};
 
 use super::{Before, number};
-use crate::api::view::{Counter, Drop, Flow, Flows, Interface, LinkState, Status, Worker};
+use crate::{
+    api::view::{Counter, Drop, Flow, Flows, Interface, LinkState, Status, Worker},
+    cli::trace::has_ports,
+};
 
 pub(super) fn status(now: &Status, before: Before<'_, Status>) -> String {
     let mut table = table(&[]);
@@ -47,7 +52,7 @@ pub(super) fn status(now: &Status, before: Before<'_, Status>) -> String {
     row("received", rate(|status| status.received_packets));
     row("forwarded", rate(|status| status.forwarded_packets));
     row("dropped", rate(|status| status.dropped_packets));
-    table.trim_fmt()
+    fit(table)
 }
 
 pub(super) fn interfaces(now: &[Interface], before: Before<'_, Vec<Interface>>) -> String {
@@ -84,10 +89,10 @@ pub(super) fn interfaces(now: &[Interface], before: Before<'_, Vec<Interface>>) 
             ]));
         }
     }
-    let mut text = traffic.trim_fmt();
+    let mut text = fit(traffic);
     if !counted.is_empty() {
         text.push_str("\n\n");
-        text.push_str(&counted.trim_fmt());
+        text.push_str(&fit(counted));
     }
     text
 }
@@ -133,7 +138,7 @@ pub(super) fn workers(now: &[Worker], before: Before<'_, Vec<Worker>>) -> String
             right(worker.flows.to_string()),
         ]));
     }
-    table.trim_fmt()
+    fit(table)
 }
 
 pub(super) fn counters(
@@ -161,7 +166,7 @@ pub(super) fn counters(
         cells.extend(explain.then(|| Cell::new(&counter.help)));
         table.add_row(Row::from(cells));
     }
-    if table.is_empty() { "nothing was counted yet".to_owned() } else { table.trim_fmt() }
+    if table.is_empty() { "nothing was counted yet".to_owned() } else { fit(table) }
 }
 
 pub(super) fn drops(now: &[Drop], before: Before<'_, Vec<Drop>>, all: bool) -> String {
@@ -182,27 +187,28 @@ pub(super) fn drops(now: &[Drop], before: Before<'_, Vec<Drop>>, all: bool) -> S
         cells.push(Cell::new(&drop.help));
         table.add_row(Row::from(cells));
     }
-    if table.is_empty() { "nothing was dropped".to_owned() } else { table.trim_fmt() }
+    if table.is_empty() { "nothing was dropped".to_owned() } else { fit(table) }
+}
+
+/// The flows before they are fitted to the terminal.
+pub(super) fn flow_table(now: &Flows) -> Table {
+    let mut table = table(&["proto", "from, to", "in > out", "verdict", "packets / bytes", "age, rtt"]);
+    for flow in &now.flows {
+        table.add_row(Row::from(vec![
+            Cell::new(format!("{}\n{}", flow.proto, flow.tcp.as_ref().unwrap_or(&flow.state))),
+            Cell::new(ends(flow)),
+            Cell::new(path(flow)),
+            Cell::new(verdict(flow)),
+            right(traffic(flow)),
+            right(format!("{:.1}s\n{}", flow.age_seconds, rtt(flow))),
+        ]));
+    }
+    table
 }
 
 pub(super) fn flows(now: &Flows) -> String {
-    let mut table =
-        table(&["proto", "from", "to", "in > out", "state", "verdict", "packets", "bytes", "age", "rtt"]);
-    for flow in &now.flows {
-        table.add_row(Row::from(vec![
-            Cell::new(&flow.proto),
-            Cell::new(end(&flow.src, flow.src_port)),
-            Cell::new(end(&flow.dst, flow.dst_port)),
-            Cell::new(path(flow)),
-            Cell::new(flow.tcp.as_ref().unwrap_or(&flow.state)),
-            Cell::new(verdict(flow)),
-            right(pair(flow.packets.map(|count| count.to_string()))),
-            right(pair(flow.bytes.map(number::bytes))),
-            right(format!("{:.1}s", flow.age_seconds)),
-            right(rtt(flow)),
-        ]));
-    }
-    let mut text = if now.flows.is_empty() { "no flow matches".to_owned() } else { table.trim_fmt() };
+    let table = flow_table(now);
+    let mut text = if now.flows.is_empty() { "no flow matches".to_owned() } else { fit(table) };
     let shown = now.flows.len();
     text.push_str(&format!("\n\n{shown} shown, {} match, {} in all", now.matching, now.seen));
     if (shown as u64) < now.matching {
@@ -227,32 +233,88 @@ fn verdict(flow: &Flow) -> String {
     }
 }
 
+/// Both ends, one below the other. ICMP has an identifier for both instead of ports.
+fn ends(flow: &Flow) -> String {
+    if !has_ports(&flow.proto) {
+        let id = match flow.src_port.max(flow.dst_port) {
+            0 => String::new(),
+            id => format!("\nid {id}"),
+        };
+        return format!("{}\n{}{id}", flow.src, flow.dst);
+    }
+    format!("{}\n{}", end(&flow.src, flow.src_port), end(&flow.dst, flow.dst_port))
+}
+
 fn end(address: &str, port: u16) -> String {
     if address.contains(':') { format!("[{address}]:{port}") } else { format!("{address}:{port}") }
 }
 
-fn pair([there, back]: [String; 2]) -> String {
-    format!("{there} >\n{back} <")
+fn traffic(flow: &Flow) -> String {
+    let [there, back] = flow.packets;
+    let [bytes_there, bytes_back] = flow.bytes.map(number::bytes);
+    format!("{there} / {bytes_there} >\n{back} / {bytes_back} <")
 }
 
+/// The smoothed time, else that of the handshake.
 fn rtt(flow: &Flow) -> String {
-    match flow.rtt_us.max(flow.handshake_rtt_us) {
-        0 => String::new(),
-        us => format!("{}.{:03} ms", us / 1000, us % 1000),
-    }
+    flow.srtt_us.or(flow.rtt_us).map(|us| format!("{}.{:03} ms", us / 1000, us % 1000)).unwrap_or_default()
 }
 
 /// A line under the header, and nothing else.
 const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
 /// A table that fits the terminal; without one, each row is one line.
-fn table(header: &[&str]) -> Table {
+pub(super) fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(STYLE).set_content_arrangement(ContentArrangement::Dynamic);
     if !header.is_empty() {
         table.set_header(header.to_vec());
     }
     table
+}
+
+/// The table as text. Numbers, addresses and words are never broken: where there is no room for a table, each row becomes a block.
+pub(super) fn fit(mut table: Table) -> String {
+    let words = |text: &str| text.split_whitespace().map(str::len).max().unwrap_or_default();
+    let lines = |text: &str| text.lines().map(str::len).max().unwrap_or_default();
+    let names: Vec<String> = table.header().into_iter().flat_map(Row::cell_iter).map(Cell::content).collect();
+    let mut total = 0;
+    let mut widths = Vec::new();
+    for index in 0..table.column_count() {
+        let numeric = |name: &String| !WRAPPED.contains(&name.as_str());
+        let keep = names.get(index).is_some_and(numeric);
+        let least = |text: String| if keep { lines(&text) } else { words(&text) };
+        let cells = table.column_cells_iter(index).flatten().map(Cell::content);
+        let width =
+            cells.map(least).chain(names.get(index).map(|name| words(name))).max().unwrap_or_default();
+        // A space on either side, and one between columns.
+        widths.push(width + 2);
+        total += width + 3;
+    }
+    if !names.is_empty() && table.width().is_some_and(|room| usize::from(room) < total) {
+        return blocks(&table, &names);
+    }
+    for (width, column) in widths.into_iter().zip(table.column_iter_mut()) {
+        let width = Width::Fixed(u16::try_from(width).unwrap_or(u16::MAX));
+        column.set_constraint(ColumnConstraint::LowerBoundary(width));
+    }
+    table.trim_fmt()
+}
+
+/// Columns of words, which may take several lines.
+const WRAPPED: &[&str] = &["meaning", "verdict", "role", "in > out", "how", "the kernel counted"];
+
+/// A line for each cell, a blank line between rows.
+fn blocks(table: &Table, names: &[String]) -> String {
+    let margin = names.iter().map(String::len).max().unwrap_or_default();
+    let block = |row: &Row| {
+        let line = |(name, cell): (&String, &Cell)| {
+            let text = cell.content().replace('\n', &format!("\n{:margin$}  ", ""));
+            format!("{name:<margin$}  {text}\n")
+        };
+        names.iter().zip(row.cell_iter()).map(line).collect::<String>()
+    };
+    table.row_iter().map(block).collect::<Vec<_>>().join("\n").trim_end().to_owned()
 }
 
 fn right(text: String) -> Cell {

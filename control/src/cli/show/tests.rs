@@ -59,31 +59,7 @@ fn counters_show_rates_of_what_only_grows() {
 
 #[test]
 fn a_flow_shows_who_talks_to_whom_and_which_rule_decided() {
-    let flow = Flow {
-        worker: 0,
-        proto: "tcp".to_owned(),
-        src: "2001:db8::1".to_owned(),
-        src_port: 40_000,
-        dst: "198.51.100.1".to_owned(),
-        dst_port: 23,
-        vlan: vec![7],
-        port_in: "out0".to_owned(),
-        port_out: "in0".to_owned(),
-        state: "new".to_owned(),
-        tcp: Some("syn_sent".to_owned()),
-        verdict: "deny".to_owned(),
-        rule: Some("no telnet".to_owned()),
-        drop_reason: Some("rule_deny".to_owned()),
-        generation: 1,
-        packets: [3, 0],
-        bytes: [1_500_000, 0],
-        first: String::new(),
-        last: String::new(),
-        age_seconds: 2.25,
-        rtt_us: 0,
-        handshake_rtt_us: 1_234,
-        retransmissions: [2, 0],
-    };
+    let flow = a_flow();
     let text = tables::flows(&Flows { seen: 9, matching: 5, missing: vec![1], flows: vec![flow] });
     for part in [
         "[2001:db8::1]:40000",
@@ -92,7 +68,7 @@ fn a_flow_shows_who_talks_to_whom_and_which_rule_decided() {
         "vlan 7",
         "syn_sent",
         "deny by no telnet",
-        "1.5 MB >",
+        "3 / 1.5 MB >",
         "2.2s",
         "1.234 ms",
         "1 shown, 5 match, 9 in all; --limit shows more; no answer from worker 1",
@@ -204,4 +180,82 @@ fn interfaces_and_workers_have_a_row_each() {
     };
     let text = tables::workers(&[worker], None);
     assert_eq!(words(lines(&text)[2])[..4], ["3", "5", "STALLED", "9"]);
+}
+
+#[test]
+fn nothing_is_broken_at_any_width() {
+    for (width, is_table) in [(40, false), (80, true), (120, true)] {
+        let mut table = tables::table(&["from, to", "packets / bytes", "meaning"]);
+        table.set_width(width);
+        let cells = [
+            "[2001:db8:1::1]:40000\n198.51.100.100:65535",
+            "123456 / 1.5 MB >",
+            "Some words that may take several lines.",
+        ];
+        table.add_row(cells);
+        let text = tables::fit(table);
+        for part in ["[2001:db8:1::1]:40000", "198.51.100.100:65535", "123456 / 1.5 MB >", "packets / bytes"]
+        {
+            assert!(text.contains(part), "{part} is not in\n{text}");
+        }
+        assert_eq!(text.contains('─'), is_table, "{text}");
+        assert!(!is_table || text.lines().all(|line| line.chars().count() <= width.into()), "{text}");
+        println!("{text}\n");
+    }
+}
+
+fn a_flow() -> Flow {
+    Flow {
+        worker: 0,
+        proto: "tcp".to_owned(),
+        src: "2001:db8::1".to_owned(),
+        src_port: 40_000,
+        dst: "198.51.100.1".to_owned(),
+        dst_port: 23,
+        vlan: vec![7],
+        port_in: "out0".to_owned(),
+        port_out: "in0".to_owned(),
+        state: "new".to_owned(),
+        tcp: Some("syn_sent".to_owned()),
+        verdict: "deny".to_owned(),
+        rule: Some("no telnet".to_owned()),
+        drop_reason: Some("rule_deny".to_owned()),
+        generation: 1,
+        packets: [3, 0],
+        bytes: [1_500_000, 0],
+        first: String::new(),
+        last: String::new(),
+        age_seconds: 2.25,
+        rtt_us: Some(1_234),
+        srtt_us: None,
+        retransmissions: [2, 0],
+    }
+}
+
+#[test]
+fn flows_fit_the_terminal() {
+    let icmp = Flow {
+        proto: "icmp".to_owned(),
+        src: "10.0.0.1".to_owned(),
+        src_port: 13_607,
+        dst_port: 13_607,
+        vlan: Vec::new(),
+        ..a_flow()
+    };
+    let long = "2001:db8:1111:2222:3333:4444:5555:6666".to_owned();
+    let long = Flow { src: long.clone(), dst: long, ..a_flow() };
+    let all = |flows| Flows { seen: 2, matching: 2, missing: Vec::new(), flows };
+    for (width, flows, is_table) in [
+        (80, vec![icmp.clone()], true),
+        (80, vec![icmp.clone(), long.clone()], false),
+        (120, vec![icmp, long], true),
+    ] {
+        let mut table = tables::flow_table(&all(flows));
+        table.set_width(width);
+        let text = tables::fit(table);
+        assert!(text.lines().all(|line| line.chars().count() <= width.into()), "{text}");
+        assert!(text.contains("id 13607") && !text.contains(":13607"), "{text}");
+        assert_eq!(text.contains('─'), is_table, "{text}");
+        println!("{text}\n");
+    }
 }
