@@ -13,6 +13,7 @@ use std::{
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 
 const ETHTOOL_GDRVINFO: u32 = 0x03;
+const ETHTOOL_GLINK: u32 = 0x0a;
 const ETHTOOL_GSTRINGS: u32 = 0x1b;
 const ETHTOOL_GSSET_INFO: u32 = 0x37;
 const ETHTOOL_GFEATURES: u32 = 0x3a;
@@ -79,7 +80,8 @@ impl Device {
         u32::try_from(index).map_err(|_| io::ErrorKind::InvalidData.into())
     }
 
-    /// Whether it is switched on and has a link, by RFC 2863 (`IFF_RUNNING`).
+    /// Whether it is switched on and has a carrier. `IFF_RUNNING` (RFC 2863) follows a carrier that has just come up to a
+    /// second late, because the kernel collects such events; so where it says no, the driver is asked.
     pub(super) fn operation(&self) -> io::Result<Operation> {
         let mut request = self.request();
         self.ioctl(libc::SIOCGIFFLAGS, &mut request)?;
@@ -87,9 +89,16 @@ impl Device {
         let flags = libc::c_int::from(unsafe { request.ifr_ifru.ifru_flags });
         Ok(match (flags & libc::IFF_UP != 0, flags & libc::IFF_RUNNING != 0) {
             (false, _) => Operation::Down,
-            (true, false) => Operation::NoCarrier,
-            (true, true) => Operation::Up,
+            (true, false) if !self.has_carrier() => Operation::NoCarrier,
+            (true, false | true) => Operation::Up,
         })
+    }
+
+    /// What the driver says of the link; no if it cannot say.
+    fn has_carrier(&self) -> bool {
+        let mut request = [ETHTOOL_GLINK, 0];
+        // SAFETY: `struct ethtool_value` is 8 bytes and has no variable part.
+        unsafe { self.ethtool(&mut request) }.is_ok() && request != [ETHTOOL_GLINK, 0]
     }
 
     pub(super) fn mtu(&self) -> io::Result<u32> {
