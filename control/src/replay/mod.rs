@@ -6,7 +6,7 @@
 //!
 //! Promises: the same files and configuration give the same records, byte for byte, whatever the size of batches; records are
 //! ordered by the time that flows ended. Time is that of the capture: before packets of a new second are received, every
-//! flow that is due by then has ended ([`gate`]). Refuses: more than one worker, and to wait between packets.
+//! flow that is due by then has ended (`gate`). Refuses: more than one worker, and to wait between packets.
 //! Read next: `drive` below, then `captures.rs`.
 
 mod captures;
