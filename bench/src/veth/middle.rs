@@ -153,7 +153,8 @@ pub(crate) fn write_config(cpu: usize, mode: Mode, idle: &str) -> (PathBuf, Path
 pub(crate) fn start_ravelin(topology: &Topology, cpu: usize, mode: Mode, idle: &str) -> Process {
     let (config, socket) = write_config(cpu, mode, idle);
     let binary = ravelin().display().to_string();
-    let process = topology.start(Host::Middle, cpu, &binary, &["run", "-c", &config.display().to_string()]);
+    // It pins its worker by itself; its control thread takes the other core, as in production.
+    let process = topology.start(Host::Middle, "0-1", &binary, &["run", "-c", &config.display().to_string()]);
     let status = ["show", "status", "--socket", &socket.display().to_string()];
     while !topology
         .command(Host::Middle, cpu, &binary, &status)

@@ -35,7 +35,7 @@ pub(crate) fn run(report: &Report, options: &Options) {
             assert_eq!(knock.line(), "ready");
             let start = SystemTime::now();
             let process =
-                topology.start(Host::Middle, 1, &binary, &["run", "-c", &config.display().to_string()]);
+                topology.start(Host::Middle, "0-1", &binary, &["run", "-c", &config.display().to_string()]);
             let answered: f64 = knock.line().parse().expect("a time");
             Running::of(process, Middle::Ravelin(Mode::Native)).stop(&topology);
             answered - start.duration_since(UNIX_EPOCH).expect("after 1970").as_secs_f64()

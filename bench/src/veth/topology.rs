@@ -1,6 +1,7 @@
 //! Three namespaces in a row, joined by veth, and the programs that run in them. All of it goes when this is dropped.
 
 use std::{
+    fmt::Display,
     io::{BufRead, BufReader, Write},
     process::{Child, ChildStdout, Command, Stdio},
 };
@@ -67,9 +68,15 @@ impl Topology {
         }
     }
 
-    /// A command that will run in a namespace, on one CPU, in a session of its own, so that the scheduler's
+    /// A command that will run in a namespace, on the CPUs named, in a session of its own, so that the scheduler's
     /// autogroups weigh it alone.
-    pub(crate) fn command(&self, host: Host, cpu: usize, program: &str, arguments: &[&str]) -> Command {
+    pub(crate) fn command(
+        &self,
+        host: Host,
+        cpu: impl Display,
+        program: &str,
+        arguments: &[&str],
+    ) -> Command {
         let mut command = Command::new("setsid");
         command.args([
             "ip",
@@ -86,7 +93,7 @@ impl Topology {
     }
 
     /// Starts a program and keeps its input and output.
-    pub(crate) fn start(&self, host: Host, cpu: usize, program: &str, arguments: &[&str]) -> Process {
+    pub(crate) fn start(&self, host: Host, cpu: impl Display, program: &str, arguments: &[&str]) -> Process {
         let mut command = self.command(host, cpu, program, arguments);
         let mut child = command
             .stdin(Stdio::piped())

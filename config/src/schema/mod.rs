@@ -1,7 +1,7 @@
 //! How a section of the language is declared, once: key, type, default, whether it can change live, and help.
 //!
 //! Two macros take such declarations. [`section!`] is for a table that may stand once (`[workers]`): it
-//! yields the validated struct with its `Default`, a reader, the comparison behind [`crate::diff`] and the
+//! yields the validated struct with its `Default`, a reader, the comparison behind [`crate::diff()`] and the
 //! entries of the reference page. [`entry!`] is for a table that may be repeated (`[[rule]]`): it yields a
 //! model of what was written, with positions, which `validate` turns into the validated struct. Types of
 //! values are [`parser::Parser`]s; their words are declared in [`word`]. Nothing here stops at the first

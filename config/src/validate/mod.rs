@@ -21,7 +21,7 @@ use crate::types::{Action, BridgeName, Direction, IfName, IpNet, PortRange, Prot
 use serde::Serialize;
 use std::{collections::HashMap, fmt::Display, hash::Hash};
 
-/// A configuration that was checked as a whole. Only [`crate::load`] and [`crate::parse`] make one from text;
+/// A configuration that was checked as a whole. Only [`crate::load()`] and [`crate::parse`] make one from text;
 /// the default is that of an empty file: no interfaces, everything allowed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
