@@ -32,6 +32,7 @@ pub mod parse;
 pub mod pipeline;
 pub mod policy;
 pub mod snapshot;
+pub mod stop;
 pub mod verdict;
 pub mod wake;
 pub mod worker;

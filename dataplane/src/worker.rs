@@ -3,13 +3,7 @@
 //! A turn of its loop is [`Worker::turn`]: receive, decide, settle, tidy up. It shares three things with the rest of the
 //! process: a snapshot reader, a published counter block and bounded rings.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     batch::{Batch, Meta},
@@ -21,6 +15,7 @@ use crate::{
     io::{PacketIo, PortId, TransmitError},
     pipeline::{Context, Pipeline},
     snapshot::Reader,
+    stop::Stop,
     verdict::{DropReason, Verdict},
 };
 
@@ -102,10 +97,10 @@ impl<I: PacketIo, R: RecordSink> Worker<I, R> {
         }
     }
 
-    /// Turns until `stop` is set, then ends every flow and returns.
-    pub fn run(&mut self, stop: &AtomicBool, idle: Idle) {
+    /// Turns until it is told to stop, then takes leave of the other workers, ends every flow and returns.
+    pub fn run(&mut self, stop: &Stop, idle: Idle) {
         let mut empty_turns = 0_u32;
-        while !stop.load(Ordering::Relaxed) {
+        while !stop.is_asked() {
             if self.turn() {
                 empty_turns = 0;
                 continue;
@@ -117,6 +112,7 @@ impl<I: PacketIo, R: RecordSink> Worker<I, R> {
                 Some(_) | None => std::hint::spin_loop(),
             }
         }
+        self.take_leave(stop);
         self.finish();
     }
 
@@ -128,9 +124,22 @@ impl<I: PacketIo, R: RecordSink> Worker<I, R> {
 
     /// One turn: receive a batch, decide every packet, settle them, tidy up. Returns whether there was anything to do.
     pub fn turn(&mut self) -> bool {
-        self.links.reader.observe();
         let now = self.io.now();
+        self.take_over();
         self.receive(now);
+        self.work(now)
+    }
+
+    /// A turn without receiving.
+    fn last_turn(&mut self) -> bool {
+        let now = self.io.now();
+        self.take_over();
+        self.work(now)
+    }
+
+    /// Decides and settles what is in the batch, and tidies up.
+    fn work(&mut self, now: Timestamp) -> bool {
+        self.links.reader.observe();
         let packets = self.batch.len();
 
         let cx = Context {
@@ -175,8 +184,8 @@ impl<I: PacketIo, R: RecordSink> Worker<I, R> {
         &mut self.records
     }
 
-    /// Fills the batch: up to half with packets that other workers handed over, the rest with received ones.
-    fn receive(&mut self, now: Timestamp) {
+    /// Fills up to half of the batch with packets that other workers handed over.
+    fn take_over(&mut self) {
         let share = self.batch.room().div_ceil(2);
         for _ in 0..share {
             let Some(Handed { frame, meta }) = self.links.handoff.take(self.links.id) else { break };
@@ -186,6 +195,10 @@ impl<I: PacketIo, R: RecordSink> Worker<I, R> {
                 Err(frame) => self.io.release(frame),
             }
         }
+    }
+
+    /// Fills the rest of the batch with received packets.
+    fn receive(&mut self, now: Timestamp) {
         let start = self.batch.len();
         let received = self.io.receive(now, &mut self.batch);
         debug_assert_eq!(start + received, self.batch.len(), "receive says how many packets it appended");
@@ -294,6 +307,22 @@ impl<I: PacketIo, R: RecordSink> Worker<I, R> {
             self.counters.sleeps += 1;
         }
         waker.awake();
+    }
+
+    /// Goes on with what other workers hand over until none of them does any more.
+    fn take_leave(&mut self, stop: &Stop) {
+        for round in 1..=Stop::ROUNDS {
+            stop.say();
+            while !stop.is_over(round, self.links.handoff.workers()) {
+                if !self.last_turn() {
+                    self.sleep();
+                }
+            }
+            // What was handed over in this round, all of which is in the ring by now.
+            while !self.links.handoff.is_empty(self.links.id) {
+                self.last_turn();
+            }
+        }
     }
 
     /// Ends every flow, for the record.

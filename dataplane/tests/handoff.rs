@@ -2,7 +2,11 @@
 
 mod support;
 
-use ravelin_dataplane::{io::PortId, verdict::DropReason};
+use std::{sync::Arc, thread};
+
+use ravelin_dataplane::{
+    counters::WorkerCounters, io::PortId, stop::Stop, verdict::DropReason, worker::Idle,
+};
 use support::{Appliance, Plant, two_bridges, udp};
 
 #[test]
@@ -94,6 +98,75 @@ fn a_datagram_that_crosses_two_bridges_overlaps_nothing() {
     appliance.settle();
     let counters = appliance.counters();
     assert_eq!((counters.forwarded, counters.drops.total()), (4, 0));
+}
+
+/// Runs all workers, which are told to stop, to their end.
+fn stop(appliance: &mut Appliance) -> WorkerCounters {
+    let stop = Stop::default();
+    stop.ask();
+    thread::scope(|scope| {
+        for worker in &mut appliance.workers {
+            scope.spawn(|| worker.run(&stop, Idle::Adaptive));
+        }
+    });
+    appliance.counters()
+}
+
+#[test]
+fn what_was_handed_over_before_the_stop_is_not_lost() {
+    let mut appliance = Appliance::new(Plant { workers: 2, ..Plant::default() });
+    for host in 0..64_u16 {
+        appliance.push(0, 0, 1, &udp((host, 1000), (9000, 53), b"?"));
+    }
+    let asked = Stop::default();
+    asked.ask();
+    let (first, second) = appliance.workers.split_at_mut(1);
+    thread::scope(|scope| {
+        // It has nothing to do, and would be gone before the other one hands anything over.
+        let (second, block) = (&mut second[0], Arc::clone(&appliance.blocks[1]));
+        let leaving = scope.spawn(|| second.run(&asked, Idle::Adaptive));
+        while block.pulse() == 0 {
+            thread::yield_now();
+        }
+        first[0].turn();
+        assert!(first[0].counters().handed_off > 0);
+        first[0].run(&asked, Idle::Adaptive);
+        leaving.join().unwrap();
+    });
+    let counters = appliance.counters();
+    assert_eq!(counters.handed_in, counters.handed_off);
+    assert_eq!((counters.forwarded, counters.drops.total()), (64, 0));
+}
+
+#[test]
+fn a_stop_waits_for_packets_that_are_handed_over_twice() {
+    let mut twice = 0;
+    for round in 0..50 {
+        let mut appliance = Appliance::new(Plant { workers: 3, ..Plant::default() });
+        for host in 0..32_u16 {
+            let (first, second) = fragments(&udp((host, 1000), (9000 + round, 53), &[7; 1600]), host);
+            appliance.push(0, 0, 1, &first);
+            appliance.push(0, 0, 2, &second);
+        }
+        // From here to whoever knows the datagram, from there to the owner of the flow.
+        appliance.workers[0].turn();
+        let once = appliance.workers[0].counters().handed_off;
+        let counters = stop(&mut appliance);
+        assert_eq!(counters.handed_in, counters.handed_off);
+        assert_eq!((counters.forwarded, counters.drops.total()), (64, 0));
+        twice += counters.handed_off - once;
+    }
+    assert!(twice > 0);
+}
+
+#[test]
+fn a_worker_that_is_hurried_does_not_wait_for_the_others() {
+    let mut appliance = Appliance::new(Plant { workers: 2, ..Plant::default() });
+    let asked = Stop::default();
+    asked.ask();
+    asked.hurry();
+    appliance.workers[0].run(&asked, Idle::Adaptive);
+    assert_eq!(appliance.counters().balance(), Ok(()));
 }
 
 /// Cuts an IPv4 packet after 800 bytes of payload.

@@ -9,6 +9,7 @@ use std::{
 
 use ravelin_tests::{
     process::run,
+    ravelin::logged,
     topology::{CLIENT, Lab, SERVER, ping_all},
 };
 use serde_json::Value;
@@ -91,9 +92,7 @@ fn a_full_disk_costs_records_and_no_packet() {
     ping_all(&lab.client, SERVER, 20, 56);
     let (counters, log) = ravelin.finish_with_log(&[]);
     let kept = read(&path).len() as u64;
-    let unwritten = log.rsplit("unwritten=").next().and_then(|rest| rest.split_whitespace().next());
-    let unwritten: u64 =
-        unwritten.and_then(|count| count.parse().ok()).expect("the log says how many are not written");
+    let unwritten = logged(&log, "unwritten");
     println!("kept {kept}, not written {unwritten}, lost before {}", counters["records_lost"]);
     assert!(kept > 0 && unwritten > 0);
     assert_eq!(kept + unwritten + counters["records_lost"], counters["flows_created"], "{log}");

@@ -17,8 +17,8 @@ use crate::{
     process::{Process, attempt, wait_for, wait_until},
 };
 
-/// The process `ravelin run` in a namespace. A test ends it by [`Ravelin::finish`], which checks its counters, or says by
-/// [`Ravelin::kill`] that it dies without a word.
+/// The process `ravelin run` in a namespace. A test ends it by [`Ravelin::finish`], which checks its counters, by
+/// [`Ravelin::stop`], or says by [`Ravelin::kill`] that it dies without a word.
 #[derive(Debug)]
 pub struct Ravelin {
     process: Process,
@@ -158,17 +158,30 @@ impl Ravelin {
     }
 
     /// As [`Ravelin::finish`], and returns what it logged to its end as well.
-    pub fn finish_with_log(mut self, expected: &[&str]) -> (Counters, String) {
+    pub fn finish_with_log(self, expected: &[&str]) -> (Counters, String) {
         let counters = self.settled();
         counters.assert_balanced();
         counters.assert_drops_only(expected);
+        (counters, self.stop())
+    }
+
+    /// Stops it cleanly whatever it does at the moment, and returns what it logged to its end.
+    pub fn stop(mut self) -> String {
         self.ended = true;
         self.process.signal(Signal::TERM);
         let status = self.process.wait();
         let log = self.process.output();
         assert!(status.success(), "a clean stop ended with {status}:\n{log}");
-        (counters, log)
+        log
     }
+}
+
+/// The number that a log gives last under `name`.
+pub fn logged(log: &str, name: &str) -> u64 {
+    let value = log.rsplit_once(&format!(" {name}=")).and_then(|(_, rest)| rest.split_whitespace().next());
+    value
+        .and_then(|value| value.parse().ok())
+        .unwrap_or_else(|| panic!("there is no number {name} in:\n{log}"))
 }
 
 impl Drop for Ravelin {

@@ -23,6 +23,7 @@ use ravelin_dataplane::{
     parse::FragmentTable,
     pipeline::Pipeline,
     snapshot::Reader,
+    stop::Stop,
     wake::Waker,
     worker::{Idle, Links, Worker},
 };
@@ -129,6 +130,13 @@ impl Roster {
         }
         totals
     }
+
+    /// Whether every packet has its disposition and none is on its way between two workers. Only true for sure once they have
+    /// stopped.
+    pub fn is_settled(&self) -> bool {
+        let totals = self.totals();
+        totals.balance().is_ok() && totals.handed_off == totals.handed_in
+    }
 }
 
 /// Why workers could not be started.
@@ -165,7 +173,7 @@ pub struct Hanging(pub Vec<WorkerId>);
 #[derive(Debug)]
 pub struct Crew {
     threads: Vec<(WorkerId, JoinHandle<()>)>,
-    stop: Arc<AtomicBool>,
+    stop: Arc<Stop>,
 }
 
 impl Crew {
@@ -189,7 +197,7 @@ impl Crew {
         I::Frame: 'static,
         R: RecordSink + Send + 'static,
     {
-        let mut crew = Self { threads: Vec::new(), stop: Arc::new(AtomicBool::new(false)) };
+        let mut crew = Self { threads: Vec::new(), stop: Arc::default() };
         let handoff = Handoff::new(config.workers.handoff, Arc::clone(&roster.wakers));
         let hasher = FlowHasher::random();
         let (pinned, answers) = mpsc::channel();
@@ -234,23 +242,32 @@ impl Crew {
         Ok(crew)
     }
 
-    /// Tells every worker to end its flows and stop, and waits for it.
+    /// Tells every worker to end its flows and stop, and waits for it. No packet is lost between workers, unless one of them
+    /// hangs: for half of the time that is left before `deadline` they wait for one another.
     ///
     /// # Errors
     /// The workers that have not stopped at `deadline`. Their threads are left alone.
     pub fn stop(mut self, roster: &Roster, deadline: Instant) -> Result<(), Hanging> {
-        self.stop.store(true, Ordering::Relaxed);
+        let patience = deadline.saturating_duration_since(Instant::now()) / 2;
+        let mut orderly = true;
+        self.stop.ask();
         loop {
             roster.members.iter().for_each(|member| roster.wake(member.id));
             for (_, thread) in self.threads.extract_if(.., |(_, thread)| thread.is_finished()) {
                 // A worker that panicked has said so, and has aborted the process in a release.
-                let _panicked = thread.join();
+                orderly &= thread.join().is_ok();
             }
             if self.threads.is_empty() {
+                debug_assert!(!orderly || roster.is_settled(), "packets were lost between workers");
                 return Ok(());
             }
-            if Instant::now() >= deadline {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
                 return Err(Hanging(self.threads.iter().map(|(worker, _)| *worker).collect()));
+            }
+            if left < patience {
+                self.stop.hurry();
+                orderly = false;
             }
             thread::sleep(Self::POLL);
         }
@@ -263,7 +280,8 @@ impl Crew {
 
     /// Ends what has been started of a crew that cannot be complete. None of it can hang: no packet has come yet.
     fn dismiss(self) {
-        self.stop.store(true, Ordering::Relaxed);
+        self.stop.ask();
+        self.stop.hurry();
         for (_, thread) in self.threads {
             let _panicked = thread.join();
         }
@@ -293,7 +311,7 @@ impl Plan {
         io: I,
         records: R,
         links: Links<I::Frame>,
-        stop: &AtomicBool,
+        stop: &Stop,
         answer: &mpsc::Sender<(WorkerId, usize, Result<(), Refusal>)>,
     ) {
         let ready = pin(self.core)

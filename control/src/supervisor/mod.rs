@@ -371,6 +371,16 @@ fn look_at_links(appliance: &Appliance, links: &mut LinkWatch) {
 fn stop(appliance: &Appliance, crew: Crew) -> Result<(), RunError> {
     let deadline = Instant::now() + appliance.in_force().config.control.shutdown;
     let stopped = crew.stop(&appliance.roster, deadline);
+    let totals = appliance.roster.totals();
+    tracing::info!(
+        received = totals.received,
+        forwarded = totals.forwarded,
+        consumed = totals.consumed,
+        dropped = totals.drops.total(),
+        handed_off = totals.handed_off,
+        handed_in = totals.handed_in,
+        "the workers have stopped"
+    );
     if let Some(writer) = appliance.take_writer() {
         let left = writer.stop(deadline.saturating_duration_since(Instant::now()));
         if left.unwritten > 0 {

@@ -66,6 +66,7 @@ pub struct Appliance {
     pub publisher: Publisher,
     pub records: Kept,
     pub commands: Vec<Arc<CommandQueue>>,
+    pub blocks: Vec<Arc<CounterBlock>>,
 }
 
 /// What an appliance is made of.
@@ -113,6 +114,7 @@ impl Appliance {
         let publisher = Publisher::new(plant.snapshot, plant.workers);
         let records = Kept::default();
         let commands: Vec<_> = (0..plant.workers).map(|_| Arc::new(CommandQueue::new(4))).collect();
+        let blocks: Vec<_> = (0..plant.workers).map(|_| Arc::new(CounterBlock::new(3))).collect();
         let workers = (0..plant.workers)
             .map(|number| {
                 let id = WorkerId(number);
@@ -126,12 +128,12 @@ impl Appliance {
                     handoff: handoff.clone(),
                     reader: publisher.reader(id),
                     commands: Arc::clone(&commands[usize::from(number)]),
-                    block: Arc::new(CounterBlock::new(3)),
+                    block: Arc::clone(&blocks[usize::from(number)]),
                 };
                 Worker::new(MemoryIo::new(), pipeline, records.clone(), links, plant.batch, 3)
             })
             .collect();
-        Self { workers, publisher, records, commands }
+        Self { workers, publisher, records, commands, blocks }
     }
 
     /// Lets a worker receive a packet.

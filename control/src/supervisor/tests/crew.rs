@@ -69,7 +69,7 @@ fn a_worker_that_hangs_is_named_and_the_others_stop() {
         }
         std::thread::sleep(Duration::from_millis(5));
     }
-    let stopped = running.stop(Duration::from_millis(200));
+    let stopped = running.stop(Duration::from_secs(2));
     drop(hang);
     let hanging = stopped.unwrap_err();
     assert_eq!(hanging, Hanging(vec![WorkerId(1)]));
