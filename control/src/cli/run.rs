@@ -46,8 +46,14 @@ fn explain(error: RunError) -> Failure {
         RunError::Records { .. } => Failure::failed(&error).help("name another file with `[records] file`; the process gives up root's right to write everywhere, so the file must be one that its own user may write"),
         RunError::Ports(PortsError::NotBuilt) => Failure::failed(&error)
             .help("`ravelin replay` judges captures without it; build with the feature `af-xdp` to use interfaces"),
-        RunError::Ports(PortsError::Privileges(_)) => Failure::failed(&error)
-            .help("run it as root, or give it these capabilities; `ravelin replay` judges captures without any"),
+        RunError::Ports(PortsError::Privileges(ref missing)) => {
+            let capabilities = missing.join(" ");
+            Failure::failed(&error).help(format_args!(
+                "run it with sudo, or as a systemd service; one of another user than root needs \
+                 `AmbientCapabilities={capabilities}` and `LimitMEMLOCK=infinity`. \
+                 `ravelin replay` judges captures without privileges"
+            ))
+        }
         RunError::Ports(PortsError::Refused(_)) => {
             Failure::failed(&error).help("`ip link` lists the interfaces of this machine, `[io]` in the configuration says how they are used")
         }

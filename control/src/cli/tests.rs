@@ -88,3 +88,26 @@ fn nobody_at_the_socket_is_a_failure_that_says_what_to_do() {
         "{failure}"
     );
 }
+
+#[cfg(feature = "af-xdp")]
+#[test]
+fn who_may_not_run_it_is_told_so_first() {
+    let scratch = crate::testing::Directory::new();
+    // A directory that nobody can make.
+    let config =
+        "[[bridge]]\nname = \"b\"\nports = [\"a\", \"b\"]\n[control]\nsocket = \"/proc/none/control.sock\"\n";
+    let config = scratch.write("ravelin.toml", config);
+    let failure = std::thread::spawn(|| {
+        crate::supervisor::privileges::drop_all().unwrap();
+        run::run(&run::Args { config }).unwrap_err().to_string()
+    });
+    let failure = failure.join().unwrap();
+    for part in [
+        "it lacks CAP_BPF, CAP_NET_ADMIN, CAP_NET_RAW, CAP_SYS_ADMIN",
+        "sudo",
+        "AmbientCapabilities=CAP_BPF CAP_NET_ADMIN",
+        "ravelin replay",
+    ] {
+        assert!(failure.contains(part), "{failure}");
+    }
+}

@@ -1,7 +1,7 @@
 //! Starts, watches and stops the process.
 //!
 //! ```text
-//! load > claim socket > bind metrics > open records > open interfaces > compile > drop privileges > workers > READY
+//! load > privileges? > claim socket > bind metrics > open records > open interfaces > compile > drop privileges > workers > READY
 //!                                                                                                           |
 //!                      close interfaces < drain records < stop workers < SIGTERM, SIGINT  <  watch  <-------+   SIGHUP: reload
 //! ```
@@ -122,6 +122,8 @@ impl RunError {
 pub fn run(path: &Path) -> Result<(), RunError> {
     let path = std::path::absolute(path).map_err(RunError::system("find the current directory"))?;
     let (loaded, _) = reload::prepare(&path, None)?;
+    // Whoever may not run it at all need not be told first that he may not make the directory of the socket.
+    ports::check()?;
     let config = loaded.config;
     let log = log::init(&config.log);
     for warning in loaded.warnings.diagnostics() {

@@ -8,9 +8,9 @@ mod af_xdp;
 mod without;
 
 #[cfg(feature = "af-xdp")]
-pub use af_xdp::{detach, open};
+pub use af_xdp::{check, detach, open};
 #[cfg(not(feature = "af-xdp"))]
-pub use without::{detach, open};
+pub use without::{check, detach, open};
 
 use std::path::{Path, PathBuf};
 

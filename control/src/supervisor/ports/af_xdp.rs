@@ -24,12 +24,23 @@ const LOCAL_DRIVERS: [&str; 5] = ["veth", "virtio_net", "tun", "netkit", "vif"];
 /// Packets that one busy poll may process: what the kernel allows without privileges.
 const BUSY_POLL_BUDGET: u16 = 64;
 
+/// Whether this process may take interfaces over.
+///
+/// # Errors
+/// [`PortsError::Privileges`].
+pub fn check() -> Result<(), PortsError> {
+    match privileges::missing() {
+        Ok(missing) if missing.is_empty() => Ok(()),
+        Ok(missing) => Err(PortsError::Privileges(missing)),
+        Err(error) => Err(PortsError::Refused(format!("cannot find out what this process may do: {error}"))),
+    }
+}
+
 /// Takes over the interfaces of `config` for `workers` workers.
 ///
 /// # Errors
 /// [`PortsError`]; then everything is as it was before.
 pub fn open(config: &Config, workers: usize) -> Result<Opened<AfXdpIo>, PortsError> {
-    allowed()?;
     let (backends, control) = af_xdp::open(&settings(config, workers)).map_err(refused)?;
     for Note { interface, text } in control.notes() {
         tracing::warn!(%interface, "{text}");
@@ -43,7 +54,7 @@ pub fn open(config: &Config, workers: usize) -> Result<Opened<AfXdpIo>, PortsErr
 /// # Errors
 /// [`PortsError::Privileges`]; otherwise the first thing that could not be undone; the others are undone all the same.
 pub fn detach(state_file: &Path) -> Result<Detached, PortsError> {
-    allowed()?;
+    check()?;
     let (interfaces, notes) = af_xdp::detach(state_file).map_err(refused)?;
     Ok(Detached { interfaces, problems: notes.iter().map(describe).collect() })
 }
@@ -238,14 +249,6 @@ fn statistics(kernel: &KernelCounters, sockets: &SocketStatistics) -> Vec<Statis
         help: help.to_owned(),
     };
     all.into_iter().map(statistic).collect()
-}
-
-fn allowed() -> Result<(), PortsError> {
-    match privileges::missing() {
-        Ok(missing) if missing.is_empty() => Ok(()),
-        Ok(missing) => Err(PortsError::Privileges(missing)),
-        Err(error) => Err(PortsError::Refused(format!("cannot find out what this process may do: {error}"))),
-    }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]

@@ -11,6 +11,14 @@ use super::{Detached, Opened, PortsError};
 ///
 /// # Errors
 /// Always [`PortsError::NotBuilt`].
+pub fn check() -> Result<(), PortsError> {
+    Err(PortsError::NotBuilt)
+}
+
+/// Says that there is no AF_XDP in this program.
+///
+/// # Errors
+/// Always [`PortsError::NotBuilt`].
 pub fn open(_config: &Config, _workers: usize) -> Result<Opened<MemoryIo>, PortsError> {
     Err(PortsError::NotBuilt)
 }
