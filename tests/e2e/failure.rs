@@ -1,9 +1,10 @@
 //! The process dies, starts again, or stops in order: what the kernel does then, and what is left behind.
 
 use ravelin_tests::{
+    binary,
     echo::Echo,
     netns::Namespace,
-    process::wait_for,
+    process::{attempt, wait_for},
     ravelin::Ravelin,
     topology::{Lab, SERVER, SERVER6, bridge, ping_all, pings},
 };
@@ -89,6 +90,32 @@ fn detach_removes_what_a_killed_process_left() {
     assert!(!has_xdp(&lab.appliance, "outside") && !has_xdp(&lab.appliance, "inside"));
     assert!(!pings(&lab.client, SERVER), "nothing joins the two links any more");
     assert_eq!(before, [offloads(&lab.appliance, "outside"), offloads(&lab.appliance, "inside")]);
+}
+
+#[test]
+fn a_second_process_is_told_whose_the_interfaces_are() {
+    let Some(lab) = Lab::new(&["ping"]) else { return };
+    let ravelin = lab.ravelin("");
+    let first = format!("process {} (", ravelin.id());
+    let other = lab.folder().join("other.toml");
+    let socket = lab.folder().join("other.sock");
+    let text = format!("{}[control]\nsocket = \"{}\"\n", bridge("open"), socket.display());
+    std::fs::write(&other, text).expect("the folder is writable");
+    let same = lab.folder().join("ravelin.toml");
+    for (verb, config, help) in [
+        ("run", &other, "ravelin show status -c FILE"),
+        ("run", &same, "ravelin show status"),
+        ("detach", &other, "back by itself"),
+        ("detach", &same, "back by itself"),
+    ] {
+        let mut command = lab.appliance.command(binary::ravelin());
+        let (status, _, error) = attempt(command.arg(verb).arg("-c").arg(config));
+        assert_eq!(status.code(), Some(1), "{verb}: {error}");
+        let whose = if config == &other { first.clone() } else { format!("(process {})", ravelin.id()) };
+        assert!(error.contains(&whose) && error.contains(help), "{verb}: {error}");
+    }
+    ping_all(&lab.client, SERVER, 20, 56);
+    ravelin.finish(&[]);
 }
 
 #[test]

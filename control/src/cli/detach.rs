@@ -42,6 +42,9 @@ pub(super) fn run(args: &Args, json: bool) -> Result<(), Failure> {
     let Detached { interfaces, problems } =
         ports::detach(&ports::state_file(&config)).map_err(|error| match error {
             PortsError::Privileges(_) => Failure::failed(error).help("run it as root"),
+            PortsError::InUse { .. } => {
+                Failure::failed(error).help("stop it: it gives the interface back by itself")
+            }
             PortsError::NotBuilt | PortsError::Refused(_) => Failure::failed(error),
         })?;
     if json {

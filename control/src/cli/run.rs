@@ -28,7 +28,7 @@ fn explain(error: RunError) -> Failure {
             Failure::usage(error)
         }
         RunError::Socket(SocketError::Taken { .. }) => Failure::failed(&error)
-            .help("stop that one first, or give this one another `[control] socket` and other interfaces"),
+            .help("`ravelin show status` says what it does; stop that one first, or give this one another `[control] socket` and other interfaces"),
         RunError::Socket(SocketError::NotASocket(_)) => {
             Failure::failed(&error).help("remove it, or name another path with `[control] socket`")
         }
@@ -52,6 +52,13 @@ fn explain(error: RunError) -> Failure {
                 "run it with sudo, or as a systemd service; one of another user than root needs \
                  `AmbientCapabilities={capabilities}` and `LimitMEMLOCK=infinity`. \
                  `ravelin replay` judges captures without privileges"
+            ))
+        }
+        RunError::Ports(PortsError::InUse { pid, .. }) => {
+            let stop = pid.map_or("stop it".to_owned(), |pid| format!("stop it with `kill {pid}`"));
+            Failure::failed(&error).help(format_args!(
+                "`ravelin show status -c FILE`, with its configuration, says what it does; {stop}, and it gives its \
+                 interfaces back by itself"
             ))
         }
         RunError::Ports(PortsError::Refused(_)) => {

@@ -33,6 +33,14 @@ pub enum PortsError {
     /// The process may not.
     #[error("this process may not use network interfaces: it lacks {}", .0.join(", "))]
     Privileges(Vec<String>),
+    /// A running process has an interface.
+    #[error("{message}")]
+    InUse {
+        /// Which interface and which process.
+        message: String,
+        /// The process, unless it cannot be seen from here.
+        pid: Option<u32>,
+    },
     /// AF_XDP cannot be used: what the kernel said.
     #[error("{0}")]
     Refused(String),

@@ -251,9 +251,18 @@ fn statistics(kernel: &KernelCounters, sockets: &SocketStatistics) -> Vec<Statis
     all.into_iter().map(statistic).collect()
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
 fn refused(error: AfXdpError) -> PortsError {
-    PortsError::Refused(error.to_string())
+    let message = error.to_string();
+    match error {
+        AfXdpError::InUse { owner, .. } => PortsError::InUse { message, pid: owner.map(|owner| owner.pid) },
+        AfXdpError::Interface { .. }
+        | AfXdpError::Occupied { .. }
+        | AfXdpError::Program { .. }
+        | AfXdpError::Memory { .. }
+        | AfXdpError::Socket { .. }
+        | AfXdpError::State { .. }
+        | AfXdpError::Settings(_) => PortsError::Refused(message),
+    }
 }
 
 fn describe(note: &Note) -> String {

@@ -171,7 +171,7 @@ impl AfXdpControl {
 /// restored.
 ///
 /// # Errors
-/// [`AfXdpError::Alive`], or the first thing that could not be undone; the others are undone all the same.
+/// [`AfXdpError::InUse`], or the first thing that could not be undone; the others are undone all the same.
 pub fn detach(state_file: &Path) -> Result<(Vec<String>, Vec<Note>), AfXdpError> {
     let names = Link::names().map_err(|error| AfXdpError::interface("(list)", error))?;
     let mut found = Vec::new();
@@ -207,8 +207,9 @@ fn detach_dead(link: &Link) -> Result<bool, AfXdpError> {
         Err(AfXdpError::Occupied { .. }) => false,
         other => other?,
     };
-    if attached && socket::is_in_use(link)? {
-        return Err(AfXdpError::Alive { interface: link.name.clone() });
+    let owner = program::owner(link)?;
+    if owner.is_some() || (attached && socket::is_in_use(link)?) {
+        return Err(AfXdpError::InUse { interface: link.name.clone(), owner });
     }
     program::detach(link)
 }

@@ -4,6 +4,8 @@ use std::{io, path::PathBuf};
 
 use thiserror::Error;
 
+use super::Owner;
+
 /// Why AF_XDP could not be set up or taken down.
 #[derive(Debug, Error)]
 pub enum AfXdpError {
@@ -60,23 +62,13 @@ pub enum AfXdpError {
         reason: String,
     },
 
-    /// A socket cannot be bound because another one is.
-    #[error("interface {interface}, queue {queue}: another process has a socket on this queue")]
-    Busy {
+    /// A running process has the interface.
+    #[error("interface {interface} is in use by {}", .owner.as_ref().map_or("another process".to_owned(), Owner::to_string))]
+    InUse {
         /// The interface's name.
         interface: String,
-        /// The queue's number.
-        queue: u32,
-    },
-
-    /// A program cannot be removed because a process lives off it.
-    #[error(
-        "interface {interface}: a running process has a socket on it; stop that process first, it gives the \
-         interface back by itself"
-    )]
-    Alive {
-        /// The interface's name.
-        interface: String,
+        /// Which process, unless it cannot be seen from here.
+        owner: Option<Owner>,
     },
 
     /// The file that remembers changed interface settings cannot be read or written.

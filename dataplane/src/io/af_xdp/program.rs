@@ -15,10 +15,10 @@ use libbpf_rs::{
 };
 
 use super::{
-    AfXdpError, Link,
+    AfXdpError, Link, Owner,
     error::chain,
     messages::{self, Messages},
-    netlink,
+    netlink, owner,
 };
 
 /// All our programs are called so; the kernel keeps the name, and [`detach`] finds them by it.
@@ -239,6 +239,11 @@ impl Program {
 pub(super) fn is_attached(link: &Link) -> Result<bool, AfXdpError> {
     messages::capture_libbpf();
     attached(link).map(|ours| ours.is_some())
+}
+
+/// The running process that has attached a program to an interface.
+pub(super) fn owner(link: &Link) -> Result<Option<Owner>, AfXdpError> {
+    Ok(running(link)?.and_then(|(id, _)| owner::of_program(id)))
 }
 
 /// Removes our programs from an interface, whoever attached them. Says whether there was one.

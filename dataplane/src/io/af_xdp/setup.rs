@@ -3,7 +3,7 @@
 //! The order matters. Offloads first, because some drivers refuse XDP with them on. Then the program, because some
 //! drivers bind a zero-copy socket only with one; until a socket is there it does what the operator chose for that
 //! case. But where a program of ours is attached already, sockets come first: if they cannot be bound, another process
-//! is alive and owns the interface, and its program must stay. If anything fails, what was attached is detached.
+//! is alive and owns the interface, and its program must stay. Most often that can be told before: see `owner.rs`. If anything fails, what was attached is detached.
 
 use std::os::fd::AsFd;
 
@@ -34,6 +34,11 @@ pub fn open(settings: &Settings) -> Result<(Vec<AfXdpIo>, AfXdpControl), AfXdpEr
 
     let links = settings.interfaces.iter().map(|i| Link::find(&i.name)).collect::<Result<Vec<_>, _>>()?;
     let inherited = links.iter().map(program::is_attached).collect::<Result<Vec<_>, _>>()?;
+    for link in &links {
+        if let Some(owner) = program::owner(link)? {
+            return Err(AfXdpError::InUse { interface: link.name.clone(), owner: Some(owner) });
+        }
+    }
     let mut takeover = Takeover {
         settings,
         links,

@@ -73,7 +73,7 @@ pub(super) fn bind(
                 pause = (pause * 2).min(Duration::from_millis(100));
             }
             Err(error) if is_busy(&error) => {
-                return Err(AfXdpError::Busy { interface: link.name.clone(), queue });
+                return Err(AfXdpError::InUse { interface: link.name.clone(), owner: None });
             }
             Err(error) => return Err(refused(root(&error))),
         }
@@ -94,7 +94,7 @@ pub(super) fn is_in_use(link: &Link) -> Result<bool, AfXdpError> {
     let shape = Shape { frame_size: 4096, frames: 64, ring: 64, huge_pages: false };
     let (umem, _frames) = shape.allocate()?;
     match bind(&umem, link, 0, shape.ring, CopyMode::Copy) {
-        Err(AfXdpError::Busy { .. }) => Ok(true),
+        Err(AfXdpError::InUse { .. }) => Ok(true),
         // Whatever else is refused here is no sign of life.
         Ok(_) | Err(_) => Ok(false),
     }
