@@ -18,13 +18,16 @@ use crate::appliance::Appliance;
 pub(super) fn flow(appliance: &Appliance, record: &FlowRecord) -> Flow {
     let (src, src_port) = record.key.end(record.initiator);
     let (dst, dst_port) = record.key.end(record.initiator.other());
+    let protocol = record.key.protocol();
+    let Numbers { src_port, dst_port, icmp_id } = numbers(protocol, [src_port, dst_port]);
     Flow {
         worker: record.worker.0,
-        proto: record.key.protocol().to_string(),
+        proto: protocol.to_string(),
         src: src.to_string(),
         src_port,
         dst: dst.to_string(),
         dst_port,
+        icmp_id,
         vlan: record.key.vlans().into_iter().filter(|vlan| *vlan != 0).collect(),
         port_in: appliance.port(record.port_in),
         port_out: appliance.port(record.port_out),
@@ -54,6 +57,24 @@ pub(super) fn flow(appliance: &Appliance, record: &FlowRecord) -> Flow {
     }
 }
 
+/// What the two numbers beside the addresses of a key are.
+#[derive(Default)]
+struct Numbers {
+    src_port: Option<u16>,
+    dst_port: Option<u16>,
+    icmp_id: Option<u16>,
+}
+
+/// Zero on both sides stands for what is not there, as in fragments.
+fn numbers(protocol: Protocol, [src, dst]: [u16; 2]) -> Numbers {
+    match protocol {
+        _ if src == 0 && dst == 0 => Numbers::default(),
+        Protocol::ICMP | Protocol::ICMPV6 => Numbers { icmp_id: Some(src.max(dst)), ..Numbers::default() },
+        _ if protocol.has_ports() => Numbers { src_port: Some(src), dst_port: Some(dst), icmp_id: None },
+        _ => Numbers::default(),
+    }
+}
+
 /// Zero stands for what was not measured.
 fn measured(us: u32) -> Option<u32> {
     (us != 0).then_some(us)
@@ -64,6 +85,11 @@ pub(super) fn packet(appliance: &Appliance, entry: &TraceEntry) -> TracedPacket 
     let TraceEntry { worker, meta, verdicts } = entry;
     let headers = &meta.headers;
     let ip = headers.is_ip();
+    let numbers = if ip {
+        numbers(headers.protocol, [headers.source_port, headers.destination_port])
+    } else {
+        Numbers::default()
+    };
     let taken = Step::ALL.into_iter().zip(verdicts).filter_map(|(step, decided)| Some((step, (*decided)?)));
     let mut dropped = false;
     // What was dropped passes through the other steps as well, but nothing is decided there.
@@ -87,9 +113,10 @@ pub(super) fn packet(appliance: &Appliance, entry: &TraceEntry) -> TracedPacket 
         vlan: vlans(headers.vlans),
         proto: ip.then(|| headers.protocol.to_string()),
         src: ip.then(|| headers.source.ip().to_string()),
-        src_port: headers.source_port,
+        src_port: numbers.src_port,
         dst: ip.then(|| headers.destination.ip().to_string()),
-        dst_port: headers.destination_port,
+        dst_port: numbers.dst_port,
+        icmp_id: numbers.icmp_id,
         ttl: headers.ttl,
         flags: (ip && headers.protocol == Protocol::TCP).then(|| flags(headers.tcp.flags)),
         icmp: (ip && matches!(headers.protocol, Protocol::ICMP | Protocol::ICMPV6)).then_some(headers.icmp),

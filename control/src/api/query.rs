@@ -134,7 +134,9 @@ impl FlowQuery {
         let (dst, dst_port) = record.key.end(record.initiator.other());
         self.src.is_none_or(|asked| asked.contain(src))
             && self.dst.is_none_or(|asked| asked.contain(dst))
-            && self.port.is_none_or(|asked| asked == src_port || asked == dst_port)
+            && self.port.is_none_or(|asked| {
+                record.key.protocol().has_ports() && (asked == src_port || asked == dst_port)
+            })
             && self.proto.is_none_or(|asked| asked == record.key.protocol())
             && self.verdict.is_none_or(|asked| match record.verdict {
                 Action::Allow => asked == Judged::Allow,

@@ -244,12 +244,17 @@ pub struct Flow {
     pub proto: String,
     /// The side that opened it.
     pub src: String,
-    /// Its port, or ICMP identifier.
-    pub src_port: u16,
+    /// Its port; absent, as in flow records, if the protocol has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub src_port: Option<u16>,
     /// The other side.
     pub dst: String,
     /// Its port.
-    pub dst_port: u16,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dst_port: Option<u16>,
+    /// The identifier of an ICMP echo, which stands for a port on both sides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub icmp_id: Option<u16>,
     /// VLAN tags, outermost first.
     pub vlan: Vec<u16>,
     /// The interface that the first packet came in at.
@@ -325,13 +330,18 @@ pub struct TracedPacket {
     /// Source address, for IP.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub src: Option<String>,
-    /// Source port or ICMP identifier.
-    pub src_port: u16,
+    /// Source port; absent if the protocol has none, or a fragment before its first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub src_port: Option<u16>,
     /// Destination address, for IP.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dst: Option<String>,
-    /// Destination port or ICMP identifier.
-    pub dst_port: u16,
+    /// Destination port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dst_port: Option<u16>,
+    /// The identifier of an ICMP echo.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub icmp_id: Option<u16>,
     /// Time to live, or hop limit.
     pub ttl: u8,
     /// TCP flags, such as `SYN,ACK`.

@@ -62,15 +62,8 @@ fn headline(packet: &TracedPacket) -> String {
     let proto = packet.proto.as_deref().unwrap_or(&packet.network);
     text.push_str(proto);
     if let (Some(src), Some(dst)) = (&packet.src, &packet.dst) {
-        let ports = has_ports(proto) && (packet.src_port != 0 || packet.dst_port != 0);
-        let end = |address: &str, port: u16| match (ports, address.contains(':')) {
-            (true, true) => format!("[{address}]:{port}"),
-            (true, false) => format!("{address}:{port}"),
-            (false, _) => address.to_owned(),
-        };
         add(&mut text, format_args!(" {} > {}", end(src, packet.src_port), end(dst, packet.dst_port)));
-        let id = packet.src_port.max(packet.dst_port);
-        if !has_ports(proto) && id != 0 {
+        if let Some(id) = packet.icmp_id {
             add(&mut text, format_args!("  id {id}"));
         }
         add(&mut text, format_args!("  ttl {}", packet.ttl));
@@ -90,9 +83,13 @@ fn headline(packet: &TracedPacket) -> String {
     text
 }
 
-/// Whether ends of this protocol have ports; ICMP has one identifier for both.
-pub(super) fn has_ports(proto: &str) -> bool {
-    !proto.contains("icmp")
+/// An address, and the port if there is one.
+pub(super) fn end(address: &str, port: Option<u16>) -> String {
+    match port {
+        Some(port) if address.contains(':') => format!("[{address}]:{port}"),
+        Some(port) => format!("{address}:{port}"),
+        None => address.to_owned(),
+    }
 }
 
 fn line(text: &mut String, arguments: std::fmt::Arguments<'_>) {

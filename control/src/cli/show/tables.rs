@@ -6,8 +6,8 @@ use comfy_table::{
 
 use super::{Before, number};
 use crate::{
-    api::view::{Counter, Drop, Flow, Flows, Interface, LinkState, Status, Worker},
-    cli::trace::has_ports,
+    api::view::{Counter, Drop, Flow, Flows, Interface, Link, LinkState, Status, Worker},
+    cli::trace::end,
 };
 
 pub(super) fn status(now: &Status, before: Before<'_, Status>) -> String {
@@ -56,45 +56,55 @@ pub(super) fn status(now: &Status, before: Before<'_, Status>) -> String {
 }
 
 pub(super) fn interfaces(now: &[Interface], before: Before<'_, Vec<Interface>>) -> String {
-    let mut traffic = table(&["interface", "role", "how", "queues", "mtu", "received", "sent", "dropped"]);
-    let mut counted = table(&["interface", "the kernel counted", "", "meaning"]);
-    for (index, interface) in now.iter().enumerate() {
-        let earlier = before.and_then(|(all, seconds)| Some((all.get(index)?, seconds)));
-        let both = |packets: fn(&Interface) -> u64, bytes: fn(&Interface) -> u64| match earlier {
-            Some((earlier, seconds)) => format!(
-                "{}\n{}",
-                number::rate(packets(interface), packets(earlier), seconds, "p"),
-                number::rate(bytes(interface), bytes(earlier), seconds, "B"),
-            ),
-            None => format!("{} packets\n{}", packets(interface), number::bytes(bytes(interface))),
-        };
-        let copy = if interface.link.zero_copy { "zero-copy" } else { "copy" };
-        let state = not_up(interface.link.state).map(|state| format!("\n{state}")).unwrap_or_default();
-        traffic.add_row(Row::from(vec![
-            Cell::new(&interface.name),
-            Cell::new(&interface.role),
-            Cell::new(format!("{} {}\n{copy}{state}", interface.link.driver, interface.link.mode)),
-            right(interface.link.queues.to_string()),
-            right(interface.link.mtu.to_string()),
-            right(both(|interface| interface.received_packets, |interface| interface.received_bytes)),
-            right(both(|interface| interface.sent_packets, |interface| interface.sent_bytes)),
-            right(interface.dropped_packets.to_string()),
-        ]));
-        for statistic in interface.link.statistics.iter().filter(|statistic| statistic.value > 0) {
-            counted.add_row(Row::from(vec![
-                Cell::new(&interface.name),
-                Cell::new(&statistic.name),
-                right(statistic.value.to_string()),
-                Cell::new(&statistic.help),
-            ]));
-        }
-    }
-    let mut text = fit(traffic);
+    let mut text = fit(interface_table(now, before));
+    let counted = statistics_table(now);
     if !counted.is_empty() {
         text.push_str("\n\n");
         text.push_str(&fit(counted));
     }
     text
+}
+
+/// The interfaces before they are fitted to the terminal.
+pub(super) fn interface_table(now: &[Interface], before: Before<'_, Vec<Interface>>) -> Table {
+    let mut table = table(&["interface", "how", "received", "sent", "dropped"]);
+    for (index, interface) in now.iter().enumerate() {
+        let earlier = before.and_then(|(all, seconds)| Some((all.get(index)?, seconds)));
+        let count = |packets: fn(&Interface) -> u64| match earlier {
+            Some((earlier, seconds)) => number::rate(packets(interface), packets(earlier), seconds, "p"),
+            None => packets(interface).to_string(),
+        };
+        let size = |bytes: fn(&Interface) -> u64| match earlier {
+            Some((earlier, seconds)) => number::rate(bytes(interface), bytes(earlier), seconds, "B"),
+            None => number::bytes(bytes(interface)),
+        };
+        let Link { driver, mode, state, queues, mtu, zero_copy, why: _, statistics: _ } = &interface.link;
+        let copy = if *zero_copy { "zero-copy" } else { "copy" };
+        let state = not_up(*state).map(|state| format!("\n{state}")).unwrap_or_default();
+        table.add_row(Row::from(vec![
+            Cell::new(format!("{}\n{}", interface.name, interface.role)),
+            Cell::new(format!("{driver} {mode}, {copy}\nmtu {mtu}, queues {queues}{state}")),
+            right(format!("{}\n{}", count(|it| it.received_packets), size(|it| it.received_bytes))),
+            right(format!("{}\n{}", count(|it| it.sent_packets), size(|it| it.sent_bytes))),
+            right(interface.dropped_packets.to_string()),
+        ]));
+    }
+    table
+}
+
+/// What the kernel counted, before it is fitted to the terminal.
+pub(super) fn statistics_table(now: &[Interface]) -> Table {
+    let mut table = table(&["the kernel counted", "", "meaning"]);
+    for interface in now {
+        for statistic in interface.link.statistics.iter().filter(|statistic| statistic.value > 0) {
+            table.add_row(Row::from(vec![
+                Cell::new(format!("{}\n{}", interface.name, statistic.name)),
+                right(statistic.value.to_string()),
+                Cell::new(&statistic.help),
+            ]));
+        }
+    }
+    table
 }
 
 /// What is worth a word: the state of an interface that does not do its work.
@@ -103,19 +113,17 @@ fn not_up(state: LinkState) -> Option<String> {
 }
 
 pub(super) fn workers(now: &[Worker], before: Before<'_, Vec<Worker>>) -> String {
+    fit(worker_table(now, before))
+}
+
+/// The workers before they are fitted to the terminal. Numbers stand below one another as their names do.
+pub(super) fn worker_table(now: &[Worker], before: Before<'_, Vec<Worker>>) -> Table {
     let mut table = table(&[
-        "worker",
-        "core",
+        "worker, core",
         "state",
-        "received",
-        "handed in",
-        "handed off",
-        "forwarded",
-        "dropped",
-        "batches",
-        "idle",
-        "sleeps",
-        "flows",
+        "received, handed in, flows",
+        "forwarded, handed off, dropped",
+        "batches, idle, sleeps",
     ]);
     for (index, worker) in now.iter().enumerate() {
         let earlier = before.and_then(|(all, seconds)| Some((all.get(index)?, seconds)));
@@ -124,21 +132,29 @@ pub(super) fn workers(now: &[Worker], before: Before<'_, Vec<Worker>>) -> String
             None => get(worker).to_string(),
         };
         table.add_row(Row::from(vec![
-            right(worker.id.to_string()),
-            right(worker.core.to_string()),
+            right(format!("{}\n{}", worker.id, worker.core)),
             Cell::new(if worker.stalled { "STALLED" } else { "runs" }),
-            right(count(|worker| worker.received_packets)),
-            right(count(|worker| worker.handed_in_packets)),
-            right(count(|worker| worker.handed_off_packets)),
-            right(count(|worker| worker.forwarded_packets)),
-            right(count(|worker| worker.dropped_packets)),
-            right(count(|worker| worker.batches)),
-            right(count(|worker| worker.idle_turns)),
-            right(count(|worker| worker.sleeps)),
-            right(worker.flows.to_string()),
+            right(format!(
+                "{}\n{}\n{}",
+                count(|worker| worker.received_packets),
+                count(|worker| worker.handed_in_packets),
+                worker.flows
+            )),
+            right(format!(
+                "{}\n{}\n{}",
+                count(|worker| worker.forwarded_packets),
+                count(|worker| worker.handed_off_packets),
+                count(|worker| worker.dropped_packets)
+            )),
+            right(format!(
+                "{}\n{}\n{}",
+                count(|worker| worker.batches),
+                count(|worker| worker.idle_turns),
+                count(|worker| worker.sleeps)
+            )),
         ]));
     }
-    fit(table)
+    table
 }
 
 pub(super) fn counters(
@@ -235,18 +251,8 @@ fn verdict(flow: &Flow) -> String {
 
 /// Both ends, one below the other. ICMP has an identifier for both instead of ports.
 fn ends(flow: &Flow) -> String {
-    if !has_ports(&flow.proto) {
-        let id = match flow.src_port.max(flow.dst_port) {
-            0 => String::new(),
-            id => format!("\nid {id}"),
-        };
-        return format!("{}\n{}{id}", flow.src, flow.dst);
-    }
-    format!("{}\n{}", end(&flow.src, flow.src_port), end(&flow.dst, flow.dst_port))
-}
-
-fn end(address: &str, port: u16) -> String {
-    if address.contains(':') { format!("[{address}]:{port}") } else { format!("{address}:{port}") }
+    let id = flow.icmp_id.map(|id| format!("\nid {id}")).unwrap_or_default();
+    format!("{}\n{}{id}", end(&flow.src, flow.src_port), end(&flow.dst, flow.dst_port))
 }
 
 fn traffic(flow: &Flow) -> String {
@@ -302,7 +308,7 @@ pub(super) fn fit(mut table: Table) -> String {
 }
 
 /// Columns of words, which may take several lines.
-const WRAPPED: &[&str] = &["meaning", "verdict", "role", "in > out", "how", "the kernel counted"];
+const WRAPPED: &[&str] = &["meaning", "verdict", "interface", "in > out", "how", "the kernel counted"];
 
 /// A line for each cell, a blank line between rows.
 fn blocks(table: &Table, names: &[String]) -> String {

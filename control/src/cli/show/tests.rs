@@ -156,7 +156,7 @@ fn interfaces_and_workers_have_a_row_each() {
     let now = vec![interface("a", 2000), interface("b", 0)];
     let text = tables::interfaces(&now, None);
     assert!(
-        text.contains("2000 packets") && text.contains("128.0 kB") && text.contains("veth native"),
+        text.contains("2000") && text.contains("128.0 kB") && text.contains("veth native, copy"),
         "{text}"
     );
     assert!(text.contains("lost") && !text.contains("never"), "{text}");
@@ -179,7 +179,78 @@ fn interfaces_and_workers_have_a_row_each() {
         flows: 4,
     };
     let text = tables::workers(&[worker], None);
-    assert_eq!(words(lines(&text)[2])[..4], ["3", "5", "STALLED", "9"]);
+    assert_eq!(words(lines(&text)[2]), ["3", "STALLED", "9", "9", "1"]);
+    assert_eq!(words(lines(&text)[3]), ["5", "0", "0", "1"]);
+    assert_eq!(words(lines(&text)[4]), ["4", "0", "1"]);
+}
+
+/// A number that a busy machine reaches within a year.
+const LARGE: u64 = 123_456_789_012_345;
+
+/// Checks that a table keeps its form in 80 columns and shows `parts` whole.
+fn fits_a_terminal(mut table: comfy_table::Table, parts: &[&str]) {
+    table.set_width(80);
+    let text = tables::fit(table);
+    println!("{text}\n");
+    assert!(text.contains('─'), "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    for part in parts.iter().chain(&["123456789012345"]) {
+        assert!(text.contains(part), "{part} is not in\n{text}");
+    }
+}
+
+#[test]
+fn workers_and_interfaces_fit_the_terminal_with_large_numbers() {
+    let worker = Worker {
+        id: 63,
+        core: 1023,
+        stalled: true,
+        pulse: LARGE,
+        batches: LARGE,
+        idle_turns: LARGE,
+        sleeps: LARGE,
+        received_packets: LARGE,
+        handed_in_packets: LARGE,
+        handed_off_packets: LARGE,
+        forwarded_packets: LARGE,
+        dropped_packets: LARGE,
+        flows: 1_000_000,
+    };
+    let workers = [worker.clone(), worker];
+    fits_a_terminal(tables::worker_table(&workers, None), &["63", "1023", "STALLED", "1000000"]);
+
+    let statistic =
+        |name: &str, help: &str| Statistic { name: name.to_owned(), value: LARGE, help: help.to_owned() };
+    let interface = Interface {
+        name: "enp129s0f1np1v9".to_owned(),
+        role: "bridge edge, outside".to_owned(),
+        link: Link {
+            driver: "virtio_net".to_owned(),
+            state: LinkState::NoCarrier,
+            mode: "generic".to_owned(),
+            zero_copy: true,
+            queues: 128,
+            mtu: 65_535,
+            statistics: vec![
+                statistic(
+                    "xsk_transmit_invalid_descriptors",
+                    "Buffers that the transmit ring named wrongly.",
+                ),
+                statistic("xdp_redirected_packets", "Frames that the XDP program handed to a socket."),
+            ],
+            ..Link::default()
+        },
+        received_packets: LARGE,
+        received_bytes: 999 * LARGE,
+        sent_packets: LARGE / 1000,
+        sent_bytes: LARGE,
+        dropped_packets: LARGE / 1_000_000,
+    };
+    let interfaces = [interface];
+    let parts = ["enp129s0f1np1v9", "virtio_net", "generic", "zero-copy", "65535", "CARRIER", "123.5 TB"];
+    fits_a_terminal(tables::interface_table(&interfaces, None), &parts);
+    let parts = ["enp129s0f1np1v9", "xsk_transmit_invalid_descriptors"];
+    fits_a_terminal(tables::statistics_table(&interfaces), &parts);
 }
 
 #[test]
@@ -209,9 +280,10 @@ fn a_flow() -> Flow {
         worker: 0,
         proto: "tcp".to_owned(),
         src: "2001:db8::1".to_owned(),
-        src_port: 40_000,
+        src_port: Some(40_000),
         dst: "198.51.100.1".to_owned(),
-        dst_port: 23,
+        dst_port: Some(23),
+        icmp_id: None,
         vlan: vec![7],
         port_in: "out0".to_owned(),
         port_out: "in0".to_owned(),
@@ -237,16 +309,18 @@ fn flows_fit_the_terminal() {
     let icmp = Flow {
         proto: "icmp".to_owned(),
         src: "10.0.0.1".to_owned(),
-        src_port: 13_607,
-        dst_port: 13_607,
+        src_port: None,
+        dst_port: None,
+        icmp_id: Some(13_607),
         vlan: Vec::new(),
         ..a_flow()
     };
     let long = "2001:db8:1111:2222:3333:4444:5555:6666".to_owned();
     let long = Flow { src: long.clone(), dst: long, ..a_flow() };
     let all = |flows| Flows { seen: 2, matching: 2, missing: Vec::new(), flows };
+    let gre = Flow { proto: "gre".to_owned(), icmp_id: None, ..icmp.clone() };
     for (width, flows, is_table) in [
-        (80, vec![icmp.clone()], true),
+        (80, vec![icmp.clone(), gre], true),
         (80, vec![icmp.clone(), long.clone()], false),
         (120, vec![icmp, long], true),
     ] {
@@ -255,6 +329,7 @@ fn flows_fit_the_terminal() {
         let text = tables::fit(table);
         assert!(text.lines().all(|line| line.chars().count() <= width.into()), "{text}");
         assert!(text.contains("id 13607") && !text.contains(":13607"), "{text}");
+        assert!(!text.contains(":0"), "{text}");
         assert_eq!(text.contains('─'), is_table, "{text}");
         println!("{text}\n");
     }
