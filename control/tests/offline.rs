@@ -110,6 +110,12 @@ fn check_says_all_and_its_exit_code_says_whether_it_is_usable() {
         assert!(wrong.err.contains(part), "{part}: {}", wrong.err);
     }
 
+    let offline = ravelin(&["check", &scratch.write("offline.toml", "[policy]\ndefault = \"deny\"\n")], b"");
+    assert_eq!(offline.code, 0);
+    let note =
+        "note: no interface is configured: `ravelin replay` needs none, `ravelin run` would refuse it\n";
+    assert!(offline.out.starts_with(note), "{}", offline.out);
+
     let missing = ravelin(&["check", "-c", "/nonexistent/ravelin.toml"], b"");
     assert_eq!(missing.code, 2);
     assert!(missing.err.contains("/nonexistent/ravelin.toml"), "{}", missing.err);
@@ -124,7 +130,38 @@ fn check_in_json() {
     assert_eq!(answer["diagnostics"][0]["span"]["line"], 2);
     assert_eq!(wrong.err, "", "one answer, one document");
     let right = ravelin(&["check", "--json", "-c", &scratch.write("right.toml", RIGHT)], b"");
-    assert_eq!((right.code, &json(&right.out)["valid"]), (0, &true.into()));
+    let answer = json(&right.out);
+    assert_eq!(
+        (right.code, &answer["valid"], &answer["notes"]),
+        (0, &true.into(), &Value::Array(Vec::new()))
+    );
+    let offline = ravelin(&["check", "--json", &scratch.write("offline.toml", DOUBTFUL)], b"");
+    let answer = json(&offline.out);
+    assert_eq!((offline.code, &answer["warnings"]), (0, &1.into()));
+    assert!(answer["notes"][0].as_str().unwrap().starts_with("no interface is configured"), "{answer}");
+}
+
+/// What is right in itself but too large is told in the same form.
+#[test]
+fn check_of_a_configuration_that_is_too_large() {
+    let scratch = Scratch::new();
+    let bridge =
+        |number: u32| format!("[[bridge]]\nname = \"b{number}\"\nports = [\"o{number}\", \"i{number}\"]\n");
+    let file = scratch.write("large.toml", (0..40).map(bridge).collect::<String>() + DOUBTFUL);
+    let message = "the configuration has 80 interfaces, at most 64 are possible";
+    let large = ravelin(&["check", "--json", &file], b"");
+    let answer = json(&large.out);
+    assert_eq!((large.code, large.err.as_str()), (2, ""), "one answer, one document");
+    assert_eq!(
+        (&answer["valid"], &answer["errors"], &answer["warnings"]),
+        (&false.into(), &1.into(), &1.into())
+    );
+    let found = &answer["diagnostics"][1];
+    assert_eq!((&found["code"], &found["message"]), (&"C019".into(), &message.into()));
+    assert_eq!((&found["severity"], &found["span"]), (&"error".into(), &Value::Null));
+    let large = ravelin(&["check", &file], b"");
+    assert_eq!((large.code, large.out.as_str()), (2, ""));
+    assert!(large.err.contains("1 error, 1 warning") && large.err.contains(message), "{}", large.err);
 }
 
 #[test]

@@ -13,5 +13,6 @@ mod policy;
 mod records;
 mod reload;
 mod sizes;
+mod trace;
 mod transparency;
 mod workers;

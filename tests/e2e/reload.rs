@@ -76,6 +76,9 @@ fn a_bad_reload_is_refused_and_changes_nothing() {
     ravelin.rewrite(&config(&format!("{NO_PING}\n[workers]\nbatch = 32\n[flow]\ncapacity = 5000\n")));
     let refusal = ravelin.reload().expect_err("the batch size needs a restart");
     assert!(refusal.contains("workers.batch") && refusal.contains("flow.capacity"), "{refusal}");
+    let refusal = ravelin.ask(&["reload", "--json"]).expect_err("the batch size needs a restart");
+    let refusal: serde_json::Value = serde_json::from_str(&refusal).expect("one JSON document");
+    assert_eq!(refusal["fields"], serde_json::json!(["workers.batch", "flow.capacity"]));
 
     ravelin.rewrite(&config(&format!("{NO_PING}\n[polcy]\ndefault = \"deny\"\n")));
     let refusal = ravelin.reload().expect_err("there is no such section");

@@ -78,6 +78,13 @@ impl Report {
         self.diagnostics.len() - self.errors()
     }
 
+    /// This report, and one more error about the configuration as a whole.
+    #[must_use]
+    pub fn refuse(mut self, code: Code, message: String) -> Self {
+        self.diagnostics.extend(Self::whole(code, message, None).diagnostics);
+        self
+    }
+
     /// A report of one error about the configuration as a whole.
     pub(crate) fn whole(code: Code, message: String, help: Option<String>) -> Self {
         let severity = code.severity();

@@ -1,6 +1,6 @@
 use std::path::{Path, PathBuf};
 
-use ravelin_config::Report;
+use ravelin_config::{Code, Report};
 use serde_json::json;
 
 use super::{Failure, target};
@@ -21,7 +21,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, json: bool) -> Result<(), Failure> {
     let path = args.file.as_ref().unwrap_or(&args.config);
-    let (report, valid, runnable) = inspect(path)?;
+    let (report, valid, runnable) = inspect(path);
     let notes: &[&str] = if valid && !runnable { &[NO_INTERFACE] } else { &[] };
     let file = path.display();
     let counts =
@@ -57,18 +57,20 @@ const NO_INTERFACE: &str =
     "no interface is configured: `ravelin replay` needs none, `ravelin run` would refuse it";
 
 /// What is to be said about the configuration at `path`, whether it can be used, and whether it has an interface.
-fn inspect(path: &Path) -> Result<(Report, bool, bool), Failure> {
+fn inspect(path: &Path) -> (Report, bool, bool) {
     let loaded = match ravelin_config::load(path) {
         Ok(loaded) => loaded,
-        Err(report) => return Ok((report, false, false)),
+        Err(report) => return (report, false, false),
     };
     let compile = || -> Result<(), CompileError> {
         let ports = Ports::unlimited(&loaded.config)?;
         compile::snapshot(&loaded.config, &ports, &mut RuleNames::new()).map(drop)
     };
-    compile().map_err(|error| Failure::usage(format_args!("{}: {error}", path.display())))?;
+    if let Err(error) = compile() {
+        return (loaded.warnings.refuse(Code::TooLarge, error.to_string()), false, false);
+    }
     let runnable = !loaded.config.interfaces.is_empty();
-    Ok((loaded.warnings, true, runnable))
+    (loaded.warnings, true, runnable)
 }
 
 fn count(number: usize, thing: &str) -> String {

@@ -9,7 +9,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, json: bool) -> Result<(), Failure> {
-    let socket = args.target.socket()?;
+    let socket = args.target.socket(json)?;
     let answer: Reload = target::block_on(async { Ok(client::post(&socket, "/reload").await?) })?;
     if json {
         target::print_json(&answer, false)?;

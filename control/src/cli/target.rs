@@ -23,26 +23,44 @@ pub(super) struct Target {
 }
 
 impl Target {
-    /// The control socket: given, or that of the configuration, or the usual one.
-    pub(super) fn socket(&self) -> Result<PathBuf, Failure> {
-        match (&self.socket, &self.config) {
-            (Some(socket), _) => Ok(socket.clone()),
-            (None, Some(config)) => match ravelin_config::load(config) {
-                Ok(loaded) => Ok(loaded.config.control.socket),
-                // The process runs on while its file is broken, and says itself what is wrong with it.
-                Err(report) => socket_of_broken(config).ok_or_else(|| report.into()),
-            },
-            (None, None) => Ok(Control::default().socket),
+    /// The control socket: given, or that of the configuration, or the usual one. Says if that is a guess.
+    pub(super) fn socket(&self, json: bool) -> Result<PathBuf, Failure> {
+        let (socket, guess) = self.find()?;
+        if let Some(guess) = guess.filter(|_| !json) {
+            eprintln!("ravelin: {guess}");
         }
+        Ok(socket)
     }
-}
 
-/// The socket that a file names which cannot be used as a whole; the usual one if that cannot be told. `None` if there is no text.
-fn socket_of_broken(path: &Path) -> Option<PathBuf> {
-    let text = std::fs::read_to_string(path).ok()?;
-    let table: Option<toml::Table> = text.parse().ok();
-    let socket = table.as_ref().and_then(|table| table.get("control")?.get("socket")?.as_str());
-    Some(socket.map_or_else(|| Control::default().socket, PathBuf::from))
+    /// The control socket, and what to say of it if it is a guess.
+    pub(super) fn find(&self) -> Result<(PathBuf, Option<String>), Failure> {
+        let usual = Control::default().socket;
+        let config = match (&self.socket, &self.config) {
+            (Some(socket), _) => return Ok((socket.clone(), None)),
+            (None, None) => return Ok((usual, None)),
+            (None, Some(config)) => config,
+        };
+        let report = match ravelin_config::load(config) {
+            Ok(loaded) => return Ok((loaded.config.control.socket, None)),
+            Err(report) => report,
+        };
+        // The process runs on while its file is broken, and says itself what is wrong with it.
+        let Ok(text) = std::fs::read_to_string(config) else { return Err(report.into()) };
+        Ok(match text.parse::<toml::Table>() {
+            Ok(table) => {
+                let socket = table.get("control").and_then(|control| control.get("socket")?.as_str());
+                (socket.map_or(usual, PathBuf::from), None)
+            }
+            Err(_) => {
+                let guess = format!(
+                    "{} is not TOML (`ravelin check` says where), so the usual control socket {} is asked",
+                    config.display(),
+                    usual.display()
+                );
+                (usual, Some(guess))
+            }
+        })
+    }
 }
 
 /// Runs what waits for the process's answers.

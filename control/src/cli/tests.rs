@@ -1,6 +1,6 @@
 use clap::{CommandFactory, Parser};
 
-use super::{Cli, Verb, detach, run, target};
+use super::{Cli, Verb, detach, run, target, trace};
 
 fn parse(line: &str) -> Result<Cli, clap::Error> {
     Cli::try_parse_from(line.split(' '))
@@ -22,7 +22,7 @@ fn options_may_stand_on_either_side_of_what_is_shown() {
         "ravelin show flows --src 10.0.0.0/8 --top bytes -c a.toml --json",
         "ravelin --json show -c a.toml flows --top bytes --src 10.0.0.0/8",
         "ravelin show status --watch 2 --socket /run/x.sock",
-        "ravelin trace -n 5 --host 2001:db8::1 --port 53 --proto udp --dropped",
+        "ravelin trace -n 5 --wait 10 --host 2001:db8::1 --port 53 --proto udp --dropped",
         "ravelin detach --all",
         "ravelin reload",
     ] {
@@ -41,6 +41,7 @@ fn what_makes_no_sense_is_a_usage_error() {
         "ravelin show status --watch 0",
         "ravelin show status -c a.toml --socket b.sock",
         "ravelin trace -n 0",
+        "ravelin trace --wait 0",
         "ravelin detach --all -c a.toml",
     ] {
         assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
@@ -67,12 +68,51 @@ fn the_socket_is_that_of_the_configuration() {
         let Verb::Reload(args) = parse(line).unwrap().verb else { panic!("reload") };
         args.target
     };
-    let socket = |line: &str| target(line).socket().unwrap().display().to_string();
+    let socket = |line: &str| target(line).find().unwrap().0.display().to_string();
     assert_eq!(socket("ravelin reload"), "/run/ravelin/control.sock");
     assert_eq!(socket("ravelin reload --socket x.sock"), "x.sock");
     assert_eq!(socket(&format!("ravelin reload -c {}", config.display())), "/run/elsewhere.sock");
-    let failure = target("ravelin reload -c /nowhere.toml").socket().unwrap_err();
+    let failure = target("ravelin reload -c /nowhere.toml").find().unwrap_err();
     assert!(failure.to_string().contains("/nowhere.toml"), "{failure}");
+}
+
+#[test]
+fn a_broken_file_still_tells_where_to_ask() {
+    let scratch = crate::testing::Directory::new();
+    let find = |text: &str| {
+        let config = scratch.write("broken.toml", text).display().to_string();
+        let Verb::Reload(args) = parse(&format!("ravelin reload -c {config}")).unwrap().verb else {
+            panic!("reload")
+        };
+        let (socket, guess) = args.target.find().unwrap();
+        (socket.display().to_string(), guess.map(|guess| guess.replace(&config, "FILE")))
+    };
+    // Wrong, but readable: the process that was started with it is at its socket or, if it names none, at the usual one.
+    let wrong = "[polcy]\n[control]\nsocket = \"/run/elsewhere.sock\"\n";
+    assert_eq!(find(wrong), ("/run/elsewhere.sock".to_owned(), None));
+    assert_eq!(find("[polcy]\n"), ("/run/ravelin/control.sock".to_owned(), None));
+    let guess = "FILE is not TOML (`ravelin check` says where), so the usual control socket \
+                 /run/ravelin/control.sock is asked";
+    let broken = "[control]\nsocket = \"/run/elsewhere.sock\"\n[[bridge]\n";
+    assert_eq!(find(broken), ("/run/ravelin/control.sock".to_owned(), Some(guess.to_owned())));
+}
+
+#[test]
+fn a_traced_packet_has_ports_only_if_its_protocol_has() {
+    let headline = |proto: &str, numbers: serde_json::Value| {
+        let mut packet = serde_json::json!({
+            "time": "", "worker": 0, "in": "out0", "handed_in": false, "length": 60, "network": "ipv4", "vlan": [],
+            "proto": proto, "src": "10.0.0.1", "dst": "10.0.0.2", "ttl": 64, "steps": [], "verdict": "allow",
+        });
+        packet.as_object_mut().unwrap().extend(numbers.as_object().unwrap().clone());
+        let text = trace::describe(&serde_json::from_value(packet).unwrap());
+        text.lines().nth(1).unwrap().trim().to_owned()
+    };
+    let ports = serde_json::json!({ "src_port": 40_000, "dst_port": 53 });
+    assert_eq!(headline("udp", ports), "udp 10.0.0.1:40000 > 10.0.0.2:53  ttl 64");
+    assert_eq!(headline("gre", serde_json::json!({})), "gre 10.0.0.1 > 10.0.0.2  ttl 64");
+    let echo = serde_json::json!({ "icmp_id": 7, "icmp": [8, 0] });
+    assert_eq!(headline("icmp", echo), "icmp 10.0.0.1 > 10.0.0.2  id 7  ttl 64  type 8 code 0");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-use std::fmt::Write;
+use std::{fmt::Write, time::Duration};
 
 use super::{Failure, target};
 use crate::api::{
@@ -12,28 +12,60 @@ use crate::api::{
 pub(super) struct Args {
     #[command(flatten)]
     query: TraceQuery,
+    /// End after so many seconds, even if fewer packets came.
+    #[arg(long, short, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    wait: Option<u64>,
     #[command(flatten)]
     target: target::Target,
 }
 
 pub(super) fn run(args: &Args, json: bool) -> Result<(), Failure> {
-    let socket = args.target.socket()?;
+    let socket = args.target.socket(json)?;
     let request = format!("/trace?{}", args.query.to_query());
-    target::block_on(client::follow(&socket, &request, |line| match line {
-        line if json => target::print_json(&line, true),
-        TraceLine::Packet(packet) => target::print(&describe(&packet)),
+    let (mut packets, mut complete) = (0_u64, false);
+    let wait = args.wait.map_or(Duration::MAX, Duration::from_secs);
+    let outcome = target::block_on(async {
+        let show = |line: TraceLine| {
+            match &line {
+                TraceLine::Packet(_) => packets += 1,
+                TraceLine::End(_) => complete = true,
+            }
+            if json { target::print_json(&line, true) } else { print(&line) }
+        };
+        Ok(tokio::time::timeout(wait, client::follow(&socket, &request, show)).await)
+    })?;
+    match outcome {
+        Ok(ended) => ended?,
+        Err(_elapsed) if packets == 0 => {
+            let seconds = wait.as_secs();
+            return Err(Failure::failed(format_args!(
+                "no packet that was asked for came within {seconds} s"
+            ))
+            .help("`ravelin show interfaces` tells whether any come"));
+        }
+        Err(_elapsed) => return Ok(()),
+    }
+    if complete {
+        return Ok(());
+    }
+    Err(Failure::failed("the trace ended early: ravelin stopped").help("see in its log why"))
+}
+
+fn print(line: &TraceLine) -> Result<(), Failure> {
+    match line {
+        TraceLine::Packet(packet) => target::print(&describe(packet)),
         TraceLine::End(TraceEnd { shown, skipped, lost }) => {
-            if lost > 0 {
+            if *lost > 0 {
                 eprintln!("ravelin: {lost} packets came too fast to be traced");
             }
             eprintln!("{shown} packets shown, {skipped} others passed by");
             Ok(())
         }
-    }))
+    }
 }
 
 /// A packet as a block: what it is, the steps, why it was dropped.
-fn describe(packet: &TracedPacket) -> String {
+pub(super) fn describe(packet: &TracedPacket) -> String {
     let mut text =
         format!("{}  worker {}  in {}  {} bytes", packet.time, packet.worker, packet.port_in, packet.length);
     if packet.handed_in {

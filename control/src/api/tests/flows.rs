@@ -99,6 +99,33 @@ async fn a_flow_is_shown_in_words() {
 }
 
 #[tokio::test]
+async fn protocols_without_ports_have_none() {
+    let flow = |protocol, id| {
+        let ends = [1, 2].map(|host| (Address::v4([10, 0, 0, host]), id));
+        let (key, initiator) = FlowKey::new(ends[0], ends[1], protocol, Vlans::default());
+        FlowRecord { key, initiator, tcp: None, ..record(0, 1, 80, 1) }
+    };
+    let flows = || {
+        vec![vec![
+            flow(Protocol::ICMP, 13_607),
+            flow(Protocol(47), 0),
+            flow(Protocol(50), 0),
+            flow(Protocol::UDP, 53),
+        ]]
+    };
+    let answer = ask("", flows()).await;
+    let numbers: Vec<_> =
+        answer.flows.iter().map(|flow| (flow.proto.as_str(), flow.src_port, flow.icmp_id)).collect();
+    let expected =
+        [("icmp", None, Some(13_607)), ("gre", None, None), ("esp", None, None), ("udp", Some(53), None)];
+    assert_eq!(numbers, expected);
+    let json = serde_json::json!(answer.flows[1]);
+    assert_eq!((json.get("src_port"), json.get("dst_port"), json.get("icmp_id")), (None, None, None));
+    assert_eq!(ask("port=0", flows()).await.matching, 0);
+    assert_eq!(ask("port=13607", flows()).await.matching, 0, "an identifier is no port");
+}
+
+#[tokio::test]
 async fn the_largest_flows_of_all_workers_come_first() {
     let first = (1..=100).map(|host| record(0, host, 443, u64::from(host))).collect();
     let second = (101..=200).map(|host| record(1, host, 443, u64::from(host))).collect();

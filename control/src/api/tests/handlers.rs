@@ -6,6 +6,7 @@ use crate::{
         client::{self, ClientError},
         view::{Counter, Drop, Flows, Interface, Reload, Status, TraceLine, Worker},
     },
+    cli::Failure,
     testing::{BRIDGE, Running, dns, syn},
 };
 
@@ -119,14 +120,21 @@ async fn a_refused_reload_says_which_fields_need_a_restart() {
         .directory
         .write("ravelin.toml", format!("{BRIDGE}[workers]\nbatch = 7\n[flow]\ncapacity = 5000\n"));
     let error = client::post::<Reload>(&socket, "/reload").await.unwrap_err();
-    let ClientError::Refused { wrong: true, refusal } = error else { panic!("{error}") };
+    let ClientError::Refused { wrong: true, ref refusal } = error else { panic!("{error}") };
     assert_eq!(refusal.fields, ["workers.batch", "flow.capacity"]);
     assert_eq!(refusal.error, "a change of workers.batch, flow.capacity needs a restart");
-    assert!(refusal.help.unwrap().contains("the old configuration stays in force"));
+    assert!(refusal.help.as_ref().unwrap().contains("the old configuration stays in force"));
+    let answer = serde_json::json!(Failure::from(error));
+    assert_eq!(answer["fields"], serde_json::json!(["workers.batch", "flow.capacity"]));
+    assert_eq!(answer.get("diagnostics"), None);
 
     running.directory.write("ravelin.toml", "[[bridge]]\nname = 3\n");
     let error = client::post::<Reload>(&socket, "/reload").await.unwrap_err();
     assert!(error.to_string().contains("ravelin.toml:2:8"), "{error}");
+    // What `--json` prints.
+    let answer = serde_json::json!(Failure::from(error));
+    assert_eq!(answer["diagnostics"][1]["span"]["line"], 2, "{answer}");
+    assert_eq!((answer["diagnostics"][1]["code"].as_str(), answer.get("fields")), (Some("C004"), None));
 }
 
 #[tokio::test]

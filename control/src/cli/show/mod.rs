@@ -65,7 +65,7 @@ type Before<'a, T> = Option<(&'a T, f64)>;
 
 pub(super) fn run(args: &Args, json: bool) -> Result<(), Failure> {
     let watcher = Watcher {
-        socket: args.common.target.socket()?,
+        socket: args.common.target.socket(json)?,
         json,
         every: args.common.watch.map(Duration::from_secs),
     };
