@@ -116,6 +116,17 @@ fn check_says_all_and_its_exit_code_says_whether_it_is_usable() {
         "note: no interface is configured: `ravelin replay` needs none, `ravelin run` would refuse it\n";
     assert!(offline.out.starts_with(note), "{}", offline.out);
 
+    let long = format!(
+        "[[rule]]\nname = \"r\"\naction = \"deny\"\nsource = [{}\"nowhere\"]\n",
+        "\"10.1.2.3\", ".repeat(50)
+    );
+    let long = ravelin(&["check", &scratch.write("long.toml", long)], b"");
+    assert!(
+        long.err.contains("4 | …") && long.err.lines().all(|line| line.chars().count() <= 100),
+        "{}",
+        long.err
+    );
+
     let missing = ravelin(&["check", "-c", "/nonexistent/ravelin.toml"], b"");
     assert_eq!(missing.code, 2);
     assert!(missing.err.contains("/nonexistent/ravelin.toml"), "{}", missing.err);

@@ -1,3 +1,6 @@
+use proptest::prelude::*;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
 use super::{Code, Findings, Report, Severity, Source};
 
 /// The report of one finding over `text[range]`, with the label "here".
@@ -35,6 +38,68 @@ fn carets_stand_under_tabs_wide_and_combining_characters() {
     assert_eq!(one(text, at..at + 1).to_string(), expected);
     let at = text.find("\"日").unwrap();
     assert!(one(text, at..at + 8).to_string().contains("\n  |          ^^^^^^ here"));
+}
+
+/// The excerpt and the carets under it, in a terminal of 40 columns: 36 behind the line number.
+fn excerpt(text: &str, marked: &str) -> (String, String) {
+    let at = text.find(marked).unwrap();
+    let report = format!("{:40}", one(text, at..at + marked.len()));
+    let mut lines = report.lines().skip(3).map(|line| line[4..].to_owned());
+    (lines.next().unwrap(), lines.next().unwrap())
+}
+
+#[test]
+fn a_long_line_is_cut_around_the_carets() {
+    let between = "\"between\", ".repeat(20);
+    let text = format!("ports = [\"first\", {between}\"middle\", {between}\"last\"]");
+    let show = |marked| excerpt(&text, marked);
+    let both = |line: &str, carets: &str| (line.to_owned(), carets.to_owned());
+    let first = "ports = [\"first\", \"between\", \"betwe…";
+    assert_eq!(show("ports"), both(first, "^^^^^ here"));
+    let middle = "…between\", \"middle\", \"between\", \"be…";
+    assert_eq!(show("middle"), both(middle, "            ^^^^^^ here"));
+    let last = "…, \"between\", \"between\", \"last\"]";
+    assert_eq!(show("\"last\""), both(last, "                         ^^^^^^ here"));
+    // What is marked is longer than the room.
+    let (line, carets) = show(&format!("{between}\"middle\""));
+    assert_eq!((line.chars().count(), carets.trim()), (36, "^^^^^^^^^^^^^^^^^^^^^^^ here"));
+    // Without a width there are 100 columns.
+    let at = text.find("middle").unwrap();
+    let report = one(&text, at..at + 6).to_string();
+    let line = report.lines().nth(3).unwrap();
+    assert!(line.chars().count() == 100 && line.ends_with('…'), "{report}");
+}
+
+/// The character that starts at a column of a line; `None` between two.
+fn character_at(line: &str, wanted: usize) -> Option<char> {
+    let mut column = 0;
+    line.chars().find(|character| {
+        let place = column;
+        column += character.width().unwrap_or(0);
+        place == wanted && column > place
+    })
+}
+
+proptest! {
+    #[test]
+    fn carets_stand_under_what_is_marked_however_the_line_is_cut(
+        text in "[a-z\t日本e\u{301} ]{0,200}",
+        place in 0..200_usize,
+        length in 1..20_usize,
+        columns in 0..150_usize,
+    ) {
+        let characters: Vec<(usize, char)> = text.char_indices().collect();
+        let Some(&(at, marked)) = characters.get(place) else { return Ok(()) };
+        // A tab is drawn as spaces, and a combining character is part of the one before it.
+        prop_assume!(marked != '\t' && marked != '\u{301}' && place < text.trim_end().chars().count());
+        let end = characters.get(place + length).map_or(text.len(), |(end, _)| *end);
+        let report = format!("{:columns$}", one(&text, at..end));
+        let lines: Vec<_> = report.lines().map(|line| line.get(4..).unwrap_or_default()).collect();
+        let (line, carets) = (lines[3], lines[4]);
+        let column = carets.find('^').unwrap();
+        prop_assert_eq!(character_at(line, column), Some(marked), "{}", report);
+        prop_assert!(line.width() <= columns.saturating_sub(4).max(16), "{}", report);
+    }
 }
 
 #[test]

@@ -1,4 +1,7 @@
-use std::path::{Path, PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use ravelin_config::{Code, Report};
 use serde_json::json;
@@ -41,10 +44,12 @@ pub(super) fn run(args: &Args, json: bool) -> Result<(), Failure> {
         return if valid { Ok(()) } else { Err(Failure::usage(counts).told()) };
     }
     if !valid {
-        return Err(Failure::usage(format_args!("{counts}\n\n{report}")));
+        let columns = target::columns(io::stderr());
+        return Err(Failure::usage(format_args!("{counts}\n\n{report:columns$}")));
     }
     if !report.is_empty() {
-        target::print(&report.to_string())?;
+        let columns = target::columns(io::stdout());
+        target::print(&format!("{report:columns$}"))?;
     }
     for note in notes {
         target::print(&format!("note: {note}"))?;

@@ -1,8 +1,10 @@
 //! What a command says when it cannot do what was asked.
 
-use std::{fmt, process::ExitCode};
+use std::{fmt, io, process::ExitCode};
 
 use serde::Serialize;
+
+use super::target;
 
 /// Why a command failed, and what to do next.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -104,7 +106,8 @@ impl std::error::Error for Failure {}
 impl From<ravelin_config::Report> for Failure {
     fn from(report: ravelin_config::Report) -> Self {
         let diagnostics = serde_json::json!(report.diagnostics());
-        Self::usage(format_args!("the configuration cannot be used\n\n{report}"))
+        let columns = target::columns(io::stderr());
+        Self::usage(format_args!("the configuration cannot be used\n\n{report:columns$}"))
             .details(Some(diagnostics), Vec::new())
     }
 }

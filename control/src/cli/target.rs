@@ -2,10 +2,12 @@
 
 use std::{
     io::{self, Write},
+    os::fd::AsFd,
     path::{Path, PathBuf},
 };
 
 use ravelin_config::Control;
+use rustix::termios::tcgetwinsize;
 use serde::Serialize;
 
 use super::Failure;
@@ -102,6 +104,14 @@ fn unreachable_help(socket: &Path, source: &io::Error) -> String {
          socket with --socket",
         socket.display()
     )
+}
+
+/// How wide a terminal is; 100 columns where there is none.
+pub(super) fn columns(terminal: impl AsFd) -> usize {
+    match tcgetwinsize(terminal) {
+        Ok(size) if size.ws_col > 0 => size.ws_col.into(),
+        Ok(_) | Err(_) => 100,
+    }
 }
 
 /// Prints JSON: on several lines for one answer, on one line each where answers follow one another.
