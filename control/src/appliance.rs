@@ -138,12 +138,14 @@ impl Appliance {
     }
 
     /// Brings what the configuration file says now into force, and waits a bounded time until every worker runs on it. One at
-    /// a time; others wait for their turn.
+    /// a time; others wait for their turn. A file of flow records that was renamed or removed is opened anew, whatever the
+    /// configuration says.
     ///
     /// # Errors
     /// Why not; the old configuration stays in force.
     pub async fn reload(&self) -> Result<Reloaded, ReloadError> {
         let mut reloader = self.reloader.lock().await;
+        self.follow_records().await;
         let result = reloader.reload(|interface| self.interfaces.facts(interface));
         let now = Timestamp::now();
         let (succeeded, message) = match &result {
@@ -173,6 +175,17 @@ impl Appliance {
             tracing::error!(%worker, "the worker has not taken over the new configuration yet");
         }
         Ok(reloaded)
+    }
+
+    /// Opens the file of flow records anew if it was renamed or removed, and waits a bounded time until that is done: whoever
+    /// renamed it may then do with it what he likes.
+    async fn follow_records(&self) {
+        let Some(request) = self.writer.lock().as_ref().map(Writer::look) else { return };
+        let end = tokio::time::Instant::now() + Self::PATIENCE;
+        let done = || self.writer.lock().as_ref().is_none_or(|writer| writer.has_looked(request));
+        while !done() && tokio::time::Instant::now() < end {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
 
     /// Drops configurations that are no longer in force and that no worker holds any more.

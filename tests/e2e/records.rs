@@ -8,7 +8,7 @@ use std::{
 };
 
 use ravelin_tests::{
-    process::run,
+    process::{run, wait_for},
     ravelin::logged,
     topology::{CLIENT, Lab, SERVER, ping_all},
 };
@@ -54,6 +54,42 @@ fn every_flow_is_recorded_when_it_ends() {
         (&denied["ravelin"]["rule"], &denied["flow"]["pkts_toserver"]),
         (&"no-discard".into(), &3.into())
     );
+}
+
+#[test]
+fn rotation_loses_no_record() {
+    let Some(lab) = Lab::new(&["ping"]) else { return };
+    let path = lab.folder().join("records.jsonl");
+    let more = format!("[records]\nfile = \"{}\"\n[flow.timeouts]\nudp_new = \"1ms\"\n", path.display());
+    let ravelin = lab.ravelin(&more);
+    ping_all(&lab.client, SERVER, 5, 56);
+    let mut rotated = Vec::new();
+    for round in 0..10 {
+        for _ in 0..200 {
+            let socket = lab.client.inside(|| UdpSocket::bind("0.0.0.0:0")).expect("a socket");
+            socket.send_to(b"a flow of its own", (SERVER, 9)).expect("the client may send");
+        }
+        let name = lab.folder().join(format!("records.jsonl.{round}"));
+        fs::rename(&path, &name).expect("the file is there");
+        if round % 2 == 0 {
+            // As `postrotate` does; from here on the file may be compressed.
+            ravelin.reload().expect("the configuration is the same");
+            let length = |name: &Path| name.metadata().expect("it is still there").len();
+            rotated.push((name.clone(), Some(length(&name))));
+        } else {
+            rotated.push((name.clone(), None));
+        }
+        wait_for("a new file", || path.exists());
+    }
+    let created = ravelin.finish(&[])["flows_created"];
+    let mut records = read(&path).len();
+    for (name, length) in rotated {
+        let text = fs::read_to_string(&name).expect("it is still there");
+        assert!(text.is_empty() || text.ends_with('\n'), "{} ends within a line", name.display());
+        assert!(length.is_none_or(|length| text.len() as u64 == length), "{} has grown", name.display());
+        records += read(&name).len();
+    }
+    assert_eq!(records as u64, created, "one record for each flow");
 }
 
 /// A file system of 64 KiB. Unmounted when dropped.

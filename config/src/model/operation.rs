@@ -55,7 +55,8 @@ impl Parser for TargetParser {
 section! {
     /// Flow records: one JSON object for each flow that ended.
     pub struct Records in "records" {
-        /// Where records are written. Without it there are none.
+        /// Where records are written. Without it there are none. A file that was renamed or removed is made anew within a second,
+        /// or at once with `ravelin reload` or SIGHUP, and no line is torn or lost.
         file: Option<RecordsTarget> = None => optional(TargetParser), Restart;
         /// Records that may wait for the writer, for each worker. What does not fit is lost and counted.
         ring: usize = 16384 => integer(64..=1_048_576), Restart;

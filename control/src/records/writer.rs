@@ -17,7 +17,8 @@ use super::{
 /// The thread that empties the workers' rings into a file or standard output.
 ///
 /// It goes on whatever happens to the output: while writing fails (disk full, I/O error), lines wait in a bounded buffer, then
-/// are discarded and counted, until writing works again. A file that was renamed or removed is opened anew within a second.
+/// are discarded and counted, until writing works again. A file that was renamed or removed is opened anew within a second, or
+/// when somebody asks for it.
 #[derive(Debug)]
 pub struct Writer {
     thread: JoinHandle<()>,
@@ -44,6 +45,10 @@ struct Shared {
     discarded: AtomicU64,
     failing: AtomicBool,
     stop: AtomicBool,
+    /// How often somebody wanted to know that the file is the one that its path names.
+    asked: AtomicU64,
+    /// The last of these requests that was fulfilled.
+    looked: AtomicU64,
 }
 
 impl Shared {
@@ -86,6 +91,19 @@ impl Writer {
     /// What became of the records so far.
     pub fn stats(&self) -> WriterStats {
         self.shared.stats()
+    }
+
+    /// Asks for the file to be opened anew if it was renamed or removed. The number is for [`Writer::has_looked`].
+    pub fn look(&self) -> u64 {
+        let request = self.shared.asked.fetch_add(1, Ordering::Relaxed) + 1;
+        self.thread.thread().unpark();
+        request
+    }
+
+    /// Whether a request has been fulfilled: from then on nothing is written to a file that was renamed
+    /// before it, unless its successor could not be made, which the log says.
+    pub fn has_looked(&self, request: u64) -> bool {
+        self.shared.looked.load(Ordering::Acquire) >= request
     }
 
     /// Writes what is still in the rings, then ends. Called when no worker writes any more. Returns after `deadline` at the
@@ -138,12 +156,14 @@ impl<O: Output> Task<O> {
                 self.flush();
                 flushed = Instant::now();
             }
-            if checked.elapsed() >= Self::CHECK {
+            let asked = self.shared.asked.load(Ordering::Relaxed);
+            if checked.elapsed() >= Self::CHECK || asked > self.shared.looked.load(Ordering::Relaxed) {
                 self.follow();
                 if self.is_failing() {
                     self.flush();
                 }
                 checked = Instant::now();
+                self.shared.looked.store(asked, Ordering::Release);
             }
             if taken == 0 {
                 if stopping {

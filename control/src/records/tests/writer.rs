@@ -129,6 +129,36 @@ fn a_rotated_file_is_opened_anew() {
 }
 
 #[test]
+fn whoever_asks_may_compress_the_rotated_file() {
+    let directory = Directory::new();
+    let path = directory.file("records.json");
+    let rings = rings(1, 1024);
+    let mut sink = RingSink::new(Arc::clone(&rings[0]));
+    let writer =
+        Writer::start(Target::open(&RecordsTarget::File(path.clone())).unwrap(), rings, encoder()).unwrap();
+    let mut rotated = Vec::new();
+    for round in 0..20 {
+        for port in 0..50 {
+            sink.push(&record(("10.0.0.1", port), ("10.0.0.2", 53))).unwrap();
+        }
+        let name = directory.file(&format!("records.json.{round}"));
+        fs::rename(&path, &name).unwrap();
+        let request = writer.look();
+        wait(|| writer.has_looked(request));
+        // Nothing is written to it from here on.
+        rotated.push((fs::read_to_string(&name).unwrap(), name));
+    }
+    assert_eq!(writer.stop(LONG), WriterStats { written: 1000, unwritten: 0, failing: false });
+    let mut lines = fs::read_to_string(&path).unwrap().lines().count();
+    for (text, name) in rotated {
+        assert_eq!(text, fs::read_to_string(name).unwrap());
+        assert!(text.is_empty() || text.ends_with('\n'), "{text}");
+        lines += text.lines().count();
+    }
+    assert_eq!(lines, 1000);
+}
+
+#[test]
 fn a_file_that_cannot_be_opened_is_an_error() {
     let target = RecordsTarget::File(Directory::new().file("gone/records.json"));
     assert_eq!(Target::open(&target).unwrap_err().kind(), io::ErrorKind::NotFound);
