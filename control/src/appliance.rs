@@ -15,7 +15,7 @@ use crate::{
     log::LogLevelHandle,
     records::{Writer, WriterStats},
     reload::{ReloadError, Reloaded, Reloader},
-    supervisor::crew::Roster,
+    supervisor::{crew::Roster, notify},
 };
 
 /// What the control side may ask of the interfaces while workers own their sockets.
@@ -139,13 +139,25 @@ impl Appliance {
 
     /// Brings what the configuration file says now into force, and waits a bounded time until every worker runs on it. One at
     /// a time; others wait for their turn. A file of flow records that was renamed or removed is opened anew, whatever the
-    /// configuration says.
+    /// configuration says. The service manager is told of the beginning and the end.
     ///
     /// # Errors
     /// Why not; the old configuration stays in force.
     pub async fn reload(&self) -> Result<Reloaded, ReloadError> {
         let mut reloader = self.reloader.lock().await;
+        notify::reloading();
         self.follow_records().await;
+        let result = self.replace(&mut reloader).await;
+        let in_force = self.in_force();
+        let message = in_force.last_reload.message;
+        notify::ready(&match &result {
+            Ok(_) => message,
+            Err(_) => format!("generation {} stays in force, reload refused: {message}", in_force.generation),
+        });
+        result
+    }
+
+    async fn replace(&self, reloader: &mut Reloader) -> Result<Reloaded, ReloadError> {
         let result = reloader.reload(|interface| self.interfaces.facts(interface));
         let now = Timestamp::now();
         let (succeeded, message) = match &result {

@@ -12,6 +12,7 @@ mod monitor;
 mod policy;
 mod records;
 mod reload;
+mod service;
 mod sizes;
 mod trace;
 mod transparency;

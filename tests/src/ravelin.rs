@@ -35,12 +35,30 @@ impl Ravelin {
         ravelin.wait_until_ready()
     }
 
+    /// Starts `ravelin run` as a service manager does that listens on the socket `manager`, and waits until it answers.
+    pub fn start_as_service(namespace: &Namespace, folder: &Path, config: &str, manager: &Path) -> Self {
+        let ravelin = Self::launch_with(namespace, folder, config, |command| {
+            command.env("NOTIFY_SOCKET", manager);
+        });
+        ravelin.wait_until_ready()
+    }
+
     /// Starts `ravelin run` and does not wait for anything.
     pub fn launch(namespace: &Namespace, folder: &Path, config: &str) -> Self {
+        Self::launch_with(namespace, folder, config, |_| {})
+    }
+
+    fn launch_with(
+        namespace: &Namespace,
+        folder: &Path,
+        config: &str,
+        prepare: impl FnOnce(&mut Command),
+    ) -> Self {
         let path = folder.join("ravelin.toml");
         let socket = folder.join("control.sock");
         let mut command = namespace.command(binary::ravelin());
         command.arg("run").arg("-c").arg(&path);
+        prepare(&mut command);
         Self::write(&path, &socket, config);
         let process = Process::start("ravelin", command, folder);
         Self { process, namespace: namespace.name().to_owned(), config: path, socket, ended: false }

@@ -283,12 +283,8 @@ async fn watch(appliance: &Arc<Appliance>, crew: &Crew, ready: &mut bool) -> Res
             _ = interrupt.recv() => return stopping("SIGINT"),
             _ = hangup.recv() => {
                 let appliance = Arc::clone(appliance);
-                tokio::spawn(async move {
-                    notify::reloading();
-                    // What went wrong is in the log.
-                    let _refused = appliance.reload().await;
-                    notify::ready();
-                });
+                // What went wrong is in the log.
+                tokio::spawn(async move { drop(appliance.reload().await) });
             }
             _ = tick.tick() => {
                 if let Some(worker) = crew.ended() {
@@ -323,7 +319,7 @@ fn started(appliance: &Appliance) {
         ?privileges,
         "ravelin runs"
     );
-    notify::ready();
+    notify::ready(&format!("generation {}, {} workers", in_force.generation, cores.len()));
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "the end of a loop that can also fail")]

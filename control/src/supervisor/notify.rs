@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use sd_notify::NotifyState;
 
-/// The process does its work.
-pub fn ready() {
-    tell(&[NotifyState::Ready]);
+/// The process does its work; `status` is one line for people.
+pub fn ready(status: &str) {
+    tell(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
 /// A reload has begun; [`ready`] follows.
