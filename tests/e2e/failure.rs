@@ -42,6 +42,75 @@ fn killed_while_open_the_kernel_goes_on_and_a_restart_takes_over() {
     second.finish(&[]);
 }
 
+/// Configurations that get further and further before they fail, with what is said then: an interface that is not there; what
+/// is noticed only when the interfaces have been taken over, a socket's place that is taken and a core that is not there.
+fn failing_starts(lab: &Lab, fail: &str) -> Vec<(String, &'static str)> {
+    let taken = lab.folder().join("taken");
+    std::fs::write(&taken, "precious").expect("the folder is writable");
+    let bridge = bridge(fail);
+    let socket = lab.folder().join("control.sock");
+    let control = |path: &std::path::Path| format!("[control]\nsocket = \"{}\"\n", path.display());
+    vec![
+        (format!("{}{}", bridge.replace("inside", "nowhere"), control(&socket)), "nowhere"),
+        (format!("{bridge}{}", control(&taken)), "is not a socket"),
+        (format!("{bridge}[workers]\ncores = [1023]\n{}", control(&socket)), "core 1023"),
+    ]
+}
+
+/// Starts `ravelin run` with a configuration that fails.
+fn fail_to_start(lab: &Lab, config: &str, expected: &str) {
+    let path = lab.folder().join("failing.toml");
+    std::fs::write(&path, config).expect("the folder is writable");
+    let mut command = lab.appliance.command(binary::ravelin());
+    let (status, _, error) = attempt(command.arg("run").arg("-c").arg(&path));
+    assert_eq!(status.code(), Some(1), "{error}");
+    assert!(error.contains(expected), "{error}");
+}
+
+#[test]
+fn a_restart_that_fails_leaves_open_what_was_open() {
+    let Some(lab) = Lab::new(&["ping"]) else { return };
+    let ravelin = lab.ravelin("");
+    let mut running = lab.spawn(&lab.client, &format!("ping -n -i 0.02 {SERVER}"));
+    running.wait_for_output("icmp_seq=20");
+    ravelin.kill();
+    for (config, expected) in failing_starts(&lab, "open") {
+        fail_to_start(&lab, &config, expected);
+        let replies = running.output().lines().count();
+        wait_for("ping to go on through the kernel", || running.output().lines().count() > replies + 20);
+        ping_all(&lab.client, SERVER, 20, 56);
+        ping_all(&lab.client, SERVER6, 20, 1400);
+    }
+    drop(running);
+    let ravelin = lab.ravelin("");
+    ping_all(&lab.client, SERVER, 5, 56);
+    ravelin.finish(&[]);
+    assert!(!has_xdp(&lab.appliance, "outside") && !has_xdp(&lab.appliance, "inside"));
+}
+
+#[test]
+fn a_restart_that_fails_leaves_closed_what_was_closed() {
+    let Some(lab) = Lab::new(&["ping"]) else { return };
+    Ravelin::start(&lab.appliance, lab.folder(), &bridge("closed")).kill();
+    for (config, expected) in failing_starts(&lab, "closed") {
+        fail_to_start(&lab, &config, expected);
+        assert!(has_xdp(&lab.appliance, "outside") && has_xdp(&lab.appliance, "inside"));
+        assert!(!pings(&lab.client, SERVER), "a closed bridge passed a ping");
+    }
+    lab.detach();
+}
+
+#[test]
+fn a_first_start_that_fails_leaves_nothing() {
+    let Some(lab) = Lab::new(&[]) else { return };
+    let before = [offloads(&lab.appliance, "outside"), offloads(&lab.appliance, "inside")];
+    for (config, expected) in failing_starts(&lab, "open") {
+        fail_to_start(&lab, &config, expected);
+        assert!(!has_xdp(&lab.appliance, "outside") && !has_xdp(&lab.appliance, "inside"), "{expected}");
+        assert_eq!(before, [offloads(&lab.appliance, "outside"), offloads(&lab.appliance, "inside")]);
+    }
+}
+
 #[test]
 fn killed_while_open_tcp_connections_live_on() {
     let Some(lab) = Lab::new(&["nc"]) else { return };
