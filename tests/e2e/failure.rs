@@ -1,12 +1,14 @@
 //! The process dies, starts again, or stops in order: what the kernel does then, and what is left behind.
 
+use std::process::Command;
+
 use ravelin_tests::{
     binary,
     echo::Echo,
     netns::Namespace,
-    process::{attempt, wait_for},
+    process::{attempt, run, wait_for},
     ravelin::Ravelin,
-    topology::{Lab, SERVER, SERVER6, bridge, ping_all, pings},
+    topology::{Lab, Links, SERVER, SERVER6, bridge, connect, ping_all, pings},
 };
 
 /// Whether an XDP program is attached to an interface.
@@ -97,7 +99,7 @@ fn a_restart_that_fails_leaves_closed_what_was_closed() {
         assert!(has_xdp(&lab.appliance, "outside") && has_xdp(&lab.appliance, "inside"));
         assert!(!pings(&lab.client, SERVER), "a closed bridge passed a ping");
     }
-    lab.detach();
+    lab.detach(&[]);
 }
 
 #[test]
@@ -129,7 +131,7 @@ fn killed_while_open_tcp_connections_live_on() {
     server.finish();
     let received = std::fs::read(lab.folder().join("up.received")).expect("a file");
     assert!(received == sent, "the upload differs");
-    lab.detach();
+    lab.detach(&[]);
 }
 
 #[test]
@@ -155,10 +157,68 @@ fn detach_removes_what_a_killed_process_left() {
         has_xdp(&lab.appliance, "outside") && has_xdp(&lab.appliance, "inside"),
         "open needs its program"
     );
-    lab.detach();
+    let done = lab.detach(&[]);
+    let removed = "the XDP program (native) is removed; the tc program is removed; ";
+    let settings = "rx-vlan-hw-parse, rx-vlan-stag-hw-parse restored";
+    assert_eq!(done, format!("inside: {removed}{settings}\noutside: {removed}{settings}\n"));
     assert!(!has_xdp(&lab.appliance, "outside") && !has_xdp(&lab.appliance, "inside"));
     assert!(!pings(&lab.client, SERVER), "nothing joins the two links any more");
     assert_eq!(before, [offloads(&lab.appliance, "outside"), offloads(&lab.appliance, "inside")]);
+    assert_eq!(lab.detach(&[]), "no interface had a program of ravelin's to remove\n");
+}
+
+#[test]
+fn detach_looks_only_at_the_interfaces_that_it_is_given() {
+    let Some(lab) = Lab::new(&[]) else { return };
+    let before = [offloads(&lab.appliance, "outside"), offloads(&lab.appliance, "inside")];
+    lab.ravelin("").kill();
+    let during = offloads(&lab.appliance, "inside");
+    assert!(lab.detach(&["outside"]).starts_with("outside: the XDP program"));
+    assert!(!has_xdp(&lab.appliance, "outside") && has_xdp(&lab.appliance, "inside"));
+    assert_eq!(
+        [&before[0], &during],
+        [&offloads(&lab.appliance, "outside"), &offloads(&lab.appliance, "inside")]
+    );
+    // What it was told not to look at is not forgotten.
+    let answer: serde_json::Value = serde_json::from_str(&lab.detach(&["--json"])).expect("JSON");
+    assert_eq!((&answer["detached"][0]["interface"], &answer["detached"][1]), (&"inside".into(), &().into()));
+    assert_eq!(
+        (&answer["detached"][0]["xdp"], &answer["detached"][0]["tc"]),
+        (&"native".into(), &true.into())
+    );
+    assert_eq!(before, [offloads(&lab.appliance, "outside"), offloads(&lab.appliance, "inside")]);
+    let mut command = lab.appliance.command(binary::ravelin());
+    let config = lab.folder().join("ravelin.toml");
+    let (status, _, error) = attempt(command.args(["detach", "nowhere", "-c"]).arg(config));
+    assert!(status.code() == Some(1) && error.contains("nowhere"), "{error}");
+}
+
+/// A program for XDP and one for tc that let everything pass.
+const FOREIGN: &str = r#"
+__attribute__((section("xdp"), used)) int foreign_xdp(void *ctx) { return 2; }
+__attribute__((section("tc"), used)) int foreign_tc(void *ctx) { return -1; }
+char terms[] __attribute__((section("license"), used)) = "GPL";
+"#;
+
+#[test]
+fn detach_leaves_alone_what_is_not_ravelins() {
+    let Some(lab) = Lab::new(&["clang", "tc"]) else { return };
+    let (source, object) = (lab.folder().join("foreign.c"), lab.folder().join("foreign.o"));
+    std::fs::write(&source, FOREIGN).expect("the folder is writable");
+    run(Command::new("clang").args(["-O2", "--target=bpf", "-c"]).arg(&source).arg("-o").arg(&object));
+    let object = object.display();
+    lab.ravelin("").kill();
+    connect(&lab.client, "eth1", &lab.appliance, "spare", Links::default());
+    lab.appliance.ip(&format!("link set dev spare xdpgeneric object {object} section xdp"));
+    // Beside ours, in the same qdisc.
+    lab.appliance.run(&format!(
+        "tc filter add dev inside ingress prio 50 bpf direct-action object-file {object} section tc"
+    ));
+    let done = lab.detach(&[]);
+    assert!(done.contains("inside: ") && done.contains("outside: ") && !done.contains("spare"), "{done}");
+    assert!(has_xdp(&lab.appliance, "spare") && !has_xdp(&lab.appliance, "inside"));
+    let filters = lab.appliance.run("tc filter show dev inside ingress");
+    assert!(filters.contains("foreign") && !filters.contains("ravelin"), "{filters}");
 }
 
 #[test]

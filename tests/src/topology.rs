@@ -101,9 +101,9 @@ impl Lab {
     }
 
     /// Runs `ravelin detach` with the configuration of the process that was started last, and returns what it printed.
-    pub fn detach(&self) -> String {
+    pub fn detach(&self, interfaces: &[&str]) -> String {
         let mut command = self.appliance.command(binary::ravelin());
-        run(command.arg("detach").arg("-c").arg(self.folder().join("ravelin.toml")))
+        run(command.arg("detach").args(interfaces).arg("-c").arg(self.folder().join("ravelin.toml")))
     }
 
     /// A folder that is deleted with the laboratory.

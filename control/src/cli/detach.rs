@@ -1,31 +1,28 @@
 use std::path::{Path, PathBuf};
 
 use ravelin_config::{Config, Control};
-use serde::Serialize;
+use serde_json::json;
 
 use super::{Failure, target};
 use crate::{
     api::socket::Claim,
-    supervisor::ports::{self, Detached, PortsError},
+    supervisor::ports::{self, Detached, Outcome, PortsError},
 };
 
 /// Removes what a process that died has left on interfaces: its programs in the kernel, and changed offloads.
 ///
-/// Every interface of this network namespace is looked at; programs that are not ravelin's are left alone.
+/// Only programs of ravelin's are removed, and none that a running process lives off.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
+    /// Only these; otherwise every interface of this network namespace.
+    #[arg(value_name = "INTERFACE")]
+    pub(super) interfaces: Vec<String>,
     /// The configuration that the process ran with.
     #[arg(short, long, value_name = "FILE", default_value = super::DEFAULT_CONFIG)]
     pub(super) config: PathBuf,
-    /// Do without the configuration: look at every interface, as if the process had used the usual control socket.
+    /// Do without the configuration, as if the process had used the usual control socket.
     #[arg(long, conflicts_with = "config")]
     all: bool,
-}
-
-#[derive(Serialize)]
-struct Answer {
-    detached: Vec<String>,
-    problems: Vec<String>,
 }
 
 pub(super) fn run(args: &Args, json: bool) -> Result<(), Failure> {
@@ -39,23 +36,45 @@ pub(super) fn run(args: &Args, json: bool) -> Result<(), Failure> {
     } else {
         None
     };
-    let Detached { interfaces, problems } =
-        ports::detach(&ports::state_file(&config)).map_err(|error| match error {
-            PortsError::Privileges(_) => Failure::failed(error).help("run it as root"),
-            PortsError::InUse { .. } => {
-                Failure::failed(error).help("stop it: it gives the interface back by itself")
-            }
-            PortsError::NotBuilt | PortsError::Refused(_) => Failure::failed(error),
-        })?;
+    let outcome = ports::detach(&ports::state_file(&config), &args.interfaces).map_err(explain)?;
+    let Outcome { detached, problems, refused } = outcome;
     if json {
-        return target::print_json(&Answer { detached: interfaces, problems }, false);
+        let refused = refused.iter().map(ToString::to_string);
+        let problems: Vec<_> = problems.into_iter().chain(refused).collect();
+        target::print_json(&json!({ "detached": detached, "problems": problems }), false)?;
+    } else {
+        for problem in &problems {
+            eprintln!("ravelin: {problem}");
+        }
+        match detached.as_slice() {
+            [] => target::print("no interface had a program of ravelin's to remove")?,
+            some => some.iter().try_for_each(|interface| target::print(&describe(interface)))?,
+        }
     }
-    for problem in &problems {
-        eprintln!("ravelin: {problem}");
+    let mut failures: Vec<_> = refused.into_iter().map(explain).collect();
+    if !json {
+        failures.iter().for_each(|failure| failure.report(false));
     }
-    match interfaces.as_slice() {
-        [] => target::print("no interface had a program of ravelin's"),
-        some => target::print(&format!("detached from {}", some.join(", "))),
+    failures.pop().map_or(Ok(()), |failure| Err(failure.told()))
+}
+
+/// What was done to an interface, in one line.
+fn describe(done: &Detached) -> String {
+    let Detached { interface, xdp, tc, settings } = done;
+    let mut parts = Vec::new();
+    parts.extend(xdp.map(|mode| format!("the XDP program ({mode}) is removed")));
+    parts.extend(tc.then(|| "the tc program is removed".to_owned()));
+    parts.extend((!settings.is_empty()).then(|| format!("{} restored", settings.join(", "))));
+    format!("{interface}: {}", parts.join("; "))
+}
+
+fn explain(error: PortsError) -> Failure {
+    match error {
+        PortsError::Privileges(_) => Failure::failed(error).help("run it as root"),
+        PortsError::InUse { .. } => {
+            Failure::failed(error).help("stop it: it gives the interface back by itself")
+        }
+        PortsError::NotBuilt | PortsError::Refused(_) => Failure::failed(error),
     }
 }
 

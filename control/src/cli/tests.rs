@@ -24,6 +24,8 @@ fn options_may_stand_on_either_side_of_what_is_shown() {
         "ravelin show status --watch 2 --socket /run/x.sock",
         "ravelin trace -n 5 --wait 10 --host 2001:db8::1 --port 53 --proto udp --dropped",
         "ravelin detach --all",
+        "ravelin detach --all eth0 eth1",
+        "ravelin detach eth0 -c a.toml",
         "ravelin reload",
     ] {
         parse(line).unwrap();

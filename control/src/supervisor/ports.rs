@@ -14,6 +14,8 @@ pub use without::{check, detach, open};
 
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
+
 use crate::appliance::Interfaces;
 
 /// Interfaces that have been taken over.
@@ -48,11 +50,26 @@ pub enum PortsError {
 
 /// What [`detach`] did.
 #[derive(Debug, Default)]
-pub struct Detached {
-    /// Interfaces from which programs were removed.
-    pub interfaces: Vec<String>,
+pub struct Outcome {
+    /// Interfaces on which something was done.
+    pub detached: Vec<Detached>,
     /// What could not be restored.
     pub problems: Vec<String>,
+    /// Interfaces that were left as they are, with the reason.
+    pub refused: Vec<PortsError>,
+}
+
+/// What was done to one interface.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Detached {
+    /// Its name.
+    pub interface: String,
+    /// The XDP program that was removed: `native` or `generic`.
+    pub xdp: Option<&'static str>,
+    /// Whether a program was removed from tc.
+    pub tc: bool,
+    /// Settings that were put back, by the kernel's names.
+    pub settings: Vec<String>,
 }
 
 /// Where the settings of interfaces are remembered until they are restored: beside the control socket, which is on a file

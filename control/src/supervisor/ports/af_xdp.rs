@@ -9,7 +9,7 @@ use ravelin_dataplane::io::af_xdp::{
     KernelCounters, Note, PortReport, PortState, Settings, SocketStatistics, WithoutProcess, ZeroCopy,
 };
 
-use super::{Detached, Opened, PortsError, state_file};
+use super::{Detached, Opened, Outcome, PortsError, state_file};
 use crate::{
     api::view::{Link, LinkState, Statistic},
     appliance::Interfaces,
@@ -49,14 +49,25 @@ pub fn open(config: &Config, workers: usize) -> Result<Opened<AfXdpIo>, PortsErr
     Ok(Opened { backends, interfaces })
 }
 
-/// Removes our programs from every interface of this network namespace, and restores what `state_file` remembers.
+/// Removes our programs from the interfaces `only`, or from all of this network namespace if that is empty, and restores what
+/// `state_file` remembers of them.
 ///
 /// # Errors
-/// [`PortsError::Privileges`]; otherwise the first thing that could not be undone; the others are undone all the same.
-pub fn detach(state_file: &Path) -> Result<Detached, PortsError> {
+/// [`PortsError::Privileges`], or that the state file cannot be used.
+pub fn detach(state_file: &Path, only: &[String]) -> Result<Outcome, PortsError> {
     check()?;
-    let (interfaces, notes) = af_xdp::detach(state_file).map_err(refused)?;
-    Ok(Detached { interfaces, problems: notes.iter().map(describe).collect() })
+    let af_xdp::Outcome { detached, errors, notes } = af_xdp::detach(state_file, only).map_err(refused)?;
+    let detached = detached.into_iter().map(|af_xdp::Detached { interface, xdp, tc, settings }| Detached {
+        interface,
+        xdp: xdp.map(mode),
+        tc,
+        settings,
+    });
+    Ok(Outcome {
+        detached: detached.collect(),
+        problems: notes.iter().map(describe).collect(),
+        refused: errors.into_iter().map(refused).collect(),
+    })
 }
 
 fn settings(config: &Config, workers: usize) -> Settings {
@@ -152,15 +163,18 @@ const fn state(state: PortState) -> LinkState {
     }
 }
 
+const fn mode(mode: AttachMode) -> &'static str {
+    match mode {
+        AttachMode::Native => "native",
+        AttachMode::Generic => "generic",
+    }
+}
+
 fn link(report: &PortReport) -> Link {
     Link {
         driver: report.link.driver.clone(),
         state: state(report.state),
-        mode: match report.attach {
-            AttachMode::Native => "native",
-            AttachMode::Generic => "generic",
-        }
-        .to_owned(),
+        mode: mode(report.attach).to_owned(),
         why: report.why_generic.clone(),
         zero_copy: match report.copy {
             CopyMode::ZeroCopy => true,

@@ -5,7 +5,7 @@ use std::path::Path;
 use ravelin_config::Config;
 use ravelin_dataplane::io::memory::MemoryIo;
 
-use super::{Detached, Opened, PortsError};
+use super::{Opened, Outcome, PortsError};
 
 /// Says that there is no AF_XDP in this program.
 ///
@@ -27,6 +27,6 @@ pub fn open(_config: &Config, _workers: usize) -> Result<Opened<MemoryIo>, Ports
 ///
 /// # Errors
 /// Always [`PortsError::NotBuilt`].
-pub fn detach(_state_file: &Path) -> Result<Detached, PortsError> {
+pub fn detach(_state_file: &Path, _only: &[String]) -> Result<Outcome, PortsError> {
     Err(PortsError::NotBuilt)
 }

@@ -1,16 +1,12 @@
 //! What the control thread keeps of AF_XDP: reports for people, and the way back.
 
-use std::{os::fd::OwnedFd, path::Path, sync::Arc};
+use std::{os::fd::OwnedFd, sync::Arc};
 
 use rustix::net::sockopt::xdp_statistics;
 
 use super::{
-    AfXdpError, AttachMode, CopyMode, KernelCounters, Link, Note,
-    ioctl::Operation,
-    offload::Saved,
-    outlet::Outlet,
-    program::{self, Program},
-    socket,
+    AfXdpError, AttachMode, CopyMode, KernelCounters, Link, Note, ioctl::Operation, offload::Saved,
+    outlet::Outlet, program::Program,
 };
 
 pub(super) struct Port {
@@ -166,30 +162,6 @@ impl AfXdpControl {
     }
 }
 
-/// Removes every program of ours from every interface of this network namespace, and restores the settings that
-/// `state_file` remembers. For after a crash: an interface on which a process has a socket is left alone. Returns the names of the interfaces that had one, and what could not be
-/// restored.
-///
-/// # Errors
-/// [`AfXdpError::InUse`], or the first thing that could not be undone; the others are undone all the same.
-pub fn detach(state_file: &Path) -> Result<(Vec<String>, Vec<Note>), AfXdpError> {
-    let names = Link::names().map_err(|error| AfXdpError::interface("(list)", error))?;
-    let mut found = Vec::new();
-    let mut first_error = None;
-    for link in names.iter().filter_map(|name| Link::find(name).ok()) {
-        match detach_dead(&link) {
-            Ok(true) => found.push(link.name),
-            Ok(false) => {}
-            Err(error) => first_error = first_error.or(Some(error)),
-        }
-    }
-    let notes = Saved::open(state_file)?.restore();
-    match first_error {
-        Some(error) => Err(error),
-        None => Ok((found, notes?)),
-    }
-}
-
 fn state(port: &Port) -> PortState {
     match port.outlet.operation() {
         None => PortState::Gone,
@@ -198,20 +170,6 @@ fn state(port: &Port) -> PortState {
         Some(Operation::NoCarrier) => PortState::NoCarrier,
         Some(Operation::Up) => PortState::Up,
     }
-}
-
-/// Removes our programs from an interface unless a process lives off them.
-fn detach_dead(link: &Link) -> Result<bool, AfXdpError> {
-    let attached = match program::is_attached(link) {
-        // Ours may still be in tc.
-        Err(AfXdpError::Occupied { .. }) => false,
-        other => other?,
-    };
-    let owner = program::owner(link)?;
-    if owner.is_some() || (attached && socket::is_in_use(link)?) {
-        return Err(AfXdpError::InUse { interface: link.name.clone(), owner });
-    }
-    program::detach(link)
 }
 
 fn statistics(sockets: &[OwnedFd]) -> SocketStatistics {

@@ -22,6 +22,7 @@
 mod assemble;
 mod backend;
 mod control;
+mod detach;
 mod error;
 mod frame;
 mod ioctl;
@@ -42,7 +43,8 @@ mod socket;
 mod tests;
 
 pub use backend::AfXdpIo;
-pub use control::{AfXdpControl, PortReport, PortState, SocketStatistics, detach};
+pub use control::{AfXdpControl, PortReport, PortState, SocketStatistics};
+pub use detach::{Detached, Outcome, detach};
 pub use error::AfXdpError;
 pub use frame::XdpFrame;
 pub use link::Link;

@@ -122,25 +122,55 @@ impl Saved {
     }
 
     /// Puts everything back and forgets it. Interfaces that are gone took their settings with them.
-    pub(super) fn restore(self) -> Result<Vec<Note>, AfXdpError> {
+    pub(super) fn restore(mut self) -> Result<Vec<Note>, AfXdpError> {
         let mut notes = Vec::new();
-        for line in &self.lines {
+        for interface in self.interfaces() {
+            notes.extend(self.restore_interface(&interface).1);
+        }
+        self.store()?;
+        Ok(notes)
+    }
+
+    /// The interfaces of which there are settings.
+    pub(super) fn interfaces(&self) -> BTreeSet<String> {
+        self.lines.iter().filter_map(|line| interface_of(line)).map(str::to_owned).collect()
+    }
+
+    /// Puts the settings of one interface back and forgets them. Returns those that were put back, and what could not be.
+    pub(super) fn restore_interface(&mut self, interface: &str) -> (Vec<String>, Vec<Note>) {
+        let (mut restored, mut notes) = (Vec::new(), Vec::new());
+        let link = Link::find(interface).ok();
+        for line in self.lines.extract_if(.., |line| interface_of(line) == Some(interface)) {
+            let Some(link) = &link else { continue };
             let mut words = line.split(' ');
-            let (Some(kind), Some(name)) = (words.next(), words.next()) else { continue };
-            let Ok(link) = Link::find(name) else { continue };
-            let restored = Device::open(name).and_then(|device| match (kind, words.next(), words.next()) {
-                ("feature", Some(feature), None) => device.set_feature(feature, true),
-                ("rss", Some(transform), Some(key)) => device.set_rss(&parse_rss(transform, key)?),
+            let (kind, _, first, second) = (words.next(), words.next(), words.next(), words.next());
+            let done = Device::open(interface).and_then(|device| match (kind, first, second) {
+                (Some("feature"), Some(feature), None) => {
+                    device.set_feature(feature, true).map(|()| feature.to_owned())
+                }
+                (Some("rss"), Some(transform), Some(key)) => {
+                    device.set_rss(&parse_rss(transform, key)?).map(|()| "rss".to_owned())
+                }
                 _ => Err(io::ErrorKind::InvalidData.into()),
             });
-            if let Err(error) = restored {
-                notes.push(Note::new(&link, format!("`{line}` cannot be restored: {error}")));
+            match done {
+                Ok(setting) => restored.push(setting),
+                Err(error) => notes.push(Note::new(link, format!("`{line}` cannot be restored: {error}"))),
             }
         }
+        (restored, notes)
+    }
+
+    /// Remembers what is left, or removes the file if nothing is.
+    pub(super) fn store(&self) -> Result<(), AfXdpError> {
+        if !self.interfaces().is_empty() {
+            return self.write();
+        }
         match fs::remove_file(&self.path) {
-            Ok(()) => Ok(notes),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(notes),
-            Err(source) => Err(AfXdpError::State { path: self.path, source }),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(AfXdpError::State { path: self.path.clone(), source: error })
+            }
+            Ok(()) | Err(_) => Ok(()),
         }
     }
 
@@ -159,6 +189,11 @@ impl Saved {
             .and_then(|()| fs::rename(&beside, &self.path))
             .map_err(|source| AfXdpError::State { path: self.path.clone(), source })
     }
+}
+
+/// The interface that a line is about.
+fn interface_of(line: &str) -> Option<&str> {
+    line.split(' ').nth(1)
 }
 
 impl Note {

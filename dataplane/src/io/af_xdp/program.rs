@@ -246,24 +246,33 @@ pub(super) fn owner(link: &Link) -> Result<Option<Owner>, AfXdpError> {
     Ok(running(link)?.and_then(|(id, _)| owner::of_program(id)))
 }
 
-/// Removes our programs from an interface, whoever attached them. Says whether there was one.
+/// What was removed from an interface.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Removed {
+    /// How the XDP program ran.
+    pub xdp: Option<AttachMode>,
+    /// Whether there was a tc program.
+    pub twin: bool,
+}
+
+/// Removes our programs from an interface, whoever attached them. Those of others stay.
 ///
 /// # Errors
 /// If the interface cannot be asked or the kernel refuses.
-pub(super) fn detach(link: &Link) -> Result<bool, AfXdpError> {
+pub(super) fn detach(link: &Link) -> Result<Removed, AfXdpError> {
     messages::capture_libbpf();
-    let mut found = false;
+    let mut removed = Removed::default();
     match attached(link) {
         Ok(Some(ours)) => {
-            found = true;
             remove_xdp(link, &ours).map_err(|error| failed(link, "detached", &error))?;
+            removed.xdp = Some(ours.mode);
         }
         Ok(None) | Err(AfXdpError::Occupied { .. }) => (),
         Err(error) => return Err(error),
     }
     let ours = |id| program_name(id).starts_with(PREFIX);
-    found |= detach_twin(link, ours).map_err(|error| failed(link, "removed from tc", &error))?;
-    Ok(found)
+    removed.twin = detach_twin(link, ours).map_err(|error| failed(link, "removed from tc", &error))?;
+    Ok(removed)
 }
 
 /// Our program that is attached to an interface.

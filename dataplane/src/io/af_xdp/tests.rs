@@ -159,6 +159,20 @@ fn settings_of_vanished_interfaces_are_forgotten() {
 }
 
 #[test]
+fn settings_of_other_interfaces_are_kept() {
+    let file = scratch("kept");
+    fs::write(&file, "feature rv-none0 rx-gro\nfeature rv-none1 rx-gro\n").unwrap();
+    let mut saved = Saved::open(&file).unwrap();
+    assert_eq!(saved.restore_interface("rv-none0"), (Vec::new(), Vec::new()));
+    saved.store().unwrap();
+    let mut saved = Saved::open(&file).unwrap();
+    assert_eq!(saved.interfaces().into_iter().collect::<Vec<_>>(), ["rv-none1"]);
+    saved.restore_interface("rv-none1");
+    saved.store().unwrap();
+    assert!(!file.exists());
+}
+
+#[test]
 fn what_cannot_be_restored_is_told() {
     let file = scratch("told");
     fs::write(&file, "feature lo no-such-feature\nfeature lo\n").unwrap();
