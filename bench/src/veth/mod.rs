@@ -17,7 +17,7 @@ mod topology;
 pub(crate) use bridge::{Options as BridgeOptions, run as bridge};
 pub(crate) use goodput::{Options as GoodputOptions, run as goodput};
 pub(crate) use latency::{Options as LatencyOptions, run as latency};
-use programs::Mode;
+use programs::{Entrance, Mode};
 pub(crate) use start::{Options as StartOptions, run as start};
 
 /// Programs that the comparisons start in namespaces. Not for people.
@@ -26,7 +26,7 @@ pub(crate) enum Role {
     /// Forward descriptors between two interfaces.
     Bare { left: String, right: String, mode: Mode },
     /// Send packets.
-    Source { interface: String, seconds: f64, flows: u16, length: usize },
+    Source { interface: String, entrance: Entrance, seconds: f64, flows: u16, length: usize },
     /// Count and drop packets.
     Sink { interface: String },
     /// Answer UDP packets.
@@ -42,8 +42,8 @@ pub(crate) enum Role {
 pub(crate) fn play(role: &Role) {
     match role {
         Role::Bare { left, right, mode } => bare::run(left, right, *mode),
-        Role::Source { interface, seconds, flows, length } => {
-            source::run(interface, *seconds, *flows, *length);
+        Role::Source { interface, entrance, seconds, flows, length } => {
+            source::run(interface, *entrance, *seconds, *flows, *length);
         }
         Role::Sink { interface } => sink::run(interface),
         Role::Echo { address } => latency::echo(address),

@@ -2,7 +2,9 @@
 
 use std::{ffi::CString, os::fd::AsFd};
 
-use libbpf_rs::{MapCore, MapFlags, Object, ObjectBuilder, Xdp, XdpFlags};
+use libbpf_rs::{
+    MapCore, MapFlags, MapHandle, Object, ObjectBuilder, ProgramInput, TC_INGRESS, TcHook, Xdp, XdpFlags,
+};
 
 static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/bench.bpf.o"));
 
@@ -35,11 +37,15 @@ pub(crate) fn ifindex(interface: &str) -> u32 {
     text.trim().parse().expect("the kernel writes a number")
 }
 
+fn load() -> Object {
+    let mut builder = ObjectBuilder::default();
+    let open = builder.open_memory(OBJECT).expect("the object was compiled with this binary");
+    open.load().expect("the kernel takes the program (root?)")
+}
+
 impl Attached {
     pub(crate) fn new(program: &str, interface: &str, mode: Mode) -> Self {
-        let mut builder = ObjectBuilder::default();
-        let open = builder.open_memory(OBJECT).expect("the object was compiled with this binary");
-        let object = open.load().expect("the kernel takes the program (root?)");
+        let object = load();
         let flags = match mode {
             Mode::Native => XdpFlags::DRV_MODE,
             Mode::Generic => XdpFlags::SKB_MODE,
@@ -58,8 +64,95 @@ impl Attached {
         let map = self.object.maps().find(|map| map.name() == "sockets").expect("a map of the object");
         map.update(&0_u32.to_ne_bytes(), &fd.to_ne_bytes(), MapFlags::ANY).expect("the socket is bound");
     }
+}
 
-    /// Frames counted by the sink.
+/// How frames of the source enter an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Entrance {
+    /// They leave it, as XDP frames; a veth hands them to its peer's native hook.
+    Transmit,
+    /// They are received by it, as packets of the kernel's stack, whose generic hook sees them first.
+    Receive,
+}
+
+/// The program that sends. It is attached to nothing: the kernel runs it on demand.
+pub(crate) struct Source {
+    object: Object,
+    /// `struct xdp_md` of `linux/bpf.h`, if frames are received.
+    context: Option<[u32; 6]>,
+}
+
+impl Source {
+    /// `BPF_F_TEST_XDP_LIVE_FRAMES` of `linux/bpf.h` (Linux 5.18): what the program says happens to the frame.
+    const LIVE_FRAMES: u32 = 1 << 1;
+
+    /// Sends frames of `length` bytes and `flows` flows.
+    pub(crate) fn new(interface: &str, entrance: Entrance, flows: u16, length: usize) -> Self {
+        let object = load();
+        let index = ifindex(interface);
+        let (leaves, context) = match entrance {
+            Entrance::Transmit => (index, None),
+            Entrance::Receive => {
+                let end = u32::try_from(length).expect("a frame is short");
+                (0, Some([0, end, 0, index, 0, 0]))
+            }
+        };
+        let mut value = [0; 16];
+        value[..4].copy_from_slice(&leaves.to_ne_bytes());
+        value[4..8].copy_from_slice(&u32::from(flows).to_ne_bytes());
+        let map = object.maps().find(|map| map.name() == "source").expect("a map of the object");
+        map.update(&0_u32.to_ne_bytes(), &value, MapFlags::ANY).expect("slot 0");
+        Self { object, context }
+    }
+
+    /// Where the program counts.
+    pub(crate) fn counter(&self) -> Counter {
+        let map = self.object.maps().find(|map| map.name() == "source").expect("a map of the object");
+        Counter(MapHandle::try_from(&map).expect("another descriptor"))
+    }
+
+    /// Sends a frame `count` times, each with the next flow's port; the kernel does it all on this CPU.
+    pub(crate) fn send(&self, frame: &[u8], count: u32) {
+        let program = self.object.progs_mut().find(|program| program.name() == "bench_source");
+        let mut context = self.context.map(|words| words.map(u32::to_ne_bytes).concat());
+        let input = ProgramInput {
+            context_in: context.as_deref_mut(),
+            data_in: Some(frame),
+            flags: Self::LIVE_FRAMES,
+            repeat: count,
+            ..ProgramInput::default()
+        };
+        program.expect("a program of the object").test_run(input).expect("Linux 5.18 or later");
+    }
+}
+
+/// How many frames a source has sent.
+pub(crate) struct Counter(MapHandle);
+
+impl Counter {
+    pub(crate) fn read(&self) -> u64 {
+        let value = self.0.lookup(&0_u32.to_ne_bytes(), MapFlags::ANY).expect("the map is there");
+        u64::from_ne_bytes(value.expect("slot 0")[8..].try_into().expect("the second half of 16 bytes"))
+    }
+}
+
+/// The program that counts what an interface receives, and drops it.
+pub(crate) struct Sink {
+    object: Object,
+}
+
+impl Sink {
+    pub(crate) fn new(interface: &str) -> Self {
+        let object = load();
+        let program = object.progs().find(|program| program.name() == "bench_sink");
+        let index = i32::try_from(ifindex(interface)).expect("a small number");
+        let mut hook = TcHook::new(program.expect("a program of the object").as_fd());
+        hook.ifindex(index).attach_point(TC_INGRESS).replace(true).handle(1).priority(1);
+        hook.create().and_then(|mut hook| hook.attach()).expect("tc on the interface (root?)");
+        Self { object }
+    }
+
+    /// Frames counted.
     pub(crate) fn received(&self) -> u64 {
         let map = self.object.maps().find(|map| map.name() == "received").expect("a map of the object");
         let values = map
