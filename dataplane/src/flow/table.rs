@@ -370,7 +370,12 @@ impl FlowTable {
         ledger: &mut Ledger<'_, R>,
     ) -> Option<u32> {
         if self.flows == self.entries.len() {
-            self.evict(cx, time, oldest, ledger);
+            if self.index.has_room(meta.hash) {
+                self.evict(cx, time, oldest, ledger);
+            } else {
+                // One of the flows in the way: evicting any other would not be enough.
+                self.evict_from(self.index.both(meta.hash), cx, time, oldest, ledger);
+            }
         }
         let due = self.sweeper.due(time.saturating_add(self.limits.of(opening.0)));
         let place = self.free.take().and_then(|slot| {
