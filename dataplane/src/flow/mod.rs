@@ -19,6 +19,7 @@ mod memory;
 mod phase;
 mod prefetch;
 mod record;
+mod reopen;
 mod settings;
 mod start;
 mod steer;
