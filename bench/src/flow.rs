@@ -13,6 +13,7 @@ use ravelin_dataplane::{
     clock::Timestamp,
     counters::WorkerCounters,
     flow::{FlowKey, FlowTable, Side},
+    forward::Segment,
     handoff::WorkerId,
     hash::FlowHasher,
     io::PortId,
@@ -119,8 +120,11 @@ impl Bench {
         for meta in &self.metas {
             let side = meta.side as usize;
             let hash = meta.hash;
-            let entry =
-                self.peer.entry(hash, |peer| peer.key == meta.key, |peer| peer.key.hash(&self.hasher));
+            let entry = self.peer.entry(
+                hash,
+                |peer| peer.key == meta.key,
+                |peer| peer.key.hash(Segment::default(), &self.hasher),
+            );
             let mut entry = entry.or_insert_with(|| Peer {
                 key: meta.key,
                 packets: [0; 2],
@@ -179,7 +183,7 @@ fn meta(hasher: &FlowHasher, time: Timestamp, flow: u32, reply: bool) -> Meta {
         headers,
         key,
         side,
-        hash: key.hash(hasher),
+        hash: key.hash(Segment::default(), hasher),
         verdict: Verdict::Undecided,
         ..Meta::default()
     }

@@ -57,11 +57,11 @@ impl FlowTable {
     /// Asks policy about a flow that ends in the batch that would have decided it.
     fn judge_pending(&mut self, cx: &Context<'_>, place: Place) -> Option<Judgement> {
         let entry = self.entries.get_mut(place.slot as usize).filter(|entry| entry.has(Flag::PENDING))?;
-        let initiator = entry.initiator();
+        let (initiator, (port, _)) = (entry.initiator(), entry.ports());
         let (source, source_port) = entry.key.end(initiator);
         let (destination, destination_port) = entry.key.end(initiator.other());
         let judgement = cx.snapshot.policy.judge(&Query {
-            direction: cx.snapshot.forward.direction(entry.origin()),
+            direction: cx.snapshot.forward.direction(port),
             protocol: entry.key.protocol(),
             source,
             destination,

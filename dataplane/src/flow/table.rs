@@ -161,7 +161,8 @@ impl FlowTable {
     /// Which end opened the flow, and the port at which its packets come in.
     pub fn origin(&self, slot: Slot) -> Option<(Side, PortId)> {
         let entry = self.entries.get(slot.0 as usize)?;
-        Some((entry.initiator(), entry.origin()))
+        let (port_in, _) = entry.ports();
+        Some((entry.initiator(), port_in))
     }
 
     /// Shows live flows to `visit`, from `cursor` on, at most `budget` of them; returns where to go on, or `None` at the
@@ -386,8 +387,9 @@ impl FlowTable {
         ledger: &mut Ledger<'_, R>,
     ) {
         let Some(entry) = self.entries.get_mut(slot as usize) else { return };
-        let port_out = cx.snapshot.forward.twin(meta.port).unwrap_or(meta.port);
-        *entry = Entry::open(meta.key, phase, (initiator, meta.side), time, (meta.port, port_out));
+        let twin = cx.snapshot.forward.twin(meta.port).unwrap_or(meta.port);
+        let ports = if initiator == meta.side { (meta.port, twin) } else { (twin, meta.port) };
+        *entry = Entry::open(meta.key, phase, initiator, time, ports);
         ledger.counters.flows_created += 1;
         if !matches!(phase.tcp(), None | Some(TcpState::SynSent)) {
             entry.handshake = Micros24::AMBIGUOUS;
@@ -401,7 +403,7 @@ impl FlowTable {
 
     /// Whether the flow in `slot` is that of a packet.
     fn is_of(&self, slot: u32, meta: &Meta) -> bool {
-        self.entries.get(slot as usize).is_some_and(|entry| entry.key == meta.key)
+        self.entries.get(slot as usize).is_some_and(|entry| entry.is_of(&meta.key, meta.segment))
     }
 
     pub(super) fn give_back(&mut self, slot: u32) {

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use ravelin_config::types::{Action, Direction, PortRange, Protocol};
 
-use super::{A, B, INSIDE, OUTSIDE, Packet, World};
+use super::{A, B, INSIDE, OUTSIDE, Packet, World, plan};
 use crate::{
     flow::{FlowSettings, Timeouts},
-    forward::Port,
+    forward::NonIp,
     parse::{
         TcpFields,
         tcp_flags::{ACK, RST, SYN},
@@ -16,7 +16,7 @@ use crate::{
     verdict::{DropReason, Verdict},
 };
 
-fn deny(id: u16, direction: Option<Direction>, port: u16) -> Rule {
+pub(super) fn deny(id: u16, direction: Option<Direction>, port: u16) -> Rule {
     Rule {
         id: RuleId(id),
         action: Action::Deny,
@@ -66,7 +66,8 @@ fn flow_picked_up_by_an_answer_is_judged_as_its_initiator_opened_it() {
     let meta = world.one(answer);
     assert_eq!(meta.verdict, Verdict::Drop(DropReason::RuleDeny));
     assert_eq!(world.table.origin(meta.slot.unwrap()), Some((meta.side.other(), OUTSIDE)));
-    assert_eq!(world.flow(&meta).unwrap().port_in, INSIDE, "where the first packet came in");
+    let flow = world.flow(&meta).unwrap();
+    assert_eq!((flow.port_in, flow.port_out), (OUTSIDE, INSIDE), "as its initiator's packets pass");
 }
 
 #[test]
@@ -85,10 +86,7 @@ fn neighbour_discovery_that_rules_judge_has_its_verdict_when_it_ends_in_its_batc
     for size in [1, 2] {
         let timeouts = Timeouts { icmp: Duration::from_millis(1), ..Timeouts::default() };
         let mut world = World::new(8, FlowSettings { timeouts, ..FlowSettings::default() });
-        for port in &mut world.snapshot.forward.ports {
-            let Port::Bridge { non_ip, .. } = port else { panic!("both are ends of a bridge") };
-            non_ip.neighbour_discovery = false;
-        }
+        world.snapshot.forward = plan(NonIp { neighbour_discovery: false, ..NonIp::default() });
         world.snapshot.policy.default = Action::Deny;
         let discovery = Packet { discovery: true, ..Packet::new(Protocol::ICMPV6, (1, 0), (2, 0)) };
         for packets in [discovery, discovery.at(5000)].chunks(size) {
