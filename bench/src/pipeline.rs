@@ -223,7 +223,7 @@ pub(crate) fn worker<I: PacketIo>(io: I, flows: usize, batch: usize) -> Worker<I
         mtu: 1500,
     };
     let snapshot = Snapshot {
-        forward: Plan { ports: vec![port(1, Direction::Ingress), port(0, Direction::Egress)] },
+        forward: Plan::new(vec![port(1, Direction::Ingress), port(0, Direction::Egress)]),
         ..Snapshot::default()
     };
     let id = WorkerId(0);

@@ -6,6 +6,7 @@
 use crate::{
     clock::Timestamp,
     flow::{FlowKey, Side, Slot},
+    forward::Segment,
     io::PortId,
     parse::Headers,
     policy::RuleId,
@@ -33,7 +34,9 @@ pub struct Meta {
     pub key: FlowKey,
     /// Which end of the key sent it.
     pub side: Side,
-    /// Keyed, symmetric hash of `key`.
+    /// The segment that the packet is on, if `keyed`: a flow never leaves its own.
+    pub segment: Segment,
+    /// Keyed hash of `key` and `segment`, the same for both directions.
     pub hash: u64,
     /// The flow's place in the table of the worker that owns it, if it is tracked.
     pub slot: Option<Slot>,

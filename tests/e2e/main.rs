@@ -1,6 +1,7 @@
 //! End-to-end tests: real programs in network namespaces, `ravelin run` between them. One file for each thing that an
 //! operator relies on. They need root and the programs that `./x setup` installs.
 
+mod bridges;
 mod demo;
 mod everyday;
 mod failure;

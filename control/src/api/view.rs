@@ -257,10 +257,10 @@ pub struct Flow {
     pub icmp_id: Option<u16>,
     /// VLAN tags, outermost first.
     pub vlan: Vec<u16>,
-    /// The interface that the first packet came in at.
+    /// The interface that packets of `src` come in at.
     #[serde(rename = "in")]
     pub port_in: String,
-    /// The interface that it left, or would have left, through.
+    /// The interface that they leave, or would leave, through.
     #[serde(rename = "out")]
     pub port_out: String,
     /// `new`, `established` or `closed`.

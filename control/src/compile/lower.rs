@@ -134,7 +134,7 @@ fn forward(config: &Config, ports: &Ports) -> Result<Plan, CompileError> {
             *slot = port;
         }
     }
-    Ok(Plan { ports: plan })
+    Ok(Plan::new(plan))
 }
 
 fn non_ip(bridge: &config::Bridge) -> NonIp {

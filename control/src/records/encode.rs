@@ -152,10 +152,12 @@ fn flow_id(record: &FlowRecord, community: &CommunityId) -> u64 {
         let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         value ^ (value >> 31)
     };
-    // Community ID knows neither VLANs nor echo identifiers.
+    // Community ID knows neither VLANs nor echo identifiers, nor on which of two bridges a packet was seen at the same time.
     let [outer, inner] = record.key.vlans();
     let (_, port) = record.key.end(record.initiator);
-    let rest = (u64::from(outer) << 32) | (u64::from(inner) << 16) | u64::from(port);
+    let segment = record.port_in.min(record.port_out);
+    let rest =
+        (u64::from(segment.0) << 48) | (u64::from(outer) << 32) | (u64::from(inner) << 16) | u64::from(port);
     mix(community.hash() ^ mix(record.first.as_nanos()) ^ mix(rest)) >> 13
 }
 

@@ -5,6 +5,7 @@ use ravelin_config::types::Action;
 use super::{EndReason, FlowKey, FlowRecord, Side, phase::Phase};
 use crate::{
     clock::Timestamp,
+    forward::Segment,
     handoff::WorkerId,
     io::PortId,
     policy::{RuleId, verdict},
@@ -40,6 +41,9 @@ pub(super) struct Entry {
     pub(super) key: FlowKey,
     /// Time of the last packet in microseconds since the epoch (52 bits, to the year 2112), above twelve flags.
     last: u64,
+    /// Time of the first packet as in `last`, above the ports of the flow's bridge (6 bits each): the upper one, and the lower
+    /// one, which names the segment. Twice the same for a flow that was seen at a monitor interface.
+    first: u64,
     /// By sender: bytes (51 bits), above them the upper 13 bits of the number of packets.
     traffic: Pair<u64>,
     /// By sender: the lower 32 bits of the number of packets.
@@ -54,8 +58,6 @@ pub(super) struct Entry {
     pub(super) probe_sequence: u32,
     /// When the measurement began, in microseconds, modulo 2^32.
     pub(super) probe_time: u32,
-    /// Time of the first packet as in `last`, above the ports that it came in and left through (6 bits each).
-    first: u64,
     pub(super) retransmissions: Pair<u16>,
     pub(super) zero_windows: Pair<u8>,
     /// Smoothed round-trip time between here and the end that answers, by the end that asked; microseconds.
@@ -73,8 +75,8 @@ pub(super) struct Flag(u64);
 impl Flag {
     /// The initiator is the high end.
     const INITIATOR_HIGH: Self = Self(1);
-    /// The first packet came from the responder.
-    const REVERSED: Self = Self(1 << 1);
+    /// The initiator's packets come in at the upper port.
+    const FROM_UPPER: Self = Self(1 << 1);
     const SEEN_LOW: Self = Self(1 << 2);
     const SEEN_HIGH: Self = Self(1 << 3);
     /// The verdict is deny.
@@ -167,12 +169,18 @@ pub(super) fn micros(time: Timestamp) -> u64 {
     time.as_micros().min((1 << (u64::BITS - TIME_SHIFT)) - 1)
 }
 
+/// A port as the entry keeps it.
+fn bits(port: PortId) -> u64 {
+    u64::from(port.0) & PORT_MASK
+}
+
 impl Entry {
     const PROBES: u64 = Flag::PROBE_LOW.0 | Flag::PROBE_HIGH.0;
 
     pub(super) const FREE: Self = Self {
         key: FlowKey::NOBODY,
         last: 0,
+        first: 0,
         traffic: Pair([0; 2]),
         packets: Pair([0; 2]),
         generation: 0,
@@ -181,7 +189,6 @@ impl Entry {
         expected: Pair([0; 2]),
         probe_sequence: 0,
         probe_time: 0,
-        first: 0,
         retransmissions: Pair([0; 2]),
         zero_windows: Pair([0; 2]),
         legs: Pair([Micros24([0; 3]); 2]),
@@ -189,24 +196,30 @@ impl Entry {
         phase: Phase::OtherNew,
     };
 
-    /// A flow that `initiator` opens with its first packet at `time`; counts nothing yet.
+    /// A flow that `initiator` opens at `time`; counts nothing yet. `ports` are those through which the initiator's packets
+    /// come in and leave.
     pub(super) fn open(
         key: FlowKey,
         phase: Phase,
-        (initiator, sender): (Side, Side),
+        initiator: Side,
         time: u64,
         (port_in, port_out): (PortId, PortId),
     ) -> Self {
-        let ports = (u64::from(port_in.0) & PORT_MASK) << PORT_BITS | (u64::from(port_out.0) & PORT_MASK);
+        let ports = bits(port_in.max(port_out)) << PORT_BITS | bits(port_in.min(port_out));
         let mut entry =
             Self { key, phase, last: time << TIME_SHIFT, first: time << TIME_SHIFT | ports, ..Self::FREE };
         if initiator == Side::High {
             entry.raise(Flag::INITIATOR_HIGH);
         }
-        if initiator != sender {
-            entry.raise(Flag::REVERSED);
+        if port_in > port_out {
+            entry.raise(Flag::FROM_UPPER);
         }
         entry
+    }
+
+    /// Whether this is the flow of `key` on `segment`.
+    pub(super) fn is_of(&self, key: &FlowKey, segment: Segment) -> bool {
+        self.key == *key && self.first & PORT_MASK == u64::from(segment.0.0)
     }
 
     pub(super) const fn has(&self, flag: Flag) -> bool {
@@ -285,10 +298,11 @@ impl Entry {
         !(self.phase.is_established() && self.is_replied())
     }
 
-    /// The port that packets of the initiator come in at.
-    pub(super) fn origin(&self) -> PortId {
-        let (port_in, port_out) = self.ports();
-        if self.has(Flag::REVERSED) { port_out } else { port_in }
+    /// The ports through which packets of the initiator come in and leave.
+    pub(super) fn ports(&self) -> (PortId, PortId) {
+        let port = |bits: u64| PortId(u8::try_from(bits & PORT_MASK).unwrap_or_default());
+        let (upper, lower) = (port(self.first >> PORT_BITS), port(self.first));
+        if self.has(Flag::FROM_UPPER) { (upper, lower) } else { (lower, upper) }
     }
 
     /// Counts a packet. Both counts stop at their highest value: 2 PB, 35 trillion packets.
@@ -374,11 +388,6 @@ impl Entry {
 
     const fn action(&self) -> Action {
         if self.has(Flag::DENIED) { Action::Deny } else { Action::Allow }
-    }
-
-    fn ports(&self) -> (PortId, PortId) {
-        let port = |bits: u64| PortId(u8::try_from(bits & PORT_MASK).unwrap_or_default());
-        (port(self.first >> PORT_BITS), port(self.first))
     }
 
     /// `[to server, to client]`.

@@ -234,6 +234,13 @@ impl Index {
         Some(Place { bucket, lane, slot })
     }
 
+    /// Whether [`Index::insert`] would find a place for this hash.
+    pub(super) fn has_room(&self, hash: u64) -> bool {
+        let both = self.both(hash);
+        both.into_iter().any(|bucket| self.room(bucket).is_some())
+            || both.into_iter().any(|bucket| self.movable(bucket).is_some())
+    }
+
     /// The two buckets in which a flow with this hash may live.
     pub(super) fn both(&self, hash: u64) -> [usize; 2] {
         let home = self.home(hash);
@@ -325,13 +332,18 @@ impl Index {
         (free != 0).then_some(free.trailing_zeros() as usize)
     }
 
-    /// Moves one flow of a full bucket to its other bucket, if one of those has room; returns the lane it left.
-    fn make_room(&mut self, from: usize) -> Option<usize> {
-        let (lane, to, room) = (0..lanes::COUNT).find_map(|lane| {
+    /// The first flow of a full bucket whose other bucket has room: its lane, that bucket, and the free lane there.
+    fn movable(&self, from: usize) -> Option<(usize, usize, usize)> {
+        (0..lanes::COUNT).find_map(|lane| {
             let word = *self.buckets.get(from)?.words.get(lane)?;
             let to = self.other(from, word & self.tag_mask());
             Some((lane, to, self.room(to)?))
-        })?;
+        })
+    }
+
+    /// Moves one flow of a full bucket to its other bucket, if one of those has room; returns the lane it left.
+    fn make_room(&mut self, from: usize) -> Option<usize> {
+        let (lane, to, room) = self.movable(from)?;
         let bucket = self.buckets.get_mut(from)?;
         let (word, due) = (*bucket.words.get(lane)?, *bucket.due.get(lane)?);
         let weak = bucket.marks >> Bucket::WEAK >> lane & 1 != 0;

@@ -3,6 +3,7 @@ use std::net::IpAddr;
 use ravelin_config::types::Protocol;
 
 use crate::{
+    forward::Segment,
     hash::FlowHasher,
     parse::{Address, Headers, Vlans},
 };
@@ -28,7 +29,8 @@ impl Side {
     }
 }
 
-/// A flow's name: both ends, the protocol and the VLAN tags, normalised so that both directions have the same key.
+/// Who talks to whom: both ends, the protocol and the VLAN tags, normalised so that both directions have the same key. Together
+/// with the [`Segment`] on which they do, it names a flow.
 ///
 /// Kept as words, because it is compared and hashed for every packet: two for the address of the low end, two for that of the
 /// high one, and one for ports (16 bits each), protocol (8) and VLAN identifiers (12 each), from the highest bit down.
@@ -56,6 +58,8 @@ impl FlowKey {
         protocol: Protocol,
         vlans: Vlans,
     ) -> (Self, Side) {
+        // Compared as numbers, which sort as the addresses do.
+        let [source, destination] = [source, destination].map(|(address, port)| (halves(address), port));
         let (low, high, side) = if source <= destination {
             (source, destination, Side::Low)
         } else {
@@ -68,14 +72,14 @@ impl FlowKey {
             | (u64::from(protocol.0) << 24)
             | (outer << 12)
             | inner;
-        let [low_first, low_last] = halves(low.0);
-        let [high_first, high_last] = halves(high.0);
+        let ([low_first, low_last], [high_first, high_last]) = (low.0, high.0);
         (Self([low_first, low_last, high_first, high_last, rest]), side)
     }
 
-    /// The flow's hash, the same for both directions.
-    pub fn hash(&self, hasher: &FlowHasher) -> u64 {
-        hasher.hash(&self.0)
+    /// The hash of the flow on `segment`, the same for both directions.
+    pub fn hash(&self, segment: Segment, hasher: &FlowHasher) -> u64 {
+        let [a, b, c, d, e] = self.0;
+        hasher.hash(&[a, b, c, d, e, u64::from(segment.0.0)])
     }
 
     /// Address and port of one end.

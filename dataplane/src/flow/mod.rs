@@ -1,8 +1,9 @@
 //! Flows: who talks to whom, for how long, and what was decided about it.
 //!
-//! A [`FlowTable`] belongs to one worker. Both directions of a connection have one [`FlowKey`], whose keyed hash names the
-//! worker ([`SteerStage`]) and the flow's place in that worker's table. The table follows TCP connections, counts in both
-//! directions, keeps the verdict of policy, and writes a [`FlowRecord`] when a flow ends.
+//! A [`FlowTable`] belongs to one worker. Both directions of a connection have one [`FlowKey`]; the keyed hash of that and of
+//! the segment that they are on names the worker ([`SteerStage`]) and the flow's place in that worker's table. The table
+//! follows TCP connections, counts in both directions, keeps the verdict of policy, and writes a [`FlowRecord`] when a flow
+//! ends.
 //!
 //! Promises: all memory is taken at the start, 128 bytes a flow at most; a look-up costs a bounded number of cache lines,
 //! fetched for a whole batch at once; work per batch is bounded; what can be evicted is never an established flow; the same
@@ -19,6 +20,7 @@ mod memory;
 mod phase;
 mod prefetch;
 mod record;
+mod reopen;
 mod settings;
 mod start;
 mod steer;

@@ -74,9 +74,9 @@ pub struct FlowRecord {
     pub generation: u32,
     /// The worker that owned the flow.
     pub worker: WorkerId,
-    /// The port that the first packet came in at.
+    /// The port that the initiator's packets come in at.
     pub port_in: PortId,
-    /// The port that the first packet left, or would have left, through; the same as `port_in` if there is none.
+    /// The port that they leave, or would leave, through; the same as `port_in` if there is none.
     pub port_out: PortId,
 }
 

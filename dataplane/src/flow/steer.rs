@@ -3,6 +3,7 @@ use ravelin_config::types::Protocol;
 use super::{FlowKey, Side};
 use crate::{
     batch::Meta,
+    forward::Segment,
     handoff::WorkerId,
     hash::FlowHasher,
     parse::{FragmentKind, Headers},
@@ -34,7 +35,7 @@ impl SteerStage {
             meta.verdict.is_undecided() && meta.headers.fragment.kind != FragmentKind::Whole && !meta.resolved
         }) {
             let key = fragment_key(&meta.headers);
-            hand_over(cx, meta, key.hash(&self.hasher));
+            hand_over(cx, meta, key.hash(Segment::default(), &self.hasher));
         }
     }
 
@@ -46,7 +47,8 @@ impl SteerStage {
                 if !meta.headers.icmp_error {
                     (meta.key, meta.side) = FlowKey::of(&meta.headers);
                 }
-                meta.hash = meta.key.hash(&self.hasher);
+                meta.segment = cx.snapshot.forward.segment(meta.port);
+                meta.hash = meta.key.hash(meta.segment, &self.hasher);
                 meta.keyed = true;
             }
             hand_over(cx, meta, meta.hash);

@@ -10,19 +10,20 @@ use super::{
     memory,
     phase::{Limits, Phase},
     prefetch,
+    reopen::Reopened,
     start::{Newcomers, Start},
     sweep::Sweeper,
     tcp,
 };
 use crate::{
-    batch::Meta,
+    batch::{Batch, Meta},
     clock::Timestamp,
     counters::WorkerCounters,
     handoff::WorkerId,
     io::PortId,
     parse::{FragmentKind, tcp_flags},
     pipeline::Context,
-    policy::{Judgement, Query, verdict},
+    policy::{Judgement, verdict},
     verdict::{DropReason, Verdict},
 };
 
@@ -32,16 +33,18 @@ pub struct Slot(pub(crate) u32);
 
 /// The flows of one worker: a slab of entries, an index over it and a sweeper that ends idle flows.
 ///
-/// All memory is taken at once: 120 bytes a flow for the entry and 7.5 for the index. A [`Slot`] that a packet of a batch
-/// was given names the same flow until the next call of [`FlowTable::run`], [`FlowTable::expire`] or [`FlowTable::drain`].
+/// All memory is taken at once: 120 bytes a flow for the entry and 7.5 for the index. A [`Slot`] that a packet has after
+/// [`FlowTable::run`] names the same flow until the next call of that, of [`FlowTable::expire`] or [`FlowTable::drain`].
 pub struct FlowTable {
     pub(super) entries: Vec<Entry>,
     pub(super) index: Index,
     pub(super) limits: Limits,
     pub(super) sweeper: Sweeper,
     pub(super) worker: WorkerId,
-    free: Free,
     pub(super) flows: usize,
+    /// Flows that ended in the current batch while another took over their slot.
+    pub(super) reopened: Vec<Reopened>,
+    free: Free,
 }
 
 /// Where ended flows are written and counted.
@@ -75,8 +78,9 @@ impl FlowTable {
             limits: Limits::new(&Timeouts::default()),
             sweeper: Sweeper::default(),
             worker,
-            free: Free::new(capacity),
             flows: 0,
+            reopened: Vec::with_capacity(Batch::<()>::MAX),
+            free: Free::new(capacity),
         }
     }
 
@@ -102,7 +106,7 @@ impl FlowTable {
         }
         let oldest = micros(oldest);
         let mut ledger = Ledger { records, counters };
-        for chunk in metas.chunks_mut(Self::CHUNK) {
+        for (chunk, first) in metas.chunks_mut(Self::CHUNK).zip((0..).step_by(Self::CHUNK)) {
             let mut hints = [Hint::UNSURE; Self::CHUNK];
             for (meta, hint) in chunk.iter().zip(&mut hints) {
                 if concerned(meta) {
@@ -116,7 +120,7 @@ impl FlowTable {
             let strangers = hints.iter().filter(|hint| **hint == Hint::ABSENT).count();
             self.free.prepare(strangers, &self.entries);
             let mut newcomers = Newcomers::default();
-            for (meta, hint) in chunk.iter_mut().zip(hints) {
+            for ((meta, hint), at) in chunk.iter_mut().zip(hints).zip(first..) {
                 if concerned(meta) {
                     meta.slot = None;
                     let found = if self.is_of(hint.0, meta) {
@@ -129,7 +133,7 @@ impl FlowTable {
                     if meta.headers.icmp_error {
                         self.relate(cx, meta, found);
                     } else {
-                        self.track(cx, meta, found, oldest, &mut ledger);
+                        self.track(cx, (meta, at), found, oldest, &mut ledger);
                         if found.is_none() && meta.slot.is_some() {
                             newcomers.add(meta.hash);
                         }
@@ -137,6 +141,7 @@ impl FlowTable {
                 }
             }
         }
+        self.part_from_reopened(metas);
         counters.flows_active = self.flows as u64;
     }
 
@@ -156,7 +161,8 @@ impl FlowTable {
     /// Which end opened the flow, and the port at which its packets come in.
     pub fn origin(&self, slot: Slot) -> Option<(Side, PortId)> {
         let entry = self.entries.get(slot.0 as usize)?;
-        Some((entry.initiator(), entry.origin()))
+        let (port_in, _) = entry.ports();
+        Some((entry.initiator(), port_in))
     }
 
     /// Shows live flows to `visit`, from `cursor` on, at most `budget` of them; returns where to go on, or `None` at the
@@ -243,7 +249,7 @@ impl FlowTable {
     fn track<R: RecordSink>(
         &mut self,
         cx: &Context<'_>,
-        meta: &mut Meta,
+        (meta, at): (&mut Meta, usize),
         found: Option<u32>,
         oldest: u64,
         ledger: &mut Ledger<'_, R>,
@@ -276,7 +282,7 @@ impl FlowTable {
                     }
                 };
                 let opened = match found {
-                    Some(_) => self.reopen(cx, meta, (phase, initiator), time, ledger),
+                    Some(_) => self.reopen(cx, (meta, at), (phase, initiator), time, ledger),
                     None => self.open(cx, meta, (phase, initiator), time, oldest, ledger),
                 };
                 match opened {
@@ -329,36 +335,6 @@ impl FlowTable {
         })
     }
 
-    /// Ends the flow that a packet belongs to and opens a new one of the same name in its place.
-    fn reopen<R: RecordSink>(
-        &mut self,
-        cx: &Context<'_>,
-        meta: &Meta,
-        opening: (Phase, Side),
-        time: u64,
-        ledger: &mut Ledger<'_, R>,
-    ) -> Option<u32> {
-        let place = self.find(meta)?;
-        self.judge_pending(cx, place);
-        let entry = self.entries.get(place.slot as usize)?;
-        let limit = self.limits.of(entry.phase);
-        let reason =
-            if time.saturating_sub(entry.last()) > limit { EndReason::Timeout } else { EndReason::Forced };
-        match reason {
-            EndReason::Timeout => {
-                ledger.counters.flows_expired += 1;
-                ledger.write(&entry.record(entry.last().saturating_add(limit), reason, self.worker));
-            }
-            EndReason::Forced | EndReason::Shutdown | EndReason::Active => {
-                ledger.counters.flows_reopened += 1;
-                ledger.write(&entry.record(time.max(entry.last()), reason, self.worker));
-            }
-        }
-        self.begin(cx, meta, place.slot, opening, time, ledger);
-        self.index.set(place, self.sweeper.due(time.saturating_add(self.limits.of(opening.0))), true);
-        Some(place.slot)
-    }
-
     /// Opens a flow for a packet that has none.
     fn open<R: RecordSink>(
         &mut self,
@@ -370,7 +346,12 @@ impl FlowTable {
         ledger: &mut Ledger<'_, R>,
     ) -> Option<u32> {
         if self.flows == self.entries.len() {
-            self.evict(cx, time, oldest, ledger);
+            if self.index.has_room(meta.hash) {
+                self.evict(cx, time, oldest, ledger);
+            } else {
+                // One of the flows in the way: evicting any other would not be enough.
+                self.evict_from(self.index.both(meta.hash), cx, time, oldest, ledger);
+            }
         }
         let due = self.sweeper.due(time.saturating_add(self.limits.of(opening.0)));
         let place = self.free.take().and_then(|slot| {
@@ -396,7 +377,7 @@ impl FlowTable {
     }
 
     /// Writes a new entry.
-    fn begin<R>(
+    pub(super) fn begin<R>(
         &mut self,
         cx: &Context<'_>,
         meta: &Meta,
@@ -406,8 +387,9 @@ impl FlowTable {
         ledger: &mut Ledger<'_, R>,
     ) {
         let Some(entry) = self.entries.get_mut(slot as usize) else { return };
-        let port_out = cx.snapshot.forward.twin(meta.port).unwrap_or(meta.port);
-        *entry = Entry::open(meta.key, phase, (initiator, meta.side), time, (meta.port, port_out));
+        let twin = cx.snapshot.forward.twin(meta.port).unwrap_or(meta.port);
+        let ports = if initiator == meta.side { (meta.port, twin) } else { (twin, meta.port) };
+        *entry = Entry::open(meta.key, phase, initiator, time, ports);
         ledger.counters.flows_created += 1;
         if !matches!(phase.tcp(), None | Some(TcpState::SynSent)) {
             entry.handshake = Micros24::AMBIGUOUS;
@@ -415,33 +397,13 @@ impl FlowTable {
         }
     }
 
-    /// Asks policy about a flow that ends in the batch that would have decided it, for the record.
-    fn judge_pending(&mut self, cx: &Context<'_>, place: Place) {
-        let Some(entry) = self.entries.get_mut(place.slot as usize) else { return };
-        if !entry.has(Flag::PENDING) {
-            return;
-        }
-        let initiator = entry.initiator();
-        let (source, source_port) = entry.key.end(initiator);
-        let (destination, destination_port) = entry.key.end(initiator.other());
-        let judgement = cx.snapshot.policy.judge(&Query {
-            direction: cx.snapshot.forward.direction(entry.origin()),
-            protocol: entry.key.protocol(),
-            source,
-            destination,
-            source_port,
-            destination_port,
-        });
-        entry.judge(cx.snapshot.generation, judgement.action, judgement.rule);
-    }
-
-    fn find(&self, meta: &Meta) -> Option<Place> {
+    pub(super) fn find(&self, meta: &Meta) -> Option<Place> {
         self.index.find(meta.hash, |slot| self.is_of(slot, meta))
     }
 
     /// Whether the flow in `slot` is that of a packet.
     fn is_of(&self, slot: u32, meta: &Meta) -> bool {
-        self.entries.get(slot as usize).is_some_and(|entry| entry.key == meta.key)
+        self.entries.get(slot as usize).is_some_and(|entry| entry.is_of(&meta.key, meta.segment))
     }
 
     pub(super) fn give_back(&mut self, slot: u32) {
@@ -465,8 +427,8 @@ impl fmt::Debug for FlowTable {
 
 /// Gives a packet its flow's verdict, if there is one.
 fn settle(cx: &Context<'_>, meta: &mut Meta, entry: &mut Entry) {
-    // Whether neighbour discovery needs a verdict at all is policy's business.
-    if meta.headers.neighbour_discovery {
+    // Such a packet asks for no verdict.
+    if meta.headers.neighbour_discovery && cx.snapshot.forward.passes_neighbour_discovery(meta.port) {
         return;
     }
     match entry.judged(cx.snapshot.generation) {

@@ -10,5 +10,5 @@ mod stage;
 #[cfg(test)]
 mod tests;
 
-pub use plan::{NonIp, Plan, Port};
+pub use plan::{NonIp, Plan, Port, Segment};
 pub use stage::ForwardStage;

@@ -43,14 +43,31 @@ pub enum Port {
     Monitor,
 }
 
+/// Ports between which packets pass; named by the lowest of them. A connection that crosses two bridges of the appliance is on
+/// two segments, and a flow of its own on each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Segment(pub PortId);
+
 /// Where packets go, by the port that received them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// The ports, by [`PortId`].
-    pub ports: Vec<Port>,
+    /// By [`PortId`].
+    ports: Vec<Port>,
+    /// The segment of each port: looked up for every packet.
+    segments: Vec<Segment>,
 }
 
 impl Plan {
+    /// The plan for these ports, which are numbered from 0.
+    pub fn new(ports: Vec<Port>) -> Self {
+        let segment = |(port, id): (&Port, PortId)| match port {
+            Port::Bridge { twin, .. } => Segment(id.min(*twin)),
+            Port::Monitor => Segment(id),
+        };
+        let segments = ports.iter().zip((0..=u8::MAX).map(PortId)).map(segment).collect();
+        Self { ports, segments }
+    }
+
     /// The port with this number.
     pub fn port(&self, port: PortId) -> Option<&Port> {
         self.ports.get(port.index())
@@ -70,6 +87,11 @@ impl Plan {
             Port::Bridge { twin, .. } => Some(*twin),
             Port::Monitor => None,
         }
+    }
+
+    /// The segment of packets received at `port`: both ends of a bridge, or a monitor interface alone.
+    pub fn segment(&self, port: PortId) -> Segment {
+        self.segments.get(port.index()).copied().unwrap_or(Segment(port))
     }
 
     /// Whether neighbour discovery received at `port` passes without asking the rules.

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 use ravelin_config::types::{Direction, Protocol};
 
-use super::{ForwardStage, NonIp, Plan, Port, checksum};
+use super::{ForwardStage, NonIp, Plan, Port, Segment, checksum};
 use crate::{
     batch::{Batch, Meta},
     clock::Timestamp,
@@ -23,7 +23,7 @@ fn snapshot(non_ip: NonIp, mtu: u32) -> Snapshot {
         mtu,
     };
     let ports = vec![port(1, Direction::Ingress), port(0, Direction::Egress), Port::Monitor];
-    Snapshot { forward: Plan { ports }, ..Snapshot::default() }
+    Snapshot { forward: Plan::new(ports), ..Snapshot::default() }
 }
 
 fn forward(snapshot: &Snapshot, meta: Meta) -> Verdict {
@@ -54,6 +54,13 @@ fn allowed_packets_cross_to_the_twin_and_monitored_ones_are_consumed() {
         forward(&snapshot, of(Network::Ipv4, 9, Verdict::Allow)),
         Verdict::Drop(DropReason::NoDestination)
     );
+}
+
+#[test]
+fn both_ends_of_a_bridge_are_one_segment_and_a_monitor_is_alone() {
+    let snapshot = snapshot(NonIp::default(), 1500);
+    let segments = [0, 1, 2, 9].map(|port| snapshot.forward.segment(PortId(port)));
+    assert_eq!(segments, [0, 0, 2, 9].map(|port| Segment(PortId(port))));
 }
 
 #[test]

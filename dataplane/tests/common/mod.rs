@@ -281,9 +281,7 @@ fn snapshot() -> Snapshot {
     Snapshot {
         flow: FlowSettings::default(),
         policy: RuleSet { rules: vec![deny], default: Action::Allow },
-        forward: Plan {
-            ports: vec![bridge(1, Direction::Ingress), bridge(0, Direction::Egress), Port::Monitor],
-        },
+        forward: Plan::new(vec![bridge(1, Direction::Ingress), bridge(0, Direction::Egress), Port::Monitor]),
         ..Snapshot::default()
     }
 }

@@ -98,13 +98,13 @@ fn port(twin: u8, direction: Direction) -> Port {
 /// Ports 0 and 1 joined, and ports 2 and 3.
 pub fn two_bridges() -> Snapshot {
     let pair = |low| [port(low + 1, Direction::Ingress), port(low, Direction::Egress)];
-    Snapshot { forward: Plan { ports: [pair(0), pair(2)].concat() }, ..Snapshot::default() }
+    Snapshot { forward: Plan::new([pair(0), pair(2)].concat()), ..Snapshot::default() }
 }
 
 /// Ports 0 (outside) and 1 (inside) joined, port 2 a monitor; everything is allowed.
 pub fn bridge() -> Snapshot {
     let ports = vec![port(1, Direction::Ingress), port(0, Direction::Egress), Port::Monitor];
-    Snapshot { forward: Plan { ports }, ..Snapshot::default() }
+    Snapshot { forward: Plan::new(ports), ..Snapshot::default() }
 }
 
 impl Appliance {

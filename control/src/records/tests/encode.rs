@@ -193,6 +193,8 @@ fn flow_ids_differ_between_flows_and_stay_the_same() {
     let (tagged, initiator) =
         key(Protocol::UDP, ("10.0.0.2", 1), ("10.0.0.1", 2), Vlans { count: 1, ids: [5, 0] });
     assert_ne!(id(&flow), id(&FlowRecord { key: tagged, initiator, ..flow }));
+    let elsewhere = FlowRecord { port_in: PortId(3), port_out: PortId(2), ..flow };
+    assert_ne!(id(&flow), id(&elsewhere), "the same packets at another bridge");
     let ping = |identifier| {
         let (key, initiator) =
             key(Protocol::ICMP, ("10.0.0.2", identifier), ("10.0.0.1", identifier), Vlans::default());

@@ -117,6 +117,27 @@ fn flow_of_the_current_batch_is_never_evicted() {
     assert!(world.records.kept.is_empty());
 }
 
+#[test]
+fn one_flow_is_evicted_for_one_that_comes() {
+    // Four buckets: eight flows in two of them, and 24 in the other two, so that those are full and so is the table.
+    let mut world = World::new(32, FlowSettings::default());
+    let crowded = |world: &World, packet: &Packet| {
+        let mut both = world.table.index.both(world.meta(packet).hash);
+        both.sort_unstable();
+        both == [2, 3]
+    };
+    let mut packets: Vec<_> = (0..1000).map(syn).filter(|packet| crowded(&world, packet)).take(25).collect();
+    let last = packets.pop().unwrap().at(2_000_000);
+    let spacious = |packet: &Packet| {
+        world.table.index.both(world.meta(packet).hash).into_iter().all(|bucket| bucket < 2)
+    };
+    packets.extend((0..1000).map(syn).filter(spacious).take(8));
+    world.batch(&packets);
+    assert_eq!((world.table.len(), world.table.index.has_room(world.meta(&last).hash)), (32, false));
+    assert!(world.one(last).slot.is_some());
+    assert_eq!((world.table.len(), world.counters.flows_evicted, world.records.kept.len()), (32, 1, 1));
+}
+
 /// A million distinct flows in 4 seconds over a table for 20,000, half of them established.
 #[test]
 fn flood_cannot_evict_established_flows() {

@@ -6,6 +6,7 @@ mod full;
 mod index;
 mod model;
 mod other;
+mod segments;
 mod tcp;
 mod tcp_again;
 mod verdicts;
@@ -32,8 +33,13 @@ pub(super) const SECOND: u64 = 1_000_000;
 /// When tests begin, in microseconds.
 pub(super) const START: u64 = 1_700_000_000 * SECOND;
 
+/// A bridge.
 pub(super) const OUTSIDE: PortId = PortId(0);
 pub(super) const INSIDE: PortId = PortId(1);
+/// Another, whose upper port is the outside.
+pub(super) const OTHER_INSIDE: PortId = PortId(2);
+pub(super) const OTHER_OUTSIDE: PortId = PortId(3);
+pub(super) const MONITOR: PortId = PortId(4);
 
 /// A packet to be made.
 #[derive(Clone, Copy, Debug)]
@@ -67,13 +73,23 @@ impl Packet {
         Self { time, ..self }
     }
 
+    pub(super) fn on(self, port: PortId) -> Self {
+        Self { port, ..self }
+    }
+
     pub(super) fn payload(self, payload: u16) -> Self {
         Self { payload, ..self }
     }
 
     /// The same packet from the other end.
     pub(super) fn back(self) -> Self {
-        let port = if self.port == OUTSIDE { INSIDE } else { OUTSIDE };
+        let port = match self.port {
+            OUTSIDE => INSIDE,
+            INSIDE => OUTSIDE,
+            OTHER_OUTSIDE => OTHER_INSIDE,
+            OTHER_INSIDE => OTHER_OUTSIDE,
+            monitor => monitor,
+        };
         Self { source: self.destination, destination: self.source, port, ..self }
     }
 
@@ -91,22 +107,6 @@ impl Packet {
             end: HEADERS + self.payload,
             neighbour_discovery: self.discovery,
             ..Headers::default()
-        }
-    }
-
-    pub(super) fn meta(&self, hasher: &FlowHasher) -> Meta {
-        let headers = self.headers();
-        let (key, side) = FlowKey::of(&headers);
-        Meta {
-            time: Timestamp::from_micros(START.wrapping_add_signed(self.time)),
-            length: u32::from(headers.end),
-            port: self.port,
-            keyed: true,
-            hash: key.hash(hasher),
-            headers,
-            key,
-            side,
-            ..Meta::default()
         }
     }
 }
@@ -139,26 +139,42 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new(capacity: usize, flow: FlowSettings) -> Self {
-        let port = |twin, direction| Port::Bridge {
-            twin,
-            direction,
-            non_ip: NonIp::default(),
-            complete_checksums: false,
-            mtu: 1500,
-        };
-        let ports = vec![port(INSIDE, Direction::Ingress), port(OUTSIDE, Direction::Egress)];
         Self {
             table: FlowTable::new(capacity, WorkerId(0)),
-            snapshot: Snapshot { generation: 1, flow, forward: Plan { ports }, ..Snapshot::default() },
+            snapshot: Snapshot {
+                generation: 1,
+                flow,
+                forward: plan(NonIp::default()),
+                ..Snapshot::default()
+            },
             records: Records::default(),
-            counters: WorkerCounters::new(2),
+            counters: WorkerCounters::new(5),
             hasher: FlowHasher::fixed(1),
+        }
+    }
+
+    /// A packet as decode and steering leave it.
+    pub(super) fn meta(&self, packet: &Packet) -> Meta {
+        let headers = packet.headers();
+        let (key, side) = FlowKey::of(&headers);
+        let segment = self.snapshot.forward.segment(packet.port);
+        Meta {
+            time: Timestamp::from_micros(START.wrapping_add_signed(packet.time)),
+            length: u32::from(headers.end),
+            port: packet.port,
+            keyed: true,
+            hash: key.hash(segment, &self.hasher),
+            headers,
+            key,
+            side,
+            segment,
+            ..Meta::default()
         }
     }
 
     /// What a worker does with one batch: expire everything that is due, then flow and policy.
     pub(super) fn batch(&mut self, packets: &[Packet]) -> Vec<Meta> {
-        let mut metas: Vec<Meta> = packets.iter().map(|packet| packet.meta(&self.hasher)).collect();
+        let mut metas: Vec<Meta> = packets.iter().map(|packet| self.meta(packet)).collect();
         self.metas(&mut metas);
         metas
     }
@@ -216,6 +232,19 @@ impl World {
     pub(super) fn drops(&self, reason: DropReason) -> u64 {
         self.counters.drops.count(reason)
     }
+}
+
+/// Two bridges and a monitor interface.
+pub(super) fn plan(non_ip: NonIp) -> Plan {
+    let port =
+        |twin, direction| Port::Bridge { twin, direction, non_ip, complete_checksums: false, mtu: 1500 };
+    Plan::new(vec![
+        port(INSIDE, Direction::Ingress),
+        port(OUTSIDE, Direction::Egress),
+        port(OTHER_OUTSIDE, Direction::Egress),
+        port(OTHER_INSIDE, Direction::Ingress),
+        Port::Monitor,
+    ])
 }
 
 pub(super) fn context(snapshot: &Snapshot, now: Timestamp) -> Context<'_> {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use proptest::prelude::*;
 use ravelin_config::types::{Exception, Protocol};
 
-use super::{A, B, INSIDE, OUTSIDE, Packet, Random, START, World};
+use super::{A, B, INSIDE, MONITOR, OTHER_INSIDE, OTHER_OUTSIDE, OUTSIDE, Packet, Random, START, World};
 use crate::{
     batch::Meta,
     clock::Timestamp,
@@ -15,6 +15,7 @@ use crate::{
         phase::{Limits, Phase},
         tcp,
     },
+    io::PortId,
     parse::{
         TcpFields,
         tcp_flags::{ACK, FIN, PSH, RST, SYN},
@@ -22,7 +23,7 @@ use crate::{
     verdict::{DropReason, Verdict},
 };
 
-/// A packet among a few hosts and ports, so that flows meet again.
+/// A packet among a few hosts and ports on two bridges and a monitor interface, so that flows meet again.
 pub(super) fn random_packet(random: &mut Random) -> Packet {
     let protocol = match random.below(10) {
         0..4 => Protocol::TCP,
@@ -34,7 +35,11 @@ pub(super) fn random_packet(random: &mut Random) -> Packet {
     let port = |random: &mut Random| u16::try_from(random.below(6)).unwrap();
     let source = (host(random, A.0), if random.chance(50) { 2000 } else { 0 } + port(random));
     let destination = (host(random, B.0 + 100), port(random));
-    let mut packet = Packet::new(protocol, source, destination);
+    // One connection that much happens to.
+    let busy = protocol == Protocol::TCP && random.chance(40);
+    let (source, destination) = if busy { ((A.0, 2000), (B.0 + 100, 0)) } else { (source, destination) };
+    let port = [OUTSIDE, OTHER_OUTSIDE, MONITOR][usize::try_from(random.below(3)).unwrap()];
+    let mut packet = Packet::new(protocol, source, destination).on(port);
     packet.payload = u16::try_from(random.below(3) * random.below(700)).unwrap();
     packet.tcp = TcpFields {
         flags: [SYN, SYN, SYN | ACK, ACK, ACK, ACK | PSH, FIN | ACK, RST | ACK, RST, SYN | FIN]
@@ -46,10 +51,48 @@ pub(super) fn random_packet(random: &mut Random) -> Packet {
     if random.chance(45) { packet.back() } else { packet }
 }
 
+/// Where a packet passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Place {
+    Bridge,
+    OtherBridge,
+    Monitor,
+}
+
+impl Place {
+    fn of(port: PortId) -> Self {
+        match port {
+            OUTSIDE | INSIDE => Self::Bridge,
+            OTHER_OUTSIDE | OTHER_INSIDE => Self::OtherBridge,
+            MONITOR => Self::Monitor,
+            other => panic!("there is no port {other}"),
+        }
+    }
+
+    /// The ports by which a flow passes whose initiator is outside, or is not.
+    fn ports(self, from_outside: bool) -> (PortId, PortId) {
+        match (self, from_outside) {
+            (Self::Bridge, true) => (OUTSIDE, INSIDE),
+            (Self::Bridge, false) => (INSIDE, OUTSIDE),
+            (Self::OtherBridge, true) => (OTHER_OUTSIDE, OTHER_INSIDE),
+            (Self::OtherBridge, false) => (OTHER_INSIDE, OTHER_OUTSIDE),
+            (Self::Monitor, _) => (MONITOR, MONITOR),
+        }
+    }
+}
+
+/// What names a flow.
+type Name = (FlowKey, Place);
+
+fn name(record: &FlowRecord) -> Name {
+    (record.key, Place::of(record.port_in))
+}
+
 /// A flow, kept plainly. Only the TCP state is borrowed from the real thing, which has tests of its own.
 struct ModelFlow {
     connection: Entry,
     initiator: Side,
+    ports: (PortId, PortId),
     first: u64,
     last: u64,
     packets: [u64; 2],
@@ -73,7 +116,7 @@ impl ModelFlow {
 }
 
 struct Model {
-    flows: HashMap<FlowKey, ModelFlow>,
+    flows: HashMap<Name, ModelFlow>,
     capacity: usize,
     settings: FlowSettings,
     limits: Limits,
@@ -87,8 +130,8 @@ struct Model {
 }
 
 impl Model {
-    /// Ends what is idle at the beginning of a second; returns keys and ends.
-    fn sweep(&mut self, second: u64) -> Vec<(FlowKey, u64)> {
+    /// Ends what is idle at the beginning of a second; returns names and ends.
+    fn sweep(&mut self, second: u64) -> Vec<(Name, u64)> {
         if second + 60 < self.swept {
             self.swept = second;
         }
@@ -100,19 +143,22 @@ impl Model {
             .flows
             .iter()
             .filter(|(_, flow)| (second * 1_000_000).saturating_sub(flow.last) > flow.limit(&self.limits))
-            .map(|(key, flow)| (*key, flow.last + flow.limit(&self.limits)))
+            .map(|(name, flow)| (*name, flow.last + flow.limit(&self.limits)))
             .collect();
         self.expired += idle.len() as u64;
         idle
     }
 
     fn check(&self, record: &FlowRecord) {
-        let flow = &self.flows[&record.key];
+        let flow = &self.flows[&name(record)];
         let (to_server, to_client) = match flow.initiator {
             Side::Low => (0, 1),
             Side::High => (1, 0),
         };
-        assert_eq!(record.initiator, flow.initiator);
+        assert_eq!(
+            (record.initiator, record.port_in, record.port_out),
+            (flow.initiator, flow.ports.0, flow.ports.1)
+        );
         assert_eq!(record.packets, [flow.packets[to_server], flow.packets[to_client]]);
         assert_eq!(record.bytes, [flow.bytes[to_server], flow.bytes[to_client]]);
         assert_eq!(record.first, Timestamp::from_micros(flow.first));
@@ -127,6 +173,7 @@ impl Model {
     /// What one packet does; `records` are those that the table wrote meanwhile.
     fn packet(&mut self, meta: &Meta, records: &[FlowRecord]) {
         let mut records = records.iter();
+        let name = (meta.key, Place::of(meta.port));
         let time = micros(meta.time);
         let is_tcp = meta.key.protocol() == Protocol::TCP;
         let tcp_fields = meta.headers.tcp;
@@ -138,13 +185,13 @@ impl Model {
         let request = is_tcp && tcp_fields.flags & (SYN | ACK | RST) == SYN;
         let claim = self
             .flows
-            .get(&meta.key)
+            .get(&name)
             .and_then(|flow| tcp::claimed(&flow.connection, meta.side, tcp_fields, time).filter(|_| is_tcp));
         let starts = !is_tcp
             || request
             || claim.is_some()
             || self.settings.midstream == Midstream::Pickup && tcp_fields.flags & RST == 0;
-        let over = self.flows.get(&meta.key).map(|flow| {
+        let over = self.flows.get(&name).map(|flow| {
             let expired = time.saturating_sub(flow.last) > flow.limit(&self.limits);
             let closed = request && flow.phase().flow_state() == FlowState::Closed;
             (expired, expired || closed || claim.is_some())
@@ -161,7 +208,7 @@ impl Model {
             Some((expired, true)) => {
                 let record = records.next().expect("the flow that was there has ended");
                 self.check(record);
-                let flow = self.flows.remove(&record.key).unwrap();
+                let flow = self.flows.remove(&name).unwrap();
                 if expired {
                     assert_eq!(record.reason, EndReason::Timeout);
                     assert_eq!(micros(record.ended), flow.last + flow.limit(&self.limits));
@@ -176,7 +223,7 @@ impl Model {
                 if let Some(record) = records.next() {
                     assert_eq!(self.flows.len(), self.capacity, "evicts only when it is full");
                     self.check(record);
-                    let flow = self.flows.remove(&record.key).unwrap();
+                    let flow = self.flows.remove(&self::name(record)).unwrap();
                     let idle = time.saturating_sub(flow.last);
                     if record.reason == EndReason::Timeout {
                         assert!(idle > flow.limit(&self.limits));
@@ -200,7 +247,7 @@ impl Model {
         }
         assert!(records.next().is_none());
         assert!(meta.slot.is_some());
-        let flow = self.flows.get_mut(&meta.key).unwrap();
+        let flow = self.flows.get_mut(&name).unwrap();
         if is_tcp {
             let payload = u32::from(meta.headers.end - meta.headers.payload_offset);
             tcp::follow(&mut flow.connection, meta.side, tcp_fields, payload, time);
@@ -224,7 +271,10 @@ impl Model {
             (Protocol::TCP, _) => (Phase::TcpEstablished, meta.side),
             (protocol, _) => (Phase::unanswered(protocol), meta.side),
         };
-        let mut connection = Entry::open(meta.key, phase, (initiator, meta.side), time, (OUTSIDE, INSIDE));
+        let place = Place::of(meta.port);
+        let came_from_outside = [OUTSIDE, OTHER_OUTSIDE].contains(&meta.port);
+        let ports = place.ports(came_from_outside == (initiator == meta.side));
+        let mut connection = Entry::open(meta.key, phase, initiator, time, ports);
         let mut spoke = [false; 2];
         if let Some(end) = claim {
             tcp::resume(&mut connection, end);
@@ -233,13 +283,14 @@ impl Model {
         let flow = ModelFlow {
             connection,
             initiator,
+            ports,
             first: time,
             last: time,
             packets: [0; 2],
             bytes: [0; 2],
             spoke,
         };
-        self.flows.insert(meta.key, flow);
+        self.flows.insert((meta.key, place), flow);
         self.created += 1;
     }
 }
@@ -287,19 +338,18 @@ fn compare(seed: u64) {
 
         let now = Timestamp::from_micros(START.wrapping_add_signed(time));
         world.expire(now);
-        let mut ended: Vec<_> = world.records.kept.drain(..).collect();
+        let ended: Vec<_> = world.records.kept.drain(..).collect();
         for record in &ended {
             assert_eq!(record.reason, EndReason::Timeout);
             model.check(record);
         }
         let mut expected = model.sweep(now.as_secs());
-        for (key, _) in &expected {
-            model.flows.remove(key);
+        for (name, _) in &expected {
+            model.flows.remove(name);
         }
-        let name = |key: &FlowKey| format!("{key:?}");
-        ended.sort_by_key(|record| name(&record.key));
-        expected.sort_by_key(|(key, _)| name(key));
-        let ended: Vec<_> = ended.iter().map(|record| (record.key, micros(record.ended))).collect();
+        let mut ended: Vec<_> = ended.iter().map(|record| (name(record), micros(record.ended))).collect();
+        ended.sort_by_key(|(name, _)| format!("{name:?}"));
+        expected.sort_by_key(|(name, _)| format!("{name:?}"));
         assert_eq!(ended, expected);
 
         let meta = world.one(packet);
@@ -321,12 +371,12 @@ fn compare(seed: u64) {
     assert_eq!(world.records.kept.len(), model.flows.len());
     for record in &world.records.kept {
         model.check(record);
-        model.flows.remove(&record.key);
+        model.flows.remove(&name(record));
     }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(60))]
+    #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
     fn agrees_with_the_model(seed in any::<u64>()) {

@@ -49,10 +49,10 @@ fn error(world: &World, time: i64) -> crate::batch::Meta {
     let quoted = Packet::new(Protocol::UDP, A, B);
     let carrier = Packet::new(Protocol::ICMP, (B.0, 0), (A.0, 0)).at(time).payload(50);
     let (key, side) = FlowKey::of(&quoted.headers());
-    let mut meta = carrier.meta(&world.hasher);
+    let mut meta = world.meta(&carrier);
     meta.headers.icmp_error = true;
     // Decode says that the error comes from the end that did not send what it quotes.
-    crate::batch::Meta { key, side: side.other(), hash: key.hash(&world.hasher), ..meta }
+    crate::batch::Meta { key, side: side.other(), hash: key.hash(meta.segment, &world.hasher), ..meta }
 }
 
 #[test]
@@ -142,8 +142,7 @@ fn walk_stops_and_goes_on_where_it_stopped() {
 fn counts_stop_at_their_highest_value() {
     let (key, side) = FlowKey::of(&Packet::new(Protocol::UDP, A, B).headers());
     let ports = (PortId(63), PortId(62));
-    let mut entry =
-        Entry::open(key, Phase::UdpNew, (side, side), micros(Timestamp::from_micros(START)), ports);
+    let mut entry = Entry::open(key, Phase::UdpNew, side, micros(Timestamp::from_micros(START)), ports);
     let passage = Passage { side, time: START, length: u32::MAX };
     for _ in 0..600_000 {
         entry.count(passage);
@@ -158,7 +157,7 @@ fn counts_stop_at_their_highest_value() {
 #[test]
 fn packets_are_counted_beyond_four_billion() {
     let (key, side) = FlowKey::of(&Packet::new(Protocol::UDP, A, B).headers());
-    let mut entry = Entry::open(key, Phase::UdpNew, (side, side), START, (OUTSIDE, INSIDE));
+    let mut entry = Entry::open(key, Phase::UdpNew, side, START, (OUTSIDE, INSIDE));
     entry.skip_packets(side, u64::from(u32::MAX));
     let passage = Passage { side, time: START, length: 1 };
     entry.count(passage);

@@ -429,7 +429,7 @@ fn packet_that_cannot_open_leaves_an_idle_flow_to_the_sweep() {
 #[test]
 fn later_fragments_are_counted_and_have_no_tcp_header() {
     let mut c = Connection::established();
-    let mut meta = Packet::new(Protocol::TCP, A, B).at(50_000).payload(800).meta(&c.world.hasher);
+    let mut meta = c.world.meta(&Packet::new(Protocol::TCP, A, B).at(50_000).payload(800));
     meta.headers.fragment.kind = FragmentKind::Later;
     meta.headers.tcp = TcpFields::default();
     let mut metas = [meta];

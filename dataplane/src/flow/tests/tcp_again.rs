@@ -135,7 +135,7 @@ fn connection_that_both_ends_forgot_ends_when_another_is_answered() {
             let ended = c.world.records.kept.pop().unwrap();
             assert_eq!((ended.reason, ended.tcp), (EndReason::Forced, Some(TcpState::Established)));
             assert_eq!((ended.packets, ended.ended), ([4, 2], c.flow().first));
-            assert_eq!((c.flow().initiator, c.flow().port_in), (ended.initiator, super::INSIDE));
+            assert_eq!((c.flow().initiator, c.flow().port_in), (ended.initiator, ended.port_in));
             c.a(ACK, isn + 1, ISN_B + 1, 0);
             c.a(ACK | PSH, isn + 1, ISN_B + 1, 50);
             c.b(FIN | ACK, ISN_B + 1, isn + 51, 0);

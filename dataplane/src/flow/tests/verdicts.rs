@@ -1,10 +1,13 @@
 //! What the table keeps of policy's decisions.
 
+use std::time::Duration;
+
 use ravelin_config::types::{Action, Direction, PortRange, Protocol};
 
-use super::{A, B, INSIDE, OUTSIDE, Packet, World};
+use super::{A, B, INSIDE, OUTSIDE, Packet, World, plan};
 use crate::{
-    flow::FlowSettings,
+    flow::{FlowSettings, Timeouts},
+    forward::NonIp,
     parse::{
         TcpFields,
         tcp_flags::{ACK, RST, SYN},
@@ -13,7 +16,7 @@ use crate::{
     verdict::{DropReason, Verdict},
 };
 
-fn deny(id: u16, direction: Option<Direction>, port: u16) -> Rule {
+pub(super) fn deny(id: u16, direction: Option<Direction>, port: u16) -> Rule {
     Rule {
         id: RuleId(id),
         action: Action::Deny,
@@ -63,7 +66,8 @@ fn flow_picked_up_by_an_answer_is_judged_as_its_initiator_opened_it() {
     let meta = world.one(answer);
     assert_eq!(meta.verdict, Verdict::Drop(DropReason::RuleDeny));
     assert_eq!(world.table.origin(meta.slot.unwrap()), Some((meta.side.other(), OUTSIDE)));
-    assert_eq!(world.flow(&meta).unwrap().port_in, INSIDE, "where the first packet came in");
+    let flow = world.flow(&meta).unwrap();
+    assert_eq!((flow.port_in, flow.port_out), (OUTSIDE, INSIDE), "as its initiator's packets pass");
 }
 
 #[test]
@@ -75,6 +79,28 @@ fn neighbour_discovery_does_not_lend_its_verdict() {
     assert_eq!(world.one(discovery).verdict, Verdict::Allow);
     assert_eq!(world.one(echo).verdict, Verdict::Drop(DropReason::DefaultDeny));
     assert_eq!(world.one(discovery).verdict, Verdict::Allow, "nor take that of others");
+}
+
+#[test]
+fn neighbour_discovery_that_rules_judge_has_its_verdict_when_it_ends_in_its_batch() {
+    for size in [1, 2] {
+        let timeouts = Timeouts { icmp: Duration::from_millis(1), ..Timeouts::default() };
+        let mut world = World::new(8, FlowSettings { timeouts, ..FlowSettings::default() });
+        world.snapshot.forward = plan(NonIp { neighbour_discovery: false, ..NonIp::default() });
+        world.snapshot.policy.default = Action::Deny;
+        let discovery = Packet { discovery: true, ..Packet::new(Protocol::ICMPV6, (1, 0), (2, 0)) };
+        for packets in [discovery, discovery.at(5000)].chunks(size) {
+            assert!(
+                world
+                    .batch(packets)
+                    .iter()
+                    .all(|meta| meta.verdict == Verdict::Drop(DropReason::DefaultDeny))
+            );
+        }
+        let ended: Vec<_> = world.records.kept.iter().map(|record| record.drop_reason).collect();
+        assert_eq!(ended, [Some(DropReason::DefaultDeny)], "batches of {size}");
+        assert_eq!((world.counters.flows_expired, world.drops(DropReason::DefaultDeny)), (1, 2));
+    }
 }
 
 #[test]
@@ -90,4 +116,40 @@ fn flow_that_ends_in_the_batch_that_opened_it_has_its_verdict() {
     assert_eq!(world.records.kept.len(), 1);
     assert_eq!(world.records.kept[0].drop_reason, Some(DropReason::RuleDeny));
     assert_eq!((world.records.kept[0].rule, world.records.kept[0].generation), (RuleId(9), 1));
+}
+
+#[test]
+fn packets_of_a_connection_that_ends_in_their_batch_keep_its_verdict() {
+    let packet = |flags, sequence, acknowledgement| {
+        let mut packet = Packet::new(Protocol::TCP, A, B);
+        packet.tcp = TcpFields { flags, sequence, acknowledgement, window: 1 };
+        packet
+    };
+    // Opened from outside and refused, opened by the other end and refused, opened from outside.
+    let packets = [
+        packet(SYN, 0, 0),
+        packet(RST | ACK, 0, 1).back(),
+        packet(SYN, 7, 0).back(),
+        packet(RST | ACK, 0, 8),
+        packet(SYN, 5, 0),
+    ];
+    let denied = Verdict::Drop(DropReason::RuleDeny);
+    let expected = [denied, denied, Verdict::Allow, Verdict::Allow, denied];
+    for size in 1..=packets.len() {
+        let mut world = World::new(8, FlowSettings::default());
+        world.snapshot.policy.rules = vec![deny(1, Some(Direction::Ingress), B.1)];
+        let metas: Vec<_> = packets.chunks(size).flat_map(|packets| world.batch(packets)).collect();
+        let verdicts: Vec<_> = metas.iter().map(|meta| meta.verdict).collect();
+        assert_eq!(verdicts, expected, "batches of {size}");
+        let rules: Vec<_> = metas.iter().map(|meta| meta.rule.0).collect();
+        assert_eq!(rules, [1, 1, 0, 0, 1], "batches of {size}");
+        let ended: Vec<_> =
+            world.records.kept.iter().map(|record| (record.drop_reason, record.packets)).collect();
+        assert_eq!(ended, [(Some(DropReason::RuleDeny), [1, 1]), (None, [1, 1])], "batches of {size}");
+        assert_eq!((world.counters.flows_reopened, world.drops(DropReason::RuleDeny)), (2, 3));
+    }
+    let mut world = World::new(8, FlowSettings::default());
+    let metas = world.batch(&packets);
+    let slots: Vec<_> = metas.iter().map(|meta| meta.slot.is_some()).collect();
+    assert_eq!(slots, [false, false, false, false, true], "a slot names one flow");
 }

@@ -1,0 +1,88 @@
+//! Flows that end because one of their packets opens another under the same name.
+//!
+//! The new flow takes over the old one's slot. Packets of the old flow that came earlier in the same batch still refer to that
+//! slot, so before the batch goes on they are parted from it, with the verdict that is theirs.
+
+use super::{
+    EndReason, FlowTable, RecordSink, Side, Slot, entry::Flag, index::Place, phase::Phase, table::Ledger,
+};
+use crate::{
+    batch::Meta,
+    pipeline::Context,
+    policy::{Judgement, Query, verdict},
+};
+
+/// A flow that ended in the current batch while another took over its slot.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reopened {
+    slot: Slot,
+    /// The packet, counted from the beginning of the batch, that opened the other flow.
+    at: usize,
+    /// What policy says about the old flow, if a packet waits for that.
+    judgement: Option<Judgement>,
+}
+
+impl FlowTable {
+    /// Ends the flow that a packet, the one at `at` in the batch, belongs to, and opens a new one of the same name in its slot.
+    pub(super) fn reopen<R: RecordSink>(
+        &mut self,
+        cx: &Context<'_>,
+        (meta, at): (&Meta, usize),
+        opening: (Phase, Side),
+        time: u64,
+        ledger: &mut Ledger<'_, R>,
+    ) -> Option<u32> {
+        let place = self.find(meta)?;
+        let judgement = self.judge_pending(cx, place);
+        self.reopened.push(Reopened { slot: Slot(place.slot), at, judgement });
+        let entry = self.entries.get(place.slot as usize)?;
+        let limit = self.limits.of(entry.phase);
+        let reason =
+            if time.saturating_sub(entry.last()) > limit { EndReason::Timeout } else { EndReason::Forced };
+        match reason {
+            EndReason::Timeout => {
+                ledger.counters.flows_expired += 1;
+                ledger.write(&entry.record(entry.last().saturating_add(limit), reason, self.worker));
+            }
+            EndReason::Forced | EndReason::Shutdown | EndReason::Active => {
+                ledger.counters.flows_reopened += 1;
+                ledger.write(&entry.record(time.max(entry.last()), reason, self.worker));
+            }
+        }
+        self.begin(cx, meta, place.slot, opening, time, ledger);
+        self.index.set(place, self.sweeper.due(time.saturating_add(self.limits.of(opening.0))), true);
+        Some(place.slot)
+    }
+
+    /// Asks policy about a flow that ends in the batch that would have decided it.
+    fn judge_pending(&mut self, cx: &Context<'_>, place: Place) -> Option<Judgement> {
+        let entry = self.entries.get_mut(place.slot as usize).filter(|entry| entry.has(Flag::PENDING))?;
+        let (initiator, (port, _)) = (entry.initiator(), entry.ports());
+        let (source, source_port) = entry.key.end(initiator);
+        let (destination, destination_port) = entry.key.end(initiator.other());
+        let judgement = cx.snapshot.policy.judge(&Query {
+            direction: cx.snapshot.forward.direction(port),
+            protocol: entry.key.protocol(),
+            source,
+            destination,
+            source_port,
+            destination_port,
+        });
+        entry.judge(cx.snapshot.generation, judgement.action, judgement.rule);
+        Some(judgement)
+    }
+
+    /// Takes from the packets of flows that were opened again the slot, which is another flow's now, and gives those that
+    /// wait for policy what it says about theirs.
+    pub(super) fn part_from_reopened(&mut self, metas: &mut [Meta]) {
+        for Reopened { slot, at, judgement } in self.reopened.drain(..) {
+            for meta in metas.iter_mut().take(at).filter(|meta| meta.slot == Some(slot)) {
+                meta.slot = None;
+                if let Some(judgement) = judgement.filter(|_| meta.verdict.is_undecided()) {
+                    meta.rule = judgement.rule;
+                    meta.verdict = verdict(judgement.action, judgement.rule);
+                }
+            }
+        }
+    }
+}
