@@ -14,4 +14,5 @@ mod records;
 mod reload;
 mod sizes;
 mod transparency;
+mod tunnels;
 mod workers;
