@@ -4,7 +4,11 @@
 use std::{collections::BTreeSet, fs};
 
 use ravelin_dataplane::verdict::{DropGroup, DropReason};
-use ravelin_tests::scenario::{self, folder, inputs, malformed, replay};
+use ravelin_tests::{
+    packets::frames,
+    scenario::{self, folder, inputs, malformed, offload, replay},
+    topology::Folder,
+};
 
 macro_rules! scenarios {
     ($($name:ident,)+) => {
@@ -34,6 +38,7 @@ scenarios! {
     malformed,
     midstream,
     non_ip,
+    partial_checksums,
     retransmissions,
     tcp_close,
     tcp_flags,
@@ -61,6 +66,19 @@ fn each_malformed_packet_is_dropped_for_its_own_reason() {
     let expected: BTreeSet<(String, u64)> =
         malformed::REASONS.iter().map(|reason| ((*reason).to_owned(), 1)).collect();
     assert_eq!(drops.into_iter().collect::<BTreeSet<_>>(), expected);
+}
+
+#[test]
+fn partial_checksums_leave_completed() {
+    let output = Folder::new();
+    let output = output.0.join("output.pcap");
+    replay(&folder().join("partial-checksums"), &["--write", &output.display().to_string()]);
+    let (partial, whole) = offload::captures();
+    let left = frames(&output);
+    assert_eq!(left.len(), partial.len());
+    for (number, (left, whole)) in left.iter().zip(whole.frames()).enumerate() {
+        assert!(left == whole, "frame {number}:\n    left {left:02x?}\nexpected {whole:02x?}");
+    }
 }
 
 #[test]

@@ -140,9 +140,10 @@ say "What was counted"
 show counters
 show interfaces
 
-say "Flow records, one for each connection, as it ends"
+say "Flow records, one for each connection, as it ends: here curl's and telnet's"
 kill -TERM "$ravelin_pid"
 wait "$ravelin_pid" || { cat "$work/ravelin.log" >&2; exit 1; }
-cat "$work/flows.json"
+grep -E '"dest_port":(80|23),' "$work/flows.json"
+printf 'and %s more\n' "$(grep -cvE '"dest_port":(80|23),' "$work/flows.json")"
 
 say "ravelin has stopped and given the interfaces back; the namespaces go now"

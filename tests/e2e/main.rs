@@ -17,4 +17,5 @@ mod service;
 mod sizes;
 mod trace;
 mod transparency;
+mod tunnels;
 mod workers;

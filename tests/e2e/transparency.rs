@@ -1,28 +1,15 @@
-//! A bridge changes nothing: frames leave as they came, byte for byte.
+//! A bridge changes nothing: frames leave as they came, byte for byte, but for checksums that a stack left unfinished.
 
-use std::{fs, path::Path};
+use std::fs;
 
 use ravelin_tests::{
-    packets::{Capture, inside, inside6, outside, outside6, tagged, udp},
+    packets::{Capture, frames, inside, inside6, outside, outside6, tagged, udp},
     process::wait_for,
-    scenario::inputs,
+    ravelin::Ravelin,
+    scenario::{inputs, offload},
     topology::Lab,
 };
 use rustix::process::Signal;
-
-/// The frames of a capture file as tcpdump writes it on a little-endian machine.
-fn frames(path: &Path) -> Vec<Vec<u8>> {
-    let file = fs::read(path).unwrap_or_default();
-    let mut rest = file.get(24..).unwrap_or_default();
-    let mut frames = Vec::new();
-    while let Some(length) = rest.get(8..12) {
-        let length = u32::from_le_bytes(length.try_into().expect("four bytes")) as usize;
-        let Some(frame) = rest.get(16..16 + length) else { break };
-        frames.push(frame.to_vec());
-        rest = &rest[16 + length..];
-    }
-    frames
-}
 
 /// Frames of all kinds that a default configuration lets pass.
 fn sent() -> Capture {
@@ -39,11 +26,8 @@ fn sent() -> Capture {
     capture
 }
 
-#[test]
-fn frames_leave_as_they_came() {
-    let Some(lab) = Lab::new(&["tcpdump", "tcpreplay"]) else { return };
-    let ravelin = lab.ravelin("");
-    let capture = sent();
+/// Sends the frames of a capture from the client, one after the other, and returns what arrives at the server.
+fn crossed(lab: &Lab, ravelin: &Ravelin, capture: &Capture) -> Vec<Vec<u8>> {
     let (input, output) = (lab.folder().join("sent.pcap"), lab.folder().join("received.pcap"));
     fs::write(&input, capture.to_pcap()).expect("the folder is writable");
     let filter = "ether src host 02:00:00:00:01:01 or ether[6:4] = 0x02000000 or ether[6:4] = 0x02000006";
@@ -63,10 +47,31 @@ fn frames_leave_as_they_came() {
     wait_for("all frames to be seen", || frames(&output).len() >= capture.len());
     dump.signal(Signal::INT);
     dump.wait();
-    let received = frames(&output);
-    assert_eq!(received.len(), capture.len());
-    for (number, (received, sent)) in received.iter().zip(capture.frames()).enumerate() {
-        assert!(received == sent, "frame {number} changed:\n   sent {sent:02x?}\nreceived {received:02x?}");
+    frames(&output)
+}
+
+/// Panics unless these frames arrived.
+fn assert_same(received: &[Vec<u8>], expected: &Capture) {
+    assert_eq!(received.len(), expected.len());
+    for (number, (received, expected)) in received.iter().zip(expected.frames()).enumerate() {
+        assert!(received == expected, "frame {number}:\nexpected {expected:02x?}\nreceived {received:02x?}");
     }
-    ravelin.finish(&[]);
+}
+
+#[test]
+fn frames_leave_as_they_came() {
+    let Some(lab) = Lab::new(&["tcpdump", "tcpreplay"]) else { return };
+    let ravelin = lab.ravelin("");
+    let capture = sent();
+    assert_same(&crossed(&lab, &ravelin, &capture), &capture);
+    assert_eq!(ravelin.finish(&[])["checksums_completed"], 0);
+}
+
+#[test]
+fn checksums_that_stacks_leave_are_completed_and_nothing_else() {
+    let Some(lab) = Lab::new(&["tcpdump", "tcpreplay"]) else { return };
+    let ravelin = lab.ravelin("");
+    let (partial, whole) = offload::captures();
+    assert_same(&crossed(&lab, &ravelin, &partial), &whole);
+    assert_eq!(ravelin.finish(&[])["checksums_completed"], partial.len() as u64);
 }

@@ -3,7 +3,7 @@
 //! Addresses are those that documentation may use (RFC 5737, RFC 3849), MAC addresses are locally administered. A capture
 //! starts at a fixed time and goes on only as it is told to, so the same calls give the same bytes.
 
-use std::{net::IpAddr, time::Duration};
+use std::{fs, net::IpAddr, path::Path, time::Duration};
 
 use etherparse::{
     IpNumber, Ipv4Header, Ipv6FlowLabel, Ipv6Header, PacketBuilder, TcpHeader, checksum::u32_16bit_word,
@@ -183,6 +183,20 @@ impl Capture {
     }
 }
 
+/// The frames of a capture file as [`Capture::to_pcap`], `ravelin replay --write` and tcpdump write it.
+pub fn frames(path: &Path) -> Vec<Vec<u8>> {
+    let file = fs::read(path).unwrap_or_default();
+    let mut rest = file.get(24..).unwrap_or_default();
+    let mut frames = Vec::new();
+    while let Some(length) = rest.get(8..12) {
+        let length = u32::from_le_bytes(length.try_into().expect("four bytes")) as usize;
+        let Some(frame) = rest.get(16..16 + length) else { break };
+        frames.push(frame.to_vec());
+        rest = &rest[16 + length..];
+    }
+    frames
+}
+
 impl Default for Capture {
     fn default() -> Self {
         Self::new()
@@ -191,9 +205,14 @@ impl Default for Capture {
 
 /// A UDP datagram with `length` bytes of payload.
 pub fn udp(from: End, to: End, length: usize) -> Vec<u8> {
-    let total = u16::try_from(8 + length).expect("datagrams are short");
+    datagram(from, to, &payload(length))
+}
+
+/// A UDP datagram with this payload.
+pub fn datagram(from: End, to: End, payload: &[u8]) -> Vec<u8> {
+    let total = u16::try_from(8 + payload.len()).expect("datagrams are short");
     let header = [from.port, to.port, total, 0].map(u16::to_be_bytes).concat();
-    ip(from, to, IpNumber::UDP, &[header, payload(length)].concat())
+    ip(from, to, IpNumber::UDP, &[&header, payload].concat())
 }
 
 /// An ICMP or ICMPv6 echo request, or the reply to one.

@@ -7,6 +7,7 @@
 
 pub mod inputs;
 pub mod malformed;
+pub mod offload;
 
 use std::{
     fmt::Write,

@@ -2,7 +2,7 @@
 //!
 //! Promises: VLAN tags, MAC addresses and TTL leave as they came. Frames that carry no IP are forwarded or dropped as
 //! the bridge's configuration says; what a monitor interface receives is consumed. Refuses: frames that are longer than the
-//! outgoing interface allows. Read next: `stage.rs`, `checksum.rs`.
+//! outgoing interface allows. Read next: `stage.rs`, `checksum.rs`, `docs/adr/0007-partial-checksums.md`.
 
 pub mod checksum;
 mod plan;

@@ -54,10 +54,10 @@ impl<'a> Cursor<'a> {
 
     /// Where in the frame the next byte stands.
     ///
-    /// Headers end far below 64 KiB (the longest chain: two tags, IPv6, eight extension headers of 2048 bytes, TCP with
-    /// all options), so nothing is ever cut off here.
+    /// Headers end far below 64 KiB (the longest chain: two tags, IPv6, eight extension headers of 2048 bytes, UDP, Geneve
+    /// with all options, and inside it the same again up to TCP with all options), so nothing is ever cut off here.
     #[inline(always)]
-    #[expect(clippy::cast_possible_truncation, reason = "headers end below 17 KiB, see above")]
+    #[expect(clippy::cast_possible_truncation, reason = "headers end below 34 KiB, see above")]
     pub(super) const fn offset(&self) -> u16 {
         self.offset as u16
     }

@@ -1,35 +1,13 @@
 //! Ethernet II, 802.3 with LLC, 802.1Q and 802.1ad tags, and what is told apart by EtherType or group address alone.
 
-use super::{arp, cursor::Cursor, headers::Network, ipv4, ipv6};
+use super::{arp, cursor::Cursor, ethertype, headers::Network, ipv4, ipv6};
 use crate::{batch::Meta, verdict::DropReason};
-
-/// EtherTypes, by their IEEE assignment.
-mod ethertype {
-    pub(super) const IPV4: u16 = 0x0800;
-    pub(super) const ARP: u16 = 0x0806;
-    /// 802.1Q.
-    pub(super) const VLAN: u16 = 0x8100;
-    pub(super) const IPV6: u16 = 0x86dd;
-    /// 802.1ad service tag.
-    pub(super) const PROVIDER: u16 = 0x88a8;
-    pub(super) const LLDP: u16 = 0x88cc;
-    /// Double tagging as sold before 802.1ad.
-    pub(super) const QINQ: u16 = 0x9100;
-    /// Below this the field is a length, IEEE 802.3 section 3.2.6.
-    pub(super) const FIRST: u16 = 0x0600;
-}
 
 /// Decodes a whole frame.
 #[inline]
 pub(super) fn decode(frame: &[u8], meta: &mut Meta) -> Result<(), DropReason> {
     let mut cursor = Cursor::new(frame);
-    let Some(header @ &[.., t0, t1]) = cursor.take::<14>() else {
-        return Err(DropReason::EthernetTruncated);
-    };
-    let mut ethertype = u16::from_be_bytes([t0, t1]);
-    if is_tag(ethertype) {
-        ethertype = tags(&mut cursor, meta)?;
-    }
+    let (header, ethertype) = header(&mut cursor, meta)?;
     let headers = &mut meta.headers;
     headers.ethertype = ethertype;
     headers.network_offset = cursor.offset();
@@ -54,6 +32,19 @@ pub(super) fn decode(frame: &[u8], meta: &mut Meta) -> Result<(), DropReason> {
             Ok(())
         }
     }
+}
+
+/// Takes the header and its tags; returns the header and the EtherType behind the tags.
+#[inline(always)]
+pub(super) fn header<'a>(
+    cursor: &mut Cursor<'a>,
+    meta: &mut Meta,
+) -> Result<(&'a [u8; 14], u16), DropReason> {
+    let Some(header @ &[.., t0, t1]) = cursor.take::<14>() else {
+        return Err(DropReason::EthernetTruncated);
+    };
+    let ethertype = u16::from_be_bytes([t0, t1]);
+    Ok((header, if is_tag(ethertype) { tags(cursor, meta)? } else { ethertype }))
 }
 
 /// Reads the tags, of which the first has been announced, and returns the EtherType behind them.

@@ -12,8 +12,9 @@ use crate::{batch::Meta, verdict::DropReason};
 /// Length of a header without options.
 pub(super) const HEADER: usize = 20;
 
-/// Decodes an IPv4 packet and what it carries.
-#[inline]
+/// Decodes an IPv4 packet and what it carries. Always inlined: a second caller, for what is in tunnels, would otherwise cost
+/// the first one a call.
+#[inline(always)]
 pub(super) fn decode(mut cursor: Cursor<'_>, meta: &mut Meta) -> Result<(), DropReason> {
     let headers = &mut meta.headers;
     headers.network = Network::Ipv4;

@@ -27,8 +27,8 @@ mod extension {
     pub(super) const MOBILITY: u8 = 135;
 }
 
-/// Decodes an IPv6 packet and what it carries.
-#[inline]
+/// Decodes an IPv6 packet and what it carries. Inlined like IPv4.
+#[inline(always)]
 pub(super) fn decode(mut cursor: Cursor<'_>, meta: &mut Meta) -> Result<(), DropReason> {
     let headers = &mut meta.headers;
     headers.network = Network::Ipv6;

@@ -6,12 +6,14 @@
 //! transport checksums, which are the receiver's business and partial on virtual links.
 //!
 //! One file per layer, in the order of the bytes: `ethernet.rs`, `arp.rs`, `ipv4.rs` and `ipv6.rs` with what they share
-//! in `ip.rs`, `transport.rs`, `quote.rs`. Read next: `stage.rs`, then `headers.rs` for what comes out. Why this is not
-//! etherparse: `docs/adr/0004-own-decode.md`; how fragments are judged: `docs/adr/0005-fragments.md`.
+//! in `ip.rs`, `transport.rs`, `quote.rs`; and `tunnel.rs` for whoever has to know what is inside. Read next: `stage.rs`,
+//! then `headers.rs` for what comes out. Why this is not etherparse: `docs/adr/0004-own-decode.md`; how fragments are
+//! judged: `docs/adr/0005-fragments.md`.
 
 mod arp;
 mod cursor;
 mod ethernet;
+mod ethertype;
 mod fragments;
 mod headers;
 mod ip;
@@ -23,6 +25,7 @@ mod stage;
 #[cfg(test)]
 mod tests;
 mod transport;
+pub(crate) mod tunnel;
 
 pub use fragments::FragmentTable;
 pub use headers::{Address, Fragment, FragmentKind, Headers, Network, TcpFields, Vlans, tcp_flags};

@@ -38,6 +38,8 @@ impl Traffic {
     /// Everything that the tables, stages and drop reasons of the pipeline are for.
     pub(crate) fn mixed() -> Self {
         let mut traffic = Self { frames: Vec::new() };
+        // First, because later ones find the flow table full.
+        traffic.tunnels();
         traffic.tcp();
         traffic.udp();
         traffic.icmp();
@@ -169,6 +171,26 @@ impl Traffic {
         let deeper = [&frame[..12], &[0x88, 0xa8, 0, 9], &frame[12..]].concat();
         self.push(0, frame);
         self.push(0, deeper);
+    }
+
+    /// Checksums that a local stack has left, in tunnels and of SCTP.
+    fn tunnels(&mut self) {
+        let mut inside =
+            build(|bytes| ethernet().ipv4(SERVER, CLIENT, 64).tcp(443, 7, 1, 1).write(bytes, &[1; 400]));
+        let pseudo = [&inside[26..34], &[0, 6, 1, 164]].concat();
+        let sum: u32 = pseudo.chunks(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]]))).sum();
+        inside[50..52].copy_from_slice(&u16::try_from(sum % 0xffff).unwrap().to_be_bytes());
+        let vxlan = [&[8, 0, 0, 0, 0, 0, 7, 0], &inside[..]].concat();
+        let packet = ethernet().ipv6(CLIENT6, SERVER6, 64).udp(9, 4789);
+        let mut frame = build(|bytes| packet.write(bytes, &vxlan));
+        frame[60..62].fill(0);
+        self.push(0, frame);
+        for (protocol, payload) in
+            [(4, &inside[14..]), (132, &[0, 7, 0, 9, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 4])]
+        {
+            let packet = ethernet().ipv4(CLIENT, SERVER, 64);
+            self.push(0, build(|bytes| packet.write(bytes, IpNumber(protocol), payload)));
+        }
     }
 
     /// What the rules do not judge.

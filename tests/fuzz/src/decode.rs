@@ -1,7 +1,8 @@
-//! What decode promises for every byte string. Used by the fuzz target and by `dataplane/tests/corpus.rs`.
+//! What decode promises for every byte string, and that checksums are completed once. Used by the fuzz target and by `dataplane/tests/corpus.rs`.
 
 use ravelin_dataplane::{
     batch::{Batch, Meta},
+    forward::checksum,
     io::memory::MemoryFrame,
     parse::{DecodeStage, FragmentKind},
     verdict::Verdict,
@@ -27,6 +28,9 @@ pub(crate) fn check(frame: &[u8]) {
                 assert!(fragment.offset + fragment.length <= 65_535);
                 assert!(!fragment.more || fragment.length.is_multiple_of(8));
             }
+            let mut bytes = frame.to_vec();
+            assert_eq!(checksum::complete(&mut bytes, &headers), bytes != frame);
+            assert!(!checksum::complete(&mut bytes, &headers));
         }
         other @ (Verdict::Allow | Verdict::Forward(_) | Verdict::Handoff(_) | Verdict::Consume) => {
             panic!("decode decided {other:?}")

@@ -2,7 +2,7 @@
 
 use etherparse::IpNumber;
 
-use super::malformed;
+use super::{malformed, offload};
 use crate::packets::{
     Capture, End, Link, Tcp, echo, ethernet, fragment, fragments, icmp_error, identified, inside, inside6,
     ip, outside, outside6, payload, tagged, udp,
@@ -29,6 +29,7 @@ pub fn all() -> Vec<(&'static str, Capture)> {
         ("malformed", malformed::all()),
         ("midstream", midstream()),
         ("non-ip", non_ip()),
+        ("partial-checksums", offload::captures().0),
         ("retransmissions", retransmissions()),
         ("tcp-close", tcp_close()),
         ("tcp-flags", tcp_flags()),

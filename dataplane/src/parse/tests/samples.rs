@@ -1,5 +1,7 @@
 //! Valid packets, one of each kind, written out in small pieces.
 
+use crate::forward::checksum::{fold, sum};
+
 /// Sender's and receiver's addresses in all samples.
 pub(super) const V4: ([u8; 4], [u8; 4]) = ([192, 0, 2, 1], [198, 51, 100, 2]);
 pub(super) const V6: ([u8; 16], [u8; 16]) = (
@@ -74,6 +76,21 @@ pub(super) fn tcp() -> Vec<u8> {
     segment
 }
 
+/// The same from a stack with checksum offload, between the IPv4 addresses.
+fn tcp_partial() -> Vec<u8> {
+    let mut segment = tcp();
+    let pseudo = sum(&V4.0) + sum(&V4.1) + 6 + segment.len() as u64;
+    segment[16..18].copy_from_slice(&fold(pseudo).to_be_bytes());
+    segment
+}
+
+/// From port 1000 to another port.
+fn udp_to(port: u16, payload: &[u8]) -> Vec<u8> {
+    let mut datagram = udp(payload);
+    datagram[2..4].copy_from_slice(&port.to_be_bytes());
+    datagram
+}
+
 /// From port 1000 to port 53.
 pub(super) fn udp(payload: &[u8]) -> Vec<u8> {
     let mut datagram = vec![0x03, 0xe8, 0x00, 0x35];
@@ -128,6 +145,11 @@ pub(super) fn all() -> Vec<(&'static str, Vec<u8>)> {
         chain
     };
     let first = udp(&[0xaa; 24]);
+    let inside = v4(6, &tcp_partial());
+    let vxlan = [&[8, 0, 0, 0, 0, 0, 7, 0], &inside[..]].concat();
+    let geneve = [&[1, 0, 8, 0, 0, 0, 7, 0, 0xff, 0xff, 1, 0], quoted(&inside)].concat();
+    let gre = [&[0xb0, 0, 0x65, 0x58, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 1], &tagged(0x8100, 5, &inside)[..]]
+        .concat();
     vec![
         ("ipv4_tcp", v4(6, &tcp())),
         ("ipv4_udp", v4(17, &udp(b"question"))),
@@ -147,6 +169,10 @@ pub(super) fn all() -> Vec<(&'static str, Vec<u8>)> {
         ("ipv6_extensions", v6(0, &chain)),
         ("ipv6_first_fragment", v6(44, &[v6_place(17, 77, 0, true), first[..16].to_vec()].concat())),
         ("ipv6_later_fragment", v6(44, &[v6_place(17, 77, 16, false), first[16..].to_vec()].concat())),
+        ("ipv4_vxlan", v4(17, &udp_to(4789, &vxlan))),
+        ("ipv6_geneve", v6(17, &udp_to(6081, &geneve))),
+        ("ipv4_gre_bridged", v4(47, &gre)),
+        ("ipv6_ipv4", v6(4, quoted(&inside))),
         ("vlan_tcp", tagged(0x8100, 0x6005, &v4(6, &tcp()))),
         ("qinq_udp", tagged(0x88a8, 5, &tagged(0x8100, 7, &v6(17, &udp(b"question"))))),
         ("arp", arp()),
