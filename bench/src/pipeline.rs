@@ -7,7 +7,7 @@ use ravelin_dataplane::{
     batch::Batch,
     command::CommandQueue,
     counters::CounterBlock,
-    flow::{FlowRecord, FlowTable, RecordLost, RecordSink, SteerStage},
+    flow::{FlowTable, RawRecord, RecordLost, RecordSink, SteerStage},
     forward::{NonIp, Plan, Port},
     handoff::{Handoff, WorkerId},
     hash::FlowHasher,
@@ -207,7 +207,7 @@ fn bounce(io: &mut TrafficIo, batch: &mut Batch<<TrafficIo as PacketIo>::Frame>,
 pub(crate) struct Discard;
 
 impl RecordSink for Discard {
-    fn push(&mut self, record: &FlowRecord) -> Result<(), RecordLost> {
+    fn push(&mut self, record: &RawRecord) -> Result<(), RecordLost> {
         black_box(record);
         Ok(())
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use ravelin_dataplane::{
     batch::{Batch, Meta},
     clock::Timestamp,
-    flow::{EndReason, FlowState},
+    flow::{EndReason, FlowRecord, FlowState, RawRecord, RecordLost, RecordSink},
     io::{IoCounters, PacketIo, PortId, TransmitError, memory::MemoryFrame},
     verdict::DropReason,
     wake::Waker,
@@ -183,12 +183,10 @@ fn ten_million_syns_are_counted_exactly_and_evict_no_connection() {
 /// Keeps the records of established flows that were ended, which there must not be.
 struct Forget(Kept);
 
-impl ravelin_dataplane::flow::RecordSink for Forget {
-    fn push(
-        &mut self,
-        record: &ravelin_dataplane::flow::FlowRecord,
-    ) -> Result<(), ravelin_dataplane::flow::RecordLost> {
-        match (record.state, record.reason) {
+impl RecordSink for Forget {
+    fn push(&mut self, record: &RawRecord) -> Result<(), RecordLost> {
+        let FlowRecord { state, reason, .. } = record.read();
+        match (state, reason) {
             (FlowState::New, EndReason::Timeout | EndReason::Forced) => Ok(()),
             (FlowState::New | FlowState::Established | FlowState::Closed, _) => self.0.push(record),
         }

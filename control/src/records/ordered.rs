@@ -11,7 +11,7 @@ use std::{
 
 use ravelin_dataplane::{
     clock::Timestamp,
-    flow::{FlowRecord, RecordLost, RecordSink},
+    flow::{FlowRecord, RawRecord, RecordLost, RecordSink},
 };
 
 use super::Encoder;
@@ -23,7 +23,7 @@ use super::Encoder;
 /// [`OrderedSink::release`] from when on no earlier record can come. Sorting, encoding and writing are the work of a thread.
 #[derive(Debug)]
 pub struct OrderedSink {
-    pending: Vec<FlowRecord>,
+    pending: Vec<RawRecord>,
     /// Up to when the flows of all records given to the thread had ended.
     released: Timestamp,
     /// `None` once the sink has finished.
@@ -35,7 +35,7 @@ pub struct OrderedSink {
 /// Records, and the time from which on no earlier one can come; `None` if none can come at all.
 #[derive(Debug)]
 struct Chunk {
-    records: Vec<FlowRecord>,
+    records: Vec<RawRecord>,
     until: Option<Timestamp>,
 }
 
@@ -102,7 +102,7 @@ impl OrderedSink {
 }
 
 impl RecordSink for OrderedSink {
-    fn push(&mut self, record: &FlowRecord) -> Result<(), RecordLost> {
+    fn push(&mut self, record: &RawRecord) -> Result<(), RecordLost> {
         if self.has_failed() {
             return Err(RecordLost);
         }
@@ -127,13 +127,13 @@ impl<W: Write> Lines<W> {
     const BUFFER: usize = 256 << 10;
 
     fn run(mut self, chunks: &Receiver<Chunk>) -> io::Result<u64> {
-        let result = chunks.iter().try_for_each(|chunk| self.take(chunk)).and_then(|()| self.out.flush());
+        let result = chunks.iter().try_for_each(|chunk| self.take(&chunk)).and_then(|()| self.out.flush());
         self.failed.store(result.is_err(), Ordering::Relaxed);
         result.map(|()| self.written)
     }
 
-    fn take(&mut self, chunk: Chunk) -> io::Result<()> {
-        self.held.extend(chunk.records);
+    fn take(&mut self, chunk: &Chunk) -> io::Result<()> {
+        self.held.extend(chunk.records.iter().map(RawRecord::read));
         // Stable: a flow that ended and began again at the same time stays behind itself.
         self.held.sort_by(|a, b| {
             let times = |record: &FlowRecord| (record.ended, record.first);

@@ -1,10 +1,10 @@
 use std::sync::Arc;
 
 use crossbeam::queue::ArrayQueue;
-use ravelin_dataplane::flow::{FlowRecord, RecordLost, RecordSink};
+use ravelin_dataplane::flow::{RawRecord, RecordLost, RecordSink};
 
 /// The records of one worker on their way to the [`super::Writer`].
-pub type RecordRing = ArrayQueue<FlowRecord>;
+pub type RecordRing = ArrayQueue<RawRecord>;
 
 /// A worker's end of a [`RecordRing`]. Never blocks: a record that finds no room is lost, and the worker counts it.
 #[derive(Clone, Debug)]
@@ -23,7 +23,7 @@ impl RingSink {
 }
 
 impl RecordSink for RingSink {
-    fn push(&mut self, record: &FlowRecord) -> Result<(), RecordLost> {
+    fn push(&mut self, record: &RawRecord) -> Result<(), RecordLost> {
         match &self.0 {
             Some(ring) => ring.push(*record).map_err(|_| RecordLost),
             None => Ok(()),

@@ -185,7 +185,7 @@ impl<O: Output> Task<O> {
         for index in 0..self.rings.len() {
             let mut taken = 0;
             for record in std::iter::from_fn(|| self.rings[index].pop()).take(Self::SHARE) {
-                self.lines.push(|out| self.encoder.encode(&record, out));
+                self.lines.push(|out| self.encoder.encode(&record.read(), out));
                 taken += 1;
             }
             self.shared.taken.fetch_add(taken, Ordering::Release);

@@ -3,7 +3,7 @@ use std::io;
 use ravelin_config::types::Action;
 use ravelin_dataplane::{
     clock::Timestamp,
-    flow::{FlowRecord, RecordLost, RecordSink},
+    flow::{RawRecord, RecordLost, RecordSink},
 };
 
 use super::FlowsByVerdict;
@@ -42,8 +42,8 @@ impl Tally {
 }
 
 impl RecordSink for Tally {
-    fn push(&mut self, record: &FlowRecord) -> Result<(), RecordLost> {
-        match record.verdict {
+    fn push(&mut self, record: &RawRecord) -> Result<(), RecordLost> {
+        match record.verdict() {
             Action::Allow => self.flows.allow += 1,
             Action::Deny => self.flows.deny += 1,
         }

@@ -386,7 +386,8 @@ impl Entry {
         *self.packets.of_mut(side) = u32::try_from(packets & u64::from(u32::MAX)).unwrap_or_default();
     }
 
-    const fn action(&self) -> Action {
+    /// What policy decided; allow, if it was not asked.
+    pub(super) const fn action(&self) -> Action {
         if self.has(Flag::DENIED) { Action::Deny } else { Action::Allow }
     }
 

@@ -2,8 +2,8 @@
 //!
 //! A [`FlowTable`] belongs to one worker. Both directions of a connection have one [`FlowKey`]; the keyed hash of that and of
 //! the segment that they are on names the worker ([`SteerStage`]) and the flow's place in that worker's table. The table
-//! follows TCP connections, counts in both directions, keeps the verdict of policy, and writes a [`FlowRecord`] when a flow
-//! ends.
+//! follows TCP connections, counts in both directions, keeps the verdict of policy, and hands over a [`RawRecord`] when a flow
+//! ends, of which the reader makes a [`FlowRecord`].
 //!
 //! Promises: all memory is taken at the start, 128 bytes a flow at most; a look-up costs a bounded number of cache lines,
 //! fetched for a whole batch at once; work per batch is bounded; what can be evicted is never an established flow; the same
@@ -31,7 +31,7 @@ mod tcp;
 mod tests;
 
 pub use key::{FlowKey, Side};
-pub use record::{EndReason, FlowRecord, FlowState, RecordLost, RecordSink};
+pub use record::{EndReason, FlowRecord, FlowState, RawRecord, RecordLost, RecordSink};
 pub use settings::{Evict, FlowSettings, Midstream, Timeouts};
 pub use steer::SteerStage;
 pub use table::{FlowTable, Slot};

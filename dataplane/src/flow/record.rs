@@ -1,6 +1,6 @@
 use ravelin_config::types::Action;
 
-use super::{FlowKey, Side, tcp::TcpState};
+use super::{FlowKey, Side, entry::Entry, tcp::TcpState};
 use crate::{clock::Timestamp, handoff::WorkerId, io::PortId, policy::RuleId, verdict::DropReason};
 
 /// Whether both ends have spoken, in Suricata's words.
@@ -80,13 +80,40 @@ pub struct FlowRecord {
     pub port_out: PortId,
 }
 
+/// A record as the worker hands it over: the flow as its table kept it. Whoever reads it takes it apart, so that the worker,
+/// which may end a million flows a second, has nothing to do but copy it.
+#[derive(Clone, Copy, Debug)]
+pub struct RawRecord {
+    entry: Entry,
+    /// When the flow ended, in microseconds.
+    ended: u64,
+    reason: EndReason,
+    worker: WorkerId,
+}
+
+impl RawRecord {
+    pub(super) const fn new(entry: &Entry, ended: u64, reason: EndReason, worker: WorkerId) -> Self {
+        Self { entry: *entry, ended, reason, worker }
+    }
+
+    /// What policy decided.
+    pub const fn verdict(&self) -> Action {
+        self.entry.action()
+    }
+
+    /// Everything that is written about the flow.
+    pub fn read(&self) -> FlowRecord {
+        self.entry.record(self.ended, self.reason, self.worker)
+    }
+}
+
 /// Where ended flows go. Must not block: what cannot be taken is counted as lost by the caller.
 pub trait RecordSink {
     /// Takes a record.
     ///
     /// # Errors
     /// The record is not taken because there is no room.
-    fn push(&mut self, record: &FlowRecord) -> Result<(), RecordLost>;
+    fn push(&mut self, record: &RawRecord) -> Result<(), RecordLost>;
 }
 
 /// There was no room for a record.

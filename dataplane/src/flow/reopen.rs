@@ -4,7 +4,8 @@
 //! slot, so before the batch goes on they are parted from it, with the verdict that is theirs.
 
 use super::{
-    EndReason, FlowTable, RecordSink, Side, Slot, entry::Flag, index::Place, phase::Phase, table::Ledger,
+    EndReason, FlowTable, RawRecord, RecordSink, Side, Slot, entry::Flag, index::Place, phase::Phase,
+    table::Ledger,
 };
 use crate::{
     batch::Meta,
@@ -42,11 +43,12 @@ impl FlowTable {
         match reason {
             EndReason::Timeout => {
                 ledger.counters.flows_expired += 1;
-                ledger.write(&entry.record(entry.last().saturating_add(limit), reason, self.worker));
+                let ended = entry.last().saturating_add(limit);
+                ledger.write(&RawRecord::new(entry, ended, reason, self.worker));
             }
             EndReason::Forced | EndReason::Shutdown | EndReason::Active => {
                 ledger.counters.flows_reopened += 1;
-                ledger.write(&entry.record(time.max(entry.last()), reason, self.worker));
+                ledger.write(&RawRecord::new(entry, time.max(entry.last()), reason, self.worker));
             }
         }
         self.begin(cx, meta, place.slot, opening, time, ledger);

@@ -6,7 +6,7 @@
 //! depend on how packets were batched, as long as every sweep is complete before the next packet is looked at.
 
 use super::{
-    EndReason, Evict, FlowTable, RecordSink,
+    EndReason, Evict, FlowKey, FlowTable, RawRecord, RecordSink,
     entry::micros,
     index::{Index, Place, Seconds},
     phase::Limits,
@@ -281,6 +281,10 @@ impl FlowTable {
                     }
                 }
                 self.end(place, ended, reason, ledger);
+                // Nobody must find it by a hint that the index gave before.
+                if let Some(entry) = self.entries.get_mut(place.slot as usize) {
+                    entry.key = FlowKey::NOBODY;
+                }
                 return true;
             }
             lanes &= lanes - 1;
@@ -345,9 +349,9 @@ impl FlowTable {
         ledger: &mut Ledger<'_, R>,
     ) {
         if let Some(entry) = self.entries.get(place.slot as usize) {
-            ledger.write(&entry.record(ended, reason, self.worker));
+            ledger.write(&RawRecord::new(entry, ended, reason, self.worker));
             self.index.remove(place);
-            self.give_back(place.slot);
+            self.free.give_back(place.slot);
             self.flows -= 1;
         }
     }

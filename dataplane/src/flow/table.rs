@@ -3,7 +3,7 @@ use std::fmt;
 use ravelin_config::types::{Exception, Protocol};
 
 use super::{
-    EndReason, FlowKey, FlowRecord, RecordSink, Side, TcpState, Timeouts,
+    EndReason, FlowKey, FlowRecord, RawRecord, RecordSink, Side, TcpState, Timeouts,
     entry::{Entry, Flag, Micros24, Passage, micros},
     free::Free,
     index::{Hint, Index, Place},
@@ -44,7 +44,7 @@ pub struct FlowTable {
     pub(super) flows: usize,
     /// Flows that ended in the current batch while another took over their slot.
     pub(super) reopened: Vec<Reopened>,
-    free: Free,
+    pub(super) free: Free,
 }
 
 /// Where ended flows are written and counted.
@@ -54,7 +54,7 @@ pub(super) struct Ledger<'a, R> {
 }
 
 impl<R: RecordSink> Ledger<'_, R> {
-    pub(super) fn write(&mut self, record: &FlowRecord) {
+    pub(super) fn write(&mut self, record: &RawRecord) {
         match self.records.push(record) {
             Ok(()) => self.counters.records_written += 1,
             Err(_) => self.counters.records_lost += 1,
@@ -360,7 +360,7 @@ impl FlowTable {
                     .then(|| self.index.insert(meta.hash, slot, due, true))?
             });
             if place.is_none() {
-                self.give_back(slot);
+                self.free.give_back(slot);
             }
             place
         });
@@ -404,14 +404,6 @@ impl FlowTable {
     /// Whether the flow in `slot` is that of a packet.
     fn is_of(&self, slot: u32, meta: &Meta) -> bool {
         self.entries.get(slot as usize).is_some_and(|entry| entry.is_of(&meta.key, meta.segment))
-    }
-
-    pub(super) fn give_back(&mut self, slot: u32) {
-        if let Some(entry) = self.entries.get_mut(slot as usize) {
-            // Nobody must find it by a hint that the index gave before it was freed.
-            entry.key = FlowKey::NOBODY;
-            self.free.give_back(slot);
-        }
     }
 }
 

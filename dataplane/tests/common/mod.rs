@@ -7,7 +7,7 @@ use ravelin_config::types::{Action, Direction, PortRange, Protocol};
 use ravelin_dataplane::{
     command::CommandQueue,
     counters::CounterBlock,
-    flow::{FlowRecord, FlowSettings, FlowTable, RecordLost, RecordSink, SteerStage},
+    flow::{FlowSettings, FlowTable, RawRecord, RecordLost, RecordSink, SteerStage},
     forward::{NonIp, Plan, Port},
     handoff::{Handoff, WorkerId},
     hash::FlowHasher,
@@ -256,7 +256,7 @@ pub(crate) struct Sink {
 }
 
 impl RecordSink for Sink {
-    fn push(&mut self, _record: &FlowRecord) -> Result<(), RecordLost> {
+    fn push(&mut self, _record: &RawRecord) -> Result<(), RecordLost> {
         self.records += 1;
         if self.records.is_multiple_of(8) { Err(RecordLost) } else { Ok(()) }
     }

@@ -14,7 +14,7 @@ use ravelin_dataplane::{
     clock::Timestamp,
     command::CommandQueue,
     counters::{CounterBlock, WorkerCounters},
-    flow::{FlowRecord, FlowTable, RecordLost, RecordSink, SteerStage},
+    flow::{FlowRecord, FlowTable, RawRecord, RecordLost, RecordSink, SteerStage},
     forward::{NonIp, Plan, Port},
     handoff::{Handoff, WorkerId},
     hash::FlowHasher,
@@ -34,8 +34,8 @@ use ravelin_dataplane::{
 pub struct Kept(pub Arc<Mutex<Vec<FlowRecord>>>);
 
 impl RecordSink for Kept {
-    fn push(&mut self, record: &FlowRecord) -> Result<(), RecordLost> {
-        self.0.lock().unwrap().push(*record);
+    fn push(&mut self, record: &RawRecord) -> Result<(), RecordLost> {
+        self.0.lock().unwrap().push(record.read());
         Ok(())
     }
 }

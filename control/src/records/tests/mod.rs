@@ -3,16 +3,20 @@ mod encode;
 mod sink;
 mod writer;
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
 use ravelin_config::types::{Action, Protocol};
 use ravelin_dataplane::{
+    batch::Meta,
     clock::Timestamp,
-    flow::{EndReason, FlowKey, FlowRecord, FlowState, Side},
+    counters::WorkerCounters,
+    flow::{EndReason, FlowKey, FlowRecord, FlowState, FlowTable, RawRecord, RecordLost, RecordSink, Side},
     handoff::WorkerId,
     io::PortId,
-    parse::Vlans,
+    parse::{Headers, Vlans},
+    pipeline::Context,
     policy::RuleId,
+    snapshot::Snapshot,
 };
 
 use super::Encoder;
@@ -53,6 +57,33 @@ fn record(source: (&str, u16), destination: (&str, u16)) -> FlowRecord {
         port_in: PortId(0),
         port_out: PortId(1),
     }
+}
+
+/// As a worker hands it over, whose flow had one packet at `first`.
+fn raw_at(source: (&str, u16), destination: (&str, u16), first: Timestamp, ended: Timestamp) -> RawRecord {
+    struct One(Option<RawRecord>);
+    impl RecordSink for One {
+        fn push(&mut self, record: &RawRecord) -> Result<(), RecordLost> {
+            self.0 = Some(*record);
+            Ok(())
+        }
+    }
+    let (key, side) = key(Protocol::UDP, source, destination, Vlans::default());
+    let snapshot = Snapshot::default();
+    let cx = Context { now: first, snapshot: &snapshot, worker: WorkerId(0), workers: 1 };
+    let headers = Headers { protocol: Protocol::UDP, ..Headers::default() };
+    let meta = Meta { time: first, keyed: true, headers, key, side, ..Meta::default() };
+    let (mut table, mut counters) = (FlowTable::new(1, WorkerId(0)), WorkerCounters::new(1));
+    let mut one = One(None);
+    table.run(&cx, &mut [meta], &mut one, &mut counters);
+    table.drain(ended, EndReason::Shutdown, 1, &mut one, &mut counters);
+    one.0.expect("the flow has ended")
+}
+
+/// As a worker hands it over.
+fn raw(source: (&str, u16), destination: (&str, u16)) -> RawRecord {
+    let first = Timestamp::from_nanos(START);
+    raw_at(source, destination, first, first + Duration::from_secs(30))
 }
 
 /// An encoder for two ports and a rule, all of which need escaping.

@@ -17,7 +17,7 @@ use super::{
         RecordRing, RingSink, Writer, WriterStats,
         output::{Lines, Output, Target},
     },
-    encoder, record,
+    encoder, raw,
 };
 use crate::testing::Directory;
 
@@ -49,7 +49,7 @@ fn what_was_pushed_was_written_or_lost() {
                 scope.spawn(move || {
                     let (mut kept, mut lost) = (0, 0);
                     for port in 0..20_000 {
-                        match sink.push(&record(("10.0.0.1", port), ("10.0.0.2", 53))) {
+                        match sink.push(&raw(("10.0.0.1", port), ("10.0.0.2", 53))) {
                             Ok(()) => kept += 1,
                             Err(_) => lost += 1,
                         }
@@ -80,7 +80,7 @@ fn a_line_arrives_without_a_stop() {
     let writer =
         Writer::start(Target::open(&RecordsTarget::File(path.clone())).unwrap(), rings.clone(), encoder())
             .unwrap();
-    RingSink::new(Arc::clone(&rings[0])).push(&record(("10.0.0.1", 1), ("10.0.0.2", 53))).unwrap();
+    RingSink::new(Arc::clone(&rings[0])).push(&raw(("10.0.0.1", 1), ("10.0.0.2", 53))).unwrap();
     wait(|| fs::read_to_string(&path).unwrap().ends_with('\n'));
     wait(|| writer.stats().written == 1);
     assert_eq!(writer.stop(LONG).written, 1);
@@ -95,7 +95,7 @@ fn a_line_that_another_process_left_torn_is_not_continued() {
     let mut sink = RingSink::new(Arc::clone(&rings[0]));
     let writer =
         Writer::start(Target::open(&RecordsTarget::File(path.clone())).unwrap(), rings, encoder()).unwrap();
-    sink.push(&record(("10.0.0.1", 1), ("10.0.0.2", 53))).unwrap();
+    sink.push(&raw(("10.0.0.1", 1), ("10.0.0.2", 53))).unwrap();
     assert_eq!(writer.stop(LONG).written, 1);
     let text = fs::read_to_string(&path).unwrap();
     let lines: Vec<&str> = text.lines().collect();
@@ -111,15 +111,15 @@ fn a_rotated_file_is_opened_anew() {
     let mut sink = RingSink::new(Arc::clone(&rings[0]));
     let writer =
         Writer::start(Target::open(&RecordsTarget::File(path.clone())).unwrap(), rings, encoder()).unwrap();
-    sink.push(&record(("10.0.0.1", 1), ("10.0.0.2", 53))).unwrap();
+    sink.push(&raw(("10.0.0.1", 1), ("10.0.0.2", 53))).unwrap();
     wait(|| writer.stats().written == 1);
     fs::rename(&path, &rotated).unwrap();
     wait(|| path.exists());
-    sink.push(&record(("10.0.0.1", 2), ("10.0.0.2", 53))).unwrap();
+    sink.push(&raw(("10.0.0.1", 2), ("10.0.0.2", 53))).unwrap();
     wait(|| writer.stats().written == 2);
     fs::remove_file(&path).unwrap();
     wait(|| path.exists());
-    sink.push(&record(("10.0.0.1", 3), ("10.0.0.2", 53))).unwrap();
+    sink.push(&raw(("10.0.0.1", 3), ("10.0.0.2", 53))).unwrap();
     assert_eq!(writer.stop(LONG), WriterStats { written: 3, unwritten: 0, failing: false });
     let port = |path| {
         let line: serde_json::Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
@@ -177,7 +177,7 @@ fn a_full_disk_does_not_stop_the_writer_and_every_record_is_counted() {
     .unwrap();
     let mut kept = 0;
     while writer.stats().unwritten == 0 {
-        kept += u64::from(sink.push(&record(("10.0.0.1", 1), ("10.0.0.2", 53))).is_ok());
+        kept += u64::from(sink.push(&raw(("10.0.0.1", 1), ("10.0.0.2", 53))).is_ok());
     }
     assert!(writer.stats().failing);
     assert_eq!(writer.stop(LONG), WriterStats { written: 0, unwritten: kept, failing: true });
@@ -203,10 +203,10 @@ fn stop_keeps_its_deadline_and_the_account() {
     let rings = rings(1, 64);
     let mut sink = RingSink::new(Arc::clone(&rings[0]));
     let writer = Writer::with_output(Stuck, rings.clone(), encoder()).unwrap();
-    sink.push(&record(("10.0.0.1", 1), ("10.0.0.2", 53))).unwrap();
+    sink.push(&raw(("10.0.0.1", 1), ("10.0.0.2", 53))).unwrap();
     wait(|| rings[0].is_empty());
     for port in 0..5 {
-        sink.push(&record(("10.0.0.1", port), ("10.0.0.2", 53))).unwrap();
+        sink.push(&raw(("10.0.0.1", port), ("10.0.0.2", 53))).unwrap();
     }
     assert_eq!(
         writer.stop(Duration::from_millis(10)),

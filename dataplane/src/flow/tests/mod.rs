@@ -13,7 +13,7 @@ mod verdicts;
 
 use ravelin_config::types::{Direction, Protocol};
 
-use super::{EndReason, FlowKey, FlowRecord, FlowSettings, FlowTable, RecordLost, RecordSink};
+use super::{EndReason, FlowKey, FlowRecord, FlowSettings, FlowTable, RawRecord, RecordLost, RecordSink};
 use crate::{
     batch::Meta,
     clock::Timestamp,
@@ -119,11 +119,11 @@ pub(super) struct Records {
 }
 
 impl RecordSink for Records {
-    fn push(&mut self, record: &FlowRecord) -> Result<(), RecordLost> {
+    fn push(&mut self, record: &RawRecord) -> Result<(), RecordLost> {
         if self.full {
             return Err(RecordLost);
         }
-        self.kept.push(*record);
+        self.kept.push(record.read());
         Ok(())
     }
 }
