@@ -1,5 +1,7 @@
 //! The control experiment: the laboratory with the kernel's own bridge instead of `ravelin`. If this fails, the machine is
-//! at fault and the other failures say nothing.
+//! at fault and the other failures say nothing. And that the laboratory leaves nothing behind.
+
+use std::path::PathBuf;
 
 use ravelin_tests::{
     echo::Echo,
@@ -24,4 +26,16 @@ fn the_laboratory_itself_loses_nothing() {
     }
     lab.enter_vlan(42, 7);
     ping_all(&lab.client, SERVER, 10, 1400);
+}
+
+#[test]
+fn what_a_script_left_running_ends_with_its_namespace() {
+    let Some(lab) = Lab::new(&["sleep"]) else { return };
+    let script = lab.shell(&lab.client, "sleep 1000 & echo $!");
+    wait_for("the script to name its child", || !script.output().trim().is_empty());
+    let child = PathBuf::from("/proc").join(script.output().trim());
+    assert!(child.exists());
+    drop(script);
+    drop(lab);
+    wait_for("the child to end", || !child.exists());
 }

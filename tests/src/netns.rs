@@ -8,7 +8,10 @@ use std::{
     thread,
 };
 
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use rustix::{
+    process::{Pid, Signal, kill_process},
+    thread::{LinkNameSpaceType, move_into_link_name_space},
+};
 
 use crate::process::{attempt, run};
 
@@ -98,8 +101,7 @@ impl Namespace {
 
 impl Drop for Namespace {
     fn drop(&mut self) {
-        let (status, _, error) = attempt(Command::new("ip").args(["netns", "del", &self.name]));
-        if !status.success() {
+        if let Err(error) = delete(&self.name) {
             eprintln!("cannot delete the namespace {}: {error}", self.name);
         }
     }
@@ -111,7 +113,17 @@ fn sweep() {
         let name = entry.file_name().to_string_lossy().into_owned();
         let owner = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next());
         if owner.is_some_and(|pid| !PathBuf::from("/proc").join(pid).exists()) {
-            let _ = attempt(Command::new("ip").args(["netns", "del", &name]));
+            let _ = delete(&name);
         }
     }
+}
+
+/// Deletes a namespace that a test made. Programs that still run inside, such as what a shell script started, would keep it.
+fn delete(name: &str) -> Result<(), String> {
+    let (_, pids, _) = attempt(Command::new("ip").args(["netns", "pids", name]));
+    for pid in pids.lines().filter_map(|line| line.trim().parse().ok()).filter_map(Pid::from_raw) {
+        let _ended_meanwhile = kill_process(pid, Signal::KILL);
+    }
+    let (status, _, error) = attempt(Command::new("ip").args(["netns", "del", name]));
+    if status.success() { Ok(()) } else { Err(error) }
 }
