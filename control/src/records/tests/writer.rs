@@ -139,7 +139,7 @@ fn whoever_asks_may_compress_the_rotated_file() {
     let mut rotated = Vec::new();
     for round in 0..20 {
         for port in 0..50 {
-            sink.push(&record(("10.0.0.1", port), ("10.0.0.2", 53))).unwrap();
+            sink.push(&raw(("10.0.0.1", port), ("10.0.0.2", 53))).unwrap();
         }
         let name = directory.file(&format!("records.json.{round}"));
         fs::rename(&path, &name).unwrap();
