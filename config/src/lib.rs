@@ -44,8 +44,8 @@ pub use diff::{Change, diff};
 pub use load::{Loaded, load, parse};
 pub use model::{
     ChecksumMode, Control, Evict, Fail, Flow, Fragments, Handling, Idle, InterfaceMode, Io, IoMode, Log,
-    LogFormat, LogLevel, Metrics, Midstream, NdHandling, Policy, Records, RecordsTarget, Timeouts, Workers,
-    ZeroCopy,
+    LogFormat, LogLevel, Metrics, Midstream, NapiThreads, NdHandling, Policy, Records, RecordsTarget,
+    Timeouts, Workers, ZeroCopy,
 };
 pub use reference::reference;
 pub use report::{Code, Diagnostic, Report, Severity, Span};

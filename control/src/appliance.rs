@@ -26,7 +26,8 @@ pub trait Interfaces: Send + Sync {
     /// What there is to say about every interface, in the order of the ports.
     fn links(&self) -> Vec<Link>;
 
-    /// How every interface is now, in the order of the ports. Workers are told, too. Called once a second.
+    /// How every interface is now, in the order of the ports. Workers are told, too, and what
+    /// the kernel made anew is set up. Called once a second.
     fn look(&self) -> Vec<LinkState>;
 
     /// Gives the interfaces back as they were found. Called once, after the workers have stopped; returns what went wrong.

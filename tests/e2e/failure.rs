@@ -60,7 +60,7 @@ fn failing_starts(lab: &Lab, fail: &str) -> Vec<(String, &'static str)> {
 }
 
 /// Starts `ravelin run` with a configuration that fails.
-fn fail_to_start(lab: &Lab, config: &str, expected: &str) {
+pub(super) fn fail_to_start(lab: &Lab, config: &str, expected: &str) {
     let path = lab.folder().join("failing.toml");
     std::fs::write(&path, config).expect("the folder is writable");
     let mut command = lab.appliance.command(binary::ravelin());
@@ -151,7 +151,7 @@ fn killed_while_closed_nothing_passes_until_a_restart() {
 fn detach_removes_what_a_killed_process_left() {
     let Some(lab) = Lab::new(&["ping"]) else { return };
     let before = [offloads(&lab.appliance, "outside"), offloads(&lab.appliance, "inside")];
-    let ravelin = lab.ravelin("");
+    let ravelin = lab.ravelin("[io]\nnapi_threads = \"off\"\n");
     ravelin.kill();
     assert!(
         has_xdp(&lab.appliance, "outside") && has_xdp(&lab.appliance, "inside"),

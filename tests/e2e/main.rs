@@ -11,6 +11,7 @@ mod laboratory;
 mod links;
 mod monitor;
 mod policy;
+mod receive_threads;
 mod records;
 mod reload;
 mod service;

@@ -27,6 +27,18 @@ words! {
     }
 }
 
+words! {
+    /// Whether the kernel does its receive work in threads, away from the workers.
+    pub enum NapiThreads {
+        /// Where it helps and a core is left for them.
+        Auto = "auto",
+        /// On every interface.
+        On = "on",
+        /// As it is.
+        Off = "off",
+    }
+}
+
 section! {
     /// How packets come in and go out: AF_XDP sockets.
     pub struct Io in "io" {
@@ -38,6 +50,10 @@ section! {
         /// How long the kernel polls the card on behalf of a worker that waits. Zero: not at all.
         #[serde(serialize_with = "crate::duration::serialize")]
         busy_poll: Duration = Duration::ZERO => duration(Duration::ZERO..=Duration::from_millis(100)), Restart;
+        /// Whether the kernel does its receive work (NAPI) in threads with real-time priority, on the cores that have no
+        /// worker. `auto`: on a veth in native mode, if there is such a core and `busy_poll` is zero. `on`: on every
+        /// interface.
+        napi_threads: NapiThreads = NapiThreads::Auto => word(), Restart;
         /// Descriptors in each ring of a socket. Three times as many frames are set aside for it.
         ring_size: u32 = 2048 => power_of_two(64..=32768), Restart;
         /// Bytes of a frame. A packet must fit into one, less the headroom that the kernel takes.

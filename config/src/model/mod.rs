@@ -17,7 +17,7 @@ pub use flow::{Evict, Flow, Midstream, Timeouts};
 pub use fragments::Fragments;
 pub(crate) use interface::InterfaceModel;
 pub use interface::{ChecksumMode, InterfaceMode};
-pub use io::{Io, IoMode, ZeroCopy};
+pub use io::{Io, IoMode, NapiThreads, ZeroCopy};
 pub use operation::{Control, Log, LogFormat, LogLevel, Metrics, Records, RecordsTarget};
 pub use rule::Policy;
 pub(crate) use rule::RuleModel;

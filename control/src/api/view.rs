@@ -144,8 +144,20 @@ pub struct Link {
     pub queues: u32,
     /// Largest network packet in bytes.
     pub mtu: u32,
+    /// The kernel's receive threads; absent if it receives without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receive_threads: Option<ReceiveThreads>,
     /// What the kernel counted.
     pub statistics: Vec<Statistic>,
+}
+
+/// Where the kernel does an interface's receive work.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReceiveThreads {
+    /// The cores that it may use.
+    pub cores: Vec<usize>,
+    /// The threads' process numbers.
+    pub pids: Vec<u32>,
 }
 
 /// Something that the kernel counted.

@@ -340,14 +340,16 @@ pub fn allowed_cores() -> Vec<usize> {
     core_affinity::get_core_ids().unwrap_or_default().into_iter().map(|core| core.id).collect()
 }
 
-/// Moves the calling thread, and with it all that it starts, away from the workers' cores if there are others.
-pub fn stay_off(workers: &[usize], allowed: &[usize]) {
+/// The cores in `allowed` that have no worker.
+pub fn spare_cores(workers: &[usize], allowed: &[usize]) -> Vec<usize> {
+    allowed.iter().copied().filter(|core| !workers.contains(core) && *core < CpuSet::MAX_CPU).collect()
+}
+
+/// Moves the calling thread, and with it all that it starts, to the cores in `spare`, if there are any.
+pub fn stay_off(spare: &[usize]) {
     let mut free = CpuSet::new();
-    allowed
-        .iter()
-        .filter(|core| !workers.contains(core) && **core < CpuSet::MAX_CPU)
-        .for_each(|core| free.set(*core));
-    if free.count() == 0 {
+    spare.iter().for_each(|core| free.set(*core));
+    if spare.is_empty() {
         tracing::warn!("the control thread shares a core with a worker: there is no other");
     } else if let Err(error) = sched_setaffinity(None, &free) {
         tracing::warn!(%error, "the control thread cannot be moved away from the workers' cores");
@@ -355,7 +357,7 @@ pub fn stay_off(workers: &[usize], allowed: &[usize]) {
 }
 
 /// Cores as people write them: `cores 0-3, 8`.
-fn describe_cores(cores: &[usize]) -> String {
+pub fn describe_cores(cores: &[usize]) -> String {
     let runs = cores.chunk_by(|a, b| a + 1 == *b).filter_map(|run| {
         let (first, last) = (run.first()?, run.last()?);
         Some(if first == last { first.to_string() } else { format!("{first}-{last}") })

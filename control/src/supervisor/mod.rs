@@ -32,7 +32,7 @@ use std::{
     time::Instant,
 };
 
-use ravelin_config::Config;
+use ravelin_config::{Config, NapiThreads};
 use ravelin_dataplane::{
     flow::RecordSink,
     handoff::WorkerId,
@@ -132,13 +132,14 @@ pub fn run(path: &Path) -> Result<(), RunError> {
 
     let allowed = crew::allowed_cores();
     let cores = cores(&config, &allowed)?;
+    let spare = crew::spare_cores(&cores, &allowed);
     let claim = Claim::new(&config.control.socket)?;
     let metrics = config.metrics.listen.map(stats::bind).transpose()?;
     let records = open_records(&config)?;
-    let Opened { backends, interfaces } = ports::open(&config, cores.len())?;
+    let Opened { backends, interfaces } = ports::open(&config, cores.len(), &spare)?;
     let interfaces: Arc<dyn Interfaces> = Arc::from(interfaces);
 
-    let plan = Plan { path, config, log, allowed, cores, claim, metrics, records };
+    let plan = Plan { path, config, log, allowed, cores, spare, claim, metrics, records };
     let mut ready = false;
     let result = plan.operate(backends, Arc::clone(&interfaces), &mut ready);
     if let Err(error) = privileges::take_up() {
@@ -169,6 +170,7 @@ struct Plan {
     log: log::LogLevelHandle,
     allowed: Vec<usize>,
     cores: Vec<usize>,
+    spare: Vec<usize>,
     claim: Claim,
     metrics: Option<std::net::TcpListener>,
     records: Option<Target>,
@@ -194,8 +196,9 @@ impl Plan {
             .map_err(RunError::system("make event descriptors"))?;
         let listener = self.claim.listen()?;
 
-        crew::stay_off(&self.cores, &self.allowed);
-        privileges::drop_most().map_err(RunError::system("drop privileges"))?;
+        crew::stay_off(&self.spare);
+        privileges::drop_most(config.io.napi_threads != NapiThreads::Off)
+            .map_err(RunError::system("drop privileges"))?;
         let (sinks, writer) = records(self.records, &config, self.cores.len(), &reloader)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -307,6 +310,10 @@ fn started(appliance: &Appliance) {
     for (interface, link) in in_force.config.interfaces.iter().zip(appliance.interfaces.links()) {
         let copy = if link.zero_copy { "zero-copy" } else { "copy" };
         tracing::info!(interface = %interface.name, driver = link.driver, mode = link.mode, copy, queues = link.queues, mtu = link.mtu, "taken over");
+        if let Some(threads) = link.receive_threads {
+            let cores = crew::describe_cores(&threads.cores);
+            tracing::info!(interface = %interface.name, "the kernel receives in threads on {cores}");
+        }
         if let Some(why) = link.why {
             tracing::warn!(interface = %interface.name, "not in native mode: {why}");
         }

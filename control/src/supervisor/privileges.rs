@@ -12,6 +12,9 @@ use caps::{CapSet, Capability, CapsHashSet};
 /// counters of the programs in the kernel where an unprivileged thread may not.
 const USED: [Capability; 2] = [Capability::CAP_NET_ADMIN, Capability::CAP_BPF];
 
+/// What it takes besides to place receive threads that the kernel makes anew while it runs.
+const TENDS_THREADS: Capability = Capability::CAP_SYS_NICE;
+
 /// What it can take up again to give the interfaces back: looking up an attached program by its number, which comes before
 /// detaching it, is reserved to `CAP_SYS_ADMIN` by the kernel (`bpf_prog_get_fd_by_id` in `kernel/bpf/syscall.c`).
 const AT_EXIT: Capability = Capability::CAP_SYS_ADMIN;
@@ -39,12 +42,15 @@ pub fn drop_all() -> io::Result<()> {
 }
 
 /// Gives up every privilege of the calling thread that it will not need, and leaves it to [`take_up`] to use what it needs at the end.
-/// What it does not have, it does not get.
+/// What it does not have, it does not get. `tends_threads`: whether the kernel may receive in threads.
 ///
 /// # Errors
 /// What the system said.
-pub fn drop_most() -> io::Result<()> {
-    let used = CapsHashSet::from(USED);
+pub fn drop_most(tends_threads: bool) -> io::Result<()> {
+    let mut used = CapsHashSet::from(USED);
+    if tends_threads {
+        used.insert(TENDS_THREADS);
+    }
     let mut kept = used.clone();
     kept.insert(AT_EXIT);
     reduce(&kept, &used)

@@ -8,6 +8,7 @@ use super::{Before, number};
 use crate::{
     api::view::{Counter, Drop, Flow, Flows, Interface, Link, LinkState, Status, Worker},
     cli::trace::end,
+    supervisor::crew::describe_cores,
 };
 
 pub(super) fn status(now: &Status, before: Before<'_, Status>) -> String {
@@ -78,12 +79,15 @@ pub(super) fn interface_table(now: &[Interface], before: Before<'_, Vec<Interfac
             Some((earlier, seconds)) => number::rate(bytes(interface), bytes(earlier), seconds, "B"),
             None => number::bytes(bytes(interface)),
         };
-        let Link { driver, mode, state, queues, mtu, zero_copy, why: _, statistics: _ } = &interface.link;
+        let Link { driver, mode, state, queues, mtu, zero_copy, receive_threads, why: _, statistics: _ } =
+            &interface.link;
         let copy = if *zero_copy { "zero-copy" } else { "copy" };
         let state = not_up(*state).map(|state| format!("\n{state}")).unwrap_or_default();
+        let threads = receive_threads.as_ref().map(|threads| describe_cores(&threads.cores));
+        let threads = threads.map(|cores| format!("\nreceives on {cores}")).unwrap_or_default();
         table.add_row(Row::from(vec![
             Cell::new(format!("{}\n{}", interface.name, interface.role)),
-            Cell::new(format!("{driver} {mode}, {copy}\nmtu {mtu}, queues {queues}{state}")),
+            Cell::new(format!("{driver} {mode}, {copy}\nmtu {mtu}, queues {queues}{threads}{state}")),
             right(format!("{}\n{}", count(|it| it.received_packets), size(|it| it.received_bytes))),
             right(format!("{}\n{}", count(|it| it.sent_packets), size(|it| it.sent_bytes))),
             right(interface.dropped_packets.to_string()),

@@ -1,6 +1,7 @@
 use super::tables;
 use crate::api::view::{
-    Counter, Drop, Flow, Flows, Interface, LastReload, Link, LinkState, Statistic, Status, Worker,
+    Counter, Drop, Flow, Flows, Interface, LastReload, Link, LinkState, ReceiveThreads, Statistic, Status,
+    Worker,
 };
 
 /// Lines without the space at their ends, which a table may or may not have.
@@ -231,6 +232,10 @@ fn workers_and_interfaces_fit_the_terminal_with_large_numbers() {
             zero_copy: true,
             queues: 128,
             mtu: 65_535,
+            receive_threads: Some(ReceiveThreads {
+                cores: (0..31).chain(32..64).collect(),
+                pids: vec![4_194_304],
+            }),
             statistics: vec![
                 statistic(
                     "xsk_transmit_invalid_descriptors",
@@ -247,7 +252,8 @@ fn workers_and_interfaces_fit_the_terminal_with_large_numbers() {
         dropped_packets: LARGE / 1_000_000,
     };
     let interfaces = [interface];
-    let parts = ["enp129s0f1np1v9", "virtio_net", "generic", "zero-copy", "65535", "CARRIER", "123.5 TB"];
+    let parts =
+        ["enp129s0f1np1v9", "virtio_net", "generic", "zero-copy", "65535", "32-63", "CARRIER", "123.5 TB"];
     fits_a_terminal(tables::interface_table(&interfaces, None), &parts);
     let parts = ["enp129s0f1np1v9", "xsk_transmit_invalid_descriptors"];
     fits_a_terminal(tables::statistics_table(&interfaces), &parts);

@@ -6,12 +6,13 @@ use parking_lot::Mutex;
 use ravelin_config::{self as config, Config, Fail, Interface, IoMode};
 use ravelin_dataplane::io::af_xdp::{
     self, AfXdpControl, AfXdpError, AfXdpIo, AttachChoice, AttachMode, BusyPoll, CopyMode, InterfaceSettings,
-    KernelCounters, Note, PortReport, PortState, Settings, SocketStatistics, WithoutProcess, ZeroCopy,
+    KernelCounters, NapiThreads, Note, PortReport, PortState, ReceiveThreads, Settings, SocketStatistics,
+    WithoutProcess, ZeroCopy,
 };
 
 use super::{Detached, Opened, Outcome, PortsError, state_file};
 use crate::{
-    api::view::{Link, LinkState, Statistic},
+    api::view::{self, Link, LinkState, Statistic},
     appliance::Interfaces,
     compile::PortFacts,
     supervisor::privileges,
@@ -36,12 +37,12 @@ pub fn check() -> Result<(), PortsError> {
     }
 }
 
-/// Takes over the interfaces of `config` for `workers` workers.
+/// Takes over the interfaces of `config` for `workers` workers. The kernel may use the cores `spare`, on which there is none.
 ///
 /// # Errors
 /// [`PortsError`]; then everything is as it was before.
-pub fn open(config: &Config, workers: usize) -> Result<Opened<AfXdpIo>, PortsError> {
-    let (backends, control) = af_xdp::open(&settings(config, workers)).map_err(refused)?;
+pub fn open(config: &Config, workers: usize, spare: &[usize]) -> Result<Opened<AfXdpIo>, PortsError> {
+    let (backends, control) = af_xdp::open(&settings(config, workers, spare)).map_err(refused)?;
     for Note { interface, text } in control.notes() {
         tracing::warn!(%interface, "{text}");
     }
@@ -70,7 +71,7 @@ pub fn detach(state_file: &Path, only: &[String]) -> Result<Outcome, PortsError>
     })
 }
 
-fn settings(config: &Config, workers: usize) -> Settings {
+fn settings(config: &Config, workers: usize, spare: &[usize]) -> Settings {
     let interface = |interface: &Interface| InterfaceSettings {
         name: interface.name.to_string(),
         attach: match config.io.mode {
@@ -96,6 +97,12 @@ fn settings(config: &Config, workers: usize) -> Settings {
             microseconds: u32::try_from(config.io.busy_poll.as_micros()).unwrap_or(u32::MAX),
             budget: BUSY_POLL_BUDGET,
         }),
+        napi_threads: match config.io.napi_threads {
+            config::NapiThreads::Auto => NapiThreads::Auto,
+            config::NapiThreads::On => NapiThreads::On,
+            config::NapiThreads::Off => NapiThreads::Off,
+        },
+        spare_cores: spare.to_owned(),
         state_file: state_file(config),
     }
 }
@@ -132,7 +139,11 @@ impl Interfaces for Taken {
     }
 
     fn look(&self) -> Vec<LinkState> {
-        let states = self.0.lock().as_ref().map(AfXdpControl::look).unwrap_or_default();
+        let mut control = self.0.lock();
+        for Note { interface, text } in control.as_mut().map(AfXdpControl::tend).unwrap_or_default() {
+            tracing::warn!(%interface, "{text}");
+        }
+        let states = control.as_ref().map(AfXdpControl::look).unwrap_or_default();
         states.into_iter().map(state).collect()
     }
 
@@ -182,6 +193,10 @@ fn link(report: &PortReport) -> Link {
         },
         queues: report.link.queues,
         mtu: report.link.mtu,
+        receive_threads: report
+            .threads
+            .clone()
+            .map(|ReceiveThreads { cores, pids, .. }| view::ReceiveThreads { cores, pids }),
         statistics: statistics(&report.kernel, &report.sockets),
     }
 }

@@ -19,7 +19,7 @@ pub fn check() -> Result<(), PortsError> {
 ///
 /// # Errors
 /// Always [`PortsError::NotBuilt`].
-pub fn open(_config: &Config, _workers: usize) -> Result<Opened<MemoryIo>, PortsError> {
+pub fn open(_config: &Config, _workers: usize, _spare: &[usize]) -> Result<Opened<MemoryIo>, PortsError> {
     Err(PortsError::NotBuilt)
 }
 

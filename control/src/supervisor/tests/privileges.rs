@@ -15,8 +15,13 @@ fn on_a_thread(work: fn()) {
 
 #[test]
 fn the_control_thread_keeps_what_it_needs_and_takes_up_the_rest_at_the_end() {
-    let all =
-        [Capability::CAP_BPF, Capability::CAP_NET_ADMIN, Capability::CAP_SYS_ADMIN, Capability::CAP_SETPCAP];
+    let all = [
+        Capability::CAP_BPF,
+        Capability::CAP_NET_ADMIN,
+        Capability::CAP_SETPCAP,
+        Capability::CAP_SYS_ADMIN,
+        Capability::CAP_SYS_NICE,
+    ];
     let effective = caps::read(None, CapSet::Effective).unwrap();
     if !all.iter().all(|capability| effective.contains(capability)) {
         skip("the control thread's privileges", "root");
@@ -24,7 +29,7 @@ fn the_control_thread_keeps_what_it_needs_and_takes_up_the_rest_at_the_end() {
     }
     on_a_thread(|| {
         assert_eq!(privileges::missing().unwrap_or_default(), [""; 0]);
-        privileges::drop_most().unwrap();
+        privileges::drop_most(false).unwrap();
         assert_eq!(privileges::effective().unwrap(), ["CAP_BPF", "CAP_NET_ADMIN"]);
         let kept = ["CAP_BPF", "CAP_NET_ADMIN", "CAP_SYS_ADMIN"];
         assert_eq!(holds(CapSet::Permitted), kept);
@@ -34,6 +39,18 @@ fn the_control_thread_keeps_what_it_needs_and_takes_up_the_rest_at_the_end() {
         assert!(rustix::thread::no_new_privs().unwrap());
         privileges::take_up().unwrap();
         assert_eq!(privileges::effective().unwrap(), kept);
+    });
+}
+
+#[test]
+fn whoever_tends_receive_threads_may_place_them() {
+    if !caps::has_cap(None, CapSet::Effective, Capability::CAP_SYS_NICE).unwrap() {
+        skip("the control thread's privileges", "root");
+        return;
+    }
+    on_a_thread(|| {
+        privileges::drop_most(true).unwrap();
+        assert!(privileges::effective().unwrap().contains(&"CAP_SYS_NICE".to_owned()));
     });
 }
 

@@ -5,13 +5,18 @@ use std::{os::fd::OwnedFd, sync::Arc};
 use rustix::net::sockopt::xdp_statistics;
 
 use super::{
-    AfXdpError, AttachMode, CopyMode, KernelCounters, Link, Note, ioctl::Operation, offload::Saved,
-    outlet::Outlet, program::Program,
+    AfXdpError, AttachMode, CopyMode, KernelCounters, Link, Note,
+    ioctl::Operation,
+    napi::{self, ReceiveThreads},
+    offload::Saved,
+    outlet::Outlet,
+    program::Program,
 };
 
 pub(super) struct Port {
     pub link: Link,
     pub program: Program,
+    pub threads: Option<ReceiveThreads>,
     /// Duplicates of the sockets' descriptors. They keep the sockets open.
     pub sockets: Vec<OwnedFd>,
     /// Shared with the workers.
@@ -60,6 +65,8 @@ pub struct PortReport {
     pub restores_tags: bool,
     /// Whether the program took the place of one that an earlier process left.
     pub replaced: bool,
+    /// The kernel's receive threads, if there are any now.
+    pub threads: Option<ReceiveThreads>,
     /// What the program counted.
     pub kernel: KernelCounters,
     /// What the sockets counted, over all queues.
@@ -94,6 +101,7 @@ impl AfXdpControl {
             copy: port.mode,
             restores_tags: port.program.restores_tags,
             replaced: port.program.replaced,
+            threads: port.threads.clone().filter(|threads| !threads.pids.is_empty()),
             kernel: port.program.counters(),
             sockets: statistics(&port.sockets),
         };
@@ -112,6 +120,13 @@ impl AfXdpControl {
             state
         };
         self.ports.iter().map(look).collect()
+    }
+
+    /// Places receive threads that the kernel has made anew. Goes on without threads where that fails, which is told. Needs
+    /// `CAP_SYS_NICE`, and `CAP_NET_ADMIN` to go on without. A few system calls for each port that has threads.
+    pub fn tend(&mut self) -> Vec<Note> {
+        let here = self.ports.iter_mut().filter(|port| port.outlet.operation().is_some());
+        here.filter_map(|port| napi::tend(&mut port.threads, &port.link)).collect()
     }
 
     /// What should have been done at start and could not.
@@ -155,6 +170,7 @@ impl AfXdpControl {
         for port in &self.ports {
             // An interface that is gone took its program with it.
             if Link::find(&port.link.name).is_ok() {
+                self.saved.stop_threads(&port.link);
                 first_error = first_error.or(port.program.detach(&port.link).err());
             }
         }

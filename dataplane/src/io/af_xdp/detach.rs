@@ -52,7 +52,10 @@ pub fn detach(state_file: &Path, only: &[String]) -> Result<Outcome, AfXdpError>
     let mut outcome = Outcome::default();
     for interface in names {
         let removed = match Link::find(&interface) {
-            Ok(link) => detach_dead(&link),
+            Ok(link) => left_behind(&link).and_then(|()| {
+                saved.stop_threads(&link);
+                program::detach(&link)
+            }),
             // It took its programs with it.
             Err(_) if only.is_empty() => Ok(Removed::default()),
             Err(error) => Err(error),
@@ -72,16 +75,16 @@ pub fn detach(state_file: &Path, only: &[String]) -> Result<Outcome, AfXdpError>
     Ok(outcome)
 }
 
-/// Removes our programs from an interface unless a process lives off them.
-fn detach_dead(link: &Link) -> Result<Removed, AfXdpError> {
+/// Whether no process lives off our programs on an interface.
+fn left_behind(link: &Link) -> Result<(), AfXdpError> {
     let attached = match program::is_attached(link) {
         // Ours may still be in tc.
-        Err(AfXdpError::Occupied { .. }) => return program::detach(link),
+        Err(AfXdpError::Occupied { .. }) => return Ok(()),
         other => other?,
     };
     let owner = program::owner(link)?;
     if owner.is_some() || (attached && socket::is_in_use(link)?) {
         return Err(AfXdpError::InUse { interface: link.name.clone(), owner });
     }
-    program::detach(link)
+    Ok(())
 }

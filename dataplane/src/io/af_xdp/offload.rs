@@ -7,7 +7,8 @@
 //!
 //! Promises: what was changed is written to a file first, so that `detach` can restore it after a crash; a second start
 //! after a crash keeps the values of the first. Refuses: to fail the start because a NIC cannot be tuned; what could not
-//! be done is reported. The file has one setting a line: `feature IF NAME` (was on), `rss IF TRANSFORM HEXKEY`.
+//! be done is reported. The file has one setting a line: `feature IF NAME` (was on), `rss IF TRANSFORM HEXKEY`,
+//! `threaded IF` (was off).
 
 use std::{
     collections::BTreeSet,
@@ -18,6 +19,7 @@ use std::{
 use super::{
     AfXdpError, Link,
     ioctl::{Device, RssHash},
+    napi,
 };
 
 /// Features by the kernel's names (`net/ethtool/common.c`), in the order in which they are switched off.
@@ -121,6 +123,30 @@ impl Saved {
         Ok(device.set_rss(&by_transform).or_else(|_| device.set_rss(&by_key)).err().and_then(failed))
     }
 
+    /// Remembers that an interface has no receive threads, or says why it must not get any.
+    pub(super) fn remember_unthreaded(&mut self, link: &Link) -> Result<Option<Note>, AfXdpError> {
+        let line = threaded(&link.name);
+        match napi::is_threaded(link) {
+            Ok(true) if !self.lines.contains(&line) => {
+                let text = "receive threads were on already and are left as they are; keep them off the workers' cores";
+                Ok(Some(Note::new(link, text.into())))
+            }
+            Ok(_) => {
+                self.lines.insert(line);
+                self.write().map(|()| None)
+            }
+            Err(error) => Ok(Some(Note::new(link, format!("no receive threads: {error}")))),
+        }
+    }
+
+    /// To be called before the program is detached: without one a veth does not let itself be told. What fails here fails
+    /// again, and is told, when the settings are restored.
+    pub(super) fn stop_threads(&self, link: &Link) {
+        if self.lines.contains(&threaded(&link.name)) {
+            let _told_later = napi::set_threaded(link, false);
+        }
+    }
+
     /// Puts everything back and forgets it. Interfaces that are gone took their settings with them.
     pub(super) fn restore(mut self) -> Result<Vec<Note>, AfXdpError> {
         let mut notes = Vec::new();
@@ -138,7 +164,7 @@ impl Saved {
 
     /// Puts the settings of one interface back and forgets them. Returns those that were put back, and what could not be.
     pub(super) fn restore_interface(&mut self, interface: &str) -> (Vec<String>, Vec<Note>) {
-        let (mut restored, mut notes) = (Vec::new(), Vec::new());
+        let (mut restored, mut kept, mut notes) = (Vec::new(), Vec::new(), Vec::new());
         let link = Link::find(interface).ok();
         for line in self.lines.extract_if(.., |line| interface_of(line) == Some(interface)) {
             let Some(link) = &link else { continue };
@@ -151,13 +177,21 @@ impl Saved {
                 (Some("rss"), Some(transform), Some(key)) => {
                     device.set_rss(&parse_rss(transform, key)?).map(|()| "rss".to_owned())
                 }
+                (Some("threaded"), None, None) => {
+                    napi::set_threaded(link, false).map(|()| "threaded".to_owned())
+                }
                 _ => Err(io::ErrorKind::InvalidData.into()),
             });
             match done {
                 Ok(setting) => restored.push(setting),
-                Err(error) => notes.push(Note::new(link, format!("`{line}` cannot be restored: {error}"))),
+                Err(error) => {
+                    notes.push(Note::new(link, format!("`{line}` cannot be restored: {error}")));
+                    // What the next start finds on must not look like the operator's.
+                    kept.extend((kind == Some("threaded")).then_some(line));
+                }
             }
         }
+        self.lines.extend(kept);
         (restored, notes)
     }
 
@@ -189,6 +223,11 @@ impl Saved {
             .and_then(|()| fs::rename(&beside, &self.path))
             .map_err(|source| AfXdpError::State { path: self.path.clone(), source })
     }
+}
+
+/// The line that says that the kernel received without threads.
+fn threaded(interface: &str) -> String {
+    format!("threaded {interface}")
 }
 
 /// The interface that a line is about.

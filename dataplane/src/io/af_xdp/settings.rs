@@ -30,6 +30,10 @@ pub struct Settings {
     pub zero_copy: ZeroCopy,
     /// Whether the kernel polls the NIC only when a worker asks.
     pub busy_poll: Option<BusyPoll>,
+    /// Whether the kernel receives in threads.
+    pub napi_threads: NapiThreads,
+    /// Where those threads run: cores without a worker.
+    pub spare_cores: Vec<usize>,
     /// Where changed settings of interfaces are remembered. Its directory must exist.
     pub state_file: PathBuf,
 }
@@ -68,6 +72,18 @@ pub enum ZeroCopy {
     Off,
 }
 
+/// Whether the kernel does its receive work in threads, away from the workers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NapiThreads {
+    /// Where it is known to help, if there is a core for them.
+    #[default]
+    Auto,
+    /// On every interface.
+    On,
+    /// As it is.
+    Off,
+}
+
 /// Busy polling: fewer interrupts for more CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BusyPoll {
@@ -90,6 +106,9 @@ impl Settings {
         }
         if !matches!(self.frame_size, 2048 | 4096) {
             return Err(AfXdpError::Settings("a frame has 2048 or 4096 bytes"));
+        }
+        if self.napi_threads == NapiThreads::On && self.spare_cores.is_empty() {
+            return Err(AfXdpError::Settings("receive threads are on, but every core has a worker"));
         }
         Ok(())
     }

@@ -16,6 +16,7 @@ use super::{
     control::{AfXdpControl, Port},
     error::chain,
     memory::Memory,
+    napi::{self, ReceiveThreads},
     offload::Saved,
     program::{self, Program},
     socket,
@@ -44,19 +45,26 @@ pub fn open(settings: &Settings) -> Result<(Vec<AfXdpIo>, AfXdpControl), AfXdpEr
         links,
         inherited,
         programs: Vec::new(),
+        threads: Vec::new(),
         saved: Saved::open(&settings.state_file)?,
         notes: Vec::new(),
     };
     match takeover.run() {
         Ok((assembly, mode)) => {
-            let Takeover { links, programs, saved, mut notes, .. } = takeover;
+            let Takeover { links, programs, threads, saved, mut notes, .. } = takeover;
             notes.extend(
                 links.iter().zip(&programs).filter_map(|(link, (_, program))| about_tags(link, program)),
             );
             let sockets = assembly.sockets.into_iter().zip(assembly.outlets);
-            let ports = links.into_iter().zip(programs).zip(sockets);
-            let port =
-                |((link, (_, program)), (sockets, outlet))| Port { link, program, sockets, outlet, mode };
+            let ports = links.into_iter().zip(programs).zip(threads).zip(sockets);
+            let port = |(((link, (_, program)), threads), (sockets, outlet))| Port {
+                link,
+                program,
+                threads,
+                sockets,
+                outlet,
+                mode,
+            };
             Ok((assembly.backends, AfXdpControl { ports: ports.map(port).collect(), notes, saved }))
         }
         Err(error) => {
@@ -74,6 +82,8 @@ struct Takeover<'a> {
     inherited: Vec<bool>,
     /// What has been attached, with the interface's place in the list.
     programs: Vec<(usize, Program)>,
+    /// By interface: the kernel's receive threads.
+    threads: Vec<Option<ReceiveThreads>>,
     saved: Saved,
     notes: Vec<Note>,
 }
@@ -95,8 +105,25 @@ impl Takeover<'_> {
         self.attach(true, max_frame)?;
 
         self.programs.sort_by_key(|(place, _)| *place);
+        self.start_threads()?;
         self.hand_over(&assembly)?;
         Ok((assembly, mode))
+    }
+
+    /// Moves the kernel's receive work into threads, where that is wanted and possible.
+    fn start_threads(&mut self) -> Result<(), AfXdpError> {
+        for (link, (_, program)) in self.links.iter().zip(&self.programs) {
+            let mut threads = None;
+            if napi::are_wanted(self.settings, link, program.mode()) {
+                match self.saved.remember_unthreaded(link)? {
+                    None => threads = Some(ReceiveThreads::new(&self.settings.spare_cores)),
+                    Some(note) => self.notes.push(note),
+                }
+            }
+            self.notes.extend(napi::tend(&mut threads, link));
+            self.threads.push(threads);
+        }
+        Ok(())
     }
 
     /// Tells the programs where frames go; they go there from the last step on.
@@ -160,6 +187,7 @@ impl Takeover<'_> {
         // Where a program was inherited traffic goes on as it did, under the old program or the new.
         for (place, _) in &self.programs {
             if let (Some(link), Some(false)) = (self.links.get(*place), self.inherited.get(*place)) {
+                self.saved.stop_threads(link);
                 let _the_first_error_counts = program::detach(link);
             }
         }

@@ -7,9 +7,10 @@ use libbpf_rs::ObjectBuilder;
 use proptest::prelude::*;
 
 use super::{
-    AttachChoice, InterfaceSettings, Link, Settings, WithoutProcess, ZeroCopy,
+    AttachChoice, AttachMode, BusyPoll, InterfaceSettings, Link, NapiThreads, Settings, WithoutProcess,
+    ZeroCopy, genetlink,
     ioctl::Device,
-    messages,
+    messages, napi,
     offload::{Saved, parse_rss},
     outlet::Outlet,
     pool::{CHUNK, Depot, FramePool, KEPT_CHUNKS},
@@ -136,6 +137,95 @@ fn refusals_are_told_in_the_kernels_words() {
     let log = "libbpf: prog 'ravelin_xdp': -- BEGIN PROG LOAD LOG --\n0: (b7) r0 = 0\nmetadata kfuncs require \
                device-bound program\nprocessed 0 insns\n-- END PROG LOAD LOG --\n";
     assert_eq!(told(&[log]), "Numerical result out of range (metadata kfuncs require device-bound program)");
+}
+
+/// Attributes as the kernel lays them out: length, kind, value, padding to four bytes.
+fn attributes(list: &[(u16, &[u8])]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for (kind, value) in list {
+        bytes.extend_from_slice(&u16::try_from(4 + value.len()).unwrap().to_ne_bytes());
+        bytes.extend_from_slice(&kind.to_ne_bytes());
+        bytes.extend_from_slice(value);
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+    }
+    bytes
+}
+
+fn message(kind: u16, content: &[u8]) -> Vec<u8> {
+    let mut bytes = u32::try_from(16 + content.len()).unwrap().to_ne_bytes().to_vec();
+    bytes.extend_from_slice(&kind.to_ne_bytes());
+    bytes.resize(16, 0);
+    bytes.extend_from_slice(content);
+    bytes.resize(bytes.len().next_multiple_of(4), 0);
+    bytes
+}
+
+#[test]
+fn the_kernels_threads_are_read_from_its_answer() {
+    let napi = |list: &[(u16, &[u8])]| message(30, &[&[11, 1, 0, 0], attributes(list).as_slice()].concat());
+    let threaded =
+        napi(&[(1, &7_u32.to_ne_bytes()), (2, &8193_u32.to_ne_bytes()), (4, &4711_u32.to_ne_bytes())]);
+    let plain = napi(&[(1, &7_u32.to_ne_bytes()), (9, b"odd")]);
+    let mut found = Vec::new();
+    assert!(!genetlink::read(&[threaded, plain].concat(), &mut found).unwrap(), "there is more to come");
+    assert!(genetlink::read(&message(3, &[0; 4]), &mut found).unwrap());
+    let pids: Vec<_> = found.iter().map(|attributes| genetlink::number(attributes, 4)).collect();
+    assert_eq!(pids, [Some(4711), None]);
+    // Both an error and the end of a list can say that the kernel refuses.
+    for kind in [2, 3] {
+        let refusal =
+            genetlink::read(&message(kind, &(-libc::ENODEV).to_ne_bytes()), &mut found).unwrap_err();
+        assert_eq!(refusal.raw_os_error(), Some(libc::ENODEV));
+    }
+    assert!(genetlink::read(&[8, 0, 0, 0, 30, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], &mut found).is_err());
+}
+
+proptest! {
+    #[test]
+    fn any_answer_is_read_to_its_end(bytes in prop::collection::vec(any::<u8>(), 0..200), kind in 0..16_u16) {
+        let mut found = Vec::new();
+        let _refused = genetlink::read(&bytes, &mut found);
+        prop_assert!(found.iter().map(Vec::len).sum::<usize>() <= bytes.len());
+        let _absent = genetlink::number(&bytes, kind);
+    }
+}
+
+#[test]
+fn only_the_kernels_own_threads_are_placed() {
+    let own = "8 (napi/eth0-8193) S 2 0 0 0 -1 2129984 0 0";
+    assert!(napi::is_napi_thread(own));
+    for other in [
+        own.replace("napi/", "ksoftirqd/"),
+        own.replace("2129984", "4194304"), // a process with such a name
+        own.replace(" 2129984 0 0", ""),
+        "8 (napi/) x) S 2 0 0 0 -1 0".to_owned(),
+        String::new(),
+    ] {
+        assert!(!napi::is_napi_thread(&other), "{other}");
+    }
+}
+
+#[test]
+fn receive_threads_are_wanted_where_they_help() {
+    let veth =
+        Link { name: "rv0".into(), index: 1, mac: [0; 6], mtu: 1500, driver: "veth".into(), queues: 1 };
+    let card = Link { driver: "virtio_net".into(), ..veth.clone() };
+    let auto = Settings { spare_cores: vec![0], ..settings(1) };
+    assert!(napi::are_wanted(&auto, &veth, AttachMode::Native));
+    assert!(!napi::are_wanted(&auto, &veth, AttachMode::Generic));
+    assert!(!napi::are_wanted(&auto, &card, AttachMode::Native));
+    let polling = BusyPoll { microseconds: 50, budget: 64 };
+    assert!(!napi::are_wanted(
+        &Settings { busy_poll: Some(polling), ..auto.clone() },
+        &veth,
+        AttachMode::Native
+    ));
+    assert!(!napi::are_wanted(&settings(1), &veth, AttachMode::Native), "every core has a worker");
+    let on = Settings { napi_threads: NapiThreads::On, ..auto.clone() };
+    assert!(on.check().is_ok() && napi::are_wanted(&on, &card, AttachMode::Generic));
+    assert!(Settings { spare_cores: Vec::new(), ..on }.check().is_err());
+    let off = Settings { napi_threads: NapiThreads::Off, ..auto };
+    assert!(!napi::are_wanted(&off, &veth, AttachMode::Native));
 }
 
 #[test]
@@ -268,6 +358,8 @@ fn settings(interfaces: usize) -> Settings {
         huge_pages: false,
         zero_copy: ZeroCopy::Auto,
         busy_poll: None,
+        napi_threads: NapiThreads::Auto,
+        spare_cores: Vec::new(),
         state_file: scratch("state"),
     }
 }
