@@ -10,7 +10,7 @@ use super::{
 use crate::{
     batch::Meta,
     pipeline::Context,
-    policy::{Judgement, Query, verdict},
+    policy::{Judgement, query, verdict},
 };
 
 /// A flow that ended in the current batch while another took over its slot.
@@ -59,17 +59,8 @@ impl FlowTable {
     /// Asks policy about a flow that ends in the batch that would have decided it.
     fn judge_pending(&mut self, cx: &Context<'_>, place: Place) -> Option<Judgement> {
         let entry = self.entries.get_mut(place.slot as usize).filter(|entry| entry.has(Flag::PENDING))?;
-        let (initiator, (port, _)) = (entry.initiator(), entry.ports());
-        let (source, source_port) = entry.key.end(initiator);
-        let (destination, destination_port) = entry.key.end(initiator.other());
-        let judgement = cx.snapshot.policy.judge(&Query {
-            direction: cx.snapshot.forward.direction(port),
-            protocol: entry.key.protocol(),
-            source,
-            destination,
-            source_port,
-            destination_port,
-        });
+        let (port, _) = entry.ports();
+        let judgement = cx.snapshot.policy.judge(&query(cx, &entry.key, (entry.initiator(), port)));
         entry.judge(cx.snapshot.generation, judgement.action, judgement.rule);
         Some(judgement)
     }

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use ravelin_config::types::{Exception, Protocol};
+use ravelin_config::types::{Action, Exception, Protocol};
 
 use super::{
     EndReason, FlowKey, FlowRecord, RawRecord, RecordSink, Side, TcpState, Timeouts,
@@ -23,7 +23,7 @@ use crate::{
     io::PortId,
     parse::{FragmentKind, tcp_flags},
     pipeline::Context,
-    policy::{Judgement, verdict},
+    policy::{Judgement, query, verdict},
     verdict::{DropReason, Verdict},
 };
 
@@ -265,8 +265,18 @@ impl FlowTable {
         let claim = found.filter(|_| has_tcp).and_then(|slot| {
             tcp::claimed(self.entries.get(slot as usize)?, meta.side, meta.headers.tcp, time)
         });
+        let mut is_over = found.is_some_and(|slot| self.is_over(slot, meta, time, has_tcp));
+        if has_tcp && !is_over && found.is_some_and(|slot| self.is_contradicted(slot, meta)) {
+            let request = cx.snapshot.policy.judge(&query(cx, &meta.key, (meta.side, meta.port)));
+            if request.action == Action::Deny {
+                meta.rule = request.rule;
+                meta.verdict = verdict(request.action, request.rule);
+                return;
+            }
+            is_over = true;
+        }
         let slot = match found {
-            Some(slot) if claim.is_none() && !self.is_over(slot, meta, time, has_tcp) => slot,
+            Some(slot) if claim.is_none() && !is_over => slot,
             Some(_) | None => {
                 let start = match claim {
                     Some(_) => Start::Open(Phase::TcpSynSent, meta.side.other()),
@@ -332,6 +342,18 @@ impl FlowTable {
                 || (has_tcp
                     && entry.phase.is_closed()
                     && meta.headers.tcp.flags & (SYN | tcp_flags::ACK) == SYN)
+        })
+    }
+
+    /// Whether a packet asks for a connection although its sender is taken for the end that answers, because the beginning
+    /// of what it belongs to was not seen. What was picked up may have been forged to have the request pass as an answer;
+    /// so it is judged as what it is, and if it may not pass it changes nothing.
+    fn is_contradicted(&self, slot: u32, meta: &Meta) -> bool {
+        const SYN: u8 = tcp_flags::SYN;
+        self.entries.get(slot as usize).is_some_and(|entry| {
+            meta.headers.tcp.flags & (SYN | tcp_flags::ACK) == SYN
+                && meta.side != entry.initiator()
+                && entry.tcp_flags.of(entry.initiator()) & SYN == 0
         })
     }
 

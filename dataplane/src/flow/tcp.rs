@@ -2,7 +2,8 @@
 //!
 //! Nothing here drops a packet: what does not fit is counted in its flow and changes nothing else. So a forged RST or FIN
 //! outside the window closes nothing, and a forged SYN resets nothing. When the ends have forgotten a connection and open
-//! another under its name, it takes the SYN and the SYN+ACK that answers it to end the old one.
+//! another under its name, it takes the SYN and the SYN+ACK that answers it to end the old one. Only of a connection that was
+//! picked up is it not certain who opened it: a SYN of the other end, if it may pass, says so (`table.rs`).
 
 use super::{
     Side,

@@ -10,4 +10,4 @@ mod tests;
 
 pub use rule::{Judgement, Query, Rule, RuleId, RuleSet};
 pub use stage::PolicyStage;
-pub(crate) use stage::verdict;
+pub(crate) use stage::{query, verdict};

@@ -3,7 +3,8 @@ use ravelin_config::types::Action;
 use super::{Query, RuleId};
 use crate::{
     batch::Meta,
-    flow::FlowTable,
+    flow::{FlowKey, FlowTable, Side},
+    io::PortId,
     pipeline::Context,
     verdict::{DropReason, Verdict},
 };
@@ -23,7 +24,7 @@ impl PolicyStage {
             // An earlier packet of this batch may have decided for the flow already.
             let cached = meta.slot.and_then(|slot| flows.verdict(slot, cx.snapshot.generation));
             let judgement = cached.unwrap_or_else(|| {
-                let judgement = cx.snapshot.policy.judge(&query(cx, meta, flows));
+                let judgement = cx.snapshot.policy.judge(&opening(cx, meta, flows));
                 if let Some(slot) = meta.slot {
                     flows.decide(slot, cx.snapshot.generation, judgement);
                 }
@@ -45,14 +46,18 @@ pub(crate) fn verdict(action: Action, rule: RuleId) -> Verdict {
 }
 
 /// The flow as its initiator opened it: a reply asks about the flow, not about itself.
-fn query(cx: &Context<'_>, meta: &Meta, flows: &FlowTable) -> Query {
+fn opening(cx: &Context<'_>, meta: &Meta, flows: &FlowTable) -> Query {
     let origin = meta.slot.and_then(|slot| flows.origin(slot));
-    let (initiator, port) = origin.unwrap_or((meta.side, meta.port));
-    let (source, source_port) = meta.key.end(initiator);
-    let (destination, destination_port) = meta.key.end(initiator.other());
+    query(cx, &meta.key, origin.unwrap_or((meta.side, meta.port)))
+}
+
+/// What is asked about a flow that `initiator` opened, whose packets come in at `port`.
+pub(crate) fn query(cx: &Context<'_>, key: &FlowKey, (initiator, port): (Side, PortId)) -> Query {
+    let (source, source_port) = key.end(initiator);
+    let (destination, destination_port) = key.end(initiator.other());
     Query {
         direction: cx.snapshot.forward.direction(port),
-        protocol: meta.key.protocol(),
+        protocol: key.protocol(),
         source,
         destination,
         source_port,

@@ -194,7 +194,11 @@ impl Model {
         let over = self.flows.get(&name).map(|flow| {
             let expired = time.saturating_sub(flow.last) > flow.limit(&self.limits);
             let closed = request && flow.phase().flow_state() == FlowState::Closed;
-            (expired, expired || closed || claim.is_some())
+            // Asked for by the end that should have answered somebody whose request was not seen.
+            let contradicted = request
+                && meta.side != flow.initiator
+                && flow.connection.tcp_flags.of(flow.initiator) & SYN == 0;
+            (expired, expired || closed || contradicted || claim.is_some())
         });
         match over {
             Some((_, false)) => {}

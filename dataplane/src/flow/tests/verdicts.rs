@@ -71,6 +71,37 @@ fn flow_picked_up_by_an_answer_is_judged_as_its_initiator_opened_it() {
 }
 
 #[test]
+fn request_does_not_pass_as_the_answer_of_a_flow_that_was_picked_up() {
+    let packet = |flags| {
+        let mut packet = Packet::new(Protocol::TCP, (A.0, 443), (B.0, 8022));
+        packet.tcp = TcpFields { flags, sequence: 1, acknowledgement: 1, window: 1 };
+        packet
+    };
+    let request = packet(SYN);
+    // Either makes the other end the initiator: the answer by what it is, the other by its well-known port.
+    for forged in [packet(SYN | ACK), packet(ACK)] {
+        for size in 1..=3 {
+            let mut world = World::new(8, FlowSettings::default());
+            world.snapshot.policy.rules = vec![deny(1, None, 8022)];
+            let packets = [forged, request, packet(ACK).back()];
+            let metas: Vec<_> = packets.chunks(size).flat_map(|packets| world.batch(packets)).collect();
+            let verdicts: Vec<_> = metas.iter().map(|meta| (meta.verdict, meta.rule)).collect();
+            let denied = (Verdict::Drop(DropReason::RuleDeny), RuleId(1));
+            let allowed = (Verdict::Allow, RuleId::NONE);
+            assert_eq!(verdicts, [allowed, denied, allowed], "batches of {size}");
+            assert_eq!((world.drops(DropReason::RuleDeny), world.counters.flows_reopened), (1, 0));
+
+            // If it may pass it opens a connection of its own.
+            world.snapshot.policy.rules.clear();
+            let meta = world.one(request);
+            assert_eq!(meta.verdict, Verdict::Allow);
+            assert_eq!(world.table.origin(meta.slot.unwrap()), Some((meta.side, OUTSIDE)));
+            assert_eq!((world.counters.flows_reopened, world.counters.flows_active), (1, 1));
+        }
+    }
+}
+
+#[test]
 fn neighbour_discovery_does_not_lend_its_verdict() {
     let mut world = World::new(8, FlowSettings::default());
     world.snapshot.policy.default = Action::Deny;
