@@ -189,8 +189,9 @@ fn detach_looks_only_at_the_interfaces_that_it_is_given() {
     assert_eq!(before, [offloads(&lab.appliance, "outside"), offloads(&lab.appliance, "inside")]);
     let mut command = lab.appliance.command(binary::ravelin());
     let config = lab.folder().join("ravelin.toml");
-    let (status, _, error) = attempt(command.args(["detach", "nowhere", "-c"]).arg(config));
+    let (status, output, error) = attempt(command.args(["detach", "nowhere", "-c"]).arg(config));
     assert!(status.code() == Some(1) && error.contains("nowhere"), "{error}");
+    assert_eq!(output, "", "nothing is said of an interface that was not looked at");
 }
 
 /// A program for XDP and one for tc that let everything pass.
@@ -238,8 +239,8 @@ fn a_second_process_is_told_whose_the_interfaces_are() {
         ("detach", &same, "back by itself"),
     ] {
         let mut command = lab.appliance.command(binary::ravelin());
-        let (status, _, error) = attempt(command.arg(verb).arg("-c").arg(config));
-        assert_eq!(status.code(), Some(1), "{verb}: {error}");
+        let (status, output, error) = attempt(command.arg(verb).arg("-c").arg(config));
+        assert_eq!((status.code(), output.as_str()), (Some(1), ""), "{verb}: {error}");
         let whose = if config == &other { first.clone() } else { format!("(process {})", ravelin.id()) };
         assert!(error.contains(&whose) && error.contains(help), "{verb}: {error}");
     }

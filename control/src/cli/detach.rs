@@ -47,6 +47,8 @@ pub(super) fn run(args: &Args, json: bool) -> Result<(), Failure> {
             eprintln!("ravelin: {problem}");
         }
         match detached.as_slice() {
+            // Of those that were refused this would not be true.
+            [] if !refused.is_empty() => {}
             [] => target::print("no interface had a program of ravelin's to remove")?,
             some => some.iter().try_for_each(|interface| target::print(&describe(interface)))?,
         }
