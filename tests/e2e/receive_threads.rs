@@ -3,6 +3,7 @@
 use std::{fs, path::PathBuf};
 
 use ravelin_tests::{
+    binary,
     echo::Echo,
     process::wait_for,
     ravelin::Ravelin,
@@ -160,6 +161,27 @@ fn they_are_left_alone_where_they_are_not_wanted() {
         ping_all(&lab.client, SERVER, 5, 56);
         ravelin.finish(&[]);
     }
+}
+
+#[test]
+fn where_they_cannot_be_placed_the_kernel_goes_on_without() {
+    let Some(lab) = Lab::new(&["unshare"]) else { return };
+    let config = lab.folder().join("ravelin.toml");
+    let socket = lab.folder().join("control.sock");
+    let text = format!("{}[control]\nsocket = \"{}\"\n", bridge("open"), socket.display());
+    fs::write(&config, format!("{text}[workers]\ncores = [1]\n")).expect("the folder is writable");
+    // The kernel's numbers mean nothing in here.
+    let elsewhere = "unshare --pid --fork --kill-child --mount-proc";
+    let line = format!("{elsewhere} {} run -c {}", binary::ravelin().display(), config.display());
+    let mut process = lab.spawn(&lab.appliance, &line);
+    process.wait_for_output("ravelin runs");
+    let log = process.output();
+    assert_eq!(
+        log.matches("no receive threads: they cannot be seen from this process namespace").count(),
+        2,
+        "{log}"
+    );
+    assert_eq!(threaded(&lab), ["0", "0"]);
 }
 
 #[test]
