@@ -57,7 +57,7 @@ fn is_placed(pid: u64) -> bool {
 
 /// An appliance with its worker on core 1.
 fn start(lab: &Lab) -> Ravelin {
-    lab.ravelin("[workers]\ncores = [1]\n")
+    lab.ravelin("[workers]\ncores = [1]\n[io]\nnapi_threads = \"auto\"\n")
 }
 
 fn cores() -> usize {
@@ -142,11 +142,11 @@ fn what_an_interface_that_is_down_does_not_take_back_is_restored_later() {
 #[test]
 fn they_are_left_alone_where_they_are_not_wanted() {
     let Some(lab) = Lab::new(&["ping"]) else { return };
-    let all_cores = "[workers]\ncores = [0, 1]\n";
+    let all_cores = "[workers]\ncores = [0, 1]\n[io]\nnapi_threads = \"auto\"\n";
     for more in [
-        "[io]\nnapi_threads = \"off\"\n",
-        "[io]\nmode = \"generic\"\n",
-        "[io]\nbusy_poll = \"50us\"\n",
+        "",
+        "[io]\nnapi_threads = \"auto\"\nmode = \"generic\"\n",
+        "[io]\nnapi_threads = \"auto\"\nbusy_poll = \"50us\"\n",
         all_cores,
     ] {
         if more == all_cores && cores() != 2 {
@@ -169,7 +169,8 @@ fn where_they_cannot_be_placed_the_kernel_goes_on_without() {
     let config = lab.folder().join("ravelin.toml");
     let socket = lab.folder().join("control.sock");
     let text = format!("{}[control]\nsocket = \"{}\"\n", bridge("open"), socket.display());
-    fs::write(&config, format!("{text}[workers]\ncores = [1]\n")).expect("the folder is writable");
+    fs::write(&config, format!("{text}[workers]\ncores = [1]\n[io]\nnapi_threads = \"auto\"\n"))
+        .expect("the folder is writable");
     // The kernel's numbers mean nothing in here.
     let elsewhere = "unshare --pid --fork --kill-child --mount-proc";
     let line = format!("{elsewhere} {} run -c {}", binary::ravelin().display(), config.display());

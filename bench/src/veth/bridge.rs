@@ -85,9 +85,10 @@ fn measure(report: &Report, topology: &Topology, middle: Middle, options: &Optio
     let running = middle.start(topology, 1);
     let seconds = options.seconds + 0.5;
     let (host, interface, entrance) = match middle {
-        Middle::Bare(Mode::Native) | Middle::Ravelin(Mode::Native) | Middle::Testpmd => {
-            (Host::Client, "a0", "transmit")
-        }
+        Middle::Bare(Mode::Native)
+        | Middle::Ravelin(Mode::Native)
+        | Middle::RavelinWithReceiveThreads
+        | Middle::Testpmd => (Host::Client, "a0", "transmit"),
         Middle::Bare(Mode::Generic)
         | Middle::Ravelin(Mode::Generic)
         | Middle::KernelBridge

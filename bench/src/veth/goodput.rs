@@ -22,15 +22,20 @@ pub(crate) fn run(report: &Report, options: &Options) {
     state_calibration(report);
     report.heading("TCP goodput, iperf3, one stream, endpoints' offloads untouched (veth, copy mode)");
     let (mut small, mut large) = (Vec::new(), Vec::new());
+    let (mut threads, mut threads_large) = (Vec::new(), Vec::new());
     let (mut plain, mut with_tso) = (Vec::new(), Vec::new());
     for _ in 0..options.rounds {
         small.push(measure(1500, Middle::Ravelin(Mode::Native), options));
         large.push(measure(3498, Middle::Ravelin(Mode::Native), options));
+        threads.push(measure(1500, Middle::RavelinWithReceiveThreads, options));
+        threads_large.push(measure(3498, Middle::RavelinWithReceiveThreads, options));
         plain.push(measure(1500, Middle::KernelBridgeWithoutSegmentation, options));
         with_tso.push(measure(1500, Middle::KernelBridge, options));
     }
     report.figure("ravelin, MTU 1500", &small, "Gbit/s", None);
     report.figure("ravelin, MTU 3498", &large, "Gbit/s", None);
+    report.figure("ravelin with receive threads, MTU 1500", &threads, "Gbit/s", None);
+    report.figure("ravelin with receive threads, MTU 3498", &threads_large, "Gbit/s", None);
     report.figure("kernel bridge without TSO, MTU 1500", &plain, "Gbit/s", None);
     report.figure("kernel bridge with TSO, MTU 1500", &with_tso, "Gbit/s", None);
     report.figure(
@@ -38,6 +43,12 @@ pub(crate) fn run(report: &Report, options: &Options) {
         &ratios(&small, &plain),
         "x",
         Some("must 0.6, aim 0.85"),
+    );
+    report.figure(
+        "ravelin with receive threads / kernel bridge without TSO",
+        &ratios(&threads, &plain),
+        "x",
+        Some("aim 0.85"),
     );
     report.figure("ravelin, MTU 3498 / MTU 1500", &ratios(&large, &small), "x", Some("must 2"));
 }

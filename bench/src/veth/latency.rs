@@ -30,7 +30,12 @@ pub(crate) fn run(report: &Report, options: &Options) {
     let topology = Topology::new(1500);
     // The bare forwarder would lose packets with partial checksums.
     topology.compute_checksums();
-    let middles = [Middle::Bare(Mode::Native), Middle::Ravelin(Mode::Native), Middle::KernelBridge];
+    let middles = [
+        Middle::Bare(Mode::Native),
+        Middle::Ravelin(Mode::Native),
+        Middle::RavelinWithReceiveThreads,
+        Middle::KernelBridge,
+    ];
     let mut results = vec![Vec::new(); middles.len()];
     for _ in 0..options.rounds {
         for (middle, results) in middles.iter().zip(&mut results) {
@@ -55,7 +60,7 @@ pub(crate) fn run(report: &Report, options: &Options) {
 /// CPU time of an appliance that has nothing to do.
 fn idle(report: &Report, topology: &Topology) {
     report.heading("idle, adaptive");
-    let process = start_ravelin(topology, 1, Mode::Native, "adaptive");
+    let process = start_ravelin(topology, 1, Mode::Native, "", "");
     std::thread::sleep(Duration::from_secs(1));
     let (before, start) = (cpu_seconds(&process), Instant::now());
     std::thread::sleep(Duration::from_secs(5));

@@ -15,6 +15,8 @@ pub(crate) enum Middle {
     Bare(Mode),
     /// `ravelin run`.
     Ravelin(Mode),
+    /// The same in native mode, with the kernel's receive work in threads on the other core (`napi_threads = "auto"`).
+    RavelinWithReceiveThreads,
     /// DPDK's testpmd on its AF_XDP driver.
     Testpmd,
     /// The kernel's bridge.
@@ -28,6 +30,7 @@ impl Middle {
         match self {
             Self::Bare(mode) => format!("bare AF_XDP forwarder, {}", mode.name()),
             Self::Ravelin(mode) => format!("ravelin, {}", mode.name()),
+            Self::RavelinWithReceiveThreads => "ravelin, native, receive threads".to_owned(),
             Self::Testpmd => "testpmd, net_af_xdp".to_owned(),
             Self::KernelBridge => "kernel bridge".to_owned(),
             Self::KernelBridgeWithoutSegmentation => "kernel bridge without TSO".to_owned(),
@@ -42,7 +45,7 @@ impl Middle {
                 .output()
                 .map(|_| ())
                 .map_err(|_| "install the package dpdk".to_owned()),
-            Self::Ravelin(_) => match ravelin() {
+            Self::Ravelin(_) | Self::RavelinWithReceiveThreads => match ravelin() {
                 path if path.exists() => Ok(()),
                 path => {
                     Err(format!("{} is missing: cargo build --release -p ravelin-control", path.display()))
@@ -61,7 +64,11 @@ impl Middle {
                 assert_eq!(process.line(), "ready");
                 Some(process)
             }
-            Self::Ravelin(mode) => Some(start_ravelin(topology, cpu, mode, "spin")),
+            Self::Ravelin(mode) => Some(start_ravelin(topology, cpu, mode, "idle = \"spin\"", "")),
+            Self::RavelinWithReceiveThreads => {
+                let io = "napi_threads = \"auto\"";
+                Some(start_ravelin(topology, cpu, Mode::Native, "idle = \"spin\"", io))
+            }
             Self::Testpmd => {
                 let arguments = "--no-huge --no-pci -m 512 -l 0,1 --main-lcore 0 --no-telemetry \
                      --vdev net_af_xdp0,iface=r0 --vdev net_af_xdp1,iface=r1 -- \
@@ -112,7 +119,10 @@ impl Running {
                     let _done = topology.command(host, 0, "ethtool", &features).output();
                 }
             }
-            (Middle::Bare(_) | Middle::Ravelin(_) | Middle::Testpmd, process) => {
+            (
+                Middle::Bare(_) | Middle::Ravelin(_) | Middle::RavelinWithReceiveThreads | Middle::Testpmd,
+                process,
+            ) => {
                 if let Some(process) = process {
                     process.stop();
                 }
@@ -134,13 +144,14 @@ pub(crate) fn ravelin() -> PathBuf {
     std::env::current_exe().expect("the program knows its path").with_file_name("ravelin")
 }
 
-/// A configuration that joins `r0` and `r1`; returns its path and that of its control socket.
-pub(crate) fn write_config(cpu: usize, mode: Mode, idle: &str) -> (PathBuf, PathBuf) {
+/// A configuration that joins `r0` and `r1`, with more keys for its `workers` and `io`; returns its path and that of its control
+/// socket.
+pub(crate) fn write_config(cpu: usize, mode: Mode, workers: &str, io: &str) -> (PathBuf, PathBuf) {
     let directory = std::env::temp_dir().join(format!("ravelin-bench-{}", std::process::id()));
     std::fs::create_dir_all(&directory).expect("the temporary directory is writable");
     let (config, socket) = (directory.join("ravelin.toml"), directory.join("control.sock"));
     let text = format!(
-        "[workers]\ncores = [{cpu}]\nidle = \"{idle}\"\n[io]\nmode = \"{}\"\n[log]\nlevel = \"warn\"\n\
+        "[workers]\ncores = [{cpu}]\n{workers}\n[io]\nmode = \"{}\"\n{io}\n[log]\nlevel = \"warn\"\n\
          [control]\nsocket = \"{}\"\n[[bridge]]\nname = \"bench\"\nports = [\"r0\", \"r1\"]\n",
         mode.name(),
         socket.display(),
@@ -150,8 +161,8 @@ pub(crate) fn write_config(cpu: usize, mode: Mode, idle: &str) -> (PathBuf, Path
 }
 
 /// Starts `ravelin run` between `r0` and `r1`; returns when it says that it forwards.
-pub(crate) fn start_ravelin(topology: &Topology, cpu: usize, mode: Mode, idle: &str) -> Process {
-    let (config, socket) = write_config(cpu, mode, idle);
+pub(crate) fn start_ravelin(topology: &Topology, cpu: usize, mode: Mode, workers: &str, io: &str) -> Process {
+    let (config, socket) = write_config(cpu, mode, workers, io);
     let binary = ravelin().display().to_string();
     // It pins its worker by itself; its control thread takes the other core, as in production.
     let process = topology.start(Host::Middle, "0-1", &binary, &["run", "-c", &config.display().to_string()]);

@@ -25,7 +25,7 @@ pub(crate) fn run(report: &Report, options: &Options) {
     state_calibration(report);
     report.heading("start of the process to the first packet forwarded (veth, copy mode)");
     let topology = Topology::new(1500);
-    let (config, _socket) = write_config(1, Mode::Native, "spin");
+    let (config, _socket) = write_config(1, Mode::Native, "idle = \"spin\"", "");
     let binary = ravelin().display().to_string();
     let mut echo = topology.start(Host::Server, 0, &myself(), &["role", "echo", "10.77.0.2:7777"]);
     assert_eq!(echo.line(), "ready");

@@ -27,7 +27,7 @@ fn each_key_is_compared_and_knows_whether_it_is_live() {
         ("io", "mode", "'native'", false),
         ("io", "zero_copy", "'off'", false),
         ("io", "busy_poll", "'50us'", false),
-        ("io", "napi_threads", "'off'", false),
+        ("io", "napi_threads", "'auto'", false),
         ("io", "ring_size", "64", false),
         ("io", "frame_size", "2048", false),
         ("policy", "default", "'deny'", true),

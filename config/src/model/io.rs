@@ -51,9 +51,9 @@ section! {
         #[serde(serialize_with = "crate::duration::serialize")]
         busy_poll: Duration = Duration::ZERO => duration(Duration::ZERO..=Duration::from_millis(100)), Restart;
         /// Whether the kernel does its receive work (NAPI) in threads with real-time priority, on the cores that have no
-        /// worker. `auto`: on a veth in native mode, if there is such a core and `busy_poll` is zero. `on`: on every
-        /// interface.
-        napi_threads: NapiThreads = NapiThreads::Auto => word(), Restart;
+        /// worker: more throughput, at the price of waking a thread for a packet that comes alone. `auto`: on a veth in
+        /// native mode, if there is such a core and `busy_poll` is zero. `on`: on every interface.
+        napi_threads: NapiThreads = NapiThreads::Off => word(), Restart;
         /// Descriptors in each ring of a socket. Three times as many frames are set aside for it.
         ring_size: u32 = 2048 => power_of_two(64..=32768), Restart;
         /// Bytes of a frame. A packet must fit into one, less the headroom that the kernel takes.
