@@ -17,8 +17,7 @@ pub(super) struct Place {
     pub(super) slot: u32,
 }
 
-/// What a first look at the index says about a hash: a slot in which the flow may be, or one of two answers that are no
-/// slots. Holds until something is inserted.
+/// What a first look at the index says about a hash: a slot in which the flow may be, or an answer that is no slot. Holds until something is inserted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Hint(pub(super) u32);
 
@@ -27,6 +26,8 @@ impl Hint {
     pub(super) const ABSENT: Self = Self(u32::MAX);
     /// The other bucket has to be asked.
     pub(super) const UNSURE: Self = Self(u32::MAX - 1);
+    /// Nobody has looked.
+    pub(super) const UNASKED: Self = Self(u32::MAX - 2);
 }
 
 /// A slot number that no flow has.
@@ -41,7 +42,7 @@ struct Bucket {
     /// The second, modulo 256, in which the flow has to be looked at.
     due: [u8; lanes::COUNT],
     /// From the lowest bit: which lanes hold flows that live away from home (12), which may be evicted (12), and how
-    /// many flows at home here live elsewhere (8; stays at 255 once it gets there).
+    /// many flows at home here live elsewhere, for either value of their tag's highest bit (4 and 4).
     marks: u32,
 }
 
@@ -51,7 +52,9 @@ impl Bucket {
     const EMPTY: Self = Self { words: [FREE; lanes::COUNT], due: [0; lanes::COUNT], marks: 0 };
     const WEAK: u32 = 12;
     const AWAY: u32 = 24;
-    const AWAY_STUCK: u32 = 255;
+    const AWAY_BITS: u32 = 4;
+    /// A count that has got here says nothing any more, and stays.
+    const AWAY_STUCK: u32 = (1 << Self::AWAY_BITS) - 1;
 
     /// The lanes whose tag is `tag`.
     fn tagged(&self, tag: u32, mask: u32) -> u32 {
@@ -62,19 +65,25 @@ impl Bucket {
         lanes::equal(&self.words, u32::MAX, FREE)
     }
 
-    const fn away(&self) -> u32 {
-        self.marks >> Self::AWAY
+    /// Where in `marks` the flows with this tag are counted that live elsewhere.
+    const fn away_at(tag: u32) -> u32 {
+        Self::AWAY + (tag >> (u32::BITS - 1)) * Self::AWAY_BITS
     }
 
-    fn one_more_away(&mut self) {
-        if self.away() < Self::AWAY_STUCK {
-            self.marks += 1 << Self::AWAY;
+    /// How many flows at home here live elsewhere whose tag may be `tag`.
+    const fn away(&self, tag: u32) -> u32 {
+        self.marks >> Self::away_at(tag) & Self::AWAY_STUCK
+    }
+
+    fn one_more_away(&mut self, tag: u32) {
+        if self.away(tag) < Self::AWAY_STUCK {
+            self.marks += 1 << Self::away_at(tag);
         }
     }
 
-    fn one_less_away(&mut self) {
-        if (1..Self::AWAY_STUCK).contains(&self.away()) {
-            self.marks -= 1 << Self::AWAY;
+    fn one_less_away(&mut self, tag: u32) {
+        if (1..Self::AWAY_STUCK).contains(&self.away(tag)) {
+            self.marks -= 1 << Self::away_at(tag);
         }
     }
 
@@ -167,27 +176,40 @@ impl Index {
         }
     }
 
-    /// What the home bucket of a hash says about it, and fetches what [`Index::find`] will read next: the other bucket, if
-    /// that may know more. `visit` sees every slot that may be the right one.
-    pub(super) fn hint(&self, hash: u64, mut visit: impl FnMut(u32)) -> Hint {
+    /// What the home bucket of a hash says about it. If the other bucket may know more, that is fetched for
+    /// [`Index::hint_away`]. `visit` sees every slot that may be the right one.
+    pub(super) fn hint(&self, hash: u64, visit: impl FnMut(u32)) -> Hint {
         let (home, tag) = (self.home(hash), self.tag(hash));
-        let Some(bucket) = self.buckets.get(home) else { return Hint::UNSURE };
-        let mut found = bucket.tagged(tag, self.tag_mask());
-        if found != 0 {
-            let first = self.slot_of(bucket, found);
-            while found != 0 {
-                visit(self.slot_of(bucket, found));
-                found &= found - 1;
-            }
-            return Hint(first);
-        }
-        if bucket.away() == 0 {
-            return Hint::ABSENT;
+        let Some(bucket) = self.buckets.get(home) else { return Hint::ABSENT };
+        let hint = self.hint_in(bucket, tag, visit);
+        if hint != Hint::ABSENT || bucket.away(tag) == 0 {
+            return hint;
         }
         if let Some(other) = self.buckets.get(self.other(home, tag)) {
             prefetch::fetch(other);
         }
         Hint::UNSURE
+    }
+
+    /// What the other bucket of a hash says about it.
+    pub(super) fn hint_away(&self, hash: u64, visit: impl FnMut(u32)) -> Hint {
+        let (home, tag) = (self.home(hash), self.tag(hash));
+        self.buckets
+            .get(self.other(home, tag))
+            .map_or(Hint::ABSENT, |bucket| self.hint_in(bucket, tag, visit))
+    }
+
+    fn hint_in(&self, bucket: &Bucket, tag: u32, mut visit: impl FnMut(u32)) -> Hint {
+        let mut found = bucket.tagged(tag, self.tag_mask());
+        if found == 0 {
+            return Hint::ABSENT;
+        }
+        let first = self.slot_of(bucket, found);
+        while found != 0 {
+            visit(self.slot_of(bucket, found));
+            found &= found - 1;
+        }
+        Hint(first)
     }
 
     /// The place whose slot passes `is_it`, among those that the hash allows.
@@ -204,7 +226,7 @@ impl Index {
                 }
                 found &= found - 1;
             }
-            if at != home || bucket.away() == 0 {
+            if at != home || bucket.away(tag) == 0 {
                 return None;
             }
             at = self.other(home, tag);
@@ -214,24 +236,43 @@ impl Index {
         }
     }
 
-    /// Gives `slot` a place; `None` if both buckets are full and none of their flows can move.
-    pub(super) fn insert(&mut self, hash: u64, slot: u32, due: u8, weak: bool) -> Option<Place> {
+    /// Gives `slot` a place; `false` if both buckets are full and none of their flows can move.
+    pub(super) fn insert(&mut self, hash: u64, slot: u32, due: u8, weak: bool) -> bool {
         let (home, tag) = (self.home(hash), self.tag(hash));
+        match self.room(home) {
+            Some(lane) => {
+                self.fill((home, lane), tag | slot, due, weak, false);
+                true
+            }
+            None => self.insert_elsewhere(home, tag, slot, due, weak),
+        }
+    }
+
+    /// The same for a flow whose home is full.
+    #[cold]
+    fn insert_elsewhere(&mut self, home: usize, tag: u32, slot: u32, due: u8, weak: bool) -> bool {
         let other = self.other(home, tag);
-        let room = self
-            .room(home)
-            .map(|lane| (home, lane))
-            .or_else(|| self.room(other).map(|lane| (other, lane)))
+        let room = (self.room(other).map(|lane| (other, lane)))
             .or_else(|| self.make_room(home).map(|lane| (home, lane)))
             .or_else(|| self.make_room(other).map(|lane| (other, lane)));
-        let (bucket, lane) = room?;
-        self.buckets.get_mut(bucket)?.put(lane, tag | slot, due, weak, bucket != home);
-        if bucket != home {
-            self.buckets.get_mut(home)?.one_more_away();
+        let Some(room) = room else { return false };
+        let displaced = room.0 != home;
+        self.fill(room, tag | slot, due, weak, displaced);
+        if let Some(home) = self.buckets.get_mut(home).filter(|_| displaced) {
+            home.one_more_away(tag);
         }
-        self.count(bucket, 1);
-        self.note(bucket, due);
-        Some(Place { bucket, lane, slot })
+        true
+    }
+
+    /// Puts a flow into a free lane of a bucket.
+    fn fill(&mut self, (bucket, lane): (usize, usize), word: u32, due: u8, weak: bool, displaced: bool) {
+        if let Some(bucket) = self.buckets.get_mut(bucket) {
+            bucket.put(lane, word, due, weak, displaced);
+        }
+        if let Some(group) = self.groups.get_mut(bucket / Self::GROUP) {
+            group.flows += 1;
+            group.due.add(due);
+        }
     }
 
     /// Whether [`Index::insert`] would find a place for this hash.
@@ -257,7 +298,7 @@ impl Index {
         if displaced {
             let home = self.other(place.bucket, word & self.tag_mask());
             if let Some(home) = self.buckets.get_mut(home) {
-                home.one_less_away();
+                home.one_less_away(word);
             }
         }
     }
@@ -350,12 +391,12 @@ impl Index {
         let displaced = bucket.marks & (1 << lane) != 0;
         bucket.put(lane, FREE, 0, false, false);
         if !displaced {
-            bucket.one_more_away();
+            bucket.one_more_away(word);
         }
         let bucket = self.buckets.get_mut(to)?;
         bucket.put(room, word, due, weak, !displaced);
         if displaced {
-            bucket.one_less_away();
+            bucket.one_less_away(word);
         }
         self.note(to, due);
         self.count(from, -1);

@@ -11,6 +11,7 @@
 //! that cannot be TCP), to read a clock, to allocate. Read next: `table.rs`, then `tcp.rs`, `sweep.rs`, `index.rs`, and
 //! `docs/adr/0006-flow-table.md` for why it is so.
 
+mod ahead;
 mod entry;
 mod free;
 mod index;

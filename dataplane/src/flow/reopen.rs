@@ -25,6 +25,7 @@ pub(super) struct Reopened {
 
 impl FlowTable {
     /// Ends the flow that a packet, the one at `at` in the batch, belongs to, and opens a new one of the same name in its slot.
+    #[inline(never)]
     pub(super) fn reopen<R: RecordSink>(
         &mut self,
         cx: &Context<'_>,

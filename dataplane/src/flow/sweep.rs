@@ -7,6 +7,7 @@
 
 use super::{
     EndReason, Evict, FlowKey, FlowTable, RawRecord, RecordSink,
+    ahead::Oldest,
     entry::micros,
     index::{Index, Place, Seconds},
     phase::Limits,
@@ -216,7 +217,7 @@ impl FlowTable {
         &mut self,
         cx: &Context<'_>,
         time: u64,
-        oldest: u64,
+        oldest: Oldest,
         ledger: &mut Ledger<'_, R>,
     ) -> bool {
         if self.sweeper.found_none.is_some_and(|then| time.abs_diff(then) < Self::PAUSE) {
@@ -244,7 +245,7 @@ impl FlowTable {
         buckets: [usize; 2],
         cx: &Context<'_>,
         time: u64,
-        oldest: u64,
+        oldest: Oldest,
         ledger: &mut Ledger<'_, R>,
     ) -> bool {
         let mut entries = usize::MAX;
@@ -257,7 +258,7 @@ impl FlowTable {
         bucket: usize,
         cx: &Context<'_>,
         time: u64,
-        oldest: u64,
+        oldest: Oldest,
         entries: &mut usize,
         ledger: &mut Ledger<'_, R>,
     ) -> bool {
@@ -293,10 +294,10 @@ impl FlowTable {
     }
 
     /// Why and as of when the flow at `place` may be evicted.
-    fn may_go(&self, place: Place, is_weak: bool, time: u64, oldest: u64) -> Option<(EndReason, u64)> {
+    fn may_go(&self, place: Place, is_weak: bool, time: u64, oldest: Oldest) -> Option<(EndReason, u64)> {
         let entry = self.entries.get(place.slot as usize)?;
         // A packet of this batch may refer to it.
-        if entry.last() >= oldest {
+        if entry.last() >= oldest.micros {
             return None;
         }
         let idle = time.saturating_sub(entry.last());

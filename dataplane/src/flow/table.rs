@@ -4,20 +4,19 @@ use ravelin_config::types::{Action, Exception, Protocol};
 
 use super::{
     EndReason, FlowKey, FlowRecord, RawRecord, RecordSink, Side, TcpState, Timeouts,
+    ahead::Oldest,
     entry::{Entry, Flag, Micros24, Passage, micros},
     free::Free,
     index::{Hint, Index, Place},
     memory,
     phase::{Limits, Phase},
-    prefetch,
     reopen::Reopened,
-    start::{Newcomers, Start},
+    start::{Newcomers, opening},
     sweep::Sweeper,
     tcp,
 };
 use crate::{
     batch::{Batch, Meta},
-    clock::Timestamp,
     counters::WorkerCounters,
     handoff::WorkerId,
     io::PortId,
@@ -66,9 +65,6 @@ impl FlowTable {
     /// The most flows that one table can hold.
     pub const MAX_CAPACITY: usize = 1 << 27;
 
-    /// Packets looked at together: their entries fit the first-level cache, and their misses overlap.
-    const CHUNK: usize = 64;
-
     /// A table for `capacity` flows (at least one, at most [`Self::MAX_CAPACITY`]) of worker `worker`.
     pub fn new(capacity: usize, worker: WorkerId) -> Self {
         let capacity = capacity.clamp(1, Self::MAX_CAPACITY);
@@ -96,47 +92,31 @@ impl FlowTable {
         counters: &mut WorkerCounters,
     ) {
         self.refresh_limits(cx);
-        let concerned = |meta: &Meta| meta.keyed && meta.verdict.is_undecided();
-        let mut oldest = Timestamp::from_nanos(u64::MAX);
-        for meta in metas.iter() {
-            oldest = oldest.min(meta.time);
-            if concerned(meta) {
-                self.index.prefetch(meta.hash);
-            }
-        }
-        let oldest = micros(oldest);
+        let oldest = self.fetch_homes(metas);
         let mut ledger = Ledger { records, counters };
         for (chunk, first) in metas.chunks_mut(Self::CHUNK).zip((0..).step_by(Self::CHUNK)) {
-            let mut hints = [Hint::UNSURE; Self::CHUNK];
-            for (meta, hint) in chunk.iter().zip(&mut hints) {
-                if concerned(meta) {
-                    *hint = self.index.hint(meta.hash, |slot| {
-                        if let Some(entry) = self.entries.get(slot as usize) {
-                            prefetch::fetch(entry);
-                        }
-                    });
-                }
-            }
+            let hints = self.ask(chunk);
             let strangers = hints.iter().filter(|hint| **hint == Hint::ABSENT).count();
             self.free.prepare(strangers, &self.entries);
             let mut newcomers = Newcomers::default();
-            for ((meta, hint), at) in chunk.iter_mut().zip(hints).zip(first..) {
-                if concerned(meta) {
-                    meta.slot = None;
-                    let found = if self.is_of(hint.0, meta) {
-                        Some(hint.0)
-                    } else if hint == Hint::ABSENT && !newcomers.may_hold(meta.hash) {
-                        None
-                    } else {
-                        self.find(meta).map(|place| place.slot)
-                    };
-                    if meta.headers.icmp_error {
-                        self.relate(cx, meta, found);
-                    } else {
-                        self.track(cx, (meta, at), found, oldest, &mut ledger);
-                        if found.is_none() && meta.slot.is_some() {
-                            newcomers.add(meta.hash);
-                        }
+            for ((meta, &hint), at) in chunk.iter_mut().zip(&hints).zip(first..) {
+                if hint == Hint::UNASKED {
+                    continue;
+                }
+                meta.slot = None;
+                let found = if self.is_of(hint.0, meta) {
+                    Some(hint.0)
+                } else if hint == Hint::ABSENT && !newcomers.may_hold(meta.hash) {
+                    None
+                } else {
+                    self.find(meta).map(|place| place.slot)
+                };
+                if meta.headers.icmp_error {
+                    self.relate(cx, meta, found);
+                } else {
+                    self.track(cx, (meta, at), found, oldest, &mut ledger);
+                    if found.is_none() && meta.slot.is_some() {
+                        newcomers.add(meta.hash);
                     }
                 }
             }
@@ -251,7 +231,7 @@ impl FlowTable {
         cx: &Context<'_>,
         (meta, at): (&mut Meta, usize),
         found: Option<u32>,
-        oldest: u64,
+        oldest: Oldest,
         ledger: &mut Ledger<'_, R>,
     ) {
         let is_tcp = meta.headers.protocol == Protocol::TCP;
@@ -261,7 +241,7 @@ impl FlowTable {
             meta.verdict = Verdict::Drop(DropReason::TcpFlags);
             return;
         }
-        let time = micros(meta.time);
+        let time = oldest.micros(meta.time);
         let claim = found.filter(|_| has_tcp).and_then(|slot| {
             tcp::claimed(self.entries.get(slot as usize)?, meta.side, meta.headers.tcp, time)
         });
@@ -278,27 +258,18 @@ impl FlowTable {
         let slot = match found {
             Some(slot) if claim.is_none() && !is_over => slot,
             Some(_) | None => {
-                let start = match claim {
-                    Some(_) => Start::Open(Phase::TcpSynSent, meta.side.other()),
-                    None => Start::of(cx, meta),
+                let opening = match claim {
+                    Some(_) => Some((Phase::TcpSynSent, meta.side.other())),
+                    None => opening(cx, meta),
                 };
-                let (phase, initiator) = match start {
-                    Start::Open(phase, initiator) => (phase, initiator),
-                    // A flow that is over stays for the sweeper: an earlier packet of the batch may refer to it.
-                    Start::Untracked => return,
-                    Start::Refused(reason) => {
-                        meta.verdict = Verdict::Drop(reason);
-                        return;
-                    }
-                };
+                // A flow that is over stays for the sweeper: an earlier packet of the batch may refer to it.
+                let Some(opening) = opening else { return };
                 let opened = match found {
-                    Some(_) => self.reopen(cx, (meta, at), (phase, initiator), time, ledger),
-                    None => self.open(cx, meta, (phase, initiator), time, oldest, ledger),
+                    Some(_) => self.reopen(cx, (meta, at), opening, time, ledger),
+                    None => self.open(cx, meta, opening, time, oldest, ledger),
                 };
-                match opened {
-                    Some(slot) => slot,
-                    None => return,
-                }
+                let Some(slot) = opened else { return };
+                slot
             }
         };
         let Some(entry) = self.entries.get_mut(slot as usize) else { return };
@@ -358,13 +329,14 @@ impl FlowTable {
     }
 
     /// Opens a flow for a packet that has none.
+    #[inline(never)]
     fn open<R: RecordSink>(
         &mut self,
         cx: &Context<'_>,
         meta: &mut Meta,
         opening: (Phase, Side),
         time: u64,
-        oldest: u64,
+        oldest: Oldest,
         ledger: &mut Ledger<'_, R>,
     ) -> Option<u32> {
         if self.flows == self.entries.len() {
@@ -376,17 +348,16 @@ impl FlowTable {
             }
         }
         let due = self.sweeper.due(time.saturating_add(self.limits.of(opening.0)));
-        let place = self.free.take().and_then(|slot| {
-            let place = self.index.insert(meta.hash, slot, due, true).or_else(|| {
-                self.evict_from(self.index.both(meta.hash), cx, time, oldest, ledger)
-                    .then(|| self.index.insert(meta.hash, slot, due, true))?
-            });
-            if place.is_none() {
+        let slot = self.free.take().filter(|&slot| {
+            let placed = self.index.insert(meta.hash, slot, due, true)
+                || (self.evict_from(self.index.both(meta.hash), cx, time, oldest, ledger)
+                    && self.index.insert(meta.hash, slot, due, true));
+            if !placed {
                 self.free.give_back(slot);
             }
-            place
+            placed
         });
-        let Some(place) = place else {
+        let Some(slot) = slot else {
             match cx.snapshot.flow.full {
                 Exception::Drop => meta.verdict = Verdict::Drop(DropReason::FlowTableFull),
                 Exception::Forward => ledger.counters.flows_untracked += 1,
@@ -394,8 +365,8 @@ impl FlowTable {
             return None;
         };
         self.flows += 1;
-        self.begin(cx, meta, place.slot, opening, time, ledger);
-        Some(place.slot)
+        self.begin(cx, meta, slot, opening, time, ledger);
+        Some(slot)
     }
 
     /// Writes a new entry.

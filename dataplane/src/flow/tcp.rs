@@ -84,12 +84,13 @@ pub(super) enum Opening {
 impl Opening {
     pub(super) const fn of(flags: u8) -> Self {
         if flags & tcp_flags::RST != 0 {
-            return Self::Reset;
-        }
-        match flags & (tcp_flags::SYN | tcp_flags::ACK) {
-            tcp_flags::SYN => Self::Request,
-            0 | tcp_flags::ACK => Self::Midstream,
-            _ => Self::Answer,
+            Self::Reset
+        } else if flags & tcp_flags::SYN == 0 {
+            Self::Midstream
+        } else if flags & tcp_flags::ACK == 0 {
+            Self::Request
+        } else {
+            Self::Answer
         }
     }
 }
