@@ -5,20 +5,18 @@ use ravelin_config::types::Protocol;
 use super::{Midstream, Side, phase::Phase, tcp::Opening};
 use crate::{
     batch::Meta,
-    parse::FragmentKind,
     pipeline::Context,
     verdict::{DropReason, Verdict},
 };
 
 /// In which phase a packet without a flow opens one, and who is the initiator. If it opens none, it is dropped as the verdict
 /// says, or goes on without.
-pub(super) fn opening(cx: &Context<'_>, meta: &mut Meta) -> Option<(Phase, Side)> {
+pub(super) fn opening(cx: &Context<'_>, meta: &mut Meta, has_tcp: bool) -> Option<(Phase, Side)> {
     let headers = &meta.headers;
-    if headers.protocol != Protocol::TCP {
-        return Some((Phase::unanswered(headers.protocol), meta.side));
-    }
-    if headers.fragment.kind == FragmentKind::Later {
-        return None;
+    if !has_tcp {
+        // A later fragment of TCP does not say what it belongs to.
+        let opens = headers.protocol != Protocol::TCP;
+        return opens.then(|| (Phase::unanswered(headers.protocol), meta.side));
     }
     match (Opening::of(headers.tcp.flags), cx.snapshot.flow.midstream) {
         (Opening::Request, _) => Some((Phase::TcpSynSent, meta.side)),

@@ -108,7 +108,7 @@ impl FlowTable {
     /// After a search that found no victim, how long the next one waits: in a flood, there is none for most packets.
     const PAUSE: u64 = SECOND / 1000;
     /// How many buckets ahead entries are fetched.
-    const AHEAD: usize = 16;
+    const AHEAD: usize = 8;
 
     /// Ends idle flows; looks at `budget` of them at most, and returns whether more are due. What is due is settled by the
     /// whole seconds of `cx.now`: a second call within a second finds nothing new.

@@ -100,17 +100,13 @@ impl FlowTable {
             self.free.prepare(strangers, &self.entries);
             let mut newcomers = Newcomers::default();
             for ((meta, &hint), at) in chunk.iter_mut().zip(&hints).zip(first..) {
-                if hint == Hint::UNASKED {
-                    continue;
-                }
-                meta.slot = None;
-                let found = if self.is_of(hint.0, meta) {
-                    Some(hint.0)
-                } else if hint == Hint::ABSENT && !newcomers.may_hold(meta.hash) {
-                    None
-                } else {
-                    self.find(meta).map(|place| place.slot)
+                let found = match hint {
+                    Hint::ABSENT if !newcomers.may_hold(meta.hash) => None,
+                    Hint::UNASKED => continue,
+                    Hint(slot) if self.is_of(slot, meta) => Some(slot),
+                    Hint(_) => self.find(meta).map(|place| place.slot),
                 };
+                meta.slot = None;
                 if meta.headers.icmp_error {
                     self.relate(cx, meta, found);
                 } else {
@@ -260,7 +256,7 @@ impl FlowTable {
             Some(_) | None => {
                 let opening = match claim {
                     Some(_) => Some((Phase::TcpSynSent, meta.side.other())),
-                    None => opening(cx, meta),
+                    None => opening(cx, meta, has_tcp),
                 };
                 // A flow that is over stays for the sweeper: an earlier packet of the batch may refer to it.
                 let Some(opening) = opening else { return };
