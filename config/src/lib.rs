@@ -36,7 +36,9 @@ mod load;
 mod model;
 mod reference;
 mod report;
+pub mod resources;
 mod schema;
+pub mod selector;
 pub mod types;
 mod validate;
 

@@ -1,0 +1,181 @@
+use super::{
+    Expression, Selector,
+    token::{Token, Tokens},
+};
+
+/// Why a text is not a [`Selector`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected {expected} at character {}, found {found}", .character + 1)]
+pub struct SelectorError {
+    /// Where, in bytes from the start of the text.
+    pub at: usize,
+    /// Where, in characters from the start of the text.
+    pub character: usize,
+    /// What stands there.
+    pub found: String,
+    /// What could have stood there.
+    pub expected: &'static str,
+}
+
+impl SelectorError {
+    pub(super) fn new(text: &str, at: usize, expected: &'static str) -> Self {
+        /// Characters that are shown of what was found.
+        const SHOWN: usize = 20;
+        let rest = text.get(at..).unwrap_or_default();
+        let found = match rest.char_indices().nth(SHOWN) {
+            _ if rest.is_empty() => "the end".to_owned(),
+            Some((end, _)) => format!("`{}…`", rest.get(..end).unwrap_or_default().escape_debug()),
+            None => format!("`{}`", rest.escape_debug()),
+        };
+        Self { at, character: text.get(..at).map_or(0, |before| before.chars().count()), found, expected }
+    }
+}
+
+/// Reads a whole selector.
+pub(super) fn parse(text: &str) -> Result<Expression, SelectorError> {
+    if let Some((at, _)) = text.char_indices().nth(Selector::MAX) {
+        return Err(SelectorError::new(text, at, "at most 1024 characters"));
+    }
+    let mut parser = Parser::new(text)?;
+    if parser.token == Token::End {
+        return Ok(Expression::All);
+    }
+    let expression = parser.or()?;
+    if parser.token == Token::End { Ok(expression) } else { Err(parser.expected("&&, || or the end")) }
+}
+
+/// One token ahead.
+struct Parser<'t> {
+    text: &'t str,
+    tokens: Tokens<'t>,
+    token: Token<'t>,
+    at: usize,
+}
+
+impl<'t> Parser<'t> {
+    fn new(text: &'t str) -> Result<Self, SelectorError> {
+        let mut tokens = Tokens::new(text);
+        let (at, token) = tokens.next()?;
+        Ok(Self { text, tokens, token, at })
+    }
+
+    fn advance(&mut self) -> Result<Token<'t>, SelectorError> {
+        let (at, next) = self.tokens.next()?;
+        self.at = at;
+        Ok(std::mem::replace(&mut self.token, next))
+    }
+
+    fn expected(&self, expected: &'static str) -> SelectorError {
+        SelectorError::new(self.text, self.at, expected)
+    }
+
+    fn or(&mut self) -> Result<Expression, SelectorError> {
+        let mut parts = vec![self.and()?];
+        while self.token == Token::Or {
+            self.advance()?;
+            parts.push(self.and()?);
+        }
+        Ok(Expression::Or(parts))
+    }
+
+    fn and(&mut self) -> Result<Expression, SelectorError> {
+        let mut parts = vec![self.operation()?];
+        while self.token == Token::And {
+            self.advance()?;
+            parts.push(self.operation()?);
+        }
+        Ok(Expression::And(parts))
+    }
+
+    fn operation(&mut self) -> Result<Expression, SelectorError> {
+        let mut negated = false;
+        while self.token == Token::Not {
+            self.advance()?;
+            negated = !negated;
+        }
+        let primary = self.primary()?;
+        Ok(if negated { Expression::Not(Box::new(primary)) } else { primary })
+    }
+
+    fn primary(&mut self) -> Result<Expression, SelectorError> {
+        const START: &str = "a label, has(…), all(), global() or `(`";
+        match self.token {
+            Token::Has(label) => {
+                self.advance()?;
+                Ok(Expression::Has(label.to_owned()))
+            }
+            Token::All => {
+                self.advance()?;
+                Ok(Expression::All)
+            }
+            Token::Global => {
+                self.advance()?;
+                Ok(Expression::Global)
+            }
+            Token::Label(label) => {
+                self.advance()?;
+                self.comparison(label.to_owned())
+            }
+            Token::Open => {
+                self.advance()?;
+                let inner = self.or()?;
+                if self.token != Token::Close {
+                    return Err(self.expected("&&, || or `)`"));
+                }
+                self.advance()?;
+                Ok(inner)
+            }
+            Token::Compare(_)
+            | Token::In
+            | Token::NotIn
+            | Token::Text(_)
+            | Token::Close
+            | Token::OpenList
+            | Token::CloseList
+            | Token::Comma
+            | Token::Not
+            | Token::And
+            | Token::Or
+            | Token::End => Err(self.expected(START)),
+        }
+    }
+
+    /// Operator and value behind a label.
+    fn comparison(&mut self, label: String) -> Result<Expression, SelectorError> {
+        let operator = self.advance()?;
+        if let Token::Compare(comparison) = operator {
+            return Ok(Expression::Compare { label, comparison, value: self.string()? });
+        }
+        let values = self.list()?;
+        // Behind a label the tokens know no other operator.
+        Ok(if operator == Token::In {
+            Expression::In(label, values)
+        } else {
+            Expression::NotIn(label, values)
+        })
+    }
+
+    fn string(&mut self) -> Result<String, SelectorError> {
+        let Token::Text(text) = self.token else { return Err(self.expected("a string in quotes")) };
+        self.advance()?;
+        Ok(text.to_owned())
+    }
+
+    fn list(&mut self) -> Result<Vec<String>, SelectorError> {
+        if self.token != Token::OpenList {
+            return Err(self.expected("`{`"));
+        }
+        self.advance()?;
+        let mut values = Vec::new();
+        while self.token != Token::CloseList {
+            values.push(self.string()?);
+            if self.token == Token::Comma {
+                self.advance()?;
+            } else if self.token != Token::CloseList {
+                return Err(self.expected("`,` or `}`"));
+            }
+        }
+        self.advance()?;
+        Ok(values)
+    }
+}
