@@ -174,6 +174,14 @@ impl PacketIo for MemoryIo {
         Ok(())
     }
 
+    fn compose(&mut self, bytes: &[u8]) -> Option<MemoryFrame> {
+        match self.mode {
+            Mode::Keep => Some(MemoryFrame::new(bytes)),
+            // It would come again and again.
+            Mode::Loop => None,
+        }
+    }
+
     fn release(&mut self, frame: MemoryFrame) {
         match self.mode {
             Mode::Keep => drop(frame),
