@@ -16,7 +16,7 @@ pub use endpoint::{
 pub use labels::Labels;
 pub use policy::{
     Entity, IcmpMatch, IpVersion, OnChange, Order, Policy, PolicyRule, PortMatch, Profile, RateLimit,
-    RuleAction, ServiceAccounts, ServiceRef, StagedAction, Tier, TierDefault, Types,
+    RateLimitError, RuleAction, ServiceAccounts, ServiceRef, StagedAction, Tier, TierDefault, Types,
 };
 
 use serde::Serialize;
