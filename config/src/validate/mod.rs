@@ -17,7 +17,7 @@ use crate::model::{
     NdHandling, Policy, Records, Workers,
 };
 use crate::report::{Code, Findings, Report};
-use crate::resources::{OnChange, Resources};
+use crate::resources::Resources;
 use crate::schema::reader::At;
 use crate::types::{Action, BridgeName, Direction, IfName, IpNet, PortRange, Protocol, RuleName};
 use serde::Serialize;
@@ -136,7 +136,7 @@ impl Config {
 pub(crate) fn validate(mut model: Model, findings: &mut Findings<'_>) -> Option<Config> {
     let network = network::validate(&model.interfaces, &model.bridges, findings);
     let rules = rules::validate(&model.rules, findings);
-    let resources = resources::resources(&mut model, OnChange::Drop);
+    let resources = resources::resources(&mut model);
     let (interfaces, bridges) = network?;
     Some(Config {
         workers: model.workers,

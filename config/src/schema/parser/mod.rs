@@ -8,7 +8,7 @@ mod scalar;
 pub(crate) use list::{cores, list};
 pub(crate) use network::{address, path, ports, prefix, protocol, socket_address, socket_path};
 pub(crate) use policy::{
-    description, domain, ip_version, labels, order, port_match, port_name, resource_name, selector,
+    description, domain, failsafe, ip_version, labels, order, port_match, port_name, resource_name, selector,
     target_port, types,
 };
 pub(crate) use scalar::{DurationParser, choice, duration, integer, name, power_of_two, word};

@@ -1,8 +1,8 @@
 //! The types of values that describe who lives on the network, and policies about them.
 
-use super::{Parser, Value, choice, network::parser, quoted, text, word, wrong_type};
+use super::{Parser, Value, choice, integer, network::parser, quoted, text, word, wrong_type};
 use crate::report::{Code, Findings, Range};
-use crate::resources::{IpVersion, Labels, Order, PortMatch, TargetPort, Types};
+use crate::resources::{Failsafe, IpVersion, Labels, Order, PortMatch, TargetPort, Types};
 use crate::schema::word::Word;
 use crate::selector::Selector;
 use crate::types::PortRange;
@@ -277,4 +277,23 @@ fn parse_domain(value: &Value<'_>, kind: &str, findings: &mut Findings<'_>) -> O
         return None;
     }
     Some(text.to_owned())
+}
+
+parser! {
+    /// A port that no policy can shut.
+    failsafe, FailsafeParser -> Failsafe, "port, with or without protocol", parse_failsafe, |failsafe| quoted(&failsafe.to_string())
+}
+
+fn parse_failsafe(value: &Value<'_>, kind: &str, findings: &mut Findings<'_>) -> Option<Failsafe> {
+    if value.get_ref().is_integer() {
+        let port = integer(1..=65535).parse(value, findings)?;
+        return Some(Failsafe { protocol: None, net: None, port });
+    }
+    match text(value, kind, findings)?.parse() {
+        Ok(failsafe) => Some(failsafe),
+        Err(error) => {
+            findings.add(Code::Malformed, value.span(), format!("{error}"));
+            None
+        }
+    }
 }

@@ -3,13 +3,14 @@
 mod convert;
 
 use crate::model::Model;
-use crate::resources::{OnChange, Resources};
+use crate::resources::Resources;
 
 /// The resources of a model, which gives them away.
-pub(super) fn resources(model: &mut Model, on_change: OnChange) -> Resources {
+pub(super) fn resources(model: &mut Model) -> Resources {
     fn take<M, T>(models: &mut Vec<M>, convert: impl FnMut(M) -> Option<T>) -> Vec<T> {
         std::mem::take(models).into_iter().filter_map(convert).collect()
     }
+    let on_change = model.policy.on_change;
     Resources {
         tiers: take(&mut model.tiers, convert::tier),
         policies: take(&mut model.policies, |policy| convert::policy(policy, on_change)),
