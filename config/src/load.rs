@@ -46,7 +46,7 @@ pub fn load(path: &Path) -> Result<Loaded, Report> {
 pub fn parse(text: &str, file_name: &str) -> Result<Loaded, Report> {
     let mut findings = Findings::new(Source::new(text, file_name));
     let (table, errors) = DeTable::parse_recoverable(text);
-    let model = Reader::new("", table.span(), table.get_ref(), &mut findings).finish(Model::read);
+    let model = Reader::new(&table, &mut findings).finish(Model::read);
     let config = if errors.is_empty() {
         validate(model, &mut findings)
     } else {

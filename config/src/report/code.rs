@@ -71,6 +71,7 @@ codes! {
     MixedFamilies = "C017" Error "The source and destination prefixes of a rule have no address family in common: it can never match.";
     NothingToRun = "C018" Error "The configuration has no bridge and no monitor interface, so `ravelin run` would have nothing to do.";
     TooLarge = "C019" Error "The configuration has more interfaces or rules than the packet path can number.";
+    Selector = "C020" Error "The text is not a selector.";
     HostBits = "C101" Warning "A prefix has bits set behind its length. They are ignored.";
     Shadowed = "C102" Warning "A rule can never decide, because an earlier rule matches everything it matches.";
     IcmpFamily = "C103" Warning "A rule asks for icmp with IPv6 prefixes only, or for icmpv6 with IPv4 prefixes only.";

@@ -7,6 +7,7 @@
 
 mod cover;
 mod network;
+mod resources;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,7 @@ use crate::model::{
     NdHandling, Policy, Records, Workers,
 };
 use crate::report::{Code, Findings, Report};
+use crate::resources::Resources;
 use crate::schema::reader::At;
 use crate::types::{Action, BridgeName, Direction, IfName, IpNet, PortRange, Protocol, RuleName};
 use serde::Serialize;
@@ -39,6 +41,8 @@ pub struct Config {
     pub policy: Policy,
     /// `[[rule]]`, in the order of the file, which is the order in which they are asked.
     pub rules: Vec<Rule>,
+    /// `[[tier]]`, `[[policy]]`, `[[profile]]`, `[[namespace]]`, `[[endpoint]]`, `[[service]]` and `[[network_set]]`
+    pub resources: Resources,
     /// `[flow]`
     pub flow: Flow,
     /// `[fragments]`
@@ -129,9 +133,10 @@ impl Config {
 }
 
 /// Checks `model` as a whole. `None` if anything is missing; what is wrong is in `findings`.
-pub(crate) fn validate(model: Model, findings: &mut Findings<'_>) -> Option<Config> {
+pub(crate) fn validate(mut model: Model, findings: &mut Findings<'_>) -> Option<Config> {
     let network = network::validate(&model.interfaces, &model.bridges, findings);
     let rules = rules::validate(&model.rules, findings);
+    let resources = resources::resources(&mut model);
     let (interfaces, bridges) = network?;
     Some(Config {
         workers: model.workers,
@@ -140,6 +145,7 @@ pub(crate) fn validate(model: Model, findings: &mut Findings<'_>) -> Option<Conf
         bridges,
         policy: model.policy,
         rules: rules?,
+        resources,
         flow: model.flow,
         fragments: model.fragments,
         records: model.records,

@@ -24,6 +24,16 @@ impl<P> List<P> {
     }
 }
 
+impl<P: Parser> List<P> {
+    fn show_elements<'v>(&self, elements: impl Iterator<Item = &'v P::Output>) -> Option<String>
+    where
+        P::Output: 'v,
+    {
+        let elements: Option<Vec<_>> = elements.map(|element| self.element.show(element)).collect();
+        elements.map(|elements| format!("[{}]", elements.join(", ")))
+    }
+}
+
 impl<P: Parser> Parser for List<P> {
     type Output = Vec<At<P::Output>>;
 
@@ -56,8 +66,34 @@ impl<P: Parser> Parser for List<P> {
     }
 
     fn show(&self, value: &Self::Output) -> Option<String> {
-        let elements: Option<Vec<_>> = value.iter().map(|at| self.element.show(&at.value)).collect();
-        elements.map(|elements| format!("[{}]", elements.join(", ")))
+        self.show_elements(value.iter().map(|at| &at.value))
+    }
+}
+
+/// A list without the positions of its elements.
+pub(crate) struct Plain<P>(List<P>);
+
+impl<P> List<P> {
+    /// The same list without the positions of its elements, for a section that may stand once.
+    pub(crate) const fn plain(self) -> Plain<P> {
+        Plain(self)
+    }
+}
+
+impl<P: Parser> Parser for Plain<P> {
+    type Output = Vec<P::Output>;
+
+    fn kind(&self) -> String {
+        self.0.kind()
+    }
+
+    fn parse(&self, value: &Value<'_>, findings: &mut Findings<'_>) -> Option<Self::Output> {
+        let elements = self.0.parse(value, findings)?;
+        Some(elements.into_iter().map(|at| at.value).collect())
+    }
+
+    fn show(&self, value: &Self::Output) -> Option<String> {
+        self.0.show_elements(value.iter())
     }
 }
 

@@ -2,10 +2,15 @@
 
 mod list;
 mod network;
+mod policy;
 mod scalar;
 
 pub(crate) use list::{cores, list};
-pub(crate) use network::{path, ports, prefix, protocol, socket_address, socket_path};
+pub(crate) use network::{address, path, ports, prefix, protocol, socket_address, socket_path};
+pub(crate) use policy::{
+    description, domain, failsafe, ip_version, labels, order, port_match, port_name, resource_name, selector,
+    target_port, types,
+};
 pub(crate) use scalar::{DurationParser, choice, duration, integer, name, power_of_two, word};
 
 use crate::report::{Code, Finding, Findings};

@@ -36,6 +36,8 @@ macro_rules! parser {
     };
 }
 
+pub(super) use parser;
+
 parser! {
     /// An IP prefix, or an address that stands for itself alone.
     prefix, PrefixParser -> IpNet, "address or prefix", parse_prefix, |prefix| quoted(&prefix.to_string())
@@ -62,6 +64,21 @@ fn parse_prefix(value: &Value<'_>, kind: &str, findings: &mut Findings<'_>) -> O
         finding.help(format!("write \"{prefix}\" for the network or \"{one}\" for the one address"));
     }
     Some(prefix)
+}
+
+parser! {
+    /// An IP address.
+    address, AddressParser -> IpAddr, "address", parse_address, |address| quoted(&address.to_string())
+}
+
+fn parse_address(value: &Value<'_>, kind: &str, findings: &mut Findings<'_>) -> Option<IpAddr> {
+    let text = text(value, kind, findings)?;
+    let address = text.parse().ok();
+    if address.is_none() {
+        let finding = findings.add(Code::Malformed, value.span(), format!("`{text}` is not an IP address"));
+        finding.help("examples: \"192.0.2.7\", \"2001:db8::1\"");
+    }
+    address
 }
 
 parser! {

@@ -9,6 +9,7 @@ use crate::{Bridge, Config, Interface, Rule};
 use serde::Serialize;
 use std::collections::HashMap;
 
+mod resources;
 #[cfg(test)]
 mod tests;
 
@@ -17,7 +18,7 @@ mod tests;
 #[non_exhaustive]
 pub struct Change {
     /// What differs: `workers.cores`, `bridge[edge].ports`; `bridge[edge]` if it is new or gone; `bridge` if
-    /// the order of bridges differs.
+    /// the order of bridges differs; `policy[shop/web]` if anything about a policy differs.
     pub field: String,
     /// Whether a running process can take it over. If not, it needs a restart.
     pub live: bool,
@@ -32,6 +33,7 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
     entries(BridgeModel::declare, &old.bridges, &new.bridges, &mut changes);
     old.policy.diff(&new.policy, &mut changes);
     entries(RuleModel::declare, &old.rules, &new.rules, &mut changes);
+    resources::resources(&old.resources, &new.resources, &mut changes);
     old.flow.diff(&new.flow, &mut changes);
     old.fragments.diff(&new.fragments, &mut changes);
     old.records.diff(&new.records, &mut changes);
