@@ -18,6 +18,7 @@ pub mod api;
 pub mod appliance;
 pub mod cli;
 pub mod compile;
+pub mod identity;
 pub mod log;
 pub mod records;
 pub mod reload;
