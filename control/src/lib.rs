@@ -20,6 +20,7 @@ pub mod cli;
 pub mod compile;
 pub mod identity;
 pub mod log;
+pub mod manifests;
 pub mod records;
 pub mod reload;
 pub mod replay;
