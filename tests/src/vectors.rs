@@ -1,10 +1,13 @@
 //! Policies with flows whose fate is known beforehand: what every implementation of policy must answer, word for word.
 //!
-//! `acceptance` has the numbered vectors of the policy model. All stand as a table, so that they run against the oracle, the
+//! `acceptance` has the numbered vectors of the policy model; `fields` has what each field of a rule and each kind of resource
+//! adds; `order` has staging, names and the order of everything. All stand as a table, so that they run against the oracle, the
 //! compiled policy and the program alike: see [`check`]. Read next: [`build`], the words in which they are written.
 
 pub mod acceptance;
 pub mod build;
+pub mod fields;
+pub mod order;
 
 use crate::oracle::{Answer, Flow, Judgement, Oracle, Settings, Verdict};
 use ravelin_config::resources::Resources;
@@ -59,7 +62,7 @@ impl From<Answer> for Expected {
 
 /// Every vector there is.
 pub fn all() -> Vec<Vector> {
-    acceptance::vectors()
+    [acceptance::vectors(), fields::vectors(), order::vectors()].concat()
 }
 
 /// Panics unless `judge` gives every vector's answer.
