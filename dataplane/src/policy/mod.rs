@@ -4,6 +4,7 @@
 //! holds until the next generation. Replies are never judged on their own. Read next: `stage.rs`, `rule.rs`.
 
 mod address_set;
+pub mod classifier;
 mod rule;
 mod stage;
 #[cfg(test)]
