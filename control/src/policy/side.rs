@@ -5,7 +5,7 @@
 
 use ravelin_config::{
     resources::{Failsafe, IcmpMatch, IpVersion, OnChange, PolicyRule, RuleAction, TierDefault},
-    types::Protocol,
+    types::{PortRange, Protocol},
 };
 use ravelin_dataplane::policy::{
     self as plane, Effect, Limit, LimitId, Outcome, Position, ProtocolMatch, Rule, RuleId, SetId,
@@ -135,15 +135,18 @@ impl<'r> Builder<'_, 'r> {
             });
             let (source, destination) = self.ends(partner, hosts);
             let Position(base) = position(slot);
-            self.rules.push(Rule {
-                position: Position(base + at),
-                source,
-                destination,
-                protocol: ProtocolMatch::Is(failsafe.protocol.unwrap_or(Protocol::TCP)),
-                source_ports: ALL,
-                destination_ports: ravelin_config::types::PortRange::single(failsafe.port),
-                outcome,
-            });
+            let each = [Protocol::TCP, Protocol::UDP, Protocol::SCTP];
+            for protocol in failsafe.protocol.map_or(each.to_vec(), |protocol| vec![protocol]) {
+                self.rules.push(Rule {
+                    position: Position(base + at),
+                    source,
+                    destination,
+                    protocol: ProtocolMatch::Is(protocol),
+                    source_ports: ALL,
+                    destination_ports: PortRange::single(failsafe.port),
+                    outcome,
+                });
+            }
         }
         Ok(())
     }
@@ -221,7 +224,7 @@ impl<'r> Builder<'_, 'r> {
 /// The tier of failsafe ports in traces.
 const FAILSAFE: &str = "__FAILSAFE__";
 
-const ALL: ravelin_config::types::PortRange = ravelin_config::types::PortRange::ALL;
+const ALL: PortRange = PortRange::ALL;
 
 /// What can never hold.
 struct Contradiction;

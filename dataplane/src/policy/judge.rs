@@ -77,7 +77,7 @@ impl PolicySet {
 
     /// Judges a flow.
     pub fn judge(&self, key: &Key) -> Judgement {
-        let first = |classifier: &Classifier| classifier.first(key, Position::FIRST);
+        let first = |classifier: &Classifier| classifier.first(key, Position::START);
         let begin = |sides: &Sides| [first(&sides.egress), first(&sides.ingress)];
         self.conclude(key, begin(&self.enforced), self.pending.as_ref().map(begin))
     }
@@ -85,7 +85,7 @@ impl PolicySet {
     /// Judges up to [`Self::CHUNK`] flows, in the order of `keys`, and calls `take` with the place of each.
     pub(crate) fn judge_all(&self, keys: &[Key], mut take: impl FnMut(usize, Judgement)) {
         const NOTHING: [Option<Match>; PolicySet::CHUNK] = [None; PolicySet::CHUNK];
-        let from = [Position::FIRST; Self::CHUNK];
+        let from = [Position::START; Self::CHUNK];
         let from = from.get(..keys.len()).unwrap_or_default();
         let ask = |classifier: &Classifier| {
             let mut found = NOTHING;
@@ -158,7 +158,8 @@ impl PolicySet {
                     if walk.trace.has_room_to_log() {
                         walk.trace.push(outcome.rule);
                     }
-                    found.position.next()
+                    let Some(next) = found.position.next() else { break };
+                    next
                 }
                 Effect::Pass(tier) => {
                     walk.trace.push(outcome.rule);

@@ -1,3 +1,7 @@
+use std::net::{IpAddr, Ipv4Addr};
+
+use ravelin_config::types::Protocol;
+
 use super::{Judgement, Key, PolicySet, Ruling, judge};
 use crate::{
     batch::Meta,
@@ -42,7 +46,15 @@ struct Asked {
 
 impl Default for Asked {
     fn default() -> Self {
-        Self { places: [0; PolicySet::CHUNK], keys: [Key::default(); PolicySet::CHUNK], len: 0 }
+        let nobody = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        let key = Key {
+            source: nobody,
+            destination: nobody,
+            protocol: Protocol(0),
+            source_port: 0,
+            destination_port: 0,
+        };
+        Self { places: [0; PolicySet::CHUNK], keys: [key; PolicySet::CHUNK], len: 0 }
     }
 }
 

@@ -1,132 +1,82 @@
-//! stand-in
-use std::{net::IpAddr, sync::Arc};
+//! Which rule is the first that matches: addresses in sets, protocol and ports, hundreds of thousands of rules.
+//!
+//! Promises: [`Classifier`] says of every key what [`Linear`] says, from every position on; nothing is allocated in a
+//! lookup. Refuses to know what a rule means: it has an outcome, a number of the caller's.
 
-use ravelin_config::types::{PortRange, Protocol};
+mod linear;
+mod patch;
+mod rule;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+pub use linear::Linear;
+pub use patch::{MemberChange, Patch};
+pub use rule::{Key, Match, Position, ProtocolMatch, Rule, SetId};
 
 use super::AddressSet;
 
-/// A place in the order of rules.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Position(pub u32);
-
-impl Position {
-    /// The first place.
-    pub const FIRST: Self = Self(0);
-
-    /// The place behind.
-    pub const fn next(self) -> Self {
-        Self(self.0.saturating_add(1))
-    }
-}
-
-/// A set's place in the list of sets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct SetId(pub u32);
-
-impl SetId {
-    /// Every address.
-    pub const ANY: Self = Self(u32::MAX);
-}
-
-/// Which protocols a rule matches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ProtocolMatch {
-    /// All.
-    Any,
-    /// One.
-    Is(Protocol),
-    /// All others.
-    Not(Protocol),
-}
-
-/// A rule.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Rule {
-    /// Its place.
-    pub position: Position,
-    /// Source.
-    pub source: SetId,
-    /// Destination.
-    pub destination: SetId,
-    /// Protocol.
-    pub protocol: ProtocolMatch,
-    /// Source ports.
-    pub source_ports: PortRange,
-    /// Destination ports.
-    pub destination_ports: PortRange,
-    /// What follows.
-    pub outcome: u32,
-}
-
-/// What is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Key {
-    /// Source.
-    pub source: IpAddr,
-    /// Destination.
-    pub destination: IpAddr,
-    /// Protocol.
-    pub protocol: Protocol,
-    /// Source port.
-    pub source_port: u16,
-    /// Destination port.
-    pub destination_port: u16,
-}
-
-impl Default for Key {
-    fn default() -> Self {
-        let none = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
-        Self { source: none, destination: none, protocol: Protocol(0), source_port: 0, destination_port: 0 }
-    }
-}
-
-/// What was found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Match {
-    /// Where.
-    pub position: Position,
-    /// What follows.
-    pub outcome: u32,
-}
-
-/// Rules.
-#[derive(Clone, Debug, Default)]
+/// Rules and the sets of addresses that they name, made ready for lookups.
+#[derive(Clone, Debug)]
 pub struct Classifier {
     sets: Vec<Arc<AddressSet>>,
     rules: Vec<Rule>,
+    linear: Linear,
+    changes: usize,
 }
 
 impl Classifier {
-    /// From sets and rules.
-    pub fn new(sets: Vec<Arc<AddressSet>>, mut rules: Vec<Rule>) -> Self {
-        rules.sort_by_key(|rule| rule.position);
-        Self { sets, rules }
+    /// How many changes a classifier should gather before it is built anew; see [`Classifier::changes`].
+    pub const CHANGES: usize = 64;
+
+    /// From the sets that the rules name, and the rules in any order.
+    pub fn new(sets: Vec<Arc<AddressSet>>, rules: Vec<Rule>) -> Self {
+        let linear = Linear::new(sets.clone(), rules.clone());
+        Self { sets, rules, linear, changes: 0 }
     }
 
-    /// The first match at or behind `from`.
+    /// The first rule at or behind `from` that matches.
     pub fn first(&self, key: &Key, from: Position) -> Option<Match> {
-        let holds = |set: SetId, address| {
-            set == SetId::ANY || self.sets.get(set.0 as usize).is_some_and(|set| set.contains(address))
-        };
-        let rule = self.rules.iter().find(|rule| {
-            rule.position >= from
-                && match rule.protocol {
-                    ProtocolMatch::Any => true,
-                    ProtocolMatch::Is(protocol) => key.protocol == protocol,
-                    ProtocolMatch::Not(protocol) => key.protocol != protocol,
-                }
-                && rule.source_ports.contains(key.source_port)
-                && rule.destination_ports.contains(key.destination_port)
-                && holds(rule.source, key.source)
-                && holds(rule.destination, key.destination)
-        })?;
-        Some(Match { position: rule.position, outcome: rule.outcome })
+        self.linear.first(key, from)
     }
 
-    /// The same for several.
+    /// The same for many keys, each from its own position on. What is behind the shortest of the three is not touched.
     pub fn first_of_batch(&self, keys: &[Key], from: &[Position], out: &mut [Option<Match>]) {
         for ((key, from), out) in keys.iter().zip(from).zip(out) {
             *out = self.first(key, *from);
         }
+    }
+
+    /// How many sets there are, which is the number of the next one.
+    pub fn sets(&self) -> u32 {
+        self.sets.len() as u32
+    }
+
+    /// The same after a change. What is not changed is shared.
+    #[must_use]
+    pub fn patched(&self, patch: &Patch) -> Self {
+        let (mut sets, mut rules) = (self.sets.clone(), self.rules.clone());
+        rules.retain(|rule| !patch.removes(rule));
+        sets.extend(patch.sets.iter().cloned());
+        for change in &patch.members {
+            if let Some(set) = change.set.index().and_then(|index| sets.get_mut(index)) {
+                *set = Arc::new(change.applied(set));
+            }
+        }
+        rules.extend_from_slice(&patch.rules);
+        Self { changes: self.changes + 1, ..Self::new(sets, rules) }
+    }
+
+    /// How many changes it has gathered. Lookups ask each of them, so it should be built anew when they are more than
+    /// [`Classifier::CHANGES`].
+    pub fn changes(&self) -> usize {
+        self.changes
+    }
+
+    /// The same, built anew from what it holds.
+    #[must_use]
+    pub fn rebuilt(&self) -> Self {
+        Self::new(self.sets.clone(), self.rules.clone())
     }
 }
