@@ -21,6 +21,7 @@ pub mod compile;
 pub mod identity;
 pub mod log;
 pub mod manifests;
+pub mod policy;
 pub mod records;
 pub mod reload;
 pub mod replay;

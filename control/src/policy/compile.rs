@@ -1,7 +1,10 @@
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use ravelin_config::{
-    resources::{Failsafe, OnChange, Policy, Resources, RuleAction, TierDefault},
+    resources::{Failsafe, OnChange, Policy, Profile, Resources, RuleAction, TierDefault},
     types::Action,
 };
 use ravelin_dataplane::policy::{
@@ -31,6 +34,19 @@ pub struct Settings {
     pub failsafe_outbound: Vec<Failsafe>,
 }
 
+impl Settings {
+    /// What a configuration says.
+    pub fn of(policy: &ravelin_config::Policy) -> Self {
+        Self {
+            unknown: policy.unknown,
+            on_change: policy.on_change,
+            reject_rate: policy.reject_rate,
+            failsafe_inbound: policy.failsafe_inbound.clone(),
+            failsafe_outbound: policy.failsafe_outbound.clone(),
+        }
+    }
+}
+
 /// The tier of profiles in traces.
 const PROFILE: &str = "__PROFILE__";
 /// In the place of a profile: none of them matched.
@@ -46,11 +62,11 @@ pub fn compile(
     settings: &Settings,
     book: &mut RuleBook,
 ) -> Result<PolicySet, CompileError> {
+    let profiles = order::profiles(resources);
     let mut compiler = Compiler {
         settings,
-        profiles: order::profiles(resources),
+        profiles: &profiles,
         groups: profile_groups(resources),
-        resources,
         resolver: Resolver::new(resources, identities),
         book,
         outcomes: Vec::new(),
@@ -86,8 +102,7 @@ fn profile_groups(resources: &Resources) -> BTreeMap<&[String], Vec<usize>> {
 
 struct Compiler<'c> {
     settings: &'c Settings,
-    resources: &'c Resources,
-    profiles: std::collections::HashMap<String, ravelin_config::resources::Profile>,
+    profiles: &'c HashMap<String, Profile>,
     groups: BTreeMap<&'c [String], Vec<usize>>,
     resolver: Resolver<'c>,
     book: &'c mut RuleBook,
@@ -119,20 +134,20 @@ impl Slots {
 
 impl<'c> Compiler<'c> {
     /// The flat rules of both sides.
-    fn sides(&mut self, tiers: &[Ordered<'_>]) -> Result<[Vec<ravelin_dataplane::policy::Rule>; 2], CompileError> {
+    fn sides(&mut self, tiers: &[Ordered<'c>]) -> Result<[Vec<ravelin_dataplane::policy::Rule>; 2], CompileError> {
         Ok([self.side(tiers, Direction::Egress)?, self.side(tiers, Direction::Ingress)?])
     }
 
     fn side(
         &mut self,
-        tiers: &[Ordered<'_>],
+        tiers: &[Ordered<'c>],
         direction: Direction,
     ) -> Result<Vec<ravelin_dataplane::policy::Rule>, CompileError> {
         let governs = |policy: &&&Policy| match direction {
             Direction::Egress => policy.types.egress,
             Direction::Ingress => policy.types.ingress,
         };
-        let tiers: Vec<(&Ordered<'_>, Vec<&Policy>)> = tiers
+        let tiers: Vec<(&Ordered<'c>, Vec<&'c Policy>)> = tiers
             .iter()
             .map(|tier| (tier, tier.policies.iter().filter(governs).copied().collect::<Vec<_>>()))
             .filter(|(_, policies)| !policies.is_empty())
@@ -145,8 +160,7 @@ impl<'c> Compiler<'c> {
         let count = in_profiles + in_tiers + 2;
         let mut slots = Slots::new(count).ok_or(CompileError::TooManyPolicies { policies: count })?;
 
-        let Self { settings, resources, profiles, groups, resolver, book, outcomes, limits } = self;
-        let _ = resources;
+        let Self { settings, profiles, groups, resolver, book, outcomes, limits } = self;
         let mut builder = Builder { direction, resolver, book, outcomes, limits, rules: Vec::new() };
         let failsafes = match direction {
             Direction::Egress => &settings.failsafe_outbound,
@@ -204,7 +218,7 @@ impl<'c> Compiler<'c> {
                 builder.default(slot, subject, rule, tier.default, on_change, next);
             }
         }
-        for (names, members) in groups {
+        for (names, members) in groups.iter() {
             let Some(subject) = builder.resolver.endpoints(members.iter().copied()) else { continue };
             for name in *names {
                 let slot = slots.take();

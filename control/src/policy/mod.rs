@@ -20,12 +20,14 @@ mod order;
 mod ports;
 mod sets;
 mod side;
+mod tell;
 #[cfg(test)]
 mod tests;
 
-pub use book::{Block, BookReader, Named, RuleBook};
+pub use book::{Block, BookReader, Named, RuleBook, action_name};
 pub use compile::{Settings, compile};
 pub use order::full_name;
+pub use tell::{Teller, Told, verdict_name};
 
 /// The way a flow passes an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

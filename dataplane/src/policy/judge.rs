@@ -14,12 +14,19 @@ use super::{Classifier, Decision, Effect, Key, Limit, Match, OnChange, Outcome, 
 use crate::{clock::Timestamp, verdict::DropReason};
 
 /// The rules of both sides.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Sides {
     /// About the source of a flow.
     pub egress: Classifier,
     /// About its destination.
     pub ingress: Classifier,
+}
+
+impl Default for Sides {
+    fn default() -> Self {
+        let none = || Classifier::new(Vec::new(), Vec::new());
+        Self { egress: none(), ingress: none() }
+    }
 }
 
 /// All policies, compiled.
