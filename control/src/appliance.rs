@@ -12,8 +12,8 @@ use ravelin_dataplane::{handoff::WorkerId, io::PortId, policy::DecisionId};
 use crate::{
     api::view::{LastReload, Link, LinkState},
     compile::{PortFacts, Ports},
-    policy::{Teller, Told},
     log::LogLevelHandle,
+    policy::{Teller, Told},
     records::{Writer, WriterStats},
     reload::{ReloadError, Reloaded, Reloader},
     supervisor::{crew::Roster, notify},

@@ -7,9 +7,7 @@ use ravelin_config::{
     resources::{Failsafe, OnChange, Policy, Profile, Resources, RuleAction, TierDefault},
     types::Action,
 };
-use ravelin_dataplane::policy::{
-    Classifier, Limit, Outcome, PolicySet, RuleId, SetId, Sides, Trace,
-};
+use ravelin_dataplane::policy::{Classifier, Limit, Outcome, PolicySet, RuleId, SetId, Sides, Trace};
 
 use super::{
     Block, Direction, RuleBook,
@@ -134,7 +132,10 @@ impl Slots {
 
 impl<'c> Compiler<'c> {
     /// The flat rules of both sides.
-    fn sides(&mut self, tiers: &[Ordered<'c>]) -> Result<[Vec<ravelin_dataplane::policy::Rule>; 2], CompileError> {
+    fn sides(
+        &mut self,
+        tiers: &[Ordered<'c>],
+    ) -> Result<[Vec<ravelin_dataplane::policy::Rule>; 2], CompileError> {
         Ok([self.side(tiers, Direction::Egress)?, self.side(tiers, Direction::Ingress)?])
     }
 

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use ravelin_config::{
     resources::{
-        Entity, EndpointKind, IpVersion, PortMatch, Resources, Service, ServiceAccounts, ServiceRef, TargetPort,
+        EndpointKind, Entity, IpVersion, PortMatch, Resources, Service, ServiceAccounts, ServiceRef,
+        TargetPort,
     },
     selector::{Expression, NAMESPACE_LABEL, Selector},
     types::Protocol,
@@ -143,7 +144,12 @@ impl<'r> Resolver<'r> {
     }
 
     /// The part of a way that is at one of the ports.
-    fn at_ports(&mut self, way: &Alternative, ports: &[PortMatch], protocol: Option<Protocol>) -> Vec<Alternative> {
+    fn at_ports(
+        &mut self,
+        way: &Alternative,
+        ports: &[PortMatch],
+        protocol: Option<Protocol>,
+    ) -> Vec<Alternative> {
         let numbers = Ports::of(numbers(ports));
         let elsewhere = way.ports.without(&numbers);
         let mut ways = vec![Alternative { ports: way.ports.without(&elsewhere), ..way.clone() }];
@@ -210,7 +216,8 @@ impl<'r> Resolver<'r> {
     ) -> Vec<Alternative> {
         let home = wanted.namespace.as_deref().or(namespace);
         let found = self.services.get(&(home, wanted.name.as_str())).copied();
-        let Some((service, selector)) = found.and_then(|service| Some((service, service.selector.as_ref()?))) else {
+        let Some((service, selector)) = found.and_then(|service| Some((service, service.selector.as_ref()?)))
+        else {
             return Vec::new();
         };
         let mut items = self.identities.matching(selector.expression());

@@ -16,6 +16,7 @@
 mod book;
 mod compile;
 mod entity;
+mod explain;
 mod order;
 mod ports;
 mod sets;
@@ -26,6 +27,7 @@ mod tests;
 
 pub use book::{Block, BookReader, Named, RuleBook, action_name};
 pub use compile::{Settings, compile};
+pub use explain::{Answer, Explainer, Question, QuestionError, SideAnswer, Verdicts};
 pub use order::full_name;
 pub use tell::{Teller, Told, verdict_name};
 

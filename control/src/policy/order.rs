@@ -36,7 +36,11 @@ pub(super) fn tiers<'r>(
     let mut tiers = resources.tiers.clone();
     for (name, order, default) in TIERS {
         if !tiers.iter().any(|tier| tier.name == name) {
-            tiers.push(Tier { name: name.to_owned(), order: Order::new(order).unwrap_or(Order::LAST), default });
+            tiers.push(Tier {
+                name: name.to_owned(),
+                order: Order::new(order).unwrap_or(Order::LAST),
+                default,
+            });
         }
     }
     tiers.sort_by(|a, b| (a.order, &a.name).cmp(&(b.order, &b.name)));

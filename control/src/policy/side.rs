@@ -69,8 +69,7 @@ impl<'r> Builder<'_, 'r> {
                 LimitId(last(self.limits.len()))
             });
             let on_change = plane_on_change(on_change);
-            let outcome =
-                self.outcome(Outcome { rule: id, effect, is_default: false, on_change, limit });
+            let outcome = self.outcome(Outcome { rule: id, effect, is_default: false, on_change, limit });
             let Position(base) = position(slot);
             self.rule(rule, namespace, subject, Position(base + at), outcome);
         }
