@@ -43,6 +43,7 @@ const FINDINGS: &str = "
 
 fn describe(section: &Section) -> String {
     let write = |path: &&str| match section.form {
+        Form::Once if path.is_empty() => "Before the first section".to_owned(),
         Form::Once => format!("`[{path}]`"),
         Form::Repeated => format!("`[[{path}]]`"),
         Form::Inner => format!("`{path} = {{…}}`"),

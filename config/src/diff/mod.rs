@@ -27,6 +27,11 @@ pub struct Change {
 /// Lists what differs, in the order of the sections. Empty if nothing does.
 pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
     let mut changes = Vec::new();
+    let mut live = |field: &str, differs: bool| {
+        changes.extend(differs.then(|| Change { field: field.to_owned(), live: true }));
+    };
+    live("manifests", old.manifests != new.manifests);
+    live("endpoints_dir", old.endpoints_dir != new.endpoints_dir);
     old.workers.diff(&new.workers, &mut changes);
     old.io.diff(&new.io, &mut changes);
     entries(InterfaceModel::declare, &old.interfaces, &new.interfaces, &mut changes);

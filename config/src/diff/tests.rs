@@ -73,7 +73,10 @@ fn each_key_is_compared_and_knows_whether_it_is_live() {
     let expected: Vec<_> = keys.iter().map(|(path, key, _, live)| (format!("{path}.{key}"), *live)).collect();
     assert_eq!(changes("", &all), expected);
     let declared = crate::model::Model::declare();
-    let once = declared.iter().filter(|section| section.form == Form::Once).map(|section| section.keys.len());
+    let once = declared
+        .iter()
+        .filter(|section| section.form == Form::Once && !section.path.is_empty())
+        .map(|section| section.keys.len());
     assert_eq!(once.sum::<usize>(), keys.len(), "a key is not in this test");
 }
 
@@ -144,4 +147,11 @@ fn resources_are_live_and_known_by_namespace_and_name() {
         "network_set[n]",
     ];
     assert_eq!(changes(old, new), expected.map(|field| (field.to_owned(), true)));
+}
+
+#[test]
+fn files_to_read_are_live() {
+    let new = "manifests = ['k8s/*.yaml']\nendpoints_dir = 'endpoints'\n";
+    assert_eq!(changes("", new), [("manifests".to_owned(), true), ("endpoints_dir".to_owned(), true)]);
+    assert_eq!(changes(new, new), []);
 }

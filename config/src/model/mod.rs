@@ -4,6 +4,7 @@
 
 mod bridge;
 mod endpoint;
+mod file;
 mod flow;
 mod fragments;
 mod interface;
@@ -18,6 +19,7 @@ pub use bridge::{Fail, Handling, NdHandling};
 pub(crate) use endpoint::{
     EndpointModel, NamedPortModel, NamespaceModel, NetworkSetModel, ServiceModel, ServicePortModel,
 };
+pub(crate) use file::FileModel;
 pub use flow::{Evict, Flow, Midstream, Timeouts};
 pub use fragments::Fragments;
 pub(crate) use interface::InterfaceModel;
@@ -32,16 +34,32 @@ pub use rule::Policy;
 pub(crate) use rule::RuleModel;
 pub use workers::{Idle, Workers};
 
+use crate::FilePattern;
 use crate::schema::{Section, reader::Reader};
+use std::path::PathBuf;
 
-/// A whole file.
+/// A whole configuration.
 #[derive(Debug)]
 pub(crate) struct Model {
+    pub(crate) manifests: Vec<FilePattern>,
+    pub(crate) endpoints_dir: Option<PathBuf>,
     pub(crate) workers: Workers,
     pub(crate) io: Io,
+    pub(crate) policy: Policy,
+    pub(crate) flow: Flow,
+    pub(crate) fragments: Fragments,
+    pub(crate) records: Records,
+    pub(crate) metrics: Metrics,
+    pub(crate) control: Control,
+    pub(crate) log: Log,
+    pub(crate) lists: Lists,
+}
+
+/// The sections that may be repeated, of one file or of several.
+#[derive(Debug)]
+pub(crate) struct Lists {
     pub(crate) interfaces: Vec<InterfaceModel>,
     pub(crate) bridges: Vec<BridgeModel>,
-    pub(crate) policy: Policy,
     pub(crate) rules: Vec<RuleModel>,
     pub(crate) tiers: Vec<TierModel>,
     pub(crate) policies: Vec<PolicyModel>,
@@ -50,42 +68,90 @@ pub(crate) struct Model {
     pub(crate) endpoints: Vec<EndpointModel>,
     pub(crate) services: Vec<ServiceModel>,
     pub(crate) network_sets: Vec<NetworkSetModel>,
-    pub(crate) flow: Flow,
-    pub(crate) fragments: Fragments,
-    pub(crate) records: Records,
-    pub(crate) metrics: Metrics,
-    pub(crate) control: Control,
-    pub(crate) log: Log,
 }
 
-impl Model {
-    /// Reads a file.
-    pub(crate) fn read(reader: &mut Reader<'_, '_, '_>) -> Self {
-        // TOML has one meaning for a name: where `[[policy]]` stands, the section `[policy]` has its other name.
-        let settings =
-            if reader.has("enforcement") || reader.has_list("policy") { "enforcement" } else { "policy" };
-        let policies =
-            if settings == "policy" { Vec::new() } else { reader.entries("policy", PolicyModel::read) };
+impl Lists {
+    fn read(reader: &mut Reader<'_, '_>) -> Self {
+        let policies = settings(reader) != "policy";
         Self {
-            workers: reader.table("workers", Workers::read),
-            io: reader.table("io", Io::read),
             interfaces: reader.entries("interface", InterfaceModel::read),
             bridges: reader.entries("bridge", BridgeModel::read),
-            policy: reader.table(settings, Policy::read),
             rules: reader.entries("rule", RuleModel::read),
             tiers: reader.entries("tier", TierModel::read),
-            policies,
+            policies: if policies { reader.entries("policy", PolicyModel::read) } else { Vec::new() },
             profiles: reader.entries("profile", ProfileModel::read),
             namespaces: reader.entries("namespace", NamespaceModel::read),
             endpoints: reader.entries("endpoint", EndpointModel::read),
             services: reader.entries("service", ServiceModel::read),
             network_sets: reader.entries("network_set", NetworkSetModel::read),
+        }
+    }
+
+    /// Reads a file that is included, and reports what may only stand in the main file.
+    pub(crate) fn included(reader: &mut Reader<'_, '_>) -> Self {
+        let lists = Self::read(reader);
+        for key in ONCE {
+            // `[[policy]]` is another thing than `[policy]`.
+            if key != "policy" || !reader.has_list(key) {
+                reader.misplaced(key);
+            }
+        }
+        lists
+    }
+
+    /// Takes over all of `other`, behind what is there.
+    pub(crate) fn extend(&mut self, other: Self) {
+        self.interfaces.extend(other.interfaces);
+        self.bridges.extend(other.bridges);
+        self.rules.extend(other.rules);
+        self.tiers.extend(other.tiers);
+        self.policies.extend(other.policies);
+        self.profiles.extend(other.profiles);
+        self.namespaces.extend(other.namespaces);
+        self.endpoints.extend(other.endpoints);
+        self.services.extend(other.services);
+        self.network_sets.extend(other.network_sets);
+    }
+}
+
+/// What may stand in the main file only.
+const ONCE: [&str; 11] = [
+    "endpoints_dir",
+    "workers",
+    "io",
+    "policy",
+    "enforcement",
+    "flow",
+    "fragments",
+    "records",
+    "metrics",
+    "control",
+    "log",
+];
+
+/// What the section with the settings of policy is called in a file. TOML has one meaning for a name: where `[[policy]]` stands,
+/// it cannot be `[policy]`.
+fn settings(reader: &mut Reader<'_, '_>) -> &'static str {
+    if reader.has("enforcement") || reader.has_list("policy") { "enforcement" } else { "policy" }
+}
+
+impl Model {
+    /// Reads the main file.
+    pub(crate) fn read(reader: &mut Reader<'_, '_>) -> Self {
+        let settings = settings(reader);
+        Self {
+            manifests: Vec::new(),
+            endpoints_dir: None,
+            workers: reader.table("workers", Workers::read),
+            io: reader.table("io", Io::read),
+            policy: reader.table(settings, Policy::read),
             flow: reader.table("flow", Flow::read),
             fragments: reader.table("fragments", Fragments::read),
             records: reader.table("records", Records::read),
             metrics: reader.table("metrics", Metrics::read),
             control: reader.table("control", Control::read),
             log: reader.table("log", Log::read),
+            lists: Lists::read(reader),
         }
     }
 
@@ -93,6 +159,7 @@ impl Model {
     pub(crate) fn declare() -> Vec<Section> {
         let mut sections = Vec::new();
         for declare in [
+            FileModel::declare,
             Workers::declare,
             Io::declare,
             InterfaceModel::declare,

@@ -118,7 +118,7 @@ macro_rules! section {
             }
 
             /// Reads the table. Keys that are absent or unusable have their defaults.
-            pub(crate) fn read(reader: &mut crate::schema::reader::Reader<'_, '_, '_>) -> Self {
+            pub(crate) fn read(reader: &mut crate::schema::reader::Reader<'_, '_>) -> Self {
                 let default = Self::default();
                 Self {
                     $($key: reader.value(stringify!($key), &$parser).unwrap_or(default.$key),)+
@@ -186,7 +186,7 @@ macro_rules! entry {
             }
 
             /// Reads one entry.
-            pub(crate) fn read(reader: &mut crate::schema::reader::Reader<'_, '_, '_>) -> Self {
+            pub(crate) fn read(reader: &mut crate::schema::reader::Reader<'_, '_>) -> Self {
                 use crate::schema::{key_name, reader::Presence::*};
                 Self {
                     $($key: reader.field(key_name(stringify!($key)), $presence, &$parser),)+

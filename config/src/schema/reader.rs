@@ -1,5 +1,5 @@
 use super::{Absence, Form, parser::Parser};
-use crate::report::{Code, Findings, Range};
+use crate::report::{Code, Findings, Place, Range};
 use std::{borrow::Cow, fmt};
 use toml::{
     Spanned,
@@ -10,7 +10,7 @@ use toml::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct At<T> {
     pub(crate) value: T,
-    pub(crate) range: Range,
+    pub(crate) range: Place,
 }
 
 /// A key of an entry.
@@ -104,25 +104,25 @@ impl fmt::Display for Path<'_> {
 }
 
 /// Reads the keys of one table and notes which it was asked for; what is left over at the end is unknown.
-pub(crate) struct Reader<'r, 'd, 't> {
+pub(crate) struct Reader<'r, 'd> {
     path: Path<'r>,
     header: Range,
     table: &'r DeTable<'d>,
     known: Vec<&'static str>,
     /// Required keys that are not there, with what they would be.
     missing: Vec<(&'static str, String)>,
-    pub(crate) findings: &'r mut Findings<'t>,
+    pub(crate) findings: &'r mut Findings,
 }
 
-impl<'r, 'd, 't> Reader<'r, 'd, 't> {
+impl<'r, 'd> Reader<'r, 'd> {
     /// A reader for a whole file.
-    pub(crate) fn new(table: &'r Spanned<DeTable<'d>>, findings: &'r mut Findings<'t>) -> Self {
+    pub(crate) fn new(table: &'r Spanned<DeTable<'d>>, findings: &'r mut Findings) -> Self {
         let path = Path { parent: None, key: "", form: Form::Once };
         Self::at(path, table.span(), table.get_ref(), findings)
     }
 
     /// A reader for `table`, which starts at `header`.
-    fn at(path: Path<'r>, header: Range, table: &'r DeTable<'d>, findings: &'r mut Findings<'t>) -> Self {
+    fn at(path: Path<'r>, header: Range, table: &'r DeTable<'d>, findings: &'r mut Findings) -> Self {
         Self { path, header, table, known: Vec::new(), missing: Vec::new(), findings }
     }
 
@@ -134,6 +134,15 @@ impl<'r, 'd, 't> Reader<'r, 'd, 't> {
     /// Whether `key` is there, and a list.
     pub(crate) fn has_list(&mut self, key: &'static str) -> bool {
         self.look_up(key).is_some_and(|value| value.get_ref().is_array())
+    }
+
+    /// Reports `key` if it is there: it may only stand in the main file.
+    pub(crate) fn misplaced(&mut self, key: &'static str) {
+        if let Some(value) = self.look_up(key) {
+            let message = format!("`{key}` may stand once, in the main file");
+            let finding = self.findings.add(Code::Misplaced, value.span(), message);
+            finding.help("an included file has sections that may be repeated, such as [[policy]]");
+        }
     }
 
     /// The value of `key`, if it is there and usable.
@@ -151,7 +160,7 @@ impl<'r, 'd, 't> Reader<'r, 'd, 't> {
     ) -> Field<P::Output> {
         match (self.look_up(key), presence) {
             (Some(value), _) => match parser.parse(value, self.findings) {
-                Some(parsed) => Field::Given(At { value: parsed, range: value.span() }),
+                Some(parsed) => Field::Given(At { value: parsed, range: self.findings.place(value.span()) }),
                 None => Field::Unusable,
             },
             (None, Presence::Required) => {
@@ -164,11 +173,7 @@ impl<'r, 'd, 't> Reader<'r, 'd, 't> {
     }
 
     /// Reads the table `key` with `read`; an absent one like an empty one.
-    pub(crate) fn table<T>(
-        &mut self,
-        key: &'static str,
-        read: impl FnOnce(&mut Reader<'_, '_, '_>) -> T,
-    ) -> T {
+    pub(crate) fn table<T>(&mut self, key: &'static str, read: impl FnOnce(&mut Reader<'_, '_>) -> T) -> T {
         let empty = DeTable::new();
         let path = Path { parent: Some(&self.path), key, form: Form::Once };
         self.known.push(key);
@@ -183,7 +188,7 @@ impl<'r, 'd, 't> Reader<'r, 'd, 't> {
     pub(crate) fn inner<T>(
         &mut self,
         key: &'static str,
-        read: impl FnOnce(&mut Reader<'_, '_, '_>) -> T,
+        read: impl FnOnce(&mut Reader<'_, '_>) -> T,
     ) -> Option<Box<T>> {
         self.known.push(key);
         let value = self.table.get(key)?;
@@ -196,7 +201,7 @@ impl<'r, 'd, 't> Reader<'r, 'd, 't> {
     pub(crate) fn entries<T>(
         &mut self,
         key: &'static str,
-        read: impl Fn(&mut Reader<'_, '_, '_>) -> T,
+        read: impl Fn(&mut Reader<'_, '_>) -> T,
     ) -> Vec<T> {
         self.known.push(key);
         let Some(value) = self.table.get(key) else { return Vec::new() };
@@ -227,7 +232,7 @@ impl<'r, 'd, 't> Reader<'r, 'd, 't> {
 
     /// Runs `read`, then reports every key that it did not ask for, and every required key that is not there.
     /// A required key that is there with its name misspelt is one mistake, not two.
-    pub(crate) fn finish<T>(mut self, read: impl FnOnce(&mut Reader<'_, '_, '_>) -> T) -> T {
+    pub(crate) fn finish<T>(mut self, read: impl FnOnce(&mut Reader<'_, '_>) -> T) -> T {
         let result = read(&mut self);
         for key in self.table.keys() {
             if self.known.iter().any(|known| known == key.get_ref()) {
@@ -271,7 +276,7 @@ impl<'r, 'd, 't> Reader<'r, 'd, 't> {
 fn table_of<'v, 'd>(
     value: &'v Spanned<DeValue<'d>>,
     path: &Path<'_>,
-    findings: &mut Findings<'_>,
+    findings: &mut Findings,
 ) -> Option<&'v DeTable<'d>> {
     let table = value.get_ref().as_table();
     if table.is_none() {

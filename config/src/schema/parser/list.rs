@@ -41,9 +41,9 @@ impl<P: Parser> Parser for List<P> {
         format!("list of {}", self.plural)
     }
 
-    fn parse(&self, value: &Value<'_>, findings: &mut Findings<'_>) -> Option<Self::Output> {
+    fn parse(&self, value: &Value<'_>, findings: &mut Findings) -> Option<Self::Output> {
         let Some(array) = value.get_ref().as_array() else {
-            let written = findings.source().text.get(value.span()).unwrap_or_default();
+            let written = findings.sources().text(value.span()).to_owned();
             let finding = wrong_type(value, &self.kind(), findings);
             if value.get_ref().is_str() || value.get_ref().is_integer() {
                 finding.help(format!("write a list: [{written}]"));
@@ -59,7 +59,7 @@ impl<P: Parser> Parser for List<P> {
             .iter()
             .map(|element| {
                 let parsed = self.element.parse(element, findings)?;
-                Some(At { value: parsed, range: element.span() })
+                Some(At { value: parsed, range: findings.place(element.span()) })
             })
             .collect();
         parsed.into_iter().collect()
@@ -87,7 +87,7 @@ impl<P: Parser> Parser for Plain<P> {
         self.0.kind()
     }
 
-    fn parse(&self, value: &Value<'_>, findings: &mut Findings<'_>) -> Option<Self::Output> {
+    fn parse(&self, value: &Value<'_>, findings: &mut Findings) -> Option<Self::Output> {
         let elements = self.0.parse(value, findings)?;
         Some(elements.into_iter().map(|at| at.value).collect())
     }
@@ -119,7 +119,7 @@ impl Parser for Cores {
         self.0.kind()
     }
 
-    fn parse(&self, value: &Value<'_>, findings: &mut Findings<'_>) -> Option<Vec<usize>> {
+    fn parse(&self, value: &Value<'_>, findings: &mut Findings) -> Option<Vec<usize>> {
         let cores = self.0.parse(value, findings)?;
         for (index, core) in cores.iter().enumerate() {
             if cores.iter().take(index).any(|earlier| earlier.value == core.value) {

@@ -25,7 +25,7 @@ parser! {
     resource_name, ResourceNameParser -> String, "name", parse_name, |name| quoted(name)
 }
 
-fn parse_name(value: &Value<'_>, kind: &str, findings: &mut Findings<'_>) -> Option<String> {
+fn parse_name(value: &Value<'_>, kind: &str, findings: &mut Findings) -> Option<String> {
     let text = text(value, kind, findings)?;
     let problem = if text.is_empty() {
         "a name must not be empty".to_owned()
@@ -46,7 +46,7 @@ parser! {
     description, DescriptionParser -> String, "text", parse_description, |text| quoted(text)
 }
 
-fn parse_description(value: &Value<'_>, kind: &str, findings: &mut Findings<'_>) -> Option<String> {
+fn parse_description(value: &Value<'_>, kind: &str, findings: &mut Findings) -> Option<String> {
     let text = text(value, kind, findings)?;
     if let Some(character) = text.chars().find(|character| character.is_control()) {
         findings.add(Code::Malformed, value.span(), format!("this text must not contain {character:?}"));
@@ -60,7 +60,7 @@ parser! {
     selector, SelectorParser -> Selector, "selector", parse_selector, |selector| quoted(&selector.to_string())
 }
 
-fn parse_selector(value: &Value<'_>, kind: &str, findings: &mut Findings<'_>) -> Option<Selector> {
+fn parse_selector(value: &Value<'_>, kind: &str, findings: &mut Findings) -> Option<Selector> {
     let text = text(value, kind, findings)?;
     match text.parse::<Selector>() {
         Ok(selector) => Some(selector),
@@ -74,8 +74,8 @@ fn parse_selector(value: &Value<'_>, kind: &str, findings: &mut Findings<'_>) ->
 
 /// The character `at` bytes into `text`, where the file has it; behind the end that is the closing quote. The whole string if
 /// it is written with escapes.
-fn within(string: Range, text: &str, at: usize, findings: &Findings<'_>) -> Range {
-    let written = findings.source().text.get(string.clone()).unwrap_or_default();
+fn within(string: Range, text: &str, at: usize, findings: &Findings) -> Range {
+    let written = findings.sources().text(string.clone());
     let quotes = ["\"\"\"\r\n", "\"\"\"\n", "\"\"\"", "'''\r\n", "'''\n", "'''", "\"", "'"];
     let opening = quotes.iter().find(|quote| written.starts_with(**quote)).map_or(0, |quote| quote.len());
     if !written.get(opening..).is_some_and(|inner| inner.starts_with(text)) {
@@ -91,7 +91,7 @@ parser! {
     labels, LabelsParser -> Labels, "table of labels", parse_labels, |_| "{}".to_owned()
 }
 
-fn parse_labels(value: &Value<'_>, kind: &str, findings: &mut Findings<'_>) -> Option<Labels> {
+fn parse_labels(value: &Value<'_>, kind: &str, findings: &mut Findings) -> Option<Labels> {
     let Some(table) = value.get_ref().as_table() else {
         wrong_type(value, kind, findings).help("write { role = \"web\", \"example.org/team\" = \"shop\" }");
         return None;
@@ -128,7 +128,7 @@ parser! {
     order, OrderParser -> Order, "number", parse_order, |order| order.number().unwrap_or_default().to_string()
 }
 
-fn parse_order(value: &Value<'_>, kind: &str, findings: &mut Findings<'_>) -> Option<Order> {
+fn parse_order(value: &Value<'_>, kind: &str, findings: &mut Findings) -> Option<Order> {
     let number = match (value.get_ref().as_float(), value.get_ref().as_integer()) {
         (Some(float), _) => float.as_str().parse::<f64>().ok(),
         (None, Some(integer)) => {
@@ -155,7 +155,7 @@ parser! {
     }
 }
 
-fn parse_ip_version(value: &Value<'_>, _: &str, findings: &mut Findings<'_>) -> Option<IpVersion> {
+fn parse_ip_version(value: &Value<'_>, _: &str, findings: &mut Findings) -> Option<IpVersion> {
     let version: u8 = choice(&[4, 6]).parse(value, findings)?;
     Some(if version == 4 { IpVersion::V4 } else { IpVersion::V6 })
 }
@@ -176,7 +176,7 @@ parser! {
     types, TypesParser -> Types, "list of \"ingress\" and \"egress\"", parse_types, |_| "[]".to_owned()
 }
 
-fn parse_types(value: &Value<'_>, kind: &'static str, findings: &mut Findings<'_>) -> Option<Types> {
+fn parse_types(value: &Value<'_>, kind: &'static str, findings: &mut Findings) -> Option<Types> {
     let words = super::list("directions", word::<Governed>()).parse(value, findings)?;
     let mut types = Types { ingress: false, egress: false };
     for at in words {
@@ -203,7 +203,7 @@ parser! {
     port_name, PortNameParser -> String, "name of a port", parse_port_name, |name| quoted(name)
 }
 
-fn parse_port_name(value: &Value<'_>, kind: &str, findings: &mut Findings<'_>) -> Option<String> {
+fn parse_port_name(value: &Value<'_>, kind: &str, findings: &mut Findings) -> Option<String> {
     let text = text(value, kind, findings)?;
     if !is_port_name(text) {
         let finding = findings.add(Code::Malformed, value.span(), format!("`{text}` is not the {kind}"));
@@ -216,8 +216,8 @@ fn parse_port_name(value: &Value<'_>, kind: &str, findings: &mut Findings<'_>) -
 /// A port by name, or by what `number` reads.
 fn named<T>(
     value: &Value<'_>,
-    findings: &mut Findings<'_>,
-    number: impl FnOnce(&mut Findings<'_>) -> Option<T>,
+    findings: &mut Findings,
+    number: impl FnOnce(&mut Findings) -> Option<T>,
     name: impl FnOnce(String) -> T,
 ) -> Option<T> {
     match value.get_ref().as_str() {
@@ -234,8 +234,8 @@ parser! {
     }
 }
 
-fn parse_port_match(value: &Value<'_>, _: &str, findings: &mut Findings<'_>) -> Option<PortMatch> {
-    let range = |findings: &mut Findings<'_>| super::ports().parse(value, findings).map(PortMatch::Range);
+fn parse_port_match(value: &Value<'_>, _: &str, findings: &mut Findings) -> Option<PortMatch> {
+    let range = |findings: &mut Findings| super::ports().parse(value, findings).map(PortMatch::Range);
     named(value, findings, range, PortMatch::Named)
 }
 
@@ -247,8 +247,8 @@ parser! {
     }
 }
 
-fn parse_target_port(value: &Value<'_>, kind: &str, findings: &mut Findings<'_>) -> Option<TargetPort> {
-    let number = |findings: &mut Findings<'_>| {
+fn parse_target_port(value: &Value<'_>, kind: &str, findings: &mut Findings) -> Option<TargetPort> {
+    let number = |findings: &mut Findings| {
         let range: PortRange = super::ports().parse(value, findings)?;
         if range.first() != range.last() || range.first() == 0 {
             findings.add(Code::OutOfRange, value.span(), format!("expected a {kind}, found {range}"));
@@ -264,7 +264,7 @@ parser! {
     domain, DomainParser -> String, "domain name", parse_domain, |domain| quoted(domain)
 }
 
-fn parse_domain(value: &Value<'_>, kind: &str, findings: &mut Findings<'_>) -> Option<String> {
+fn parse_domain(value: &Value<'_>, kind: &str, findings: &mut Findings) -> Option<String> {
     let text = text(value, kind, findings)?;
     let label = |label: &str| {
         let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
@@ -284,7 +284,7 @@ parser! {
     failsafe, FailsafeParser -> Failsafe, "port, with or without protocol", parse_failsafe, |failsafe| quoted(&failsafe.to_string())
 }
 
-fn parse_failsafe(value: &Value<'_>, kind: &str, findings: &mut Findings<'_>) -> Option<Failsafe> {
+fn parse_failsafe(value: &Value<'_>, kind: &str, findings: &mut Findings) -> Option<Failsafe> {
     if value.get_ref().is_integer() {
         let port = integer(1..=65535).parse(value, findings)?;
         return Some(Failsafe { protocol: None, net: None, port });
