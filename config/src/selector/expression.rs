@@ -139,12 +139,12 @@ impl Expression {
         }
     }
 
-    fn negated(self) -> Self {
+    pub(super) fn negated(self) -> Self {
         if let Self::Not(inner) = self { *inner } else { Self::Not(Box::new(self)) }
     }
 
     /// `parts` as one expression: `none` if there are none, itself if there is only one.
-    fn joined(mut parts: Vec<Self>, join: impl FnOnce(Vec<Self>) -> Self, none: Self) -> Self {
+    pub(super) fn joined(mut parts: Vec<Self>, join: impl FnOnce(Vec<Self>) -> Self, none: Self) -> Self {
         if parts.len() > 1 { join(parts) } else { parts.pop().unwrap_or(none) }
     }
 }
