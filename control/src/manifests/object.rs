@@ -187,6 +187,7 @@ fn family(group: &str, version: &str, kind: &str) -> Option<(Convert, bool)> {
     match group {
         "" if of("v1") => kubernetes::core(kind),
         "networking.k8s.io" if of("v1") => kubernetes::networking(kind),
+        "policy.networking.k8s.io" => kubernetes::policy(version, kind),
         _ => None,
     }
 }

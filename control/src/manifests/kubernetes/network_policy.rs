@@ -124,8 +124,8 @@ fn ip_block(at: &At<'_>) -> Result<Entity, Fault> {
     let mut not_nets = Vec::new();
     for at in block.list("except")? {
         let except: IpNet = at.parse()?;
-        if !net.contains(&except) {
-            return Err(at.fault(format_args!("{except} does not lie in {net}")));
+        if !net.contains(&except) || net.trunc() == except.trunc() {
+            return Err(at.fault(format_args!("{except} is no part of {net}")));
         }
         not_nets.push(except.trunc());
     }
