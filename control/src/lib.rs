@@ -19,6 +19,7 @@ pub mod appliance;
 pub mod cli;
 pub mod compile;
 pub mod log;
+pub mod manifests;
 pub mod records;
 pub mod reload;
 pub mod replay;

@@ -1,0 +1,172 @@
+use ravelin_config::{
+    resources::{Entity, OnChange, Order, Policy, PolicyRule, PortMatch, RuleAction, Types},
+    types::{IpNet, PortRange, Protocol},
+};
+
+use super::{is_pod, labels};
+use crate::manifests::{
+    fields::{At, Fault, Fields},
+    object::{Header, Importer},
+    rules::{self, Direction, Ports},
+};
+
+/// `NetworkPolicy` of `networking.k8s.io/v1`.
+pub(super) fn network_policy(
+    header: Header,
+    root: &mut Fields<'_>,
+    into: &mut Importer,
+) -> Result<(), Fault> {
+    let mut policy = read(header, root, into)?;
+    policy.name = format!("knp.default.{}", policy.name);
+    into.add_policy(policy)
+}
+
+/// The policy that a `NetworkPolicy` stands for, under its own name.
+pub(in crate::manifests) fn read(
+    header: Header,
+    root: &mut Fields<'_>,
+    into: &mut Importer,
+) -> Result<Policy, Fault> {
+    /// The place of all policies of Kubernetes in the tier `default`.
+    const ORDER: f64 = 1000.0;
+    let spec = root.need("spec")?;
+    let mut spec_fields = spec.fields()?;
+    let mut selected = vec![is_pod()];
+    if let Some(at) = spec_fields.get("podSelector") {
+        selected.extend(labels::terms(&at)?);
+    }
+    let (ingress, egress) = (spec_fields.list("ingress")?, spec_fields.list("egress")?);
+    let types = types(&spec_fields.list("policyTypes")?, !egress.is_empty())?;
+    let mut rules_of = |list: &[At<'_>], direction| {
+        rules::all(list, &mut into.remarks, |at, _| (RuleAction::Allow, rule(at, direction)))
+    };
+    let (mut ingress, mut egress) =
+        (rules_of(&ingress, Direction::Ingress)?, rules_of(&egress, Direction::Egress)?);
+    rules::only_governed(types, &mut ingress, &mut egress, &mut into.remarks);
+    for fault in spec_fields.unknown() {
+        into.remarks.warning(fault, "it is ignored");
+    }
+    Ok(Policy {
+        name: header.name,
+        namespace: Some(header.namespace),
+        tier: "default".to_owned(),
+        order: Order::new(ORDER).unwrap_or_default(),
+        staged: None,
+        selector: rules::conjunction(selected, &spec)?,
+        namespace_selector: None,
+        service_account_selector: None,
+        types,
+        on_change: OnChange::default(),
+        ingress,
+        egress,
+    })
+}
+
+/// A policy that does not say what it governs governs ingress, and egress if it has rules for that.
+fn types(given: &[At<'_>], has_egress: bool) -> Result<Types, Fault> {
+    if given.is_empty() {
+        return Ok(Types { ingress: true, egress: has_egress });
+    }
+    let mut types = Types { ingress: false, egress: false };
+    for at in given {
+        match at.text()? {
+            "Ingress" => types.ingress = true,
+            "Egress" => types.egress = true,
+            _ => return Err(at.fault("expected Ingress or Egress")),
+        }
+    }
+    Ok(types)
+}
+
+fn rule(at: &At<'_>, direction: Direction) -> Result<Vec<PolicyRule>, Fault> {
+    let mut rule = at.fields()?;
+    let peers = rule.list(match direction {
+        Direction::Ingress => "from",
+        Direction::Egress => "to",
+    })?;
+    let peers = peers.iter().map(peer).collect::<Result<_, _>>()?;
+    let mut ports = Ports::default();
+    for at in rule.list("ports")? {
+        port(&at, &mut ports)?;
+    }
+    rule.finish()?;
+    rules::product(RuleAction::Allow, direction, peers, &ports.merged(), at)
+}
+
+fn peer(at: &At<'_>) -> Result<Entity, Fault> {
+    let mut peer = at.fields()?;
+    let (block, namespaces, pods) =
+        (peer.get("ipBlock"), peer.get("namespaceSelector"), peer.get("podSelector"));
+    peer.finish()?;
+    match (block, namespaces, pods) {
+        (Some(block), None, None) => ip_block(&block),
+        (None, None, None) => Err(at.fault("it names no peer")),
+        (Some(_), _, _) => Err(at.fault("`ipBlock` cannot stand beside other selectors")),
+        (None, namespaces, pods) => {
+            let mut selected = vec![is_pod()];
+            if let Some(pods) = pods {
+                selected.extend(labels::terms(&pods)?);
+            }
+            let namespaces = namespaces.map(|at| rules::conjunction(labels::terms(&at)?, &at)).transpose()?;
+            Ok(Entity {
+                selector: Some(rules::conjunction(selected, at)?),
+                // Without this, only pods of the policy's own namespace.
+                namespace_selector: namespaces,
+                ..Entity::default()
+            })
+        }
+    }
+}
+
+fn ip_block(at: &At<'_>) -> Result<Entity, Fault> {
+    let mut block = at.fields()?;
+    let net: IpNet = block.need("cidr")?.parse()?;
+    let mut not_nets = Vec::new();
+    for at in block.list("except")? {
+        let except: IpNet = at.parse()?;
+        if !net.contains(&except) {
+            return Err(at.fault(format_args!("{except} does not lie in {net}")));
+        }
+        not_nets.push(except.trunc());
+    }
+    block.finish()?;
+    Ok(Entity { nets: vec![net.trunc()], not_nets, ..Entity::default() })
+}
+
+fn port(at: &At<'_>, ports: &mut Ports) -> Result<(), Fault> {
+    let mut port = at.fields()?;
+    let protocol = protocol(port.get("protocol"))?;
+    let (first, last) = (port.get("port"), port.get("endPort"));
+    port.finish()?;
+    let matched = match (first, last) {
+        (None, None) => None,
+        (None, Some(last)) => return Err(last.fault("`endPort` needs a `port`")),
+        (Some(first), last) => Some(match (first.number_or_text()?, last) {
+            (Ok(first), None) => PortMatch::Range(PortRange::single(first)),
+            (Ok(first), Some(last)) => {
+                PortMatch::Range(PortRange::new(first, last.number()?).map_err(|error| last.fault(error))?)
+            }
+            (Err(name), None) => PortMatch::Named(port_name(name, &first)?),
+            (Err(_), Some(last)) => return Err(last.fault("`endPort` needs a `port` with a number")),
+        }),
+    };
+    ports.add(protocol, matched);
+    Ok(())
+}
+
+/// TCP, UDP or SCTP; TCP if nothing is said.
+pub(super) fn protocol(at: Option<At<'_>>) -> Result<Protocol, Fault> {
+    let Some(at) = at else { return Ok(Protocol::TCP) };
+    let protocol: Protocol = at.parse()?;
+    if protocol.has_ports() { Ok(protocol) } else { Err(at.fault("expected TCP, UDP or SCTP")) }
+}
+
+/// The name of a port: letters, digits and `-`, with at least one letter, so that it is no number.
+pub(super) fn port_name(name: &str, at: &At<'_>) -> Result<String, Fault> {
+    let legal = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if name.len() <= 63 && name.chars().all(legal) && name.contains(|c: char| c.is_ascii_alphabetic()) {
+        Ok(name.to_owned())
+    } else {
+        Err(at.fault("expected a number or the name of a port"))
+    }
+}
