@@ -10,6 +10,7 @@ pub mod binary;
 pub mod counters;
 pub mod echo;
 pub mod flood;
+pub mod generate;
 pub mod netns;
 pub mod oracle;
 pub mod packets;
