@@ -17,6 +17,8 @@ mod limit;
 mod outcome;
 mod stage;
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;
 
 pub use address_set::AddressSet;
