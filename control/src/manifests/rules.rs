@@ -218,3 +218,21 @@ pub(super) fn only_governed(
         }
     }
 }
+
+/// TCP, UDP or SCTP.
+pub(super) fn protocol_with_ports(at: &At<'_>) -> Result<Protocol, Fault> {
+    let protocol: Protocol = at.parse()?;
+    if protocol.has_ports() { Ok(protocol) } else { Err(at.fault("expected TCP, UDP or SCTP")) }
+}
+
+/// The name of a port, which has a letter, so that it is no number.
+pub(super) fn port_name(name: &str, at: &At<'_>) -> Result<String, Fault> {
+    /// As in Calico; Kubernetes allows fewer.
+    const MAX: usize = 128;
+    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if name.len() <= MAX && name.chars().all(legal) && name.contains(|c: char| c.is_ascii_alphabetic()) {
+        Ok(name.to_owned())
+    } else {
+        Err(at.fault("expected a number or the name of a port"))
+    }
+}
