@@ -19,7 +19,6 @@ mod key;
 mod lanes;
 mod memory;
 mod phase;
-mod prefetch;
 mod record;
 mod reopen;
 mod settings;
