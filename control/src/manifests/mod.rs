@@ -13,6 +13,7 @@
 //! lets a flow pass: an allow rule with such a part is left out, any other denies everything. Refuses: to guess, and to ask a
 //! cluster. Read next: `object.rs`, then `kubernetes/network_policy.rs` as an example.
 
+mod calico;
 mod fields;
 mod kubernetes;
 mod object;

@@ -5,10 +5,12 @@ use std::{
     sync::Arc,
 };
 
-use ravelin_config::resources::{Endpoint, Labels, Namespace, Policy, Profile, Resources, Service};
+use ravelin_config::resources::{
+    Endpoint, Labels, Namespace, NetworkSet, Policy, Profile, Resources, Service, Tier,
+};
 
 use super::{
-    Imported, MAX_FILE,
+    Imported, MAX_FILE, calico,
     fields::{At, Fault, Fields},
     kubernetes,
     remark::{Place, Remarks},
@@ -36,7 +38,7 @@ pub(super) struct Header {
 }
 
 /// Turns an object into resources. A fault means that the object is not carried over.
-type Convert = fn(Header, &mut Fields<'_>, &mut Importer) -> Result<(), Fault>;
+pub(super) type Convert = fn(Header, &mut Fields<'_>, &mut Importer) -> Result<(), Fault>;
 
 impl Importer {
     /// Takes in the manifests in `bytes`, which are called `file` in remarks.
@@ -115,17 +117,22 @@ impl Importer {
         let Some((convert, namespaced)) = family(group, version, kind) else {
             return self.other(at, group, api, kind);
         };
-        let header = header(&mut root)?;
+        let header = header(group, &mut root)?;
         let namespace = namespaced.then_some(header.namespace.as_str());
         self.remarks.about(Some(kind), namespace, Some(&header.name));
         checked_name(&header.name, at)?;
         checked_name(&header.namespace, at)?;
         root.ignore(&["status"]);
         convert(header, &mut root, self)?;
-        for fault in root.unknown() {
+        self.ignored(&root);
+        Ok(())
+    }
+
+    /// Says of the fields that nobody has asked for that they are ignored.
+    pub(super) fn ignored(&mut self, fields: &Fields<'_>) {
+        for fault in fields.unknown() {
             self.remarks.warning(fault, "it is ignored");
         }
-        Ok(())
     }
 
     /// An object of a kind that is not known.
@@ -146,6 +153,12 @@ impl Importer {
             return Err(Fault::general(format_args!("it is there already, in {file}, document {document}")));
         }
         self.seen.insert(key, self.remarks.place.clone());
+        Ok(())
+    }
+
+    pub(super) fn add_tier(&mut self, tier: Tier) -> Result<(), Fault> {
+        self.unique("tier", None, &tier.name)?;
+        self.resources.tiers.push(tier);
         Ok(())
     }
 
@@ -179,6 +192,12 @@ impl Importer {
         self.resources.services.push(service);
         Ok(())
     }
+
+    pub(super) fn add_network_set(&mut self, set: NetworkSet) -> Result<(), Fault> {
+        self.unique("network set", set.namespace.as_deref(), &set.name)?;
+        self.resources.network_sets.push(set);
+        Ok(())
+    }
 }
 
 /// What to do with a kind, and whether it lives in a namespace. An empty version stands for the right one.
@@ -187,23 +206,54 @@ fn family(group: &str, version: &str, kind: &str) -> Option<(Convert, bool)> {
     match group {
         "" if of("v1") => kubernetes::core(kind),
         "networking.k8s.io" if of("v1") => kubernetes::networking(kind),
-        _ => None,
+        "policy.networking.k8s.io" => kubernetes::policy(version, kind),
+        _ => calico::family(group, version, kind),
     }
 }
 
-fn header(root: &mut Fields<'_>) -> Result<Header, Fault> {
+fn header(group: &str, root: &mut Fields<'_>) -> Result<Header, Fault> {
     let mut metadata = root.need("metadata")?.fields()?;
+    let mut all = metadata.get("labels").map_or(Ok(Labels::default()), |at| labels(&at))?;
+    if group == calico::STORED
+        && let Some(at) = metadata.get("annotations")
+        && let Some(stored) = at.fields()?.get(calico::STORED_METADATA)
+    {
+        stored_labels(&stored)?.iter().for_each(|(label, value)| all.insert(label, value));
+    }
     Ok(Header {
         name: metadata.need("name")?.text()?.to_owned(),
         namespace: metadata.text("namespace")?.unwrap_or("default").to_owned(),
-        labels: metadata
-            .get("labels")
-            .map_or(Ok(Labels::default()), |at| Ok(at.texts::<BTreeMap<_, _>>()?.into_iter().collect()))?,
+        labels: all,
     })
 }
 
+/// The labels in metadata that are kept as a text.
+fn stored_labels(at: &At<'_>) -> Result<Labels, Fault> {
+    let unreadable = |_| at.fault("it cannot be read");
+    let Some(document) = yaml::documents(at.text()?).next() else { return Ok(Labels::default()) };
+    let node = document.map_err(unreadable)?;
+    At::root(&node).fields()?.get("labels").map_or(Ok(Labels::default()), |at| labels(&at))
+}
+
+/// Labels, each of which a selector can name.
+pub(super) fn labels(at: &At<'_>) -> Result<Labels, Fault> {
+    /// Of a label's name and of its value.
+    const MAX: usize = 512;
+    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/');
+    let labels: BTreeMap<String, String> = at.texts()?;
+    for (label, value) in &labels {
+        if label.is_empty() || label.len() > MAX || !label.chars().all(legal) {
+            return Err(at.fault("the name of a label has 1 to 512 letters, digits, `-`, `_`, `.` and `/`"));
+        }
+        if value.len() > MAX || value.contains(char::is_control) {
+            return Err(at.fault("the value of a label has at most 512 printable characters"));
+        }
+    }
+    Ok(labels.into_iter().collect())
+}
+
 /// Names become names of files and parts of other names.
-fn checked_name(name: &str, at: &At<'_>) -> Result<(), Fault> {
+pub(super) fn checked_name(name: &str, at: &At<'_>) -> Result<(), Fault> {
     /// As in Kubernetes.
     const MAX: usize = 253;
     let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');

@@ -1,9 +1,9 @@
 //! What the rules of all families have in common.
 
 use ravelin_config::{
-    resources::{Entity, PolicyRule, PortMatch, RuleAction, Types},
+    resources::{Entity, IpVersion, PolicyRule, PortMatch, RuleAction, Types},
     selector::{Expression, Selector},
-    types::{PortRange, Protocol},
+    types::{IpNet, PortRange, Protocol},
 };
 
 use super::{
@@ -102,7 +102,7 @@ pub(super) fn product(
                 Direction::Egress => rule.destination = peer.clone(),
             }
             rule.destination.ports = ports.to_vec();
-            rules.push(rule);
+            rules.extend(of_one_family(rule));
         };
         if ports.is_empty() {
             add(None, &[]);
@@ -110,6 +110,33 @@ pub(super) fn product(
         ports.iter().for_each(|(protocol, ports)| add(Some(*protocol), ports));
     }
     Ok(rules)
+}
+
+/// The rule, or one for each family of addresses if its networks are of both.
+pub(super) fn of_one_family(rule: PolicyRule) -> Vec<PolicyRule> {
+    let sides = [&rule.source, &rule.destination];
+    let nets = || sides.iter().flat_map(|side| side.nets.iter().chain(&side.not_nets));
+    if nets().all(|net| matches!(net, IpNet::V4(_))) || nets().all(|net| matches!(net, IpNet::V6(_))) {
+        return vec![rule];
+    }
+    let of = |version: IpVersion| {
+        let same = |net: &IpNet| match net {
+            IpNet::V4(_) => version == IpVersion::V4,
+            IpNet::V6(_) => version == IpVersion::V6,
+        };
+        // A side in networks of the other family only matches nothing of this one.
+        let impossible = |side: &&Entity| !side.nets.is_empty() && !side.nets.iter().any(same);
+        if sides.iter().any(impossible) || rule.ip_version.is_some_and(|wanted| wanted != version) {
+            return None;
+        }
+        let mut rule = PolicyRule { ip_version: Some(version), ..rule.clone() };
+        for side in [&mut rule.source, &mut rule.destination] {
+            side.nets.retain(same);
+            side.not_nets.retain(same);
+        }
+        Some(rule)
+    };
+    [IpVersion::V4, IpVersion::V6].into_iter().filter_map(of).collect()
 }
 
 /// Ports of one rule, by protocol.
@@ -189,5 +216,23 @@ pub(super) fn only_governed(
                 "its rules, which were never asked, are left out",
             );
         }
+    }
+}
+
+/// TCP, UDP or SCTP.
+pub(super) fn protocol_with_ports(at: &At<'_>) -> Result<Protocol, Fault> {
+    let protocol: Protocol = at.parse()?;
+    if protocol.has_ports() { Ok(protocol) } else { Err(at.fault("expected TCP, UDP or SCTP")) }
+}
+
+/// The name of a port, which has a letter, so that it is no number.
+pub(super) fn port_name(name: &str, at: &At<'_>) -> Result<String, Fault> {
+    /// As in Calico; Kubernetes allows fewer.
+    const MAX: usize = 128;
+    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if name.len() <= MAX && name.chars().all(legal) && name.contains(|c: char| c.is_ascii_alphabetic()) {
+        Ok(name.to_owned())
+    } else {
+        Err(at.fault("expected a number or the name of a port"))
     }
 }

@@ -6,7 +6,7 @@ use super::{labels, network_policy};
 use crate::manifests::{
     fields::{At, Fault, Fields},
     object::{Header, Importer},
-    rules,
+    rules::{self, port_name},
 };
 
 /// `Namespace`.
@@ -78,7 +78,7 @@ fn service_port(at: &At<'_>) -> Result<ServicePort, Fault> {
         None => TargetPort::Number(port),
         Some(target) => match target.number_or_text()? {
             Ok(number) => TargetPort::Number(number),
-            Err(name) => TargetPort::Name(network_policy::port_name(name, &target)?),
+            Err(name) => TargetPort::Name(port_name(name, &target)?),
         },
     };
     Ok(ServicePort {

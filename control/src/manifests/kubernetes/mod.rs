@@ -1,18 +1,16 @@
 //! Objects of Kubernetes itself.
 
 mod cluster;
+mod cluster_policy;
 mod labels;
 mod network_policy;
 mod pod;
 
 use ravelin_config::selector::{Comparison, Expression};
 
-use super::{
-    fields::{Fault, Fields},
-    object::{Header, Importer},
-};
+pub(super) use network_policy::read as network_policy;
 
-type Convert = fn(Header, &mut Fields<'_>, &mut Importer) -> Result<(), Fault>;
+use super::object::Convert;
 
 /// The kinds of the core group, and whether they live in a namespace.
 pub(super) fn core(kind: &str) -> Option<(Convert, bool)> {
@@ -29,6 +27,16 @@ pub(super) fn core(kind: &str) -> Option<(Convert, bool)> {
 pub(super) fn networking(kind: &str) -> Option<(Convert, bool)> {
     match kind {
         "NetworkPolicy" => Some((network_policy::network_policy, true)),
+        _ => None,
+    }
+}
+
+/// The kinds of `policy.networking.k8s.io`, which tell their version.
+pub(super) fn policy(version: &str, kind: &str) -> Option<(Convert, bool)> {
+    match (kind, version) {
+        ("ClusterNetworkPolicy", "v1alpha2" | "") => Some((cluster_policy::cluster, false)),
+        ("AdminNetworkPolicy", "v1alpha1" | "") => Some((cluster_policy::admin, false)),
+        ("BaselineAdminNetworkPolicy", "v1alpha1" | "") => Some((cluster_policy::baseline, false)),
         _ => None,
     }
 }

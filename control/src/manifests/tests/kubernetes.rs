@@ -150,7 +150,7 @@ fn a_rule_that_is_not_understood_is_left_out_and_the_others_stay() {
         (
             "{from: [{ipBlock: {cidr: 10.0.0.0/8, except: ['fd00::/8']}}]}",
             ".from[0].ipBlock.except[0]",
-            "fd00::/8 does not lie in 10.0.0.0/8",
+            "fd00::/8 is no part of 10.0.0.0/8",
         ),
         (
             "{from: [{ipBlock: {cidr: 10.0.0.0/8}, podSelector: {}}]}",

@@ -1,3 +1,5 @@
+mod calico;
+mod cluster_policies;
 mod kubernetes;
 mod objects;
 
