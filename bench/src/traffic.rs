@@ -210,6 +210,10 @@ impl PacketIo for TrafficIo {
         Ok(())
     }
 
+    fn compose(&mut self, _bytes: &[u8]) -> Option<HotFrame> {
+        None
+    }
+
     fn release(&mut self, frame: HotFrame) {
         self.pool.push(frame);
     }

@@ -7,12 +7,13 @@ use std::{sync::Arc, time::Duration};
 use jiff::{Timestamp, Unit};
 use parking_lot::Mutex;
 use ravelin_config::{Config, Interface, RecordsTarget};
-use ravelin_dataplane::{handoff::WorkerId, io::PortId, policy::RuleId};
+use ravelin_dataplane::{handoff::WorkerId, io::PortId, policy::DecisionId};
 
 use crate::{
     api::view::{LastReload, Link, LinkState},
-    compile::{PortFacts, Ports, RuleNamesReader},
+    compile::{PortFacts, Ports},
     log::LogLevelHandle,
+    policy::{Teller, Told},
     records::{Writer, WriterStats},
     reload::{ReloadError, Reloaded, Reloader},
     supervisor::{crew::Roster, notify},
@@ -51,7 +52,7 @@ pub struct Appliance {
     pub(crate) tracing: Arc<tokio::sync::Mutex<()>>,
     reloader: tokio::sync::Mutex<Reloader>,
     in_force: Mutex<InForce>,
-    names: Mutex<RuleNamesReader>,
+    teller: Mutex<Teller>,
     writer: Mutex<Option<Writer>>,
     log: LogLevelHandle,
 }
@@ -98,13 +99,14 @@ impl Appliance {
             },
             last_reload_time: now,
         };
+        let teller = Teller::new(roster.logs(), reloader.book());
         Self {
             started: now,
             roster,
             interfaces,
             listing: tokio::sync::Mutex::default(),
             tracing: Arc::default(),
-            names: Mutex::new(reloader.rule_names()),
+            teller: Mutex::new(teller),
             reloader: tokio::sync::Mutex::new(reloader),
             in_force: Mutex::new(in_force),
             writer: Mutex::new(writer),
@@ -117,9 +119,9 @@ impl Appliance {
         self.in_force.lock().clone()
     }
 
-    /// The name of a rule; `None` if the default decided.
-    pub fn rule(&self, rule: RuleId) -> Option<String> {
-        self.names.lock().name(rule).map(ToString::to_string)
+    /// What a worker decided, in names.
+    pub fn told(&self, worker: WorkerId, decision: DecisionId) -> Option<Told> {
+        self.teller.lock().tell(worker, decision)
     }
 
     /// The name of an interface.

@@ -112,6 +112,10 @@ impl PacketIo for TestIo {
         Ok(())
     }
 
+    fn compose(&mut self, bytes: &[u8]) -> Option<MemoryFrame> {
+        Some(MemoryFrame::new(bytes))
+    }
+
     fn release(&mut self, _frame: MemoryFrame) {}
 
     fn flush(&mut self) {}

@@ -9,7 +9,7 @@ use crate::{
     forward::Segment,
     io::PortId,
     parse::Headers,
-    policy::RuleId,
+    policy::DecisionId,
     verdict::Verdict,
 };
 
@@ -42,8 +42,8 @@ pub struct Meta {
     pub slot: Option<Slot>,
     /// What is decided so far.
     pub verdict: Verdict,
-    /// The rule that decided.
-    pub rule: RuleId,
+    /// By which decision.
+    pub decision: DecisionId,
 }
 
 /// A bounded batch of frames with their [`Meta`]s. Never grows beyond the capacity it was made with.

@@ -43,6 +43,7 @@ macro_rules! counters {
 
 counters! {
     Counter received "packets" "Packets received from interfaces.",
+    Counter injected "packets" "Packets that the appliance made itself: answers to rejected packets and resets of connections that a change of policy cut.",
     Counter received_bytes "bytes" "Bytes received from interfaces, whole frames.",
     Counter handed_in "packets" "Packets received from other workers.",
     Counter forwarded "packets" "Packets queued to leave through an interface.",
@@ -59,6 +60,10 @@ counters! {
     Counter flows_evicted "flows" "Flows that were ended early to make room for new ones.",
     Counter flows_reopened "flows" "TCP flows that ended when the same ports opened a new connection.",
     Counter flows_untracked "packets" "Packets that were judged without a flow because the table was full and the configuration says forward.",
+    Counter flows_cut "flows" "Flows that were allowed until a change of policy denied them.",
+    Counter rejects_silent "packets" "Rejected packets whose sender was not told, because it must not be, because of the limit on answers, or for lack of a frame.",
+    Gauge decisions_active "decisions" "Different decisions that policy has made: verdicts with the rules that led to them.",
+    Counter decisions_lost "decisions" "Decisions of which only the verdict was kept, because the log of decisions is full.",
     Counter tcp_picked_up "flows" "TCP flows whose start was not seen.",
     Gauge fragments_active "datagrams" "Fragmented datagrams being tracked now.",
     Counter fragments_untracked "packets" "First fragments that passed untracked because the table was full and the configuration says forward.",
@@ -159,7 +164,7 @@ impl WorkerCounters {
     /// # Errors
     /// Both sums, if they differ.
     pub fn balance(&self) -> Result<(), Imbalance> {
-        let taken = self.received + self.handed_in;
+        let taken = self.received + self.injected + self.handed_in;
         let settled = self.forwarded + self.handed_off + self.consumed + self.drops.total();
         if taken == settled { Ok(()) } else { Err(Imbalance { taken, settled }) }
     }

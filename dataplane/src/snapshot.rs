@@ -24,7 +24,7 @@ pub struct Snapshot {
     /// How connections are tracked.
     pub flow: flow::FlowSettings,
     /// Who may talk to whom.
-    pub policy: policy::RuleSet,
+    pub policy: policy::PolicySet,
     /// Where packets go.
     pub forward: forward::Plan,
 }
@@ -44,6 +44,10 @@ pub struct Publisher {
 }
 
 impl Publisher {
+    /// The last generation, behind which they start from 1 again: a flow keeps 24 bits of it. A thousand changes a second reach
+    /// that in four hours and a half; by then a flow that was not looked at since has long timed out.
+    const LAST: u32 = (1 << 24) - 1;
+
     /// A publisher for `workers` workers whose first snapshot is `snapshot`, as generation 1.
     pub fn new(mut snapshot: Snapshot, workers: u8) -> Self {
         snapshot.generation = 1;
@@ -65,7 +69,7 @@ impl Publisher {
 
     /// Publishes `snapshot` under the next generation, and returns that.
     pub fn publish(&mut self, mut snapshot: Snapshot) -> u32 {
-        let generation = self.generation().wrapping_add(1).max(1);
+        let generation = ((self.generation() + 1) & Self::LAST).max(1);
         snapshot.generation = generation;
         let replaced = std::mem::replace(&mut *self.shared.current.lock(), Arc::new(snapshot));
         self.shared.generation.store(generation, Ordering::Release);

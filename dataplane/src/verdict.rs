@@ -103,8 +103,13 @@ drop_reasons! {
         TcpFlags "tcp_flags" "A combination of TCP flags that no stack sends: none at all, SYN with FIN, SYN with RST, or FIN with RST.",
     }
     Policy {
-        RuleDeny "rule_deny" "A rule denies the flow.",
-        DefaultDeny "default_deny" "No rule matched and the default is deny.",
+        RuleDeny "rule_deny" "A rule of a policy or profile denies the flow.",
+        RuleReject "rule_reject" "A rule of a policy rejects the flow: it is denied, and the sender is told.",
+        RuleRateLimit "rule_rate_limit" "A rule matches no more new flows for the moment.",
+        DefaultDeny "default_deny" "No rule allowed the flow: the end of a tier that denies, or no profile that allows.",
+        UnknownDeny "unknown_deny" "Neither end of the flow is an endpoint and the configuration denies such flows.",
+        FlowCut "flow_cut" "The flow was allowed until a change of policy.",
+        FlowReset "flow_reset" "The flow was allowed until a change of policy; both ends are sent a reset.",
     }
     Forward {
         ArpDenied "arp_denied" "The bridge's configuration drops ARP.",

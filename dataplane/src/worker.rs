@@ -12,9 +12,10 @@ use crate::{
     counters::{CounterBlock, WorkerCounters},
     flow::{EndReason, RecordSink},
     handoff::{Handed, Handoff, WorkerId},
-    io::{PacketIo, PortId, TransmitError},
+    io::{Frame, PacketIo, PortId, TransmitError},
     pipeline::{Context, Pipeline},
-    snapshot::Reader,
+    policy::Answer,
+    snapshot::{Reader, Snapshot},
     stop::Stop,
     verdict::{DropReason, Verdict},
 };
@@ -242,6 +243,16 @@ impl<I: PacketIo, R: RecordSink> Worker<I, R> {
                 Verdict::Undecided | Verdict::Allow => Some((DropReason::NoDestination, frame)),
             };
             if let Some((reason, frame)) = dropped {
+                if matches!(reason, DropReason::RuleReject | DropReason::FlowReset) {
+                    tell(
+                        self.links.reader.snapshot(),
+                        &mut self.io,
+                        &mut self.counters,
+                        reason,
+                        &frame,
+                        &meta,
+                    );
+                }
                 self.counters.drops.add(reason);
                 if let Some(port) = self.counters.ports.get_mut(meta.port.index()) {
                     port.dropped += 1;
@@ -293,6 +304,7 @@ impl<I: PacketIo, R: RecordSink> Worker<I, R> {
         self.counters.pool_refills = io.pool_refills;
         self.counters.pool_empty = io.pool_empty;
         self.counters.relay_dropped = io.relay_dropped;
+        (self.counters.decisions_active, self.counters.decisions_lost) = self.pipeline.flow.decisions_made();
         self.links.block.publish(&self.counters);
     }
 
@@ -341,6 +353,46 @@ impl<I: PacketIo, R: RecordSink> Worker<I, R> {
         }
         self.publish();
     }
+}
+
+/// Tells the sender of a packet that it was rejected, or both ends of a connection that it was cut.
+#[inline(never)]
+fn tell<I: PacketIo>(
+    snapshot: &Snapshot,
+    io: &mut I,
+    counters: &mut WorkerCounters,
+    reason: DropReason,
+    frame: &I::Frame,
+    meta: &Meta,
+) {
+    let twin = snapshot.forward.twin(meta.port);
+    let Some(twin) = twin.filter(|_| snapshot.policy.answers.take(meta.time)) else {
+        counters.rejects_silent += 1;
+        return;
+    };
+    let (bytes, headers) = (frame.bytes(), &meta.headers);
+    let answers = if reason == DropReason::FlowReset {
+        [(meta.port, Answer::reset_sender(bytes, headers)), (twin, Answer::reset_receiver(bytes, headers))]
+    } else {
+        [(meta.port, Answer::reject(bytes, headers)), (twin, None)]
+    };
+    let mut told = false;
+    for (port, answer) in answers {
+        let Some(frame) = answer.and_then(|answer| io.compose(answer.bytes())) else { continue };
+        let length = u32::try_from(frame.bytes().len()).unwrap_or(u32::MAX);
+        counters.injected += 1;
+        match io.transmit(port, frame) {
+            Ok(()) => {
+                forwarded(counters, port, length);
+                told = true;
+            }
+            Err((error, frame)) => {
+                counters.drops.add(transmit_reason(error));
+                io.release(frame);
+            }
+        }
+    }
+    counters.rejects_silent += u64::from(!told);
 }
 
 fn forwarded(counters: &mut WorkerCounters, port: PortId, length: u32) {

@@ -114,6 +114,10 @@ impl PacketIo for Source {
         Ok(())
     }
 
+    fn compose(&mut self, _bytes: &[u8]) -> Option<MemoryFrame> {
+        self.pool.pop()
+    }
+
     fn release(&mut self, frame: MemoryFrame) {
         self.pool.push(frame);
     }

@@ -1,8 +1,8 @@
 //! The packet path allocates nothing per packet: a counting allocator watches workers whose tables and pools are warm.
 //!
 //! Promises: any allocation on the worker's thread during thousands of turns fails the test, over every backend that
-//! needs no privileges, with expiry, eviction, denied and malformed packets going on. Refuses to say anything of the
-//! first turns, in which tables and pools grow to what they stay at.
+//! needs no privileges, with expiry, eviction, new flows that rules judge, answers to rejected packets, denied and malformed
+//! packets going on. Refuses to say anything of the first turns, in which tables and pools grow to what they stay at.
 
 mod common;
 
@@ -10,9 +10,10 @@ use std::{
     alloc::{GlobalAlloc, Layout, System},
     cell::Cell,
     io::Read,
+    ops::Range,
 };
 
-use common::{Traffic, worker};
+use common::{Sink, Traffic, worker};
 use ravelin_dataplane::{
     clock::Timestamp,
     io::{
@@ -21,6 +22,8 @@ use ravelin_dataplane::{
         memory::MemoryIo,
         pcap::{PcapIo, PortMap},
     },
+    verdict::DropReason,
+    worker::Worker,
 };
 
 thread_local! {
@@ -74,19 +77,27 @@ const WATCHED: u64 = 5_000;
 /// Turns a worker over `io` until it is warm, then watches it. `tick` moves the backend's time.
 fn watch<I: PacketIo>(name: &str, io: I, mut tick: impl FnMut(&mut I, Timestamp)) {
     let mut worker = worker(io);
-    let mut turn = |number: u64| {
-        // 100 ms a turn, so that every timeout of every protocol comes up.
-        tick(worker.io_mut(), Timestamp::from_micros(number * 100_000));
-        worker.turn();
+    let mut turns = |worker: &mut Worker<I, Sink>, turns: Range<u64>| {
+        for number in turns {
+            // 100 ms a turn, so that every timeout of every protocol comes up.
+            tick(worker.io_mut(), Timestamp::from_micros(number * 100_000));
+            worker.turn();
+        }
     };
-    (0..WARM_UP).for_each(&mut turn);
+    turns(&mut worker, 0..WARM_UP);
+    let warm = worker.counters().clone();
     let before = ALLOCATIONS.get();
-    (WARM_UP..WARM_UP + WATCHED).for_each(&mut turn);
+    turns(&mut worker, WARM_UP..WARM_UP + WATCHED);
     let allocations = ALLOCATIONS.get() - before;
 
     let counters = worker.counters();
     assert_eq!(counters.balance(), Ok(()), "{name}");
     assert!(counters.received > WATCHED, "{name} received {} packets", counters.received);
+    assert!(counters.flows_created > warm.flows_created + WATCHED / 10, "{name} judged flows");
+    assert!(counters.injected > warm.injected, "{name} answered rejected packets");
+    for reason in [DropReason::RuleDeny, DropReason::RuleReject] {
+        assert!(counters.drops.count(reason) > warm.drops.count(reason), "{name} dropped by {reason:?}");
+    }
     // Frames in memory stay completed; those of a capture are partial each time they come.
     assert!(counters.checksums_completed > 0, "{name} completed no checksum");
     assert_eq!(allocations, 0, "{name} allocated in {WATCHED} turns: {counters:#?}");

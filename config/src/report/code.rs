@@ -70,11 +70,15 @@ codes! {
     PortsWithoutProtocol = "C016" Error "A rule matches ports, but its protocol is not tcp, udp or sctp.";
     MixedFamilies = "C017" Error "The source and destination prefixes of a rule have no address family in common: it can never match.";
     NothingToRun = "C018" Error "The configuration has no bridge and no monitor interface, so `ravelin run` would have nothing to do.";
-    TooLarge = "C019" Error "The configuration has more interfaces or rules than the packet path can number.";
+    TooLarge = "C019" Error "The configuration has more interfaces, rules or files than can be handled.";
+    Selector = "C020" Error "The text is not a selector.";
+    Misplaced = "C021" Error "What may stand once in a configuration stands in an included file.";
+    IncludeCycle = "C022" Error "A file includes itself, directly or through others.";
     HostBits = "C101" Warning "A prefix has bits set behind its length. They are ignored.";
     Shadowed = "C102" Warning "A rule can never decide, because an earlier rule matches everything it matches.";
     IcmpFamily = "C103" Warning "A rule asks for icmp with IPv6 prefixes only, or for icmpv6 with IPv4 prefixes only.";
     PublicMetrics = "C104" Warning "Metrics are served, without authentication, on an address that other machines may reach.";
+    NoMatch = "C105" Warning "A pattern matches no file.";
 }
 
 impl fmt::Display for Code {

@@ -7,16 +7,20 @@
 //! `policy.rs`.
 
 mod endpoint;
+mod failsafe;
 mod labels;
 mod policy;
+#[cfg(test)]
+mod tests;
 
 pub use endpoint::{
     Endpoint, EndpointKind, NamedPort, Namespace, NetworkSet, Service, ServicePort, TargetPort,
 };
+pub use failsafe::{Failsafe, FailsafeError};
 pub use labels::Labels;
 pub use policy::{
     Entity, IcmpMatch, IpVersion, OnChange, Order, Policy, PolicyRule, PortMatch, Profile, RateLimit,
-    RuleAction, ServiceAccounts, ServiceRef, StagedAction, Tier, TierDefault, Types,
+    RateLimitError, RuleAction, ServiceAccounts, ServiceRef, StagedAction, Tier, TierDefault, Types,
 };
 
 use serde::Serialize;

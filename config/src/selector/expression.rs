@@ -118,92 +118,121 @@ impl Expression {
         match self {
             Self::In(label, values) => Self::In(label, sorted(values)),
             Self::NotIn(label, values) => Self::NotIn(label, sorted(values)),
-            Self::Not(inner) => match inner.simplified() {
-                Self::Not(twice) => *twice,
-                once => Self::Not(Box::new(once)),
-            },
+            Self::Not(inner) => inner.simplified().negated(),
             Self::And(parts) => {
-                let flat = parts.into_iter().flat_map(|part| match part.simplified() {
-                    Self::And(inner) => inner,
-                    other => vec![other],
-                });
-                Self::only_or(flat.collect(), Self::And)
+                let mut flat = Vec::with_capacity(parts.len());
+                for part in parts {
+                    let part = part.simplified();
+                    if let Self::And(inner) = part { flat.extend(inner) } else { flat.push(part) }
+                }
+                Self::joined(flat, Self::And, Self::All)
             }
             Self::Or(parts) => {
-                let flat = parts.into_iter().flat_map(|part| match part.simplified() {
-                    Self::Or(inner) => inner,
-                    other => vec![other],
-                });
-                Self::only_or(flat.collect(), Self::Or)
+                let mut flat = Vec::with_capacity(parts.len());
+                for part in parts {
+                    let part = part.simplified();
+                    if let Self::Or(inner) = part { flat.extend(inner) } else { flat.push(part) }
+                }
+                Self::joined(flat, Self::Or, Self::All.negated())
             }
             Self::All | Self::Global | Self::Has(_) | Self::Compare { .. } => self,
         }
     }
 
-    fn only_or(mut parts: Vec<Self>, join: impl FnOnce(Vec<Self>) -> Self) -> Self {
-        match (parts.pop(), parts.is_empty()) {
-            (Some(only), true) => only,
-            (last, _) => {
-                parts.extend(last);
-                join(parts)
-            }
-        }
+    pub(super) fn negated(self) -> Self {
+        if let Self::Not(inner) = self { *inner } else { Self::Not(Box::new(self)) }
+    }
+
+    /// `parts` as one expression: `none` if there are none, itself if there is only one.
+    pub(super) fn joined(mut parts: Vec<Self>, join: impl FnOnce(Vec<Self>) -> Self, none: Self) -> Self {
+        if parts.len() > 1 { join(parts) } else { parts.pop().unwrap_or(none) }
     }
 }
 
 impl fmt::Display for Expression {
+    /// As people would write it; `{:#}` without any blank or parenthesis that could be left out.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let list = |f: &mut fmt::Formatter<'_>, label: &str, operator: &str, values: &[String]| {
-            let values: Vec<_> = values.iter().map(|value| Quoted(value).to_string()).collect();
-            write!(f, "{label} {operator} {{{}}}", values.join(", "))
-        };
+        let short = f.alternate();
         match self {
             Self::All => f.write_str("all()"),
             Self::Global => f.write_str("global()"),
             Self::Has(label) => write!(f, "has({label})"),
             Self::Compare { label, comparison, value } => {
-                write!(f, "{label} {} {}", comparison.operator(), Quoted(value))
+                operator(f, label, comparison.operator())?;
+                quoted(f, value)
             }
-            Self::In(label, values) => list(f, label, "in", values),
-            Self::NotIn(label, values) => list(f, label, "not in", values),
-            Self::Not(inner) => write!(f, "!{}", Grouped(inner, true)),
-            Self::And(parts) => joined(f, parts, " && "),
-            Self::Or(parts) => joined(f, parts, " || "),
+            Self::In(label, values) => {
+                operator(f, label, "in")?;
+                list(f, values)
+            }
+            Self::NotIn(label, values) => {
+                operator(f, label, "not in")?;
+                list(f, values)
+            }
+            Self::Not(inner) => {
+                f.write_str("!")?;
+                let comparison = matches!(**inner, Self::Compare { .. } | Self::In(..) | Self::NotIn(..));
+                grouped(f, inner, inner.is_joined() || comparison && !short)
+            }
+            Self::And(parts) => separated(f, parts, if short { "&&" } else { " && " }, |f, part| {
+                grouped(f, part, part.is_joined())
+            }),
+            Self::Or(parts) => separated(f, parts, if short { "||" } else { " || " }, |f, part| {
+                // `&&` binds stronger; the parentheses are for those who read it.
+                grouped(f, part, part.is_joined() && !short)
+            }),
         }
     }
 }
 
-fn joined(f: &mut fmt::Formatter<'_>, parts: &[Expression], operator: &str) -> fmt::Result {
-    for (index, part) in parts.iter().enumerate() {
-        if index > 0 {
-            f.write_str(operator)?;
-        }
-        write!(f, "{}", Grouped(part, false))?;
+impl Expression {
+    const fn is_joined(&self) -> bool {
+        matches!(self, Self::And(_) | Self::Or(_))
     }
-    Ok(())
 }
 
-/// A part in parentheses where it needs them; `&&` within `||` has them too, for those who read it.
-struct Grouped<'e>(&'e Expression, bool);
-
-impl fmt::Display for Grouped<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Expression::And(_) | Expression::Or(_) => write!(f, "({})", self.0),
-            Expression::Compare { .. } | Expression::In(..) | Expression::NotIn(..) if self.1 => {
-                write!(f, "({})", self.0)
-            }
-            other => write!(f, "{other}"),
-        }
+/// A label and the operator behind it.
+fn operator(f: &mut fmt::Formatter<'_>, label: &str, operator: &str) -> fmt::Result {
+    if !f.alternate() {
+        return write!(f, "{label} {operator} ");
     }
+    let blank = if operator.starts_with(char::is_alphabetic) { " " } else { "" };
+    write!(f, "{label}{blank}{}", operator.replace(' ', ""))
 }
 
 /// A text in the quotes that it does not contain. No text that was parsed contains both.
-struct Quoted<'t>(&'t str);
+fn quoted(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    let quote = if text.contains('\'') { '"' } else { '\'' };
+    write!(f, "{quote}{text}{quote}")
+}
 
-impl fmt::Display for Quoted<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let quote = if self.0.contains('\'') { '"' } else { '\'' };
-        write!(f, "{quote}{}{quote}", self.0)
+fn list(f: &mut fmt::Formatter<'_>, values: &[String]) -> fmt::Result {
+    f.write_str("{")?;
+    let comma = if f.alternate() { "," } else { ", " };
+    separated(f, values, comma, |f, value| quoted(f, value))?;
+    f.write_str("}")
+}
+
+fn grouped(f: &mut fmt::Formatter<'_>, part: &Expression, parentheses: bool) -> fmt::Result {
+    if !parentheses {
+        return fmt::Display::fmt(part, f);
     }
+    f.write_str("(")?;
+    fmt::Display::fmt(part, f)?;
+    f.write_str(")")
+}
+
+fn separated<T>(
+    f: &mut fmt::Formatter<'_>,
+    parts: &[T],
+    separator: &str,
+    write: impl Fn(&mut fmt::Formatter<'_>, &T) -> fmt::Result,
+) -> fmt::Result {
+    for (index, part) in parts.iter().enumerate() {
+        if index > 0 {
+            f.write_str(separator)?;
+        }
+        write(f, part)?;
+    }
+    Ok(())
 }

@@ -79,8 +79,10 @@ impl FromStr for Selector {
 }
 
 impl fmt::Display for Selector {
+    /// The canonical form. It is never longer than [`Selector::MAX`] if the text that was parsed was not.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        let text = self.0.to_string();
+        if text.chars().nth(Self::MAX).is_none() { f.pad(&text) } else { write!(f, "{:#}", self.0) }
     }
 }
 

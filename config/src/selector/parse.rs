@@ -22,11 +22,19 @@ impl SelectorError {
         /// Characters that are shown of what was found.
         const SHOWN: usize = 20;
         let rest = text.get(at..).unwrap_or_default();
-        let found = match rest.char_indices().nth(SHOWN) {
-            _ if rest.is_empty() => "the end".to_owned(),
-            Some((end, _)) => format!("`{}…`", rest.get(..end).unwrap_or_default().escape_debug()),
-            None => format!("`{}`", rest.escape_debug()),
-        };
+        let mut found = String::from("`");
+        for character in rest.chars().take(SHOWN) {
+            // Of what is escaped in Rust's strings, these are good to read.
+            if matches!(character, '\'' | '"' | '\\') {
+                found.push(character);
+            } else {
+                found.extend(character.escape_debug());
+            }
+        }
+        found.push_str(if rest.chars().nth(SHOWN).is_some() { "…`" } else { "`" });
+        if rest.is_empty() {
+            "the end".clone_into(&mut found);
+        }
         Self { at, character: text.get(..at).map_or(0, |before| before.chars().count()), found, expected }
     }
 }
@@ -40,8 +48,32 @@ pub(super) fn parse(text: &str) -> Result<Expression, SelectorError> {
     if parser.token == Token::End {
         return Ok(Expression::All);
     }
-    let expression = parser.or()?;
-    if parser.token == Token::End { Ok(expression) } else { Err(parser.expected("&&, || or the end")) }
+    parser.expression()
+}
+
+/// What was read of the inside of one pair of parentheses, or of the whole.
+#[derive(Default)]
+struct Level {
+    /// Whether `!` stands before the parenthesis.
+    negated: bool,
+    /// What stood before the last `||`.
+    or: Vec<Expression>,
+    /// What has stood since.
+    and: Vec<Expression>,
+}
+
+impl Level {
+    /// Ends what `&&` joins.
+    fn end_and(&mut self) {
+        let and = std::mem::take(&mut self.and);
+        self.or.push(Expression::joined(and, Expression::And, Expression::All));
+    }
+
+    fn end(mut self) -> Expression {
+        self.end_and();
+        let whole = Expression::joined(self.or, Expression::Or, Expression::All);
+        if self.negated { whole.negated() } else { whole }
+    }
 }
 
 /// One token ahead.
@@ -69,32 +101,46 @@ impl<'t> Parser<'t> {
         SelectorError::new(self.text, self.at, expected)
     }
 
-    fn or(&mut self) -> Result<Expression, SelectorError> {
-        let mut parts = vec![self.and()?];
-        while self.token == Token::Or {
+    /// Everything up to the end. No recursion: a text may open a thousand parentheses.
+    fn expression(&mut self) -> Result<Expression, SelectorError> {
+        let (mut outer, mut level) = (Vec::new(), Level::default());
+        loop {
+            let negated = self.negation()?;
+            if self.token == Token::Open {
+                self.advance()?;
+                outer.push(level);
+                level = Level { negated, ..Level::default() };
+                continue;
+            }
+            let operand = self.primary()?;
+            level.and.push(if negated { operand.negated() } else { operand });
+            while self.token == Token::Close
+                && let Some(upper) = outer.pop()
+            {
+                self.advance()?;
+                let inner = std::mem::replace(&mut level, upper);
+                level.and.push(inner.end());
+            }
+            if self.token == Token::End && outer.is_empty() {
+                return Ok(level.end());
+            } else if self.token == Token::Or {
+                level.end_and();
+            } else if self.token != Token::And {
+                let end = if outer.is_empty() { "&&, || or the end" } else { "&&, || or `)`" };
+                return Err(self.expected(end));
+            }
             self.advance()?;
-            parts.push(self.and()?);
         }
-        Ok(Expression::Or(parts))
     }
 
-    fn and(&mut self) -> Result<Expression, SelectorError> {
-        let mut parts = vec![self.operation()?];
-        while self.token == Token::And {
-            self.advance()?;
-            parts.push(self.operation()?);
-        }
-        Ok(Expression::And(parts))
-    }
-
-    fn operation(&mut self) -> Result<Expression, SelectorError> {
+    /// Whether what follows is negated, by an odd number of `!`.
+    fn negation(&mut self) -> Result<bool, SelectorError> {
         let mut negated = false;
         while self.token == Token::Not {
             self.advance()?;
             negated = !negated;
         }
-        let primary = self.primary()?;
-        Ok(if negated { Expression::Not(Box::new(primary)) } else { primary })
+        Ok(negated)
     }
 
     fn primary(&mut self) -> Result<Expression, SelectorError> {
@@ -116,19 +162,11 @@ impl<'t> Parser<'t> {
                 self.advance()?;
                 self.comparison(label.to_owned())
             }
-            Token::Open => {
-                self.advance()?;
-                let inner = self.or()?;
-                if self.token != Token::Close {
-                    return Err(self.expected("&&, || or `)`"));
-                }
-                self.advance()?;
-                Ok(inner)
-            }
             Token::Compare(_)
             | Token::In
             | Token::NotIn
             | Token::Text(_)
+            | Token::Open
             | Token::Close
             | Token::OpenList
             | Token::CloseList

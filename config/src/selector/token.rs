@@ -88,11 +88,15 @@ impl<'t> Tokens<'t> {
         if let Some((_, token)) = SYMBOLS.into_iter().find(|(symbol, _)| self.take(symbol)) {
             return Ok(token);
         }
-        match first {
-            '\'' | '"' => self.string(first),
-            _ if is_label(first) => self.word(),
-            _ => Err(SelectorError::new(self.text, self.at, "a label, a string or an operator")),
-        }
+        let expected = match first {
+            '\'' | '"' => return self.string(first),
+            _ if is_label(first) => return self.word(),
+            '=' => "`==`",
+            '&' => "`&&`",
+            '|' => "`||`",
+            _ => "a label, a string or an operator",
+        };
+        Err(SelectorError::new(self.text, self.at, expected))
     }
 
     /// A string, which ends with the quote that it starts with; nothing is escaped.

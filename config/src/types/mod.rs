@@ -21,6 +21,8 @@ pub enum Action {
     Allow,
     /// The flow's packets are dropped without an answer.
     Deny,
+    /// The flow's packets are dropped and their sender is told.
+    Reject,
 }
 
 /// Which way the first packet of a flow crosses a bridge. The first port of a bridge is its outside, the

@@ -9,6 +9,9 @@ pub struct PortRange {
 }
 
 impl PortRange {
+    /// Every port.
+    pub const ALL: Self = Self { first: 0, last: u16::MAX };
+
     /// A range of one port.
     pub const fn single(port: u16) -> Self {
         Self { first: port, last: port }

@@ -1,7 +1,7 @@
 //! From the packet path's values to the words of an answer.
 
 use jiff::{Timestamp, Unit};
-use ravelin_config::types::{Action, Protocol};
+use ravelin_config::types::Protocol;
 use ravelin_dataplane::{
     batch::Meta,
     clock,
@@ -11,8 +11,11 @@ use ravelin_dataplane::{
     verdict::Verdict,
 };
 
-use super::view::{Dropped, Flow, TracedPacket, TracedStep};
-use crate::appliance::Appliance;
+use super::view::{Decided, Dropped, Flow, TracedPacket, TracedStep, decider};
+use crate::{
+    appliance::Appliance,
+    policy::{Named, verdict_name},
+};
 
 /// A flow in words.
 pub(super) fn flow(appliance: &Appliance, record: &FlowRecord) -> Flow {
@@ -38,13 +41,7 @@ pub(super) fn flow(appliance: &Appliance, record: &FlowRecord) -> Flow {
         }
         .to_owned(),
         tcp: record.tcp.map(|state| state.name().to_owned()),
-        verdict: match record.verdict {
-            Action::Allow => "allow",
-            Action::Deny => "deny",
-        }
-        .to_owned(),
-        rule: appliance.rule(record.rule),
-        drop_reason: record.drop_reason.map(|reason| reason.name().to_owned()),
+        decision: decided(appliance, record),
         generation: record.generation,
         packets: record.packets,
         bytes: record.bytes,
@@ -54,6 +51,23 @@ pub(super) fn flow(appliance: &Appliance, record: &FlowRecord) -> Flow {
         rtt_us: measured(record.handshake_rtt_us),
         srtt_us: measured(record.smoothed_rtt_us),
         retransmissions: record.retransmissions,
+    }
+}
+
+/// What policy decided about a flow.
+fn decided(appliance: &Appliance, record: &FlowRecord) -> Decided {
+    let verdict = verdict_name(record.verdict).to_owned();
+    let Some(told) = appliance.told(record.worker, record.decision) else {
+        return Decided { pending_verdict: verdict.clone(), verdict, ..Decided::default() };
+    };
+    Decided {
+        verdict: verdict_name(told.verdict).to_owned(),
+        policy: told.decider.as_ref().map(|rule| rule.block.policy.clone()),
+        rule: told.decider.as_ref().map(Named::number),
+        drop_reason: told.reason.map(|reason| reason.name().to_owned()),
+        enforced: told.enforced,
+        pending: told.pending,
+        pending_verdict: verdict_name(told.pending_verdict).to_owned(),
     }
 }
 
@@ -91,15 +105,19 @@ pub(super) fn packet(appliance: &Appliance, entry: &TraceEntry) -> TracedPacket 
         Numbers::default()
     };
     let taken = Step::ALL.into_iter().zip(verdicts).filter_map(|(step, decided)| Some((step, (*decided)?)));
+    let told = appliance.told(*worker, meta.decision);
+    let rule = told.as_ref().and_then(|told| told.decider.as_ref());
+    let (policy, number) = (rule.map(|rule| rule.block.policy.clone()), rule.map(Named::number));
+    let by = decider(policy.as_deref(), number);
     let mut dropped = false;
     // What was dropped passes through the other steps as well, but nothing is decided there.
     let taken = taken
         .take_while(|(_, decided)| !std::mem::replace(&mut dropped, matches!(decided, Verdict::Drop(_))));
     let steps = taken.map(|(step, decided)| TracedStep {
         step: step.name().to_owned(),
-        verdict: match (step, decided, appliance.rule(meta.rule)) {
-            (Step::Policy, Verdict::Allow, Some(rule)) => format!("allow by rule {rule}"),
-            (Step::Policy, Verdict::Allow, None) => "allow (default)".to_owned(),
+        verdict: match (step, decided, &by) {
+            (Step::Policy, Verdict::Allow, Some(by)) => format!("allow by {by}"),
+            (Step::Policy, Verdict::Allow, None) => "allow: neither end is an endpoint".to_owned(),
             (_, decided, _) => verdict(appliance, decided),
         },
     });
@@ -127,7 +145,9 @@ pub(super) fn packet(appliance: &Appliance, entry: &TraceEntry) -> TracedPacket 
         },
         steps: steps.collect(),
         verdict: verdict(appliance, meta.verdict),
-        rule: appliance.rule(meta.rule),
+        policy,
+        rule: number,
+        enforced: told.map(|told| told.enforced).unwrap_or_default(),
         drop: match meta.verdict {
             Verdict::Drop(reason) => Some(Dropped {
                 reason: reason.name().to_owned(),

@@ -140,7 +140,7 @@ impl FlowQuery {
             && self.proto.is_none_or(|asked| asked == record.key.protocol())
             && self.verdict.is_none_or(|asked| match record.verdict {
                 Action::Allow => asked == Judged::Allow,
-                Action::Deny => asked == Judged::Deny,
+                Action::Deny | Action::Reject => asked == Judged::Deny,
             })
     }
 

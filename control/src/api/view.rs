@@ -59,6 +59,43 @@ pub struct LastReload {
     pub message: String,
 }
 
+/// What policy decided about a flow.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decided {
+    /// `allow`, `deny` or `reject`.
+    pub verdict: String,
+    /// The policy that decided; absent if neither end is an endpoint.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
+    /// Which of its rules, from 0; -1 for the default behind them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<i64>,
+    /// Why packets are dropped, if they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drop_reason: Option<String>,
+    /// The way to the verdict, `index|tier|name|action|rule`: the source's egress rules, then the destination's ingress rules.
+    pub enforced: Vec<String>,
+    /// The same if every staged policy were in force.
+    pub pending: Vec<String>,
+    /// And the verdict that would come of that.
+    pub pending_verdict: String,
+}
+
+impl Decided {
+    /// Who decided, in one line: a policy and which of its rules.
+    pub fn decider(&self) -> Option<String> {
+        decider(self.policy.as_deref(), self.rule)
+    }
+}
+
+/// A policy and which of its rules, in one line.
+pub(crate) fn decider(policy: Option<&str>, rule: Option<i64>) -> Option<String> {
+    Some(match (policy?, rule?) {
+        (policy, -1) => format!("{policy}, default"),
+        (policy, rule) => format!("{policy}, rule {rule}"),
+    })
+}
+
 /// How packets come in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InterfaceMode {
@@ -280,14 +317,9 @@ pub struct Flow {
     /// State of the TCP connection.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tcp: Option<String>,
-    /// `allow` or `deny`.
-    pub verdict: String,
-    /// The rule that decided; absent if the default did.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rule: Option<String>,
-    /// Why its packets are dropped, if they are.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub drop_reason: Option<String>,
+    /// What policy decided.
+    #[serde(flatten)]
+    pub decision: Decided,
     /// The number of the configuration that decided.
     pub generation: u32,
     /// Packets.
@@ -369,9 +401,15 @@ pub struct TracedPacket {
     pub steps: Vec<TracedStep>,
     /// The verdict in the end.
     pub verdict: String,
-    /// The rule that decided.
+    /// By which policy; absent if neither end is an endpoint, or nobody asked.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub rule: Option<String>,
+    pub policy: Option<String>,
+    /// By which of its rules, from 0; -1 for the default behind them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<i64>,
+    /// The way to that, as in flow records.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub enforced: Vec<String>,
     /// Why it was dropped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drop: Option<Dropped>,

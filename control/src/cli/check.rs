@@ -7,7 +7,10 @@ use ravelin_config::{Code, Report};
 use serde_json::json;
 
 use super::{Failure, target};
-use crate::compile::{self, CompileError, Ports, RuleNames};
+use crate::{
+    compile::{self, CompileError, Ports},
+    policy::RuleBook,
+};
 
 /// Says all that is wrong with a configuration.
 ///
@@ -69,7 +72,7 @@ fn inspect(path: &Path) -> (Report, bool, bool) {
     };
     let compile = || -> Result<(), CompileError> {
         let ports = Ports::unlimited(&loaded.config)?;
-        compile::snapshot(&loaded.config, &ports, &mut RuleNames::new()).map(drop)
+        compile::snapshot(&loaded.config, &ports, &mut RuleBook::new()).map(drop)
     };
     if let Err(error) = compile() {
         return (loaded.warnings.refuse(Code::TooLarge, error.to_string()), false, false);

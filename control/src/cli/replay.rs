@@ -62,11 +62,6 @@ pub(super) fn run(args: &Args, json: bool) -> Result<(), Failure> {
         batch: args.batch.map(usize::from),
         faults: args.fault,
     };
-    if replay.direction_is_unknown() {
-        eprintln!(
-            "ravelin: without --inside, packets come from outside unless the capture names their interface"
-        );
-    }
     let bar = progress_bar(replay.total_bytes());
     let summary = replay.run(|progress| {
         bar.set_position(progress.bytes);

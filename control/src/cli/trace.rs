@@ -4,7 +4,7 @@ use super::{Failure, target};
 use crate::api::{
     client,
     query::TraceQuery,
-    view::{TraceEnd, TraceLine, TracedPacket},
+    view::{TraceEnd, TraceLine, TracedPacket, decider},
 };
 
 /// Shows the next packets, the steps that they passed and why they were dropped.
@@ -78,12 +78,15 @@ pub(super) fn describe(packet: &TracedPacket) -> String {
     }
     if let Some(drop) = &packet.drop {
         line(&mut text, format_args!("  dropped by {}: {}", drop.group, drop.reason));
-        if let Some(rule) = &packet.rule {
-            line(&mut text, format_args!("    rule      {rule}"));
+        for entry in &packet.enforced {
+            line(&mut text, format_args!("    policy    {entry}"));
         }
         line(&mut text, format_args!("    meaning   {}", drop.help));
-    } else if let Some(rule) = &packet.rule {
-        line(&mut text, format_args!("  {} by rule {rule}", packet.verdict));
+    } else if let Some(decider) = decider(packet.policy.as_deref(), packet.rule) {
+        line(&mut text, format_args!("  {} by {decider}", packet.verdict));
+        for entry in &packet.enforced {
+            line(&mut text, format_args!("    policy    {entry}"));
+        }
     }
     text.push('\n');
     text

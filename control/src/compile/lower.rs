@@ -5,24 +5,28 @@ use ravelin_dataplane::{
     flow::{Evict, FlowSettings, Midstream, Timeouts},
     forward::{NonIp, Plan, Port},
     parse::FragmentSettings,
-    policy::{Rule, RuleSet},
+    policy::PolicySet,
     snapshot::Snapshot,
     worker::Idle,
 };
 
-use super::{CompileError, Ports, RuleNames};
+use super::{CompileError, Ports};
+use crate::{
+    identity::Identities,
+    policy::{RuleBook, Settings},
+};
 
 /// Compiles `config` into what workers run on. The generation is given by the publisher.
 ///
 /// # Errors
 /// [`CompileError::UnknownInterface`] if the configuration names an interface that is not among `ports`;
-/// [`CompileError::RuleNamesExhausted`] if there is no number left for a rule.
-pub fn snapshot(config: &Config, ports: &Ports, names: &mut RuleNames) -> Result<Snapshot, CompileError> {
+/// and what [`crate::policy::compile`] refuses.
+pub fn snapshot(config: &Config, ports: &Ports, book: &mut RuleBook) -> Result<Snapshot, CompileError> {
     Ok(Snapshot {
         generation: 0,
         fragments: FragmentSettings { timeout: config.fragments.timeout, full: config.fragments.full },
         flow: flow(&config.flow),
-        policy: policy(config, names)?,
+        policy: policy(config, book)?,
         forward: forward(config, ports)?,
     })
 }
@@ -82,21 +86,9 @@ fn flow(flow: &config::Flow) -> FlowSettings {
     }
 }
 
-fn policy(config: &Config, names: &mut RuleNames) -> Result<RuleSet, CompileError> {
-    let rule = |rule: &config::Rule| {
-        Ok(Rule {
-            id: names.intern(&rule.name)?,
-            action: rule.action,
-            direction: rule.direction,
-            protocol: rule.protocol,
-            source: rule.source.clone(),
-            destination: rule.destination.clone(),
-            source_ports: rule.source_ports.clone(),
-            destination_ports: rule.destination_ports.clone(),
-        })
-    };
-    let rules = config.rules.iter().map(rule).collect::<Result<_, _>>()?;
-    Ok(RuleSet { rules, default: config.policy.default })
+fn policy(config: &Config, book: &mut RuleBook) -> Result<PolicySet, CompileError> {
+    let identities = Identities::new(&config.resources);
+    crate::policy::compile(&config.resources, &identities, &Settings::of(&config.policy), book)
 }
 
 fn forward(config: &Config, ports: &Ports) -> Result<Plan, CompileError> {

@@ -1,22 +1,20 @@
 //! From a checked configuration to what the packet path runs on.
 //!
-//! [`snapshot`] lowers a `Config` into a `Snapshot`: interface names become port numbers ([`Ports`]), rule names become
-//! rule numbers ([`RuleNames`]), words become the packet path's own enums. Promises: a function of its arguments alone; an
-//! error leaves everything that runs as it was; a rule name keeps its number for the life of the process. Refuses: to ask the
+//! [`snapshot`] lowers a `Config` into a `Snapshot`: interface names become port numbers ([`Ports`]), policies become
+//! classifiers ([`crate::policy`]), words become the packet path's own enums. Promises: a function of its arguments alone; an
+//! error leaves everything that runs as it was; a rule keeps its number for the life of the process. Refuses: to ask the
 //! system anything, which is the business of whoever fills in [`PortFacts`]. Read next: `ports.rs`.
 
 mod lower;
-mod names;
 mod ports;
 #[cfg(test)]
 mod tests;
 
 pub use lower::{TableSizes, idle, snapshot};
-pub use names::{RuleNames, RuleNamesReader};
 pub use ports::{PortFacts, Ports};
 
-use ravelin_config::types::{IfName, RuleName};
-use ravelin_dataplane::io::PortId;
+use ravelin_config::types::IfName;
+use ravelin_dataplane::{io::PortId, policy::Trace};
 
 /// Why a configuration that is right in itself cannot be compiled.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -33,13 +31,22 @@ pub enum CompileError {
         /// Its name.
         interface: IfName,
     },
-    /// Every rule number is taken by a name that was in force since the process started.
-    #[error(
-        "no number is left for the rule `{rule}`: {} rule names were used since the process started; restart to forget old ones",
-        u16::MAX
-    )]
-    RuleNamesExhausted {
-        /// The first rule without a number.
-        rule: RuleName,
+    /// More tiers with policies for one direction than a decision can tell.
+    #[error("{tiers} tiers have policies, at most {} are possible", Trace::MAX_TIERS)]
+    TooManyTiers {
+        /// How many there are.
+        tiers: usize,
+    },
+    /// More policies and profiles than have a place in one order.
+    #[error("{policies} policies and profiles are too many to be put in one order")]
+    TooManyPolicies {
+        /// How many there are.
+        policies: usize,
+    },
+    /// Every rule number was given since the process started.
+    #[error("no numbers are left for the rules of `{policy}`: restart to forget those of old rules")]
+    TooManyRules {
+        /// The first policy without numbers.
+        policy: String,
     },
 }

@@ -1,12 +1,19 @@
+use std::collections::HashMap;
+
 use ravelin_config::types::Action;
 use ravelin_dataplane::{
     flow::{EndReason, FlowRecord, FlowState, TcpState},
+    handoff::WorkerId,
     io::PortId,
     parse::tcp_flags,
+    policy::DecisionId,
 };
 
 use super::{community::CommunityId, json, protocol};
-use crate::compile::{Ports, RuleNamesReader};
+use crate::{
+    compile::Ports,
+    policy::{Teller, Told, verdict_name},
+};
 
 /// Turns records into lines. Holds what it needs to name ports and rules; works without allocating once its buffer is warm.
 ///
@@ -17,18 +24,24 @@ use crate::compile::{Ports, RuleNamesReader};
 pub struct Encoder {
     /// The names of the ports in quotes, escaped.
     ports: Vec<Vec<u8>>,
-    rules: RuleNamesReader,
+    teller: Teller,
+    /// What is written about each decision of each worker: thousands of flows share one.
+    told: HashMap<(WorkerId, DecisionId), Box<[u8]>>,
 }
 
 impl Encoder {
-    /// An encoder that names `ports`, and `rules` as they become known.
-    pub fn new(ports: &Ports, rules: RuleNamesReader) -> Self {
+    /// Decisions whose text is kept; beyond that all are forgotten and made anew.
+    const TOLD: usize = 1 << 16;
+
+    /// An encoder that names `ports`, and decisions as `teller` tells them.
+    pub fn new(ports: &Ports, teller: Teller) -> Self {
         let quoted = |name: &str| {
             let mut out = Vec::new();
             json::text(&mut out, name);
             out
         };
-        Self { ports: ports.iter().map(|(_, name, _)| quoted(name.as_str())).collect(), rules }
+        let ports = ports.iter().map(|(_, name, _)| quoted(name.as_str())).collect();
+        Self { ports, teller, told: HashMap::new() }
     }
 
     /// Appends the record as one line, with its line end.
@@ -45,19 +58,7 @@ impl Encoder {
     }
 
     fn ravelin(&mut self, record: &FlowRecord, out: &mut Vec<u8>) {
-        out.extend_from_slice(match record.verdict {
-            Action::Allow => b",\"ravelin\":{\"verdict\":\"allow\",\"rule\":".as_slice(),
-            Action::Deny => b",\"ravelin\":{\"verdict\":\"deny\",\"rule\":".as_slice(),
-        });
-        match self.rules.name(record.rule) {
-            Some(name) => json::text(out, name.as_str()),
-            None => out.extend_from_slice(b"null"),
-        }
-        out.extend_from_slice(b",\"drop_reason\":");
-        match record.drop_reason {
-            Some(reason) => json::text(out, reason.name()),
-            None => out.extend_from_slice(b"null"),
-        }
+        self.decision(record, out);
         out.extend_from_slice(b",\"worker\":");
         json::number(out, record.worker.0);
         out.extend_from_slice(b",\"in\":");
@@ -84,10 +85,64 @@ impl Encoder {
         out.push(b'}');
     }
 
+    /// Verdict, deciding rule, reason and traces.
+    fn decision(&mut self, record: &FlowRecord, out: &mut Vec<u8>) {
+        out.extend_from_slice(b",\"ravelin\":{");
+        let key = (record.worker, record.decision);
+        if let Some(text) = self.told.get(&key) {
+            out.extend_from_slice(text);
+            return;
+        }
+        let told = self.teller.tell(record.worker, record.decision);
+        let mut text = Vec::new();
+        decision(record.verdict, told.as_ref(), &mut text);
+        out.extend_from_slice(&text);
+        if told.is_some() {
+            if self.told.len() >= Self::TOLD {
+                self.told.clear();
+            }
+            self.told.insert(key, text.into_boxed_slice());
+        }
+    }
+
     fn port(&self, port: Option<PortId>, out: &mut Vec<u8>) {
         let name = port.and_then(|port| self.ports.get(port.index()));
         out.extend_from_slice(name.map_or(b"null", Vec::as_slice));
     }
+}
+
+/// What was decided; a flow that was never judged has a verdict all the same.
+fn decision(verdict: Action, told: Option<&Told>, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"\"verdict\":");
+    json::text(out, verdict_name(told.map_or(verdict, |told| told.verdict)));
+    out.extend_from_slice(b",\"policy\":");
+    match told.and_then(|told| told.decider.as_ref()) {
+        Some(rule) => {
+            json::text(out, &rule.block.policy);
+            out.extend_from_slice(b",\"rule\":");
+            json::number(out, rule.number());
+        }
+        None => out.extend_from_slice(b"null,\"rule\":null"),
+    }
+    out.extend_from_slice(b",\"drop_reason\":");
+    match told.and_then(|told| told.reason) {
+        Some(reason) => json::text(out, reason.name()),
+        None => out.extend_from_slice(b"null"),
+    }
+    let list = |out: &mut Vec<u8>, entries: &[String]| {
+        for (at, entry) in entries.iter().enumerate() {
+            out.extend_from_slice(if at == 0 { b"" } else { b"," });
+            json::text(out, entry);
+        }
+    };
+    let (enforced, pending) = told.map_or((&[][..], &[][..]), |told| (&told.enforced[..], &told.pending[..]));
+    out.extend_from_slice(b",\"policies\":{\"enforced\":[");
+    list(out, enforced);
+    out.extend_from_slice(b"],\"pending\":[");
+    list(out, pending);
+    out.extend_from_slice(b"],\"pending_verdict\":");
+    json::text(out, verdict_name(told.map_or(verdict, |told| told.pending_verdict)));
+    out.push(b'}');
 }
 
 /// What every event has: when, what, who with whom.
@@ -183,6 +238,7 @@ fn flow(record: &FlowRecord, out: &mut Vec<u8>) {
     });
     out.extend_from_slice(match record.reason {
         EndReason::Timeout => b",\"reason\":\"timeout\",\"alerted\":false}".as_slice(),
+        EndReason::Policy => b",\"reason\":\"policy\",\"alerted\":false}",
         EndReason::Forced => b",\"reason\":\"forced\",\"alerted\":false}",
         EndReason::Shutdown => b",\"reason\":\"shutdown\",\"alerted\":false}",
         EndReason::Active => b",\"reason\":\"active\",\"alerted\":false}",

@@ -23,7 +23,10 @@ use ravelin_dataplane::{
     snapshot::{Publisher, Reader},
 };
 
-use crate::compile::{self, CompileError, PortFacts, Ports, RuleNames, RuleNamesReader};
+use crate::{
+    compile::{self, CompileError, PortFacts, Ports},
+    policy::{BookReader, RuleBook},
+};
 
 /// Why a configuration did not come into force. What was in force still is.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -70,7 +73,7 @@ pub fn prepare(path: &Path, running: Option<&Config>) -> Result<(Loaded, Vec<Cha
 pub struct Reloader {
     path: PathBuf,
     running: Arc<Config>,
-    names: RuleNames,
+    book: RuleBook,
     ports: Arc<Ports>,
     publisher: Publisher,
 }
@@ -89,11 +92,11 @@ impl Reloader {
         workers: u8,
         facts: impl FnMut(&Interface) -> PortFacts,
     ) -> Result<Self, CompileError> {
-        let mut names = RuleNames::new();
+        let mut book = RuleBook::new();
         let ports = Ports::new(&config, facts)?;
-        let snapshot = compile::snapshot(&config, &ports, &mut names)?;
+        let snapshot = compile::snapshot(&config, &ports, &mut book)?;
         let publisher = Publisher::new(snapshot, workers);
-        Ok(Self { path, running: Arc::new(config), names, ports: Arc::new(ports), publisher })
+        Ok(Self { path, running: Arc::new(config), book, ports: Arc::new(ports), publisher })
     }
 
     /// Reads the file again and publishes what it says. Also asks again what the system knows of the interfaces, so
@@ -104,7 +107,7 @@ impl Reloader {
     pub fn reload(&mut self, facts: impl FnMut(&Interface) -> PortFacts) -> Result<Reloaded, ReloadError> {
         let (Loaded { config, warnings, .. }, changes) = prepare(&self.path, Some(&self.running))?;
         let ports = Ports::new(&config, facts)?;
-        let snapshot = compile::snapshot(&config, &ports, &mut self.names)?;
+        let snapshot = compile::snapshot(&config, &ports, &mut self.book)?;
         let generation = self.publisher.publish(snapshot);
         self.running = Arc::new(config);
         self.ports = Arc::new(ports);
@@ -152,8 +155,8 @@ impl Reloader {
     }
 
     /// Turns rule numbers into names, on another thread.
-    pub fn rule_names(&self) -> RuleNamesReader {
-        self.names.reader()
+    pub fn book(&self) -> BookReader {
+        self.book.reader()
     }
 
     /// Drops older configurations if no worker holds them any more.

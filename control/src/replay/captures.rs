@@ -150,6 +150,10 @@ impl PacketIo for Captures {
         self.first.transmit(port, frame)
     }
 
+    fn compose(&mut self, bytes: &[u8]) -> Option<PcapFrame> {
+        self.current_mut().compose(bytes)
+    }
+
     fn release(&mut self, frame: PcapFrame) {
         self.current_mut().release(frame);
     }

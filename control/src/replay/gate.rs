@@ -73,6 +73,10 @@ impl<I: PacketIo> PacketIo for Gate<I> {
         self.inner.transmit(port, frame)
     }
 
+    fn compose(&mut self, bytes: &[u8]) -> Option<I::Frame> {
+        self.inner.compose(bytes)
+    }
+
     fn release(&mut self, frame: I::Frame) {
         self.inner.release(frame);
     }

@@ -39,6 +39,7 @@ use ravelin_dataplane::{
     },
     parse::FragmentTable,
     pipeline::Pipeline,
+    policy::DecisionLog,
     snapshot::{Publisher, Snapshot},
     wake::Waker,
     worker::{Links, Worker},
@@ -97,6 +98,7 @@ struct Parts {
     sizes: TableSizes,
     batch: usize,
     ports: usize,
+    decisions: Arc<DecisionLog>,
     records: Option<OrderedSink>,
 }
 
@@ -154,7 +156,7 @@ fn drive<I: OverCaptures>(
 }
 
 fn worker<I: OverCaptures>(io: I, parts: Parts) -> Result<Worker<Gate<I>, Tally>, ReplayError> {
-    let Parts { snapshot, sizes, batch, ports, records } = parts;
+    let Parts { snapshot, sizes, batch, ports, decisions, records } = parts;
     let id = WorkerId(0);
     let hasher = FlowHasher::fixed(SEED);
     let waker = Waker::new().map_err(|source| ReplayError::Waker { source })?;
@@ -167,7 +169,7 @@ fn worker<I: OverCaptures>(io: I, parts: Parts) -> Result<Worker<Gate<I>, Tally>
     };
     let pipeline = Pipeline::new(
         SteerStage::new(hasher),
-        FlowTable::new(sizes.flows, id),
+        FlowTable::with_log(sizes.flows, id, decisions),
         FragmentTable::new(sizes.fragments),
     );
     Ok(Worker::new(Gate::new(io), pipeline, Tally::new(records), links, batch, ports))

@@ -4,6 +4,7 @@ use std::{
     io::{self, Write},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use ravelin_config::{Config, types::IpNet};
@@ -14,11 +15,13 @@ use ravelin_dataplane::{
         fault::{FaultIo, FaultPlan},
         pcap::{PcapError, PcapIo, PortMap},
     },
+    policy::DecisionLog,
 };
 
 use super::{Parts, Progress, Summary, captures::Captures, drive};
 use crate::{
-    compile::{self, CompileError, Ports, RuleNames, TableSizes},
+    compile::{self, CompileError, Ports, TableSizes},
+    policy::{RuleBook, Teller},
     records::{Encoder, OrderedSink},
 };
 
@@ -107,8 +110,9 @@ impl Replay {
         }
         let config = with_ports(self.config);
         let ports = Ports::unlimited(&config)?;
-        let mut names = RuleNames::new();
-        let snapshot = compile::snapshot(&config, &ports, &mut names)?;
+        let mut book = RuleBook::new();
+        let decisions = DecisionLog::new(DecisionLog::CAPACITY);
+        let snapshot = compile::snapshot(&config, &ports, &mut book)?;
         let map = port_map(&config, &ports, self.inside);
         let mut io = PcapIo::open(first, map.clone())?;
         if let Some(path) = &self.write {
@@ -117,7 +121,7 @@ impl Replay {
         let captures = Captures::new(io, first.display().to_string(), VecDeque::from(rest.to_vec()), map);
         let records = match &self.records {
             Some(path) => {
-                let encoder = Encoder::new(&ports, names.reader());
+                let encoder = Encoder::new(&ports, Teller::new(vec![Arc::clone(&decisions)], book.reader()));
                 let sink = open(path).and_then(|out| OrderedSink::new(out, encoder));
                 Some(sink.map_err(|source| ReplayError::OpenRecords { path: path.clone(), source })?)
             }
@@ -128,6 +132,7 @@ impl Replay {
             sizes: TableSizes::per_worker(&config, 1),
             batch: self.batch.unwrap_or(config.workers.batch),
             ports: ports.len(),
+            decisions,
             records,
         };
         match self.faults {
@@ -143,11 +148,6 @@ impl Replay {
             (!is_standard(file) && metadata.is_file()).then_some(metadata.len())
         };
         self.files.iter().map(length).sum()
-    }
-
-    /// Whether directions mean anything: they do not when nothing says which packets come from the inside.
-    pub fn direction_is_unknown(&self) -> bool {
-        self.inside.is_empty() && self.config.rules.iter().any(|rule| rule.direction.is_some())
     }
 
     /// Refuses to write over what is read, and to write twice to the same place.

@@ -45,7 +45,7 @@ impl RecordSink for Tally {
     fn push(&mut self, record: &RawRecord) -> Result<(), RecordLost> {
         match record.verdict() {
             Action::Allow => self.flows.allow += 1,
-            Action::Deny => self.flows.deny += 1,
+            Action::Deny | Action::Reject => self.flows.deny += 1,
         }
         self.records.as_mut().map_or(Ok(()), |records| records.push(record))
     }

@@ -22,6 +22,7 @@ use ravelin_dataplane::{
     io::PacketIo,
     parse::FragmentTable,
     pipeline::Pipeline,
+    policy::DecisionLog,
     snapshot::Reader,
     stop::Stop,
     wake::Waker,
@@ -42,6 +43,7 @@ pub struct Member {
     pub core: usize,
     block: Arc<CounterBlock>,
     commands: Arc<CommandQueue>,
+    decisions: Arc<DecisionLog>,
     stalled: AtomicBool,
 }
 
@@ -55,6 +57,7 @@ impl Member {
             core,
             block: Arc::new(CounterBlock::new(ports)),
             commands: Arc::new(CommandQueue::new(Self::COMMANDS)),
+            decisions: DecisionLog::new(DecisionLog::CAPACITY),
             stalled: AtomicBool::new(false),
         }
     }
@@ -106,6 +109,11 @@ impl Roster {
     /// The workers, in order.
     pub fn members(&self) -> &[Member] {
         &self.members
+    }
+
+    /// What the workers decide, in order.
+    pub fn logs(&self) -> Vec<Arc<DecisionLog>> {
+        self.members.iter().map(|member| Arc::clone(&member.decisions)).collect()
     }
 
     /// Wakes a worker if it sleeps.
@@ -216,6 +224,7 @@ impl Crew {
                 batch: config.workers.batch,
                 ports: config.interfaces.len(),
                 idle: compile::idle(config.workers.idle),
+                decisions: Arc::clone(&member.decisions),
             };
             let (stop, pinned) = (Arc::clone(&crew.stop), pinned.clone());
             let work = move || plan.work(io, records, links, &stop, &pinned);
@@ -296,6 +305,7 @@ struct Plan {
     batch: usize,
     ports: usize,
     idle: Idle,
+    decisions: Arc<DecisionLog>,
 }
 
 /// Why a worker thread gave up before it started.
@@ -323,7 +333,7 @@ impl Plan {
         }
         let pipeline = Pipeline::new(
             SteerStage::new(self.hasher),
-            FlowTable::new(self.sizes.flows, links.id),
+            FlowTable::with_log(self.sizes.flows, links.id, self.decisions),
             FragmentTable::new(self.sizes.fragments),
         );
         Worker::new(io, pipeline, records, links, self.batch, self.ports).run(stop, self.idle);

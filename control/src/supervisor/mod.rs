@@ -56,6 +56,7 @@ use crate::{
     appliance::{Appliance, Interfaces},
     compile::CompileError,
     log,
+    policy::Teller,
     records::{Encoder, RecordRing, RingSink, Target, Writer},
     reload::{self, ReloadError, Reloader},
     stats::{self, Metrics, MetricsError},
@@ -199,7 +200,7 @@ impl Plan {
         crew::stay_off(&self.spare);
         privileges::drop_most(config.io.napi_threads != NapiThreads::Off)
             .map_err(RunError::system("drop privileges"))?;
-        let (sinks, writer) = records(self.records, &config, self.cores.len(), &reloader)?;
+        let (sinks, writer) = records(self.records, &config, &roster, &reloader)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -235,15 +236,16 @@ fn open_records(config: &Config) -> Result<Option<Target>, RunError> {
 fn records(
     target: Option<Target>,
     config: &Config,
-    workers: usize,
+    roster: &Roster,
     reloader: &Reloader,
 ) -> Result<(Vec<impl RecordSink + Send + use<>>, Option<Writer>), RunError> {
+    let workers = roster.members().len();
     let Some(target) = target else {
         return Ok(((0..workers).map(|_| RingSink::discard()).collect(), None));
     };
     let rings: Vec<_> = (0..workers).map(|_| Arc::new(RecordRing::new(config.records.ring))).collect();
     let sinks = rings.iter().map(|ring| RingSink::new(Arc::clone(ring))).collect();
-    let encoder = Encoder::new(reloader.ports(), reloader.rule_names());
+    let encoder = Encoder::new(reloader.ports(), Teller::new(roster.logs(), reloader.book()));
     // The writer's thread inherits what the thread that starts it may do.
     let writer = unprivileged(|| Writer::start(target, rings, encoder)).map_err(refused_records(config))?;
     Ok((sinks, Some(writer)))

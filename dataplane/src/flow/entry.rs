@@ -8,8 +8,7 @@ use crate::{
     forward::Segment,
     handoff::WorkerId,
     io::PortId,
-    policy::{RuleId, verdict},
-    verdict::Verdict,
+    policy::{DecisionId, Ruling},
 };
 
 /// One value for each end of a flow.
@@ -48,8 +47,8 @@ pub(super) struct Entry {
     traffic: Pair<u64>,
     /// By sender: the lower 32 bits of the number of packets.
     packets: Pair<u32>,
-    generation: u32,
-    rule: RuleId,
+    /// The generation under which the flow was judged (24 bits; zero for not yet), above the decision (24 bits).
+    judged: [u16; 3],
     /// TCP flags seen, or-ed, by sender.
     pub(super) tcp_flags: Pair<u8>,
     /// By sender: the sequence number that is expected next.
@@ -164,6 +163,11 @@ const PORT_MASK: u64 = (1 << PORT_BITS) - 1;
 const BYTE_BITS: u32 = 51;
 const BYTE_MASK: u64 = (1 << BYTE_BITS) - 1;
 
+#[expect(clippy::cast_possible_truncation, reason = "the lower half is meant")]
+const fn low_half(number: u32) -> u16 {
+    number as u16
+}
+
 /// A time in the table's own unit: microseconds since the epoch, at most 52 bits.
 pub(super) fn micros(time: Timestamp) -> u64 {
     time.as_micros().min((1 << (u64::BITS - TIME_SHIFT)) - 1)
@@ -183,8 +187,7 @@ impl Entry {
         first: 0,
         traffic: Pair([0; 2]),
         packets: Pair([0; 2]),
-        generation: 0,
-        rule: RuleId::NONE,
+        judged: [0; 3],
         tcp_flags: Pair([0; 2]),
         expected: Pair([0; 2]),
         probe_sequence: 0,
@@ -305,6 +308,15 @@ impl Entry {
         if self.has(Flag::FROM_UPPER) { (upper, lower) } else { (lower, upper) }
     }
 
+    /// Counts from here on as if the flow had begun at `time`; the connection goes on as it is.
+    pub(super) const fn restart(&mut self, time: u64) {
+        self.first = time << TIME_SHIFT | (self.first & LOW_TWELVE);
+        self.traffic = Pair([0; 2]);
+        self.packets = Pair([0; 2]);
+        self.retransmissions = Pair([0; 2]);
+        self.zero_windows = Pair([0; 2]);
+    }
+
     /// Counts a packet. Both counts stop at their highest value: 2 PB, 35 trillion packets.
     pub(super) const fn count(&mut self, passage: Passage) {
         if self.last() < passage.time {
@@ -323,20 +335,50 @@ impl Entry {
         }
     }
 
-    /// The verdict, if it was decided under `generation`.
-    pub(super) const fn judged(&self, generation: u32) -> Option<(Action, RuleId)> {
-        if self.generation == generation { Some((self.action(), self.rule)) } else { None }
+    /// The ruling, if it was made under `generation`.
+    pub(super) const fn judged(&self, generation: u32) -> Option<Ruling> {
+        if self.generation() == generation { Some(self.ruling()) } else { None }
     }
 
-    /// Keeps a verdict.
-    pub(super) const fn judge(&mut self, generation: u32, action: Action, rule: RuleId) {
-        self.generation = generation;
-        self.rule = rule;
+    /// The ruling, whatever the generation.
+    pub(super) const fn ruling(&self) -> Ruling {
+        Ruling { action: self.action(), decision: self.decision() }
+    }
+
+    /// Keeps a ruling.
+    pub(super) const fn judge(&mut self, generation: u32, ruling: Ruling) {
+        let decision = ruling.decision.0;
+        self.judged = [
+            low_half(generation),
+            low_half(generation >> 16 & 0xff | decision << 8),
+            low_half(decision >> 8),
+        ];
         self.lower(Flag::PENDING);
-        match action {
+        match ruling.action {
             Action::Allow => self.lower(Flag::DENIED),
-            Action::Deny => self.raise(Flag::DENIED),
+            Action::Deny | Action::Reject => self.raise(Flag::DENIED),
         }
+    }
+
+    /// The generation of the snapshot that decided; zero if none has.
+    pub(super) const fn generation(&self) -> u32 {
+        let [low, middle, _] = self.judged;
+        (low as u32) | ((middle as u32 & 0xff) << 16)
+    }
+
+    const fn decision(&self) -> DecisionId {
+        let [_, middle, high] = self.judged;
+        DecisionId((middle as u32 >> 8) | (high as u32) << 8)
+    }
+
+    /// Packets that `side` has sent.
+    pub(super) const fn packets(&self, side: Side) -> u64 {
+        (self.traffic.of(side) >> BYTE_BITS << u32::BITS) | self.packets.of(side) as u64
+    }
+
+    /// Bytes that `side` has sent.
+    pub(super) const fn bytes(&self, side: Side) -> u64 {
+        self.traffic.of(side) & BYTE_MASK
     }
 
     /// What is written about the flow.
@@ -349,10 +391,8 @@ impl Entry {
             first: Timestamp::from_micros(self.first()),
             last: Timestamp::from_micros(self.last()),
             ended: Timestamp::from_micros(ended),
-            packets: self.directed(|side| {
-                (self.traffic.of(side) >> BYTE_BITS << u32::BITS) | u64::from(self.packets.of(side))
-            }),
-            bytes: self.directed(|side| self.traffic.of(side) & BYTE_MASK),
+            packets: self.directed(|side| self.packets(side)),
+            bytes: self.directed(|side| self.bytes(side)),
             state: self.phase.flow_state(),
             reason,
             tcp: self.phase.tcp(),
@@ -362,16 +402,8 @@ impl Entry {
             retransmissions: self.directed(|side| self.retransmissions.of(side)),
             zero_windows: self.directed(|side| self.zero_windows.of(side)),
             verdict: self.action(),
-            drop_reason: match verdict(self.action(), self.rule) {
-                Verdict::Drop(reason) => Some(reason),
-                Verdict::Undecided
-                | Verdict::Allow
-                | Verdict::Forward(_)
-                | Verdict::Handoff(_)
-                | Verdict::Consume => None,
-            },
-            rule: self.rule,
-            generation: self.generation,
+            decision: self.decision(),
+            generation: self.generation(),
             worker,
             port_in,
             port_out,

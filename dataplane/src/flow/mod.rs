@@ -12,6 +12,7 @@
 //! `docs/adr/0006-flow-table.md` for why it is so.
 
 mod ahead;
+mod change;
 mod entry;
 mod free;
 mod index;

@@ -1,7 +1,7 @@
 use ravelin_config::types::Action;
 
 use super::{FlowKey, Side, entry::Entry, tcp::TcpState};
-use crate::{clock::Timestamp, handoff::WorkerId, io::PortId, policy::RuleId, verdict::DropReason};
+use crate::{clock::Timestamp, handoff::WorkerId, io::PortId, policy::DecisionId};
 
 /// Whether both ends have spoken, in Suricata's words.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -21,6 +21,8 @@ pub enum FlowState {
 pub enum EndReason {
     /// Idle for longer than its state allows.
     Timeout,
+    /// A change of policy decided otherwise about it: it goes on under another decision, and another record.
+    Policy,
     /// Evicted to make room, or a TCP connection whose ports opened a new one.
     Forced,
     /// The appliance stopped, or the capture ended.
@@ -66,10 +68,8 @@ pub struct FlowRecord {
     pub zero_windows: [u8; 2],
     /// What policy decided.
     pub verdict: Action,
-    /// Why its packets were dropped, if they were.
-    pub drop_reason: Option<DropReason>,
-    /// The rule that decided.
-    pub rule: RuleId,
+    /// The decision of the worker's log by which it was: why, and by which rules.
+    pub decision: DecisionId,
     /// The generation of the snapshot that decided.
     pub generation: u32,
     /// The worker that owned the flow.
@@ -94,6 +94,10 @@ pub struct RawRecord {
 impl RawRecord {
     pub(super) const fn new(entry: &Entry, ended: u64, reason: EndReason, worker: WorkerId) -> Self {
         Self { entry: *entry, ended, reason, worker }
+    }
+
+    pub(super) const fn entry(&self) -> &Entry {
+        &self.entry
     }
 
     /// What policy decided.

@@ -7,11 +7,7 @@ use super::{
     EndReason, FlowTable, RawRecord, RecordSink, Side, Slot, entry::Flag, index::Place, phase::Phase,
     table::Ledger,
 };
-use crate::{
-    batch::Meta,
-    pipeline::Context,
-    policy::{Judgement, query, verdict},
-};
+use crate::{batch::Meta, pipeline::Context, policy::Ruling};
 
 /// A flow that ended in the current batch while another took over its slot.
 #[derive(Clone, Copy, Debug)]
@@ -20,7 +16,7 @@ pub(super) struct Reopened {
     /// The packet, counted from the beginning of the batch, that opened the other flow.
     at: usize,
     /// What policy says about the old flow, if a packet waits for that.
-    judgement: Option<Judgement>,
+    ruling: Option<Ruling>,
 }
 
 impl FlowTable {
@@ -35,8 +31,8 @@ impl FlowTable {
         ledger: &mut Ledger<'_, R>,
     ) -> Option<u32> {
         let place = self.find(meta)?;
-        let judgement = self.judge_pending(cx, place);
-        self.reopened.push(Reopened { slot: Slot(place.slot), at, judgement });
+        let ruling = self.judge_pending(cx, meta, place);
+        self.reopened.push(Reopened { slot: Slot(place.slot), at, ruling });
         let entry = self.entries.get(place.slot as usize)?;
         let limit = self.limits.of(entry.phase);
         let reason =
@@ -47,7 +43,7 @@ impl FlowTable {
                 let ended = entry.last().saturating_add(limit);
                 ledger.write(&RawRecord::new(entry, ended, reason, self.worker));
             }
-            EndReason::Forced | EndReason::Shutdown | EndReason::Active => {
+            EndReason::Policy | EndReason::Forced | EndReason::Shutdown | EndReason::Active => {
                 ledger.counters.flows_reopened += 1;
                 ledger.write(&RawRecord::new(entry, time.max(entry.last()), reason, self.worker));
             }
@@ -58,23 +54,24 @@ impl FlowTable {
     }
 
     /// Asks policy about a flow that ends in the batch that would have decided it.
-    fn judge_pending(&mut self, cx: &Context<'_>, place: Place) -> Option<Judgement> {
+    fn judge_pending(&mut self, cx: &Context<'_>, meta: &Meta, place: Place) -> Option<Ruling> {
         let entry = self.entries.get_mut(place.slot as usize).filter(|entry| entry.has(Flag::PENDING))?;
-        let (port, _) = entry.ports();
-        let judgement = cx.snapshot.policy.judge(&query(cx, &entry.key, (entry.initiator(), port)));
-        entry.judge(cx.snapshot.generation, judgement.action, judgement.rule);
-        Some(judgement)
+        let judgement = cx.snapshot.policy.judge(&entry.question(meta));
+        let decision = self.decisions.make(&judgement.decision, meta.time);
+        let ruling = Ruling { action: judgement.decision.action, decision };
+        entry.judge(cx.snapshot.generation, ruling);
+        Some(ruling)
     }
 
     /// Takes from the packets of flows that were opened again the slot, which is another flow's now, and gives those that
     /// wait for policy what it says about theirs.
     pub(super) fn part_from_reopened(&mut self, metas: &mut [Meta]) {
-        for Reopened { slot, at, judgement } in self.reopened.drain(..) {
+        let Self { reopened, decisions, .. } = self;
+        for Reopened { slot, at, ruling } in reopened.drain(..) {
             for meta in metas.iter_mut().take(at).filter(|meta| meta.slot == Some(slot)) {
                 meta.slot = None;
-                if let Some(judgement) = judgement.filter(|_| meta.verdict.is_undecided()) {
-                    meta.rule = judgement.rule;
-                    meta.verdict = verdict(judgement.action, judgement.rule);
+                if let Some(ruling) = ruling.filter(|_| meta.verdict.is_undecided()) {
+                    decisions.settle(meta, ruling);
                 }
             }
         }

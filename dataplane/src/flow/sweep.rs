@@ -5,6 +5,8 @@
 //! second ends what is overdue at its beginning, in the order of the index; so what ends, and in which order, does not
 //! depend on how packets were batched, as long as every sweep is complete before the next packet is looked at.
 
+use std::sync::Arc;
+
 use super::{
     EndReason, Evict, FlowKey, FlowTable, RawRecord, RecordSink,
     ahead::Oldest,
@@ -122,7 +124,8 @@ impl FlowTable {
         self.refresh_limits(cx);
         let second = cx.now.as_secs();
         let Some(mut sweep) = self.sweeper.begin(second, self.is_empty()) else { return false };
-        let mut ledger = Ledger { records, counters };
+        let log = Arc::clone(self.decisions.log());
+        let mut ledger = Ledger { records, counters, log: &log };
         let budget = budget.max(1);
         let (mut looked_at, mut passed) = (0, 0);
         // Flows that are re-armed now are not due in this sweep.
@@ -177,7 +180,8 @@ impl FlowTable {
         counters: &mut WorkerCounters,
     ) -> bool {
         let now = micros(now);
-        let mut ledger = Ledger { records, counters };
+        let log = Arc::clone(self.decisions.log());
+        let mut ledger = Ledger { records, counters, log: &log };
         let mut left = budget.max(1);
         while !self.is_empty() && left > 0 {
             let bucket = self.sweeper.drained;
@@ -277,7 +281,7 @@ impl FlowTable {
             if let Some((reason, ended)) = self.may_go(place, is_weak, time, oldest) {
                 match reason {
                     EndReason::Timeout => ledger.counters.flows_expired += 1,
-                    EndReason::Forced | EndReason::Shutdown | EndReason::Active => {
+                    EndReason::Policy | EndReason::Forced | EndReason::Shutdown | EndReason::Active => {
                         ledger.counters.flows_evicted += 1;
                     }
                 }

@@ -1,4 +1,4 @@
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use ravelin_config::types::{Action, Exception, Protocol};
 
@@ -19,10 +19,9 @@ use crate::{
     batch::{Batch, Meta},
     counters::WorkerCounters,
     handoff::WorkerId,
-    io::PortId,
     parse::{FragmentKind, tcp_flags},
     pipeline::Context,
-    policy::{Judgement, query, verdict},
+    policy::{DecisionLog, Decisions, Ruling, question},
     verdict::{DropReason, Verdict},
 };
 
@@ -41,6 +40,7 @@ pub struct FlowTable {
     pub(super) sweeper: Sweeper,
     pub(super) worker: WorkerId,
     pub(super) flows: usize,
+    pub(crate) decisions: Decisions,
     /// Flows that ended in the current batch while another took over their slot.
     pub(super) reopened: Vec<Reopened>,
     pub(super) free: Free,
@@ -50,10 +50,14 @@ pub struct FlowTable {
 pub(super) struct Ledger<'a, R> {
     pub(super) records: &'a mut R,
     pub(super) counters: &'a mut WorkerCounters,
+    pub(super) log: &'a DecisionLog,
 }
 
 impl<R: RecordSink> Ledger<'_, R> {
     pub(super) fn write(&mut self, record: &RawRecord) {
+        let entry = record.entry();
+        let sum = |of: fn(&Entry, Side) -> u64| of(entry, Side::Low) + of(entry, Side::High);
+        self.log.settle(entry.ruling().decision, sum(Entry::packets), sum(Entry::bytes));
         match self.records.push(record) {
             Ok(()) => self.counters.records_written += 1,
             Err(_) => self.counters.records_lost += 1,
@@ -65,8 +69,15 @@ impl FlowTable {
     /// The most flows that one table can hold.
     pub const MAX_CAPACITY: usize = 1 << 27;
 
-    /// A table for `capacity` flows (at least one, at most [`Self::MAX_CAPACITY`]) of worker `worker`.
+    /// A table for `capacity` flows (at least one, at most [`Self::MAX_CAPACITY`]) of worker `worker`, with a small log of its
+    /// own, for tests and benches.
     pub fn new(capacity: usize, worker: WorkerId) -> Self {
+        Self::with_log(capacity, worker, DecisionLog::new(1 << 10))
+    }
+
+    /// A table for `capacity` flows (at least one, at most [`Self::MAX_CAPACITY`]) of worker `worker`, whose decisions are
+    /// written to `log`.
+    pub fn with_log(capacity: usize, worker: WorkerId, log: Arc<DecisionLog>) -> Self {
         let capacity = capacity.clamp(1, Self::MAX_CAPACITY);
         Self {
             entries: memory::filled(Entry::FREE, capacity),
@@ -75,6 +86,7 @@ impl FlowTable {
             sweeper: Sweeper::default(),
             worker,
             flows: 0,
+            decisions: Decisions::new(log),
             reopened: Vec::with_capacity(Batch::<()>::MAX),
             free: Free::new(capacity),
         }
@@ -93,7 +105,8 @@ impl FlowTable {
     ) {
         self.refresh_limits(cx);
         let oldest = self.fetch_homes(metas);
-        let mut ledger = Ledger { records, counters };
+        let log = Arc::clone(self.decisions.log());
+        let mut ledger = Ledger { records, counters, log: &log };
         for (chunk, first) in metas.chunks_mut(Self::CHUNK).zip((0..).step_by(Self::CHUNK)) {
             let hints = self.ask(chunk);
             let strangers = hints.iter().filter(|hint| **hint == Hint::ABSENT).count();
@@ -108,7 +121,7 @@ impl FlowTable {
                 };
                 meta.slot = None;
                 if meta.headers.icmp_error {
-                    self.relate(cx, meta, found);
+                    self.relate(cx, meta, found, &mut ledger);
                 } else {
                     self.track(cx, (meta, at), found, oldest, &mut ledger);
                     if found.is_none() && meta.slot.is_some() {
@@ -121,24 +134,21 @@ impl FlowTable {
         counters.flows_active = self.flows as u64;
     }
 
-    /// The flow's verdict, if it was decided under `generation`.
-    pub fn verdict(&self, slot: Slot, generation: u32) -> Option<Judgement> {
-        let (action, rule) = self.entries.get(slot.0 as usize)?.judged(generation)?;
-        Some(Judgement { action, rule })
+    /// The flow's ruling, if it was made under `generation`.
+    pub fn ruling(&self, slot: Slot, generation: u32) -> Option<Ruling> {
+        self.entries.get(slot.0 as usize)?.judged(generation)
     }
 
-    /// Keeps a verdict.
-    pub fn decide(&mut self, slot: Slot, generation: u32, judgement: Judgement) {
+    /// Keeps a ruling.
+    pub fn decide(&mut self, slot: Slot, generation: u32, ruling: Ruling) {
         if let Some(entry) = self.entries.get_mut(slot.0 as usize) {
-            entry.judge(generation, judgement.action, judgement.rule);
+            entry.judge(generation, ruling);
         }
     }
 
-    /// Which end opened the flow, and the port at which its packets come in.
-    pub fn origin(&self, slot: Slot) -> Option<(Side, PortId)> {
-        let entry = self.entries.get(slot.0 as usize)?;
-        let (port_in, _) = entry.ports();
-        Some((entry.initiator(), port_in))
+    /// Which end opened the flow.
+    pub fn initiator(&self, slot: Slot) -> Option<Side> {
+        Some(self.entries.get(slot.0 as usize)?.initiator())
     }
 
     /// Shows live flows to `visit`, from `cursor` on, at most `budget` of them; returns where to go on, or `None` at the
@@ -180,6 +190,11 @@ impl FlowTable {
         None
     }
 
+    /// How many different decisions there are, and how many have lost the way to them.
+    pub(crate) fn decisions_made(&self) -> (u64, u64) {
+        (self.decisions.log().len() as u64, self.decisions.lost)
+    }
+
     /// How many flows there are.
     pub fn len(&self) -> usize {
         self.flows
@@ -204,20 +219,29 @@ impl FlowTable {
     }
 
     /// An ICMP error: it belongs to the flow of the packet that it quotes, if there is one, and changes no state there.
-    fn relate(&mut self, cx: &Context<'_>, meta: &mut Meta, found: Option<u32>) {
+    fn relate<R: RecordSink>(
+        &mut self,
+        cx: &Context<'_>,
+        meta: &mut Meta,
+        found: Option<u32>,
+        ledger: &mut Ledger<'_, R>,
+    ) {
         let time = micros(meta.time);
-        let found = found.and_then(|slot| {
-            let entry = self.entries.get_mut(slot as usize)?;
-            let alive = time.saturating_sub(entry.last()) <= self.limits.of(entry.phase);
-            alive.then_some((slot, entry))
+        let found = found.filter(|slot| {
+            let entry = self.entries.get(*slot as usize);
+            entry.is_some_and(|entry| time.saturating_sub(entry.last()) <= self.limits.of(entry.phase))
         });
-        let Some((slot, entry)) = found else {
+        let Some(slot) = found else {
             (meta.key, meta.side) = FlowKey::of(&meta.headers);
             return;
         };
+        if self.is_stale(cx, slot) {
+            self.rejudge(cx, meta, slot, ledger);
+        }
+        let Some(entry) = self.entries.get_mut(slot as usize) else { return };
         entry.count(Passage { side: meta.side, time, length: meta.length });
         meta.slot = Some(Slot(slot));
-        settle(cx, meta, entry);
+        settle(cx, meta, entry, &self.decisions);
     }
 
     /// Any other packet.
@@ -243,10 +267,10 @@ impl FlowTable {
         });
         let mut is_over = found.is_some_and(|slot| self.is_over(slot, meta, time, has_tcp));
         if has_tcp && !is_over && found.is_some_and(|slot| self.is_contradicted(slot, meta)) {
-            let request = cx.snapshot.policy.judge(&query(cx, &meta.key, (meta.side, meta.port)));
-            if request.action == Action::Deny {
-                meta.rule = request.rule;
-                meta.verdict = verdict(request.action, request.rule);
+            let request = cx.snapshot.policy.judge(&question(meta, meta.side)).decision;
+            if request.action != Action::Allow {
+                let decision = self.decisions.make(&request, meta.time);
+                self.decisions.settle(meta, Ruling { action: request.action, decision });
                 return;
             }
             is_over = true;
@@ -268,6 +292,9 @@ impl FlowTable {
                 slot
             }
         };
+        if self.is_stale(cx, slot) {
+            self.rejudge(cx, meta, slot, ledger);
+        }
         let Some(entry) = self.entries.get_mut(slot as usize) else { return };
 
         let before = entry.standing();
@@ -286,7 +313,7 @@ impl FlowTable {
         }
         entry.count(Passage { side: meta.side, time, length: meta.length });
         meta.slot = Some(Slot(slot));
-        settle(cx, meta, entry);
+        settle(cx, meta, entry, &self.decisions);
         if before != entry.standing() {
             self.announce(meta);
         }
@@ -407,16 +434,13 @@ impl fmt::Debug for FlowTable {
 }
 
 /// Gives a packet its flow's verdict, if there is one.
-fn settle(cx: &Context<'_>, meta: &mut Meta, entry: &mut Entry) {
+fn settle(cx: &Context<'_>, meta: &mut Meta, entry: &mut Entry, decisions: &Decisions) {
     // Such a packet asks for no verdict.
     if meta.headers.neighbour_discovery && cx.snapshot.forward.passes_neighbour_discovery(meta.port) {
         return;
     }
     match entry.judged(cx.snapshot.generation) {
-        Some((action, rule)) => {
-            meta.verdict = verdict(action, rule);
-            meta.rule = rule;
-        }
+        Some(ruling) => decisions.settle(meta, ruling),
         None => entry.raise(Flag::PENDING),
     }
 }

@@ -10,5 +10,6 @@ mod stage;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use checksum::{fold, sum};
 pub use plan::{NonIp, Plan, Port, Segment};
 pub use stage::ForwardStage;

@@ -94,6 +94,9 @@ pub trait PacketIo {
     /// Why not, and the frame.
     fn transmit(&mut self, port: PortId, frame: Self::Frame) -> Result<(), (TransmitError, Self::Frame)>;
 
+    /// A new frame that holds `bytes`, from the backend's pool; `None` if there is none, or none so large.
+    fn compose(&mut self, bytes: &[u8]) -> Option<Self::Frame>;
+
     /// Gives a frame back to the backend's pool.
     fn release(&mut self, frame: Self::Frame);
 

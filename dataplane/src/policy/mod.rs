@@ -1,15 +1,33 @@
-//! Who may talk to whom: ordered rules, the first match decides, and a default behind them.
+//! Who may talk to whom: tiers of policies, compiled to classifiers, and what follows from them.
 //!
-//! A flow is judged by its first packet, in the direction in which it was opened; the verdict is kept in the flow and
-//! holds until the next generation. Replies are never judged on their own. Read next: `stage.rs`, `rule.rs`.
+//! A flow is judged by its first packet, in the direction in which it was opened: its source by the source's egress rules, its
+//! destination by its ingress rules. What comes of that, a [`Decision`] with the whole way to it, is kept in the flow and holds
+//! until the next generation. Replies are never judged on their own.
+//!
+//! Promises: a staged policy changes no packet's fate; the first match is that of walking all rules in order; nothing is
+//! allocated for a packet. Refuses: to know labels and selectors, which the compiler has turned into sets of addresses.
+//! Read next: `judge.rs` for the meaning of tiers, `classifier/mod.rs` for speed, `stage.rs`, `decision.rs`.
 
 mod address_set;
-mod rule;
+mod answer;
+pub mod classifier;
+mod decision;
+mod judge;
+mod limit;
+mod outcome;
 mod stage;
+#[cfg(test)]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
 pub use address_set::AddressSet;
-pub use rule::{Judgement, Query, Rule, RuleId, RuleSet};
+pub(crate) use answer::Answer;
+pub use classifier::{Classifier, Key, Match, Position, ProtocolMatch, Rule, SetId};
+pub(crate) use decision::Decisions;
+pub use decision::{Decision, DecisionCounts, DecisionId, DecisionLog, Pending, Ruling, Trace};
+pub use judge::{Judgement, PolicySet, Sides};
+pub use limit::{Limit, LimitId};
+pub use outcome::{Effect, OnChange, Outcome, RuleId};
 pub use stage::PolicyStage;
-pub(crate) use stage::{query, verdict};
+pub(crate) use stage::question;

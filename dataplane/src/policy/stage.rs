@@ -1,66 +1,111 @@
-use ravelin_config::types::Action;
+use std::net::{IpAddr, Ipv4Addr};
 
-use super::{Query, RuleId};
+use ravelin_config::types::Protocol;
+
+use super::{Judgement, Key, PolicySet, Ruling, judge};
 use crate::{
     batch::Meta,
-    flow::{FlowKey, FlowTable, Side},
-    io::PortId,
+    flow::{FlowTable, Side},
     pipeline::Context,
     verdict::{DropReason, Verdict},
 };
 
-/// Decides every packet that has a flow key and is still undecided, and keeps the verdict in the flow.
+/// Decides every packet that has a flow key and is still undecided, and keeps the ruling in the flow.
 #[derive(Debug, Default)]
 pub struct PolicyStage;
 
 impl PolicyStage {
     /// Runs over one batch.
     pub fn run(&mut self, cx: &Context<'_>, metas: &mut [Meta], flows: &mut FlowTable) {
-        for meta in metas.iter_mut().filter(|meta| meta.keyed && meta.verdict.is_undecided()) {
+        let mut asked = Asked::default();
+        for at in 0..metas.len() {
+            let Some(meta) = metas.get_mut(at).filter(|meta| meta.keyed && meta.verdict.is_undecided())
+            else {
+                continue;
+            };
             if meta.headers.neighbour_discovery && cx.snapshot.forward.passes_neighbour_discovery(meta.port) {
                 meta.verdict = Verdict::Allow;
                 continue;
             }
-            // An earlier packet of this batch may have decided for the flow already.
-            let cached = meta.slot.and_then(|slot| flows.verdict(slot, cx.snapshot.generation));
-            let judgement = cached.unwrap_or_else(|| {
-                let judgement = cx.snapshot.policy.judge(&opening(cx, meta, flows));
-                if let Some(slot) = meta.slot {
-                    flows.decide(slot, cx.snapshot.generation, judgement);
-                }
-                judgement
-            });
-            meta.rule = judgement.rule;
-            meta.verdict = verdict(judgement.action, judgement.rule);
+            let initiator = meta.slot.and_then(|slot| flows.initiator(slot));
+            asked.add(at, question(meta, initiator.unwrap_or(meta.side)));
+            if asked.len == PolicySet::CHUNK {
+                asked.judge(cx, metas, flows);
+            }
+        }
+        asked.judge(cx, metas, flows);
+    }
+}
+
+/// Packets that wait to be judged together, by their places in the batch.
+struct Asked {
+    places: [usize; PolicySet::CHUNK],
+    keys: [Key; PolicySet::CHUNK],
+    len: usize,
+}
+
+impl Default for Asked {
+    fn default() -> Self {
+        let nobody = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        let key = Key {
+            source: nobody,
+            destination: nobody,
+            protocol: Protocol(0),
+            source_port: 0,
+            destination_port: 0,
+        };
+        Self { places: [0; PolicySet::CHUNK], keys: [key; PolicySet::CHUNK], len: 0 }
+    }
+}
+
+impl Asked {
+    fn add(&mut self, at: usize, question: Key) {
+        if let (Some(place), Some(key)) = (self.places.get_mut(self.len), self.keys.get_mut(self.len)) {
+            (*place, *key) = (at, question);
+            self.len += 1;
         }
     }
-}
 
-/// The verdict on a packet whose flow was judged so.
-pub(crate) fn verdict(action: Action, rule: RuleId) -> Verdict {
-    match action {
-        Action::Allow => Verdict::Allow,
-        Action::Deny if rule == RuleId::NONE => Verdict::Drop(DropReason::DefaultDeny),
-        Action::Deny => Verdict::Drop(DropReason::RuleDeny),
+    /// Judges what waits.
+    fn judge(&mut self, cx: &Context<'_>, metas: &mut [Meta], flows: &mut FlowTable) {
+        let Self { places, keys, len } = self;
+        let keys = keys.get(..*len).unwrap_or_default();
+        cx.snapshot.policy.judge_all(keys, |index, judgement| {
+            if let Some(meta) = places.get(index).and_then(|place| metas.get_mut(*place)) {
+                conclude(cx, meta, flows, &judgement);
+            }
+        });
+        *len = 0;
     }
 }
 
-/// The flow as its initiator opened it: a reply asks about the flow, not about itself.
-fn opening(cx: &Context<'_>, meta: &Meta, flows: &FlowTable) -> Query {
-    let origin = meta.slot.and_then(|slot| flows.origin(slot));
-    query(cx, &meta.key, origin.unwrap_or((meta.side, meta.port)))
+fn conclude(cx: &Context<'_>, meta: &mut Meta, flows: &mut FlowTable, judgement: &Judgement) {
+    let generation = cx.snapshot.generation;
+    // An earlier packet of this batch may have decided for the flow already.
+    let cached = meta.slot.and_then(|slot| flows.ruling(slot, generation));
+    let ruling = match cached {
+        Some(ruling) => ruling,
+        None if !cx.snapshot.policy.within_limits(judgement, meta.time) => {
+            // The flow is not judged, so that its next packet may be luckier.
+            meta.verdict = Verdict::Drop(DropReason::RuleRateLimit);
+            return;
+        }
+        None => {
+            let decision = flows.decisions.make(&judgement.decision, meta.time);
+            let ruling = Ruling { action: judgement.decision.action, decision };
+            if let Some(slot) = meta.slot {
+                flows.decide(slot, generation, ruling);
+            }
+            ruling
+        }
+    };
+    flows.decisions.settle(meta, ruling);
 }
 
-/// What is asked about a flow that `initiator` opened, whose packets come in at `port`.
-pub(crate) fn query(cx: &Context<'_>, key: &FlowKey, (initiator, port): (Side, PortId)) -> Query {
-    let (source, source_port) = key.end(initiator);
-    let (destination, destination_port) = key.end(initiator.other());
-    Query {
-        direction: cx.snapshot.forward.direction(port),
-        protocol: key.protocol(),
-        source,
-        destination,
-        source_port,
-        destination_port,
-    }
+/// What is asked about the flow of a packet that `initiator` opened: a reply asks about the flow, not about itself.
+pub(crate) fn question(meta: &Meta, initiator: Side) -> Key {
+    let protocol = meta.key.protocol();
+    let icmp = meta.headers.icmp;
+    let icmp = if initiator == meta.side { icmp } else { judge::request(protocol, icmp) };
+    judge::key(meta.key.end(initiator), meta.key.end(initiator.other()), protocol, icmp)
 }

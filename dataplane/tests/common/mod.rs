@@ -1,9 +1,9 @@
 //! Traffic of every kind that the pipeline knows, and a worker to pass it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use etherparse::{IpFragOffset, IpNumber, Ipv4Header, PacketBuilder, VlanId};
-use ravelin_config::types::{Action, Direction, PortRange, Protocol};
+use ravelin_config::types::{Direction, PortRange, Protocol};
 use ravelin_dataplane::{
     command::CommandQueue,
     counters::CounterBlock,
@@ -14,7 +14,10 @@ use ravelin_dataplane::{
     io::{PacketIo, PortId},
     parse::FragmentTable,
     pipeline::Pipeline,
-    policy::{Rule, RuleId, RuleSet},
+    policy::{
+        AddressSet, Classifier, Effect, Limit, OnChange, Outcome, PolicySet, Position, ProtocolMatch, Rule,
+        RuleId, SetId, Sides,
+    },
     snapshot::{Publisher, Snapshot},
     wake::Waker,
     worker::{Links, Worker},
@@ -31,8 +34,9 @@ const CLIENT6: [u8; 16] = [0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
 const SERVER6: [u8; 16] = [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 80];
 const MACS: ([u8; 6], [u8; 6]) = ([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]);
 
-/// A port that the worker's rules deny.
+/// A port that the worker's rules deny, and one that they reject.
 const DENIED: u16 = 666;
+const REJECTED: u16 = 667;
 
 impl Traffic {
     /// Everything that the tables, stages and drop reasons of the pipeline are for.
@@ -77,6 +81,10 @@ impl Traffic {
             let syn = ethernet().ipv4([172, 16, 1, 1], SERVER, 64).tcp(port, 80, 5, 1_024).syn();
             self.push(0, build(|bytes| syn.write(bytes, &[])));
         }
+        for port in 0..20 {
+            let syn = ethernet().ipv4(CLIENT, SERVER, 64).tcp(port, REJECTED, 5, 1_024).syn();
+            self.push(0, build(|bytes| syn.write(bytes, &[])));
+        }
         for flags in [0_u8, 0x03, 0x06, 0x05] {
             let packet = ethernet().ipv4(CLIENT, SERVER, 64).tcp(99, 443, 1, 1);
             let mut frame = build(|bytes| packet.write(bytes, &[]));
@@ -88,7 +96,11 @@ impl Traffic {
     /// More flows than the table holds, in both families, answered or not, and some that are denied.
     fn udp(&mut self) {
         for port in 2_000..2_600_u16 {
-            let server_port = if port % 7 == 0 { DENIED } else { 53 };
+            let server_port = match port % 7 {
+                0 => DENIED,
+                1 => REJECTED,
+                _ => 53,
+            };
             let packet = ethernet().ipv4(CLIENT, SERVER, 64).udp(port, server_port);
             self.push(0, build(|bytes| packet.write(bytes, &[1; 40])));
             let packet = ethernet().ipv6(CLIENT6, SERVER6, 64).udp(port, server_port);
@@ -290,20 +302,50 @@ fn snapshot() -> Snapshot {
         complete_checksums: true,
         mtu: 1_500,
     };
-    let deny = Rule {
-        id: RuleId(1),
-        action: Action::Deny,
-        direction: Some(Direction::Ingress),
-        protocol: Some(Protocol(17)),
-        source: vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()],
-        destination: Vec::new(),
-        source_ports: Vec::new(),
-        destination_ports: vec![PortRange::new(DENIED, DENIED).unwrap()],
-    };
     Snapshot {
         flow: FlowSettings::default(),
-        policy: RuleSet { rules: vec![deny], default: Action::Allow },
+        policy: policy(),
         forward: Plan::new(vec![bridge(1, Direction::Ingress), bridge(0, Direction::Egress), Port::Monitor]),
         ..Snapshot::default()
+    }
+}
+
+/// Denies one port, rejects another and notes all of UDP; ends that are neither client nor server are unknown.
+fn policy() -> PolicySet {
+    let set = |nets: &[&str]| {
+        let nets: Vec<_> = nets.iter().map(|net| net.parse().unwrap()).collect();
+        Arc::new(AddressSet::of_nets(&nets))
+    };
+    let sets = vec![set(&["10.0.0.0/8", "fd00::/8"]), set(&["192.0.2.0/24", "2001:db8::/32"])];
+    let effects = [
+        (Effect::Log, ProtocolMatch::Is(Protocol::UDP), None),
+        (Effect::Deny, ProtocolMatch::Is(Protocol::UDP), Some(DENIED)),
+        (Effect::Reject, ProtocolMatch::Any, Some(REJECTED)),
+        (Effect::Allow, ProtocolMatch::Any, None),
+    ];
+    let rules = effects.iter().zip(0..).map(|(&(_, protocol, port), place)| Rule {
+        position: Position(place),
+        source: SetId(0),
+        destination: SetId(1),
+        protocol,
+        source_ports: PortRange::new(0, u16::MAX).unwrap(),
+        destination_ports: PortRange::new(port.unwrap_or(0), port.unwrap_or(u16::MAX)).unwrap(),
+        outcome: place,
+    });
+    let outcomes = effects.iter().zip(1..).map(|(&(effect, ..), rule)| Outcome {
+        rule: RuleId(rule),
+        effect,
+        is_default: false,
+        on_change: OnChange::default(),
+        limit: None,
+    });
+    let ingress = Classifier::new(sets, rules.collect());
+    let enforced = Sides { ingress, ..Sides::default() };
+    PolicySet {
+        pending: Some(enforced.clone()),
+        enforced,
+        outcomes: outcomes.collect(),
+        answers: Limit::new(u32::MAX, Duration::from_secs(1)),
+        ..PolicySet::default()
     }
 }

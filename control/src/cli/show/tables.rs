@@ -246,10 +246,11 @@ fn path(flow: &Flow) -> String {
 }
 
 fn verdict(flow: &Flow) -> String {
-    match (&flow.rule, &flow.drop_reason) {
-        (Some(rule), _) => format!("{} by {rule}", flow.verdict),
-        (None, Some(reason)) => format!("{}: {reason}", flow.verdict),
-        (None, None) => flow.verdict.clone(),
+    let decision = &flow.decision;
+    match (decision.decider(), &decision.drop_reason) {
+        (Some(decider), _) => format!("{} by {decider}", decision.verdict),
+        (None, Some(reason)) => format!("{}: {reason}", decision.verdict),
+        (None, None) => decision.verdict.clone(),
     }
 }
 

@@ -1,12 +1,15 @@
 //! The same packets give the same verdicts and the same records, in the same order, whatever the batch size.
 
-use ravelin_config::types::{Action, Direction, Exception, PortRange, Protocol};
+use ravelin_config::types::{Exception, Protocol};
 
 use super::{Packet, Random, World, model::random_packet};
 use crate::{
-    flow::FlowSettings,
-    policy::{Rule, RuleId},
-    verdict::Verdict,
+    flow::{FlowRecord, FlowSettings},
+    policy::{
+        DecisionId,
+        testing::{Line, list},
+    },
+    verdict::{DropReason, Verdict},
 };
 
 #[test]
@@ -37,12 +40,13 @@ fn batch_size_changes_nothing() {
                 assert!(outcome.records == outcomes[0].records, "records: seed {seed}, capacity {capacity}");
             }
             assert!(outcomes[0].records.len() > 50);
+            assert!(outcomes[0].verdicts.contains(&(Verdict::Drop(DropReason::RuleDeny), Some(3))));
         }
     }
 }
 
 struct Outcome {
-    verdicts: Vec<(Verdict, RuleId)>,
+    verdicts: Vec<(Verdict, Option<u32>)>,
     records: Vec<String>,
     counters: String,
 }
@@ -51,27 +55,24 @@ struct Outcome {
 fn run(packets: &[Packet], capacity: usize, size: usize, seed: u64) -> Outcome {
     let full = if seed.is_multiple_of(2) { Exception::Drop } else { Exception::Forward };
     let mut world = World::new(capacity, FlowSettings { full, ..FlowSettings::default() });
-    world.snapshot.policy.rules = vec![Rule {
-        id: RuleId(3),
-        action: Action::Deny,
-        // So that it matters which end opened a connection.
-        direction: Some(Direction::Ingress),
-        protocol: Some(Protocol::TCP),
-        source: vec![],
-        destination: vec![],
-        source_ports: vec![],
-        destination_ports: vec![PortRange::new(0, 3).unwrap()],
-    }];
+    // From one group of hosts to the other, so that it matters which end opened a connection.
+    world.snapshot.policy =
+        list([Line::deny(3).of(Protocol::TCP).from(&["10.0.0.0/29"]).to(&["10.0.0.96/28"]).ports(0, 3)]);
     let second = |packet: &Packet| packet.time.div_euclid(1_000_000);
     let mut verdicts = Vec::new();
     let mut rest = packets;
     while let Some(first) = rest.first() {
         let length = rest.iter().take(size).take_while(|packet| second(packet) == second(first)).count();
         let metas = world.batch(&rest[..length]);
-        verdicts.extend(metas.iter().map(|meta| (meta.verdict, meta.rule)));
+        verdicts.extend(metas.iter().map(|meta| (meta.verdict, world.decider(meta.decision))));
         rest = &rest[length..];
     }
     world.drain(1_000_000_000);
-    let records = world.records.kept.iter().map(|record| format!("{record:?}")).collect();
+    // Which number a decision has depends on when it was first made.
+    let records = world.records.kept.iter().map(|record| {
+        let numberless = FlowRecord { decision: DecisionId::NONE, ..*record };
+        format!("{numberless:?} {:?}", world.decision(record.decision))
+    });
+    let records = records.collect();
     Outcome { verdicts, records, counters: format!("{:?}", world.counters) }
 }

@@ -24,7 +24,7 @@ use crate::{
     io::PortId,
     parse::{Address, Headers, Network, TcpFields},
     pipeline::Context,
-    policy::PolicyStage,
+    policy::{Decision, DecisionId, PolicyStage},
     snapshot::Snapshot,
     verdict::{DropReason, Verdict},
 };
@@ -227,6 +227,21 @@ impl World {
     pub(super) fn drain(&mut self, time: u64) {
         let now = Timestamp::from_micros(START + time);
         while self.table.drain(now, EndReason::Shutdown, 16, &mut self.records, &mut self.counters) {}
+    }
+
+    /// What was decided; `None` if nothing was.
+    pub(super) fn decision(&self, id: DecisionId) -> Option<Decision> {
+        self.table.decisions.log().get(id)
+    }
+
+    /// The rule that decided.
+    pub(super) fn decider(&self, id: DecisionId) -> Option<u32> {
+        self.decision(id)?.decider()
+    }
+
+    /// Why packets are dropped.
+    pub(super) fn reason(&self, id: DecisionId) -> Option<DropReason> {
+        self.decision(id)?.reason
     }
 
     pub(super) fn drops(&self, reason: DropReason) -> u64 {

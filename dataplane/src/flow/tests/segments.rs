@@ -1,13 +1,17 @@
 //! One connection at several places of the appliance: a flow for each.
 
-use ravelin_config::types::{Direction, Protocol};
+use ravelin_config::types::Protocol;
 
-use super::{A, B, INSIDE, MONITOR, OTHER_INSIDE, OTHER_OUTSIDE, OUTSIDE, Packet, World, verdicts::deny};
+use super::{A, B, INSIDE, MONITOR, OTHER_INSIDE, OTHER_OUTSIDE, OUTSIDE, Packet, World};
 use crate::{
     flow::{FlowSettings, TcpState},
     parse::{
         TcpFields,
         tcp_flags::{ACK, PSH, RST, SYN},
+    },
+    policy::{
+        OnChange,
+        testing::{Line, list},
     },
     verdict::{DropReason, Verdict},
 };
@@ -64,15 +68,19 @@ fn each_is_followed_and_counted_by_itself() {
 #[test]
 fn each_is_judged_by_itself() {
     let mut world = World::new(8, FlowSettings::default());
-    world.snapshot.policy.rules = vec![deny(1, Some(Direction::Egress), B.1)];
+    world.one(tcp(SYN, 0, 0).on(OUTSIDE));
+    // What is there may go on, what is new may not.
+    world.snapshot.policy = list([Line::deny(1).port(B.1).on_change(OnChange::Keep)]);
+    world.snapshot.generation = 2;
     for packets in [there(tcp(SYN, 0, 0)), back(tcp(SYN | ACK, 0, 1))] {
         for meta in world.batch(&packets) {
-            let leaves = [OTHER_INSIDE, OTHER_OUTSIDE].contains(&meta.port);
-            let expected = if leaves { Verdict::Drop(DropReason::RuleDeny) } else { Verdict::Allow };
+            let is_new = ![OUTSIDE, INSIDE].contains(&meta.port);
+            let expected = if is_new { Verdict::Drop(DropReason::RuleDeny) } else { Verdict::Allow };
             assert_eq!(meta.verdict, expected, "{}", meta.port);
         }
     }
-    assert_eq!((world.counters.flows_created, world.drops(DropReason::RuleDeny)), (3, 2));
+    assert_eq!((world.counters.flows_created, world.drops(DropReason::RuleDeny)), (3, 4));
+    assert_eq!(world.counters.flows_cut, 0);
 }
 
 #[test]

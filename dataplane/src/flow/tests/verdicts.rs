@@ -2,32 +2,22 @@
 
 use std::time::Duration;
 
-use ravelin_config::types::{Action, Direction, PortRange, Protocol};
+use ravelin_config::types::{Action, Protocol};
 
 use super::{A, B, INSIDE, OUTSIDE, Packet, World, plan};
 use crate::{
-    flow::{FlowSettings, Timeouts},
+    flow::{EndReason, FlowSettings, Timeouts},
     forward::NonIp,
     parse::{
         TcpFields,
         tcp_flags::{ACK, RST, SYN},
     },
-    policy::{Judgement, Rule, RuleId},
+    policy::{
+        PolicySet,
+        testing::{Line, list},
+    },
     verdict::{DropReason, Verdict},
 };
-
-pub(super) fn deny(id: u16, direction: Option<Direction>, port: u16) -> Rule {
-    Rule {
-        id: RuleId(id),
-        action: Action::Deny,
-        direction,
-        protocol: None,
-        source: vec![],
-        destination: vec![],
-        source_ports: vec![],
-        destination_ports: vec![PortRange::single(port)],
-    }
-}
 
 #[test]
 fn verdict_holds_until_the_next_generation() {
@@ -36,36 +26,40 @@ fn verdict_holds_until_the_next_generation() {
     let meta = world.one(packet);
     assert_eq!(meta.verdict, Verdict::Allow);
     let slot = meta.slot.unwrap();
-    assert_eq!(world.table.verdict(slot, 1), Some(Judgement { action: Action::Allow, rule: RuleId::NONE }));
-    assert_eq!(world.table.verdict(slot, 2), None);
+    let ruling = world.table.ruling(slot, 1).unwrap();
+    assert_eq!((ruling.action, world.decider(ruling.decision)), (Action::Allow, None));
+    assert_eq!(world.table.ruling(slot, 2), None);
 
-    world.snapshot.policy.rules = vec![deny(7, None, B.1)];
+    world.snapshot.policy = list([Line::deny(7).port(B.1)]);
     assert_eq!(world.one(packet.at(1)).verdict, Verdict::Allow, "kept");
     world.snapshot.generation = 2;
     let meta = world.one(packet.back().at(2));
-    assert_eq!((meta.verdict, meta.rule), (Verdict::Drop(DropReason::RuleDeny), RuleId(7)));
+    assert_eq!((meta.verdict, world.decider(meta.decision)), (Verdict::Drop(DropReason::FlowCut), Some(7)));
     let flow = world.flow(&meta).unwrap();
-    assert_eq!((flow.verdict, flow.drop_reason), (Action::Deny, Some(DropReason::RuleDeny)));
-    assert_eq!((flow.rule, flow.generation, flow.packets), (RuleId(7), 2, [2, 1]));
+    assert_eq!((flow.verdict, world.reason(flow.decision)), (Action::Deny, Some(DropReason::FlowCut)));
+    assert_eq!((world.decider(flow.decision), flow.generation, flow.packets), (Some(7), 2, [0, 1]));
+    let before = world.records.kept.pop().unwrap();
+    assert_eq!((before.verdict, before.generation, before.packets), (Action::Allow, 1, [2, 0]));
+    assert_eq!(before.reason, EndReason::Policy);
 
-    world.snapshot.policy.rules.clear();
-    world.snapshot.policy.default = Action::Deny;
+    world.snapshot.policy = list([Line::end(8)]);
     world.snapshot.generation = 3;
     let meta = world.one(packet.at(3));
     assert_eq!(meta.verdict, Verdict::Drop(DropReason::DefaultDeny));
-    assert_eq!(world.flow(&meta).unwrap().drop_reason, Some(DropReason::DefaultDeny));
+    let flow = world.flow(&meta).unwrap();
+    assert_eq!(world.reason(flow.decision), Some(DropReason::DefaultDeny));
 }
 
 #[test]
 fn flow_picked_up_by_an_answer_is_judged_as_its_initiator_opened_it() {
     let mut world = World::new(8, FlowSettings::default());
-    world.snapshot.policy.rules = vec![deny(1, Some(Direction::Ingress), B.1)];
+    world.snapshot.policy = list([Line::deny(1).from(&["10.0.0.1/32"]).to(&["10.0.0.2/32"]).port(B.1)]);
     let mut answer = Packet::new(Protocol::TCP, A, B).back();
     answer.tcp = TcpFields { flags: SYN | ACK, sequence: 1, acknowledgement: 1, window: 1 };
     assert_eq!(answer.port, INSIDE);
     let meta = world.one(answer);
     assert_eq!(meta.verdict, Verdict::Drop(DropReason::RuleDeny));
-    assert_eq!(world.table.origin(meta.slot.unwrap()), Some((meta.side.other(), OUTSIDE)));
+    assert_eq!(world.table.initiator(meta.slot.unwrap()), Some(meta.side.other()));
     let flow = world.flow(&meta).unwrap();
     assert_eq!((flow.port_in, flow.port_out), (OUTSIDE, INSIDE), "as its initiator's packets pass");
 }
@@ -82,20 +76,22 @@ fn request_does_not_pass_as_the_answer_of_a_flow_that_was_picked_up() {
     for forged in [packet(SYN | ACK), packet(ACK)] {
         for size in 1..=3 {
             let mut world = World::new(8, FlowSettings::default());
-            world.snapshot.policy.rules = vec![deny(1, None, 8022)];
+            world.snapshot.policy = list([Line::deny(1).port(8022)]);
             let packets = [forged, request, packet(ACK).back()];
             let metas: Vec<_> = packets.chunks(size).flat_map(|packets| world.batch(packets)).collect();
-            let verdicts: Vec<_> = metas.iter().map(|meta| (meta.verdict, meta.rule)).collect();
-            let denied = (Verdict::Drop(DropReason::RuleDeny), RuleId(1));
-            let allowed = (Verdict::Allow, RuleId::NONE);
+            let verdicts: Vec<_> =
+                metas.iter().map(|meta| (meta.verdict, world.decider(meta.decision))).collect();
+            let denied = (Verdict::Drop(DropReason::RuleDeny), Some(1));
+            let allowed = (Verdict::Allow, None);
             assert_eq!(verdicts, [allowed, denied, allowed], "batches of {size}");
             assert_eq!((world.drops(DropReason::RuleDeny), world.counters.flows_reopened), (1, 0));
 
             // If it may pass it opens a connection of its own.
-            world.snapshot.policy.rules.clear();
+            world.snapshot.policy = PolicySet::default();
             let meta = world.one(request);
             assert_eq!(meta.verdict, Verdict::Allow);
-            assert_eq!(world.table.origin(meta.slot.unwrap()), Some((meta.side, OUTSIDE)));
+            assert_eq!(world.table.initiator(meta.slot.unwrap()), Some(meta.side));
+            assert_eq!(world.flow(&meta).unwrap().port_in, OUTSIDE);
             assert_eq!((world.counters.flows_reopened, world.counters.flows_active), (1, 1));
         }
     }
@@ -104,7 +100,7 @@ fn request_does_not_pass_as_the_answer_of_a_flow_that_was_picked_up() {
 #[test]
 fn neighbour_discovery_does_not_lend_its_verdict() {
     let mut world = World::new(8, FlowSettings::default());
-    world.snapshot.policy.default = Action::Deny;
+    world.snapshot.policy = list([Line::end(1)]);
     let echo = Packet::new(Protocol::ICMPV6, (1, 0), (2, 0));
     let discovery = Packet { discovery: true, ..echo };
     assert_eq!(world.one(discovery).verdict, Verdict::Allow);
@@ -118,7 +114,7 @@ fn neighbour_discovery_that_rules_judge_has_its_verdict_when_it_ends_in_its_batc
         let timeouts = Timeouts { icmp: Duration::from_millis(1), ..Timeouts::default() };
         let mut world = World::new(8, FlowSettings { timeouts, ..FlowSettings::default() });
         world.snapshot.forward = plan(NonIp { neighbour_discovery: false, ..NonIp::default() });
-        world.snapshot.policy.default = Action::Deny;
+        world.snapshot.policy = list([Line::end(1)]);
         let discovery = Packet { discovery: true, ..Packet::new(Protocol::ICMPV6, (1, 0), (2, 0)) };
         for packets in [discovery, discovery.at(5000)].chunks(size) {
             assert!(
@@ -128,7 +124,7 @@ fn neighbour_discovery_that_rules_judge_has_its_verdict_when_it_ends_in_its_batc
                     .all(|meta| meta.verdict == Verdict::Drop(DropReason::DefaultDeny))
             );
         }
-        let ended: Vec<_> = world.records.kept.iter().map(|record| record.drop_reason).collect();
+        let ended: Vec<_> = world.records.kept.iter().map(|record| world.reason(record.decision)).collect();
         assert_eq!(ended, [Some(DropReason::DefaultDeny)], "batches of {size}");
         assert_eq!((world.counters.flows_expired, world.drops(DropReason::DefaultDeny)), (1, 2));
     }
@@ -137,7 +133,7 @@ fn neighbour_discovery_that_rules_judge_has_its_verdict_when_it_ends_in_its_batc
 #[test]
 fn flow_that_ends_in_the_batch_that_opened_it_has_its_verdict() {
     let mut world = World::new(8, FlowSettings::default());
-    world.snapshot.policy.rules = vec![deny(9, None, B.1)];
+    world.snapshot.policy = list([Line::deny(9).port(B.1)]);
     let packet = |flags, acknowledgement| {
         let mut packet = Packet::new(Protocol::TCP, A, B);
         packet.tcp = TcpFields { flags, sequence: 0, acknowledgement, window: 1 };
@@ -145,8 +141,9 @@ fn flow_that_ends_in_the_batch_that_opened_it_has_its_verdict() {
     };
     world.batch(&[packet(SYN, 0), packet(RST | ACK, 1).back(), packet(SYN, 0)]);
     assert_eq!(world.records.kept.len(), 1);
-    assert_eq!(world.records.kept[0].drop_reason, Some(DropReason::RuleDeny));
-    assert_eq!((world.records.kept[0].rule, world.records.kept[0].generation), (RuleId(9), 1));
+    let record = world.records.kept[0];
+    assert_eq!(world.reason(record.decision), Some(DropReason::RuleDeny));
+    assert_eq!((world.decider(record.decision), record.generation), (Some(9), 1));
 }
 
 #[test]
@@ -168,14 +165,14 @@ fn packets_of_a_connection_that_ends_in_their_batch_keep_its_verdict() {
     let expected = [denied, denied, Verdict::Allow, Verdict::Allow, denied];
     for size in 1..=packets.len() {
         let mut world = World::new(8, FlowSettings::default());
-        world.snapshot.policy.rules = vec![deny(1, Some(Direction::Ingress), B.1)];
+        world.snapshot.policy = list([Line::deny(1).from(&["10.0.0.1/32"]).to(&["10.0.0.2/32"]).port(B.1)]);
         let metas: Vec<_> = packets.chunks(size).flat_map(|packets| world.batch(packets)).collect();
         let verdicts: Vec<_> = metas.iter().map(|meta| meta.verdict).collect();
         assert_eq!(verdicts, expected, "batches of {size}");
-        let rules: Vec<_> = metas.iter().map(|meta| meta.rule.0).collect();
-        assert_eq!(rules, [1, 1, 0, 0, 1], "batches of {size}");
-        let ended: Vec<_> =
-            world.records.kept.iter().map(|record| (record.drop_reason, record.packets)).collect();
+        let rules: Vec<_> = metas.iter().map(|meta| world.decider(meta.decision)).collect();
+        assert_eq!(rules, [Some(1), Some(1), None, None, Some(1)], "batches of {size}");
+        let ended = world.records.kept.iter();
+        let ended: Vec<_> = ended.map(|record| (world.reason(record.decision), record.packets)).collect();
         assert_eq!(ended, [(Some(DropReason::RuleDeny), [1, 1]), (None, [1, 1])], "batches of {size}");
         assert_eq!((world.counters.flows_reopened, world.drops(DropReason::RuleDeny)), (2, 3));
     }

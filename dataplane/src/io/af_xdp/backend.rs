@@ -159,6 +159,15 @@ impl PacketIo for AfXdpIo {
         }
     }
 
+    fn compose(&mut self, bytes: &[u8]) -> Option<XdpFrame> {
+        let mut frame = self.pool.take()?;
+        if frame.write(bytes) {
+            return Some(frame);
+        }
+        self.pool.give(frame);
+        None
+    }
+
     fn release(&mut self, frame: XdpFrame) {
         self.pool.give(frame);
     }

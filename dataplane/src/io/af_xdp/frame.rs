@@ -37,6 +37,20 @@ impl XdpFrame {
     }
 }
 
+impl XdpFrame {
+    /// Puts `bytes` into the buffer in the place of what it held; `false` if they do not fit.
+    pub(super) fn write(&mut self, bytes: &[u8]) -> bool {
+        // SAFETY: as in `bytes_mut`.
+        let mut data = unsafe { self.umem.data_mut(&mut self.desc) };
+        let mut cursor = data.cursor();
+        if cursor.buf_len() < bytes.len() {
+            return false;
+        }
+        cursor.set_pos(0);
+        std::io::Write::write_all(&mut cursor, bytes).is_ok()
+    }
+}
+
 impl Frame for XdpFrame {
     fn bytes(&self) -> &[u8] {
         // SAFETY: `claim` made sure that the buffer is of this UMEM and exclusively ours; `&self` keeps it unchanged. The

@@ -127,6 +127,10 @@ impl<I: PacketIo> PacketIo for FaultIo<I> {
         self.inner.transmit(port, frame)
     }
 
+    fn compose(&mut self, bytes: &[u8]) -> Option<I::Frame> {
+        self.inner.compose(bytes)
+    }
+
     fn release(&mut self, frame: I::Frame) {
         self.inner.release(frame);
     }

@@ -20,14 +20,14 @@ use crate::{
 #[derive(Debug)]
 pub struct MemoryFrame {
     buffer: Vec<u8>,
-    /// In loop mode, where the frame goes back to.
-    home: PortId,
+    /// In loop mode, the port that it comes in at again; none for a composed frame.
+    home: Option<PortId>,
 }
 
 impl MemoryFrame {
     /// A frame that holds `bytes`.
     pub fn new(bytes: &[u8]) -> Self {
-        Self { buffer: bytes.to_vec(), home: PortId::default() }
+        Self { buffer: bytes.to_vec(), home: None }
     }
 }
 
@@ -55,6 +55,8 @@ enum Mode {
 pub struct MemoryIo {
     input: VecDeque<(Timestamp, PortId, MemoryFrame)>,
     output: Vec<(PortId, MemoryFrame)>,
+    /// In loop mode, buffers for composed frames.
+    spare: Vec<MemoryFrame>,
     now: Timestamp,
     mode: Mode,
     /// Frames that a port takes per batch before it says that it is full.
@@ -72,11 +74,16 @@ impl Default for MemoryIo {
 }
 
 impl MemoryIo {
+    /// How many composed frames can be under way in loop mode, and how long they can be.
+    const SPARE: usize = 8;
+    const SPARE_LENGTH: usize = 1514;
+
     /// A backend that keeps what is transmitted.
     pub fn new() -> Self {
         Self {
             input: VecDeque::new(),
             output: Vec::new(),
+            spare: Vec::new(),
             now: Timestamp::ZERO,
             mode: Mode::Keep,
             ring: usize::MAX,
@@ -85,9 +92,11 @@ impl MemoryIo {
         }
     }
 
-    /// A backend whose packets come again and again.
+    /// A backend whose packets come again and again. What is composed does not.
     pub fn looping() -> Self {
-        Self { mode: Mode::Loop, ..Self::new() }
+        let spare = || MemoryFrame { buffer: Vec::with_capacity(Self::SPARE_LENGTH), home: None };
+        let spare = (0..Self::SPARE).map(|_| spare()).collect();
+        Self { mode: Mode::Loop, spare, ..Self::new() }
     }
 
     /// Limits what each port takes per batch, to provoke `transmit_full`.
@@ -107,7 +116,7 @@ impl MemoryIo {
 
     /// Queues a packet to be received at `port` at `time`.
     pub fn push(&mut self, time: Timestamp, port: PortId, bytes: &[u8]) {
-        let frame = MemoryFrame { home: port, ..MemoryFrame::new(bytes) };
+        let frame = MemoryFrame { home: Some(port), ..MemoryFrame::new(bytes) };
         self.input.push_back((time, port, frame));
     }
 
@@ -174,10 +183,23 @@ impl PacketIo for MemoryIo {
         Ok(())
     }
 
-    fn release(&mut self, frame: MemoryFrame) {
+    fn compose(&mut self, bytes: &[u8]) -> Option<MemoryFrame> {
         match self.mode {
-            Mode::Keep => drop(frame),
-            Mode::Loop => self.input.push_back((self.now, frame.home, frame)),
+            Mode::Keep => Some(MemoryFrame::new(bytes)),
+            Mode::Loop => {
+                let mut frame = self.spare.pop_if(|frame| bytes.len() <= frame.buffer.capacity())?;
+                frame.buffer.clear();
+                frame.buffer.extend_from_slice(bytes);
+                Some(frame)
+            }
+        }
+    }
+
+    fn release(&mut self, frame: MemoryFrame) {
+        match (self.mode, frame.home) {
+            (Mode::Keep, _) => drop(frame),
+            (Mode::Loop, Some(port)) => self.input.push_back((self.now, port, frame)),
+            (Mode::Loop, None) => self.spare.push(frame),
         }
     }
 

@@ -52,6 +52,15 @@ impl PcapFrame {
         }
     }
 
+    /// Becomes a frame that no capture held.
+    pub(super) fn compose(&mut self, time: Timestamp, bytes: &[u8]) {
+        self.buffer.clear();
+        self.buffer.extend_from_slice(bytes);
+        self.captured = bytes.len();
+        self.length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        self.time = time;
+    }
+
     /// What was captured of the frame.
     pub(super) fn captured(&self) -> &[u8] {
         self.buffer.get(..self.captured).unwrap_or_default()

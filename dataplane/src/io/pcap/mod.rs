@@ -311,6 +311,12 @@ impl PacketIo for PcapIo {
         Ok(())
     }
 
+    fn compose(&mut self, bytes: &[u8]) -> Option<PcapFrame> {
+        let mut frame = self.pool.pop().unwrap_or_else(PcapFrame::new);
+        frame.compose(self.now, bytes);
+        Some(frame)
+    }
+
     fn release(&mut self, frame: PcapFrame) {
         if self.pool.len() < Self::POOL {
             self.pool.push(frame);

@@ -1,0 +1,148 @@
+use std::{collections::BTreeSet, net::IpAddr};
+
+use ravelin_config::{resources::NetworkSet, types::IpNet};
+use ravelin_dataplane::policy::AddressSet;
+
+use super::ItemId;
+
+/// How many prefixes of each length there are, of IPv4 and of IPv6.
+#[derive(Debug)]
+struct Lengths {
+    v4: [u32; 33],
+    v6: [u32; 129],
+}
+
+impl Default for Lengths {
+    fn default() -> Self {
+        Self { v4: [0; 33], v6: [0; 129] }
+    }
+}
+
+impl Lengths {
+    fn of(&mut self, net: IpNet) -> &mut u32 {
+        match net {
+            IpNet::V4(net) => &mut self.v4[usize::from(net.prefix_len())],
+            IpNet::V6(net) => &mut self.v6[usize::from(net.prefix_len())],
+        }
+    }
+
+    /// The prefixes that cover `address`, of all lengths that there are, the longest first.
+    fn covering(&self, address: IpAddr) -> impl Iterator<Item = IpNet> {
+        let counts: &[u32] = match address {
+            IpAddr::V4(_) => &self.v4,
+            IpAddr::V6(_) => &self.v6,
+        };
+        let lengths = counts.iter().enumerate().rev().filter(|(_, count)| **count > 0);
+        lengths.filter_map(move |(length, _)| Some(IpNet::new(address, length as u8).ok()?.trunc()))
+    }
+}
+
+/// The endpoints' addresses. The longer prefix counts; of two that are the same, that of the first endpoint.
+#[derive(Debug, Default)]
+pub(super) struct Prefixes {
+    /// In the order of addresses, shorter prefixes first: what lies inside of a prefix stands behind it.
+    all: BTreeSet<(IpNet, ItemId)>,
+    lengths: Lengths,
+}
+
+impl Prefixes {
+    pub(super) fn insert(&mut self, item: ItemId, nets: &[IpNet]) {
+        for net in nets {
+            if self.all.insert((net.trunc(), item)) {
+                *self.lengths.of(*net) += 1;
+            }
+        }
+    }
+
+    pub(super) fn remove(&mut self, item: ItemId, nets: &[IpNet]) {
+        for net in nets {
+            if self.all.remove(&(net.trunc(), item)) {
+                *self.lengths.of(*net) -= 1;
+            }
+        }
+    }
+
+    /// The endpoint whose address this is.
+    pub(super) fn owner(&self, address: IpAddr) -> Option<ItemId> {
+        self.lengths.covering(address).find_map(|net| {
+            let (found, item) = self.all.range((net, ItemId::MIN)..).next()?;
+            (*found == net).then_some(*item)
+        })
+    }
+
+    /// The addresses in `nets`, which are those of `item`, that are not another's.
+    pub(super) fn addresses(&self, item: ItemId, nets: &[IpNet]) -> AddressSet {
+        let sets = nets.iter().map(|net| {
+            let set = AddressSet::of_nets([net]);
+            let taken: Vec<_> = self.taken(item, net.trunc()).collect();
+            if taken.is_empty() { set } else { set.difference(&AddressSet::of_nets(&taken)) }
+        });
+        AddressSet::union_of(&sets.collect::<Vec<_>>())
+    }
+
+    /// Others' prefixes inside of `net`.
+    fn taken(&self, item: ItemId, net: IpNet) -> impl Iterator<Item = IpNet> {
+        let behind = last_inside(net);
+        let inside = self.all.range((net, ItemId::MIN)..=(behind, ItemId::MAX));
+        let taken = move |(other, owner): &&(IpNet, ItemId)| {
+            *owner != item && (other.prefix_len() > net.prefix_len() || *owner < item)
+        };
+        inside.filter(taken).map(|(other, _)| *other)
+    }
+}
+
+/// The last that lies inside of `net` in the order of prefixes.
+fn last_inside(net: IpNet) -> IpNet {
+    IpNet::from(net.broadcast())
+}
+
+/// The networks of all network sets.
+#[derive(Debug, Default)]
+pub(super) struct Networks {
+    sets: Vec<AddressSet>,
+    /// Sorted.
+    nets: Vec<(IpNet, u32)>,
+    lengths: Lengths,
+}
+
+impl Networks {
+    pub(super) fn new(sets: &[NetworkSet]) -> Self {
+        let mut networks = Self::default();
+        for (index, set) in (0_u32..).zip(sets) {
+            // What `nets_file` holds was added to `nets` when the configuration was loaded.
+            let addresses = AddressSet::of_nets(&set.nets);
+            networks.sets.push(if set.except.is_empty() {
+                addresses
+            } else {
+                addresses.difference(&AddressSet::of_nets(&set.except))
+            });
+            networks.nets.reserve(set.nets.len());
+            for net in &set.nets {
+                networks.nets.push((net.trunc(), index));
+                *networks.lengths.of(*net) += 1;
+            }
+        }
+        networks.nets.sort_unstable();
+        networks.nets.dedup();
+        networks
+    }
+
+    /// The addresses of a set.
+    pub(super) fn addresses(&self, set: u32) -> &AddressSet {
+        &self.sets[set as usize]
+    }
+
+    /// The sets that `address` is in, and the length of the longest prefix of each that covers it.
+    pub(super) fn of(&self, address: IpAddr) -> Vec<(u32, u8)> {
+        let mut found: Vec<(u32, u8)> = Vec::new();
+        for net in self.lengths.covering(address) {
+            let from = self.nets.partition_point(|(other, _)| *other < net);
+            for (_, set) in self.nets[from..].iter().take_while(|(other, _)| *other == net) {
+                if found.iter().all(|(other, _)| other != set) && self.addresses(*set).contains(address) {
+                    found.push((*set, net.prefix_len()));
+                }
+            }
+        }
+        found
+    }
+}

@@ -1,0 +1,51 @@
+//! The policy compiler: from resources to what the packet path asks.
+//!
+//! ```text
+//! resources > identities (labels > addresses) > order (tiers, policies, as in force and as pending)
+//!           > sides (egress, ingress): every rule as flat rules over sets of addresses > classifiers > PolicySet
+//! ```
+//!
+//! Everything becomes a matter of addresses: what a policy selects, who a rule's peer is, which endpoint calls a port by a
+//! name. So one classifier for each side judges a flow, whatever the number of endpoints. Behind the rules of each tier stands
+//! one rule for its default, behind the tiers those of profiles, and behind all one that denies for every endpoint.
+//!
+//! Promises: the meaning of `docs/adr/0010-policy-semantics.md`, held against an oracle that walks all rules; the same rule of
+//! the same policy keeps its number while the process lives. Refuses: to look at packets. Read next: `order.rs`, `entity.rs`,
+//! `side.rs`, `book.rs`.
+
+mod book;
+mod compile;
+mod entity;
+mod explain;
+mod order;
+mod ports;
+mod sets;
+mod side;
+mod tell;
+#[cfg(test)]
+mod tests;
+
+pub use book::{Block, BookReader, Named, RuleBook, action_name};
+pub use compile::{Settings, compile};
+pub use explain::{Answer, Explainer, Question, QuestionError, SideAnswer, Verdicts};
+pub use order::full_name;
+pub use tell::{Teller, Told, verdict_name};
+
+/// The way a flow passes an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Direction {
+    /// From it.
+    Egress,
+    /// To it.
+    Ingress,
+}
+
+impl Direction {
+    /// What it is called.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Egress => "egress",
+            Self::Ingress => "ingress",
+        }
+    }
+}

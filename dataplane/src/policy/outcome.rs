@@ -1,0 +1,72 @@
+use ravelin_config::types::Action;
+
+use super::{Position, limit::LimitId};
+use crate::verdict::DropReason;
+
+/// A rule's number. The control thread gives every rule of every policy one number for the life of the process, so that a
+/// record written after a change still names the rule that decided. The default at the end of a tier has a number too.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RuleId(pub u32);
+
+/// What a rule does with a flow that it matches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// The flow may pass on this side; nothing else is asked.
+    Allow,
+    /// The flow is denied; nothing else is asked.
+    Deny,
+    /// The flow is denied and its sender is told.
+    Reject,
+    /// What stands before this place is skipped: the rest of the tier.
+    Pass(Position),
+    /// The rule is noted and the next one asked.
+    Log,
+}
+
+/// What happens to a flow that was allowed until a change made this rule deny it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnChange {
+    /// It goes on.
+    Keep,
+    /// Its packets are dropped.
+    #[default]
+    Drop,
+    /// Its packets are dropped, and both ends of a TCP connection are sent a reset.
+    Reset,
+}
+
+/// What follows when a rule matches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// The rule.
+    pub rule: RuleId,
+    /// What it does.
+    pub effect: Effect,
+    /// Whether it is the default of a tier, or of all tiers, rather than a rule that somebody wrote.
+    pub is_default: bool,
+    /// What happens to flows that it denies after a change.
+    pub on_change: OnChange,
+    /// How many flows it may let through.
+    pub limit: Option<LimitId>,
+}
+
+impl Outcome {
+    /// Whether the flow may pass, if the rule decides.
+    pub(crate) const fn action(&self) -> Action {
+        match self.effect {
+            Effect::Allow | Effect::Pass(_) | Effect::Log => Action::Allow,
+            Effect::Deny => Action::Deny,
+            Effect::Reject => Action::Reject,
+        }
+    }
+
+    /// Why its packets are dropped, if they are.
+    pub(crate) const fn drop_reason(&self) -> Option<DropReason> {
+        match self.effect {
+            Effect::Allow | Effect::Pass(_) | Effect::Log => None,
+            Effect::Deny if self.is_default => Some(DropReason::DefaultDeny),
+            Effect::Deny => Some(DropReason::RuleDeny),
+            Effect::Reject => Some(DropReason::RuleReject),
+        }
+    }
+}
