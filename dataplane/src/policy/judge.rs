@@ -73,7 +73,7 @@ pub struct Judgement {
 }
 
 /// Where a walk along one side ended.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Walk {
     trace: Trace,
     /// The outcome that decided; `None` if the side belongs to no endpoint.
@@ -92,7 +92,7 @@ impl PolicySet {
     }
 
     /// Judges up to [`Self::CHUNK`] flows, in the order of `keys`, and calls `take` with the place of each.
-    pub(crate) fn judge_all(&self, keys: &[Key], mut take: impl FnMut(usize, Judgement)) {
+    pub(crate) fn judge_all(&self, keys: &[Key], mut take: impl FnMut(usize, &Judgement)) {
         const NOTHING: [Option<Match>; PolicySet::CHUNK] = [None; PolicySet::CHUNK];
         let from = [Position::START; Self::CHUNK];
         let from = from.get(..keys.len()).unwrap_or_default();
@@ -111,7 +111,7 @@ impl PolicySet {
         };
         for (index, key) in keys.iter().enumerate() {
             let pending = pending.as_ref().map(|pending| at(pending, index));
-            take(index, self.conclude(key, at(&enforced, index), pending));
+            take(index, &self.conclude(key, at(&enforced, index), pending));
         }
     }
 
@@ -131,7 +131,7 @@ impl PolicySet {
         pending: Option<[Option<Match>; 2]>,
     ) -> Judgement {
         let [egress, ingress] = self.walk_both(&self.enforced, key, enforced);
-        let (action, decider) = self.verdict(egress, ingress);
+        let (action, decider) = self.verdict([&egress, &ingress]);
         let outcome = decider.and_then(|index| self.outcomes.get(index));
         let reason = match outcome {
             Some(outcome) => outcome.drop_reason(),
@@ -139,7 +139,7 @@ impl PolicySet {
         };
         let pending = self.pending.as_ref().zip(pending).map(|(sides, first)| {
             let [egress, ingress] = self.walk_both(sides, key, first);
-            let (action, _) = self.verdict(egress, ingress);
+            let (action, _) = self.verdict([&egress, &ingress]);
             Pending { action, egress: egress.trace, ingress: ingress.trace }
         });
         Judgement {
@@ -190,10 +190,9 @@ impl PolicySet {
     }
 
     /// The verdict on a flow, and the outcome that decided.
-    fn verdict(&self, egress: Walk, ingress: Walk) -> (Action, Option<u32>) {
-        let deciders = [egress.decider, ingress.decider];
-        let denied = deciders.into_iter().flatten().find(|outcome| self.action(*outcome) != Action::Allow);
-        match denied.or(ingress.decider).or(egress.decider) {
+    fn verdict(&self, walks: [&Walk; 2]) -> (Action, Option<u32>) {
+        // Ingress was not asked if egress denies, so the last that decided on any side decides.
+        match walks.into_iter().rev().find_map(|walk| walk.decider) {
             Some(outcome) => (self.action(outcome), Some(outcome)),
             None => (self.unknown, None),
         }
