@@ -80,6 +80,12 @@ impl Outcomes {
     }
 }
 
+impl FromIterator<Outcome> for Outcomes {
+    fn from_iter<I: IntoIterator<Item = Outcome>>(outcomes: I) -> Self {
+        Self { sealed: outcomes.into_iter().collect(), added: Vec::new() }
+    }
+}
+
 impl Outcome {
     /// Whether the flow may pass, if the rule decides.
     pub(crate) const fn action(&self) -> Action {
