@@ -119,13 +119,18 @@ fn parse_protocol(value: &Value<'_>, kind: &str, findings: &mut Findings) -> Opt
         }
         return protocol;
     }
-    match text(value, kind, findings)?.parse() {
-        Ok(protocol) => Some(protocol),
-        Err(error) => {
-            findings.add(Code::Malformed, value.span(), format!("{error}"));
-            None
-        }
+    let text = text(value, kind, findings)?;
+    let lower = text.to_ascii_lowercase();
+    let error = match text.parse::<Protocol>() {
+        Ok(protocol) if lower == text => return Some(protocol),
+        Ok(_) => "words of the configuration are lower case".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    let finding = findings.add(Code::Malformed, value.span(), error);
+    if lower != text && lower.parse::<Protocol>().is_ok() {
+        finding.label(format!("did you mean {}?", quoted(&lower)));
     }
+    None
 }
 
 parser! {
