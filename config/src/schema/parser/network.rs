@@ -121,14 +121,16 @@ fn parse_protocol(value: &Value<'_>, kind: &str, findings: &mut Findings) -> Opt
     }
     let text = text(value, kind, findings)?;
     let lower = text.to_ascii_lowercase();
-    let error = match text.parse::<Protocol>() {
+    match text.parse::<Protocol>() {
         Ok(protocol) if lower == text => return Some(protocol),
-        Ok(_) => "words of the configuration are lower case".to_owned(),
-        Err(error) => error.to_string(),
-    };
-    let finding = findings.add(Code::Malformed, value.span(), error);
-    if lower != text && lower.parse::<Protocol>().is_ok() {
-        finding.label(format!("did you mean {}?", quoted(&lower)));
+        Ok(_) => {
+            let message = format!("`{text}` is not a protocol: words of the configuration are lower case");
+            let finding = findings.add(Code::Malformed, value.span(), message);
+            finding.label(format!("did you mean {}?", quoted(&lower)));
+        }
+        Err(error) => {
+            findings.add(Code::Malformed, value.span(), error.to_string());
+        }
     }
     None
 }

@@ -2,9 +2,9 @@
 
 use crate::model::Lists;
 use crate::report::{Code, Findings};
-use crate::schema::reader::{At, Field};
+use crate::schema::reader::{At, Field, nearest};
 use crate::validate::{unique, unique_by};
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 /// Tiers that are there without being declared.
 const TIERS: [&str; 3] = ["kube-admin", "default", "kube-baseline"];
@@ -46,15 +46,18 @@ fn namespaced<'m>(
 /// Reports tiers, namespaces and profiles that are mentioned but do not exist. Only of use if all of them are known.
 pub(super) fn unknown(lists: &Lists, findings: &mut Findings) {
     let tiers = lists.tiers.iter().filter_map(|tier| tier.name.value());
-    let tiers: HashSet<_> = tiers.map(String::as_str).chain(TIERS).collect();
+    let tiers: BTreeSet<_> = tiers.map(String::as_str).chain(TIERS).collect();
     once(lists.policies.iter().filter_map(|policy| policy.tier.given()), &tiers, |tier| {
         let message = format!("the tier `{}` is not declared", tier.value);
         let finding = findings.add(Code::UnknownTier, &tier.range, message);
+        if let Some(nearest) = nearest(&tier.value, tiers.iter().copied()) {
+            finding.label(format!("did you mean \"{nearest}\"?"));
+        }
         finding.help("it is asked after all other tiers, and denies what its policies do not decide");
     });
 
     let namespaces = lists.namespaces.iter().filter_map(|namespace| namespace.name.value());
-    let namespaces: HashSet<_> = namespaces.map(String::as_str).collect();
+    let namespaces: BTreeSet<_> = namespaces.map(String::as_str).collect();
     let mentioned = (lists.policies.iter().map(|it| &it.namespace))
         .chain(lists.endpoints.iter().map(|it| &it.namespace))
         .chain(lists.services.iter().map(|it| &it.namespace))
@@ -80,7 +83,7 @@ pub(super) fn unknown(lists: &Lists, findings: &mut Findings) {
 /// Calls `report` for the first mention of each name that is not known.
 fn once<'m>(
     mentioned: impl Iterator<Item = &'m At<String>>,
-    known: &HashSet<&str>,
+    known: &BTreeSet<&str>,
     mut report: impl FnMut(&At<String>),
 ) {
     let mut reported = HashSet::new();
