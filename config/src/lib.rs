@@ -34,6 +34,7 @@ mod diff;
 mod duration;
 mod load;
 mod model;
+mod pattern;
 mod reference;
 mod report;
 pub mod resources;
@@ -49,6 +50,7 @@ pub use model::{
     LogFormat, LogLevel, Metrics, Midstream, NapiThreads, NdHandling, Policy, Records, RecordsTarget,
     Timeouts, Workers, ZeroCopy,
 };
+pub use pattern::FilePattern;
 pub use reference::reference;
 pub use report::{Code, Diagnostic, Report, Severity, Span};
 pub use validate::{Bridge, Config, Interface, Rule};

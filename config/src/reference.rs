@@ -1,6 +1,6 @@
 use crate::Code;
 use crate::model::Model;
-use crate::schema::{Absence, Effect, Key, Section};
+use crate::schema::{Absence, Effect, Form, Key, Section};
 
 /// The reference of the configuration language as Markdown, generated from the declarations of its keys.
 pub fn reference() -> String {
@@ -26,7 +26,10 @@ file is valid. A key that is not listed here is an error. Complete examples: `co
 
 A *duration* is a string of a whole number and a unit: `\"500us\"`, `\"10ms\"`, `\"30s\"`, `\"5m\"`, `\"1h\"`, `\"1d\"`.
 *Live* keys are taken over by `ravelin reload`; a change of any other key is refused by it and needs a restart. Adding,
-removing or reordering `[[rule]]` entries is live; that of `[[interface]]` and `[[bridge]]` entries is not.
+removing or reordering entries such as `[[policy]]` and `[[rule]]` is live; that of `[[interface]]` and `[[bridge]]` entries is not.
+
+In TOML a name means one thing in a file. Where `[[policy]]` entries stand, the section `[policy]` is written `[enforcement]`;
+anywhere else it may be.
 
 `ravelin check FILE` reports every mistake at once, each with file, line, column and one of the codes at the end of this page.
 ";
@@ -39,10 +42,19 @@ const FINDINGS: &str = "
 ";
 
 fn describe(section: &Section) -> String {
-    let header =
-        if section.repeated { format!("[[{}]]", section.path) } else { format!("[{}]", section.path) };
-    let repeated = if section.repeated { " May be repeated." } else { "" };
-    let mut text = format!("\n## `{header}`\n\n{}{repeated}\n\n", section.help.trim());
+    let write = |path: &&str| match section.form {
+        Form::Once if path.is_empty() => "Before the first section".to_owned(),
+        Form::Once => format!("`[{path}]`"),
+        Form::Repeated => format!("`[[{path}]]`"),
+        Form::Inner => format!("`{path} = {{…}}`"),
+    };
+    let repeated = if section.form == Form::Repeated { " May be repeated." } else { "" };
+    let mut text = format!("\n## {}\n\n{}{repeated}", write(&section.path), section.help.trim());
+    if !section.also.is_empty() {
+        let also: Vec<_> = section.also.iter().map(write).collect();
+        text.push_str(&format!(" The same keys: {}.", also.join(", ")));
+    }
+    text.push_str("\n\n");
     text.push_str("| key | type | default | change | meaning |\n|---|---|---|---|---|\n");
     for key in &section.keys {
         text.push_str(&row(key));

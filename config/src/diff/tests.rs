@@ -1,3 +1,4 @@
+use crate::schema::Form;
 use crate::{Config, diff, parse};
 
 fn config(text: &str) -> Config {
@@ -31,6 +32,11 @@ fn each_key_is_compared_and_knows_whether_it_is_live() {
         ("io", "ring_size", "64", false),
         ("io", "frame_size", "2048", false),
         ("policy", "default", "'deny'", true),
+        ("policy", "unknown", "'deny'", true),
+        ("policy", "on_change", "'keep'", true),
+        ("policy", "reject_rate", "1", true),
+        ("policy", "failsafe_inbound", "[]", true),
+        ("policy", "failsafe_outbound", "[22]", true),
         ("flow", "capacity", "1024", false),
         ("flow", "full", "'forward'", true),
         ("flow", "evict", "'none'", true),
@@ -67,7 +73,10 @@ fn each_key_is_compared_and_knows_whether_it_is_live() {
     let expected: Vec<_> = keys.iter().map(|(path, key, _, live)| (format!("{path}.{key}"), *live)).collect();
     assert_eq!(changes("", &all), expected);
     let declared = crate::model::Model::declare();
-    let once = declared.iter().filter(|section| !section.repeated).map(|section| section.keys.len());
+    let once = declared
+        .iter()
+        .filter(|section| section.form == Form::Once && !section.path.is_empty())
+        .map(|section| section.keys.len());
     assert_eq!(once.sum::<usize>(), keys.len(), "a key is not in this test");
 }
 
@@ -109,4 +118,40 @@ fn rules_are_live() {
                source = ['::/0', '10.0.0.0/8']\n[[rule]]\nname = 'd'\naction = 'deny'\nprotocol = 4\n";
     let expected = ["rule[b]", "rule[a].action", "rule[a].source", "rule[d]", "rule"];
     assert_eq!(changes(old, new), expected.map(|field| (field.to_owned(), true)));
+}
+
+#[test]
+fn resources_are_live_and_known_by_namespace_and_name() {
+    let old = "[[tier]]\nname = 'security'\n[[policy]]\nname = 'web'\nnamespace = 'shop'\n[[policy]]\nname = 'web'\n\
+               [[policy]]\nname = 'gone'\n[[policy]]\nname = 'web'\ntier = 'security'\nnamespace = 'shop'\n\
+               [[policy]]\nname = 'web'\nstaged = 'delete'\n\
+               [[endpoint]]\nname = 'a'\naddresses = ['10.0.0.1']\n[[network_set]]\nname = 'n'\nnets = ['10.0.0.0/8']\n";
+    assert_eq!(changes(old, old), []);
+    // Another order is no change.
+    let new = "[[policy]]\nname = 'web'\nstaged = 'set'\n[[policy]]\nname = 'web'\nnamespace = 'shop'\n\
+               [[policy.egress]]\naction = 'deny'\n[[policy]]\nname = 'web'\n[[policy]]\nname = 'new'\n\
+               [[policy]]\nname = 'web'\ntier = 'security'\nnamespace = 'shop'\norder = 1\n[[tier]]\nname = 'security'\norder = 5\n\
+               [[profile]]\nname = 'p'\n[[namespace]]\nname = 'shop'\n[[service]]\nname = 's'\nnamespace = 'shop'\n\
+               [[endpoint]]\nname = 'a'\naddresses = ['10.0.0.2']\n[[network_set]]\nname = 'n'\nnets = ['10.0.0.0/9']\n";
+    let expected = [
+        "tier[security]",
+        "policy[gone]",
+        "policy[staged:web]",
+        "policy[shop/web]",
+        "policy[new]",
+        "policy[shop/security.web]",
+        "profile[p]",
+        "namespace[shop]",
+        "endpoint[a]",
+        "service[shop/s]",
+        "network_set[n]",
+    ];
+    assert_eq!(changes(old, new), expected.map(|field| (field.to_owned(), true)));
+}
+
+#[test]
+fn files_to_read_are_live() {
+    let new = "manifests = ['k8s/*.yaml']\nendpoints_dir = 'endpoints'\n";
+    assert_eq!(changes("", new), [("manifests".to_owned(), true), ("endpoints_dir".to_owned(), true)]);
+    assert_eq!(changes(new, new), []);
 }

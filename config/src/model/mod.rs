@@ -3,61 +3,155 @@
 //! Read next: `schema/mod.rs` for what a declaration yields, `validate/` for the judgement.
 
 mod bridge;
+mod endpoint;
+mod file;
 mod flow;
 mod fragments;
 mod interface;
 mod io;
 mod operation;
+mod policy;
 mod rule;
 mod workers;
 
 pub(crate) use bridge::BridgeModel;
 pub use bridge::{Fail, Handling, NdHandling};
+pub(crate) use endpoint::{
+    EndpointModel, NamedPortModel, NamespaceModel, NetworkSetModel, ServiceModel, ServicePortModel,
+};
+pub(crate) use file::FileModel;
 pub use flow::{Evict, Flow, Midstream, Timeouts};
 pub use fragments::Fragments;
 pub(crate) use interface::InterfaceModel;
 pub use interface::{ChecksumMode, InterfaceMode};
 pub use io::{Io, IoMode, NapiThreads, ZeroCopy};
 pub use operation::{Control, Log, LogFormat, LogLevel, Metrics, Records, RecordsTarget};
+pub(crate) use policy::{
+    EntityModel, IcmpModel, PolicyModel, PolicyRuleModel, ProfileModel, ServiceAccountsModel,
+    ServiceRefModel, TierModel,
+};
 pub use rule::Policy;
 pub(crate) use rule::RuleModel;
 pub use workers::{Idle, Workers};
 
+use crate::FilePattern;
 use crate::schema::{Section, reader::Reader};
+use std::path::PathBuf;
 
-/// A whole file.
+/// A whole configuration.
 #[derive(Debug)]
 pub(crate) struct Model {
+    pub(crate) manifests: Vec<FilePattern>,
+    pub(crate) endpoints_dir: Option<PathBuf>,
     pub(crate) workers: Workers,
     pub(crate) io: Io,
-    pub(crate) interfaces: Vec<InterfaceModel>,
-    pub(crate) bridges: Vec<BridgeModel>,
     pub(crate) policy: Policy,
-    pub(crate) rules: Vec<RuleModel>,
     pub(crate) flow: Flow,
     pub(crate) fragments: Fragments,
     pub(crate) records: Records,
     pub(crate) metrics: Metrics,
     pub(crate) control: Control,
     pub(crate) log: Log,
+    pub(crate) lists: Lists,
+}
+
+/// The sections that may be repeated, of one file or of several.
+#[derive(Debug)]
+pub(crate) struct Lists {
+    pub(crate) interfaces: Vec<InterfaceModel>,
+    pub(crate) bridges: Vec<BridgeModel>,
+    pub(crate) rules: Vec<RuleModel>,
+    pub(crate) tiers: Vec<TierModel>,
+    pub(crate) policies: Vec<PolicyModel>,
+    pub(crate) profiles: Vec<ProfileModel>,
+    pub(crate) namespaces: Vec<NamespaceModel>,
+    pub(crate) endpoints: Vec<EndpointModel>,
+    pub(crate) services: Vec<ServiceModel>,
+    pub(crate) network_sets: Vec<NetworkSetModel>,
+}
+
+impl Lists {
+    fn read(reader: &mut Reader<'_, '_>) -> Self {
+        let policies = settings(reader) != "policy";
+        Self {
+            interfaces: reader.entries("interface", InterfaceModel::read),
+            bridges: reader.entries("bridge", BridgeModel::read),
+            rules: reader.entries("rule", RuleModel::read),
+            tiers: reader.entries("tier", TierModel::read),
+            policies: if policies { reader.entries("policy", PolicyModel::read) } else { Vec::new() },
+            profiles: reader.entries("profile", ProfileModel::read),
+            namespaces: reader.entries("namespace", NamespaceModel::read),
+            endpoints: reader.entries("endpoint", EndpointModel::read),
+            services: reader.entries("service", ServiceModel::read),
+            network_sets: reader.entries("network_set", NetworkSetModel::read),
+        }
+    }
+
+    /// Reads a file that is included, and reports what may only stand in the main file.
+    pub(crate) fn included(reader: &mut Reader<'_, '_>) -> Self {
+        let lists = Self::read(reader);
+        for key in ONCE {
+            // `[[policy]]` is another thing than `[policy]`.
+            if key != "policy" || !reader.has_list(key) {
+                reader.misplaced(key);
+            }
+        }
+        lists
+    }
+
+    /// Takes over all of `other`, behind what is there.
+    pub(crate) fn extend(&mut self, other: Self) {
+        self.interfaces.extend(other.interfaces);
+        self.bridges.extend(other.bridges);
+        self.rules.extend(other.rules);
+        self.tiers.extend(other.tiers);
+        self.policies.extend(other.policies);
+        self.profiles.extend(other.profiles);
+        self.namespaces.extend(other.namespaces);
+        self.endpoints.extend(other.endpoints);
+        self.services.extend(other.services);
+        self.network_sets.extend(other.network_sets);
+    }
+}
+
+/// What may stand in the main file only.
+const ONCE: [&str; 11] = [
+    "endpoints_dir",
+    "workers",
+    "io",
+    "policy",
+    "enforcement",
+    "flow",
+    "fragments",
+    "records",
+    "metrics",
+    "control",
+    "log",
+];
+
+/// What the section with the settings of policy is called in a file. TOML has one meaning for a name: where `[[policy]]` stands,
+/// it cannot be `[policy]`.
+fn settings(reader: &mut Reader<'_, '_>) -> &'static str {
+    if reader.has("enforcement") || reader.has_list("policy") { "enforcement" } else { "policy" }
 }
 
 impl Model {
-    /// Reads a file.
-    pub(crate) fn read(reader: &mut Reader<'_, '_, '_>) -> Self {
+    /// Reads the main file.
+    pub(crate) fn read(reader: &mut Reader<'_, '_>) -> Self {
+        let settings = settings(reader);
         Self {
+            manifests: Vec::new(),
+            endpoints_dir: None,
             workers: reader.table("workers", Workers::read),
             io: reader.table("io", Io::read),
-            interfaces: reader.entries("interface", InterfaceModel::read),
-            bridges: reader.entries("bridge", BridgeModel::read),
-            policy: reader.table("policy", Policy::read),
-            rules: reader.entries("rule", RuleModel::read),
+            policy: reader.table(settings, Policy::read),
             flow: reader.table("flow", Flow::read),
             fragments: reader.table("fragments", Fragments::read),
             records: reader.table("records", Records::read),
             metrics: reader.table("metrics", Metrics::read),
             control: reader.table("control", Control::read),
             log: reader.table("log", Log::read),
+            lists: Lists::read(reader),
         }
     }
 
@@ -65,12 +159,27 @@ impl Model {
     pub(crate) fn declare() -> Vec<Section> {
         let mut sections = Vec::new();
         for declare in [
+            FileModel::declare,
             Workers::declare,
             Io::declare,
             InterfaceModel::declare,
             BridgeModel::declare,
             Policy::declare,
             RuleModel::declare,
+            TierModel::declare,
+            PolicyModel::declare,
+            PolicyRuleModel::declare,
+            EntityModel::declare,
+            ServiceAccountsModel::declare,
+            ServiceRefModel::declare,
+            IcmpModel::declare,
+            ProfileModel::declare,
+            NamespaceModel::declare,
+            EndpointModel::declare,
+            NamedPortModel::declare,
+            ServiceModel::declare,
+            ServicePortModel::declare,
+            NetworkSetModel::declare,
             Flow::declare,
             Fragments::declare,
             Records::declare,

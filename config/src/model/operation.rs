@@ -37,7 +37,7 @@ impl Parser for TargetParser {
         "path, or \"-\" for standard output".to_owned()
     }
 
-    fn parse(&self, value: &Value<'_>, findings: &mut Findings<'_>) -> Option<RecordsTarget> {
+    fn parse(&self, value: &Value<'_>, findings: &mut Findings) -> Option<RecordsTarget> {
         if value.get_ref().as_str() == Some("-") {
             return Some(RecordsTarget::StandardOutput);
         }

@@ -1,67 +1,13 @@
-use super::{Code, Diagnostic, Report, Severity, Span};
+use super::{
+    Code, Diagnostic, Report, Severity, Span,
+    source::{Place, Sources, Spot},
+};
+use std::{path::PathBuf, sync::Arc};
 
-/// A piece of the text, in bytes.
-pub(crate) type Range = std::ops::Range<usize>;
-
-/// A text with its name, and where its lines start.
-#[derive(Debug)]
-pub(crate) struct Source<'t> {
-    pub(crate) text: &'t str,
-    file: &'t str,
-    /// Where the first line starts: behind the byte order mark, which is no column.
-    start: usize,
-    /// Byte offset behind every newline.
-    breaks: Vec<usize>,
-}
-
-impl<'t> Source<'t> {
-    pub(crate) fn new(text: &'t str, file: &'t str) -> Self {
-        let breaks =
-            text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1).collect();
-        let start = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
-        Self { text, file, start, breaks }
-    }
-
-    /// The bytes of the line that `at` is on, without its line end.
-    pub(crate) fn line(&self, at: usize) -> Range {
-        let (start, end) = self.bounds(self.index(at));
-        let line = self.text.get(start..end).unwrap_or_default();
-        start..start + line.trim_end_matches(['\n', '\r']).len()
-    }
-
-    fn index(&self, at: usize) -> usize {
-        self.breaks.partition_point(|start| *start <= at)
-    }
-
-    fn bounds(&self, index: usize) -> (usize, usize) {
-        let start =
-            index.checked_sub(1).and_then(|before| self.breaks.get(before)).copied().unwrap_or(self.start);
-        (start, self.breaks.get(index).copied().unwrap_or(self.text.len()))
-    }
-
-    fn span(&self, range: &Range) -> Span {
-        let line = self.line(range.start);
-        let characters =
-            |to: usize| self.text.get(line.start..to.clamp(line.start, line.end)).map_or(0, count);
-        let column = characters(range.start) + 1;
-        Span {
-            file: self.file.to_owned(),
-            line: self.index(range.start) + 1,
-            column,
-            end: (characters(range.end) + 1).max(column),
-            text: self.text.get(line).unwrap_or_default().to_owned(),
-        }
-    }
-}
-
-fn count(text: &str) -> usize {
-    text.chars().count()
-}
-
-/// Collects what is found while a text is read; bytes become lines and columns at the end.
-#[derive(Debug)]
-pub(crate) struct Findings<'t> {
-    source: Source<'t>,
+/// Collects what is found while files are read; bytes become lines and columns at the end.
+#[derive(Debug, Default)]
+pub(crate) struct Findings {
+    sources: Sources,
     all: Vec<Finding>,
 }
 
@@ -69,7 +15,9 @@ pub(crate) struct Findings<'t> {
 #[derive(Debug)]
 pub(crate) struct Finding {
     code: Code,
-    range: Range,
+    place: Place,
+    /// A place in a file that is no source, which is shown instead of `place`.
+    elsewhere: Option<Span>,
     message: String,
     label: Option<String>,
     help: Option<String>,
@@ -88,33 +36,46 @@ impl Finding {
         self
     }
 
+    /// Shows a place in a file that is no source.
+    pub(crate) fn elsewhere(&mut self, span: Span) -> &mut Self {
+        self.elsewhere = Some(span);
+        self
+    }
+
     pub(crate) fn code(&self) -> Code {
         self.code
     }
 
-    pub(crate) fn range(&self) -> &Range {
-        &self.range
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
     }
 }
 
-impl<'t> Findings<'t> {
-    pub(crate) fn new(source: Source<'t>) -> Self {
-        Self { source, all: Vec::new() }
+impl Findings {
+    /// Turns to the text of another file: from now on, ranges speak of it.
+    pub(crate) fn read(&mut self, text: Arc<str>, file: PathBuf) {
+        self.sources.add(text, file);
     }
 
-    pub(crate) fn source(&self) -> &Source<'t> {
-        &self.source
+    pub(crate) fn sources(&self) -> &Sources {
+        &self.sources
+    }
+
+    /// Where something stands, for good.
+    pub(crate) fn place(&self, spot: impl Spot) -> Place {
+        spot.place(self.sources.current())
     }
 
     /// Records a finding. Label and help can be added to what is returned.
-    pub(crate) fn add(&mut self, code: Code, range: Range, message: impl Into<String>) -> &mut Finding {
-        self.all.push_mut(Finding { code, range, message: message.into(), label: None, help: None })
+    pub(crate) fn add(&mut self, code: Code, spot: impl Spot, message: impl Into<String>) -> &mut Finding {
+        let (place, message) = (self.place(spot), message.into());
+        self.all.push_mut(Finding { code, place, elsewhere: None, message, label: None, help: None })
     }
 
-    /// The position of `range` as text, `edge.toml:12:8`, to speak of another place.
-    pub(crate) fn place(&self, range: &Range) -> String {
-        let span = self.source.span(range);
-        format!("{}:{}:{}", span.file, span.line, span.column)
+    /// A place as text, `edge.toml:12:8`, to speak of it elsewhere.
+    pub(crate) fn position(&self, place: &Place) -> String {
+        let span = self.sources.span(place);
+        span.map_or_else(String::new, |span| format!("{}:{}:{}", span.file, span.line, span.column))
     }
 
     pub(crate) fn has_errors(&self) -> bool {
@@ -122,19 +83,22 @@ impl<'t> Findings<'t> {
     }
 
     /// Forgets what `keep` refuses.
-    pub(crate) fn retain(&mut self, keep: impl Fn(&Finding) -> bool) {
-        self.all.retain(keep);
+    pub(crate) fn retain(&mut self, keep: impl Fn(&Sources, &Finding) -> bool) {
+        self.all.retain(|finding| keep(&self.sources, finding));
     }
 
     /// The report, in the order of the text.
     pub(crate) fn into_report(self) -> Report {
-        let Self { source, mut all } = self;
-        all.sort_by(|a, b| (a.range.start, a.code, &a.message).cmp(&(b.range.start, b.code, &b.message)));
+        let Self { sources, mut all } = self;
+        all.sort_by(|a, b| {
+            let line = |finding: &Finding| finding.elsewhere.as_ref().map(|span| span.line);
+            (&a.place, line(a), a.code, &a.message).cmp(&(&b.place, line(b), b.code, &b.message))
+        });
         let diagnostics = all.into_iter().map(|finding| Diagnostic {
             severity: finding.code.severity(),
             code: finding.code,
             message: finding.message,
-            span: Some(source.span(&finding.range)),
+            span: finding.elsewhere.or_else(|| sources.span(&finding.place)),
             label: finding.label,
             help: finding.help,
         });

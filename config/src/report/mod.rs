@@ -8,11 +8,13 @@
 mod code;
 mod findings;
 mod render;
+mod source;
 #[cfg(test)]
 mod tests;
 
 pub use code::{Code, Severity};
-pub(crate) use findings::{Finding, Findings, Range, Source};
+pub(crate) use findings::{Finding, Findings};
+pub(crate) use source::{Place, Range};
 
 use serde::Serialize;
 

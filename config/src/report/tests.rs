@@ -1,11 +1,17 @@
 use proptest::prelude::*;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use super::{Code, Findings, Report, Severity, Source};
+use super::{Code, Findings, Report, Severity};
+
+fn findings(text: &str, file: &str) -> Findings {
+    let mut findings = Findings::default();
+    findings.read(text.into(), file.into());
+    findings
+}
 
 /// The report of one finding over `text[range]`, with the label "here".
 fn one(text: &str, range: std::ops::Range<usize>) -> Report {
-    let mut findings = Findings::new(Source::new(text, "f.toml"));
+    let mut findings = findings(text, "f.toml");
     findings.add(Code::Malformed, range, "message").label("here");
     findings.into_report()
 }
@@ -134,7 +140,7 @@ fn the_gutter_fits_the_line_number() {
 
 #[test]
 fn nothing_of_a_file_commands_the_terminal() {
-    let mut findings = Findings::new(Source::new("\u{1b}[31m = \"\u{202e}\"", "\u{7}.toml"));
+    let mut findings = findings("\u{1b}[31m = \"\u{202e}\"", "\u{7}.toml");
     findings.add(Code::Syntax, 0..1, "odd \u{1b}]0;x\u{7}").label("\u{9b}").help("\u{2066}");
     let text = findings.into_report().to_string();
     assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
@@ -143,7 +149,7 @@ fn nothing_of_a_file_commands_the_terminal() {
 
 #[test]
 fn findings_are_in_the_order_of_the_text_and_counted() {
-    let mut findings = Findings::new(Source::new("abcd", "f.toml"));
+    let mut findings = findings("abcd", "f.toml");
     findings.add(Code::HostBits, 2..3, "third");
     findings.add(Code::Malformed, 1..2, "second");
     findings.add(Code::Malformed, 0..1, "first");
@@ -171,4 +177,26 @@ fn codes_are_unique_ordered_and_numbered_by_severity() {
         assert_eq!(code.severity() == Severity::Warning, number > 100, "{code}");
         assert!(code.meaning().ends_with('.'));
     }
+}
+
+#[test]
+fn findings_name_the_file_they_are_in() {
+    let mut findings = findings("a = 1\nb = 2\n", "main.toml");
+    let before = findings.place(6..7);
+    findings.read("\n\nc = 3".into(), "other.toml".into());
+    findings.add(Code::Malformed, 2..3, "in the second");
+    findings.add(Code::Malformed, &before, "in the first");
+    assert_eq!(findings.position(&before), "main.toml:2:1");
+    let places: Vec<_> = findings
+        .into_report()
+        .diagnostics
+        .into_iter()
+        .map(|it| (it.message, it.span.map(|span| (span.file, span.line, span.text))))
+        .collect();
+    let place = |file: &str, line, text: &str| Some((file.to_owned(), line, text.to_owned()));
+    let expected = [
+        ("in the first".to_owned(), place("main.toml", 2, "b = 2")),
+        ("in the second".to_owned(), place("other.toml", 3, "c = 3")),
+    ];
+    assert_eq!(places, expected);
 }

@@ -2,7 +2,7 @@ use super::Labels;
 use crate::selector::Selector;
 use crate::types::{IpNet, PortRange, Protocol};
 use serde::{Serialize, Serializer};
-use std::{cmp::Ordering, time::Duration};
+use std::{cmp::Ordering, fmt, str::FromStr, time::Duration};
 
 /// A place in an order: lower numbers first, absent last. Never not-a-number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -187,6 +187,15 @@ pub enum IpVersion {
     V6,
 }
 
+impl fmt::Display for IpVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::V4 => "IPv4",
+            Self::V6 => "IPv6",
+        })
+    }
+}
+
 impl Serialize for IpVersion {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_u8(match self {
@@ -216,15 +225,47 @@ pub struct RateLimit {
     pub per: Duration,
 }
 
+/// What flows are counted in, each with the words that it is read from; the first is what is written.
+const TIMES: [(Duration, &[&str]); 4] = [
+    (Duration::from_secs(1), &["second", "s"]),
+    (Duration::from_mins(1), &["minute", "m"]),
+    (Duration::from_hours(1), &["hour", "h"]),
+    (Duration::from_hours(24), &["day", "d"]),
+];
+
+/// A text is not a [`RateLimit`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is not a number of flows in a time, such as 100/second, by second, minute, hour or day")]
+pub struct RateLimitError {
+    /// The text found.
+    pub text: String,
+}
+
+impl FromStr for RateLimit {
+    type Err = RateLimitError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let parse = || {
+            let (flows, time) = text.split_once('/')?;
+            let (per, _) = TIMES.into_iter().find(|(_, words)| words.contains(&time))?;
+            let digits = flows.bytes().all(|byte| byte.is_ascii_digit());
+            let flows = flows.parse().ok().filter(|flows| digits && *flows > 0)?;
+            Some(Self { flows, per })
+        };
+        parse().ok_or_else(|| RateLimitError { text: text.to_owned() })
+    }
+}
+
+impl fmt::Display for RateLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let time = TIMES.iter().find(|(per, _)| *per == self.per).and_then(|(_, words)| words.first());
+        write!(f, "{}/{}", self.flows, time.unwrap_or(&"day"))
+    }
+}
+
 impl Serialize for RateLimit {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let unit = match self.per.as_secs() {
-            1 => "second",
-            60 => "minute",
-            3600 => "hour",
-            _ => "day",
-        };
-        serializer.collect_str(&format_args!("{}/{unit}", self.flows))
+        serializer.collect_str(self)
     }
 }
 

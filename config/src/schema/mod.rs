@@ -3,8 +3,8 @@
 //! Two macros take such declarations. [`section!`] is for a table that may stand once (`[workers]`): it
 //! yields the validated struct with its `Default`, a reader, the comparison behind [`crate::diff()`] and the
 //! entries of the reference page. [`entry!`] is for a table that may be repeated (`[[rule]]`): it yields a
-//! model of what was written, with positions, which `validate` turns into the validated struct. Types of
-//! values are [`parser::Parser`]s; their words are declared in [`word`]. Nothing here stops at the first
+//! model of what was written, with positions, which `validate` turns into the validated struct. An entry may
+//! hold entries and tables of its own (`[[policy.ingress]]`, `source = {…}`). Types of values are [`parser::Parser`]s; their words are declared in [`word`]. Nothing here stops at the first
 //! error: a value that cannot be used is reported and treated as absent.
 
 pub(crate) mod parser;
@@ -33,6 +33,13 @@ pub(crate) struct Key {
     pub(crate) help: &'static str,
 }
 
+impl Key {
+    /// A key whose value is made of other tables.
+    pub(crate) fn inner(name: &'static str, kind: &str, help: &'static str) -> Self {
+        Self { name, kind: kind.to_owned(), default: Absence::Means("none"), effect: Effect::Live, help }
+    }
+}
+
 /// What it means that a key is absent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Absence {
@@ -44,11 +51,24 @@ pub(crate) enum Absence {
     Means(&'static str),
 }
 
+/// How a table stands in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Form {
+    /// `[path]`, which may stand once.
+    Once,
+    /// `[[path]]`, which may be repeated.
+    Repeated,
+    /// `key = {…}` within an entry.
+    Inner,
+}
+
 /// The declaration of one table.
 #[derive(Clone, Debug)]
 pub(crate) struct Section {
     pub(crate) path: &'static str,
-    pub(crate) repeated: bool,
+    /// Other places where a table with the same keys may stand.
+    pub(crate) also: &'static [&'static str],
+    pub(crate) form: Form,
     pub(crate) help: &'static str,
     pub(crate) keys: Vec<Key>,
 }
@@ -81,7 +101,7 @@ macro_rules! section {
         impl $name {
             /// The declarations of this table, and of those below it.
             pub(crate) fn declare(sections: &mut Vec<crate::schema::Section>) {
-                use crate::schema::{Absence, Effect, Key, Section, parser::Parser as _};
+                use crate::schema::{Absence, Effect, Form, Key, Section, parser::Parser as _};
                 let default = Self::default();
                 let keys = vec![$({
                     let parser = $parser;
@@ -93,12 +113,12 @@ macro_rules! section {
                     Key { name: stringify!($key), kind: parser.kind(), default, effect: Effect::$effect, help }
                 }),+];
                 let help = concat!($($help),+);
-                sections.push(Section { path: $path, repeated: false, help, keys });
+                sections.push(Section { path: $path, also: &[], form: Form::Once, help, keys });
                 $($(<$table_type>::declare(sections);)+)?
             }
 
             /// Reads the table. Keys that are absent or unusable have their defaults.
-            pub(crate) fn read(reader: &mut crate::schema::reader::Reader<'_, '_, '_>) -> Self {
+            pub(crate) fn read(reader: &mut crate::schema::reader::Reader<'_, '_>) -> Self {
                 let default = Self::default();
                 Self {
                     $($key: reader.value(stringify!($key), &$parser).unwrap_or(default.$key),)+
@@ -121,45 +141,65 @@ macro_rules! section {
 }
 pub(crate) use section;
 
-/// Declares a table that may be repeated. See the module documentation.
+/// Declares a table that may be repeated, or one (`as Inner`) that stands within such a table. See the module
+/// documentation.
 macro_rules! entry {
     (
         $(#[doc = $help:literal])+
-        struct $name:ident in $path:literal { $(
+        struct $name:ident in $path:literal $(, $also:literal)* $(as $form:ident)? { $(
             $(#[doc = $key_help:literal])+
             $key:ident: $type:ty = $presence:expr => $parser:expr, $effect:ident;
         )+ }
+        $(entries { $( $(#[doc = $entry_help:literal])+ $entry:ident: $entry_type:ty; )+ })?
+        $(tables { $( $(#[doc = $table_help:literal])+ $table:ident: $table_type:ty; )+ })?
     ) => {
         $(#[doc = $help])+
         #[derive(Debug)]
         pub(crate) struct $name {
             $( $(#[doc = $key_help])+ pub(crate) $key: crate::schema::reader::Field<$type>, )+
+            $($( $(#[doc = $entry_help])+ pub(crate) $entry: Vec<$entry_type>, )+)?
+            $($( $(#[doc = $table_help])+ pub(crate) $table: Option<Box<$table_type>>, )+)?
         }
 
         impl $name {
-            /// The declarations of this table.
+            /// The declaration of this table. Tables within it declare themselves.
             pub(crate) fn declare(sections: &mut Vec<crate::schema::Section>) {
-                use crate::schema::{Effect, Key, Section, parser::Parser as _};
+                use crate::schema::{Effect, Form, Key, Section, key_name, parser::Parser as _};
                 use crate::schema::reader::Presence::{self, *};
                 let keys = vec![$({
                     let parser = $parser;
                     let presence: Presence<$type> = $presence;
                     let default = presence.absence(|value| parser.show(value));
-                    let help = concat!($($key_help),+);
-                    Key { name: stringify!($key), kind: parser.kind(), default, effect: Effect::$effect, help }
-                }),+];
+                    let (name, help) = (key_name(stringify!($key)), concat!($($key_help),+));
+                    Key { name, kind: parser.kind(), default, effect: Effect::$effect, help }
+                },)+
+                $($( Key::inner(
+                    stringify!($entry),
+                    concat!("list of tables, [[", $path, ".", stringify!($entry), "]]"),
+                    concat!($($entry_help),+),
+                ), )+)?
+                $($( Key::inner(stringify!($table), "table", concat!($($table_help),+)), )+)?
+                ];
                 let help = concat!($($help),+);
-                sections.push(Section { path: $path, repeated: true, help, keys });
+                let form = [$(Form::$form,)? Form::Repeated].into_iter().next().unwrap_or(Form::Repeated);
+                sections.push(Section { path: $path, also: &[$($also),*], form, help, keys });
             }
 
             /// Reads one entry.
-            pub(crate) fn read(reader: &mut crate::schema::reader::Reader<'_, '_, '_>) -> Self {
-                use crate::schema::reader::Presence::*;
+            pub(crate) fn read(reader: &mut crate::schema::reader::Reader<'_, '_>) -> Self {
+                use crate::schema::{key_name, reader::Presence::*};
                 Self {
-                    $($key: reader.field(stringify!($key), $presence, &$parser),)+
+                    $($key: reader.field(key_name(stringify!($key)), $presence, &$parser),)+
+                    $($($entry: reader.entries(stringify!($entry), <$entry_type>::read),)+)?
+                    $($($table: reader.inner(stringify!($table), <$table_type>::read),)+)?
                 }
             }
         }
     };
 }
 pub(crate) use entry;
+
+/// The name of a key from that of its field, which has `r#` before it if it is a word of Rust.
+pub(crate) fn key_name(field: &'static str) -> &'static str {
+    field.strip_prefix("r#").unwrap_or(field)
+}

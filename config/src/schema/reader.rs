@@ -1,6 +1,6 @@
-use super::{Absence, parser::Parser};
-use crate::report::{Code, Findings, Range};
-use std::borrow::Cow;
+use super::{Absence, Form, parser::Parser};
+use crate::report::{Code, Findings, Place, Range};
+use std::{borrow::Cow, fmt};
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
@@ -10,7 +10,7 @@ use toml::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct At<T> {
     pub(crate) value: T,
-    pub(crate) range: Range,
+    pub(crate) range: Place,
 }
 
 /// A key of an entry.
@@ -33,6 +33,14 @@ impl<T> Field<T> {
         }
     }
 
+    /// The same, to be changed.
+    pub(crate) fn given_mut(&mut self) -> Option<&mut At<T>> {
+        match self {
+            Self::Given(at) => Some(at),
+            Self::Absent(_) | Self::Unusable => None,
+        }
+    }
+
     /// The value, written or by default.
     pub(crate) fn value(&self) -> Option<&T> {
         match self {
@@ -42,8 +50,24 @@ impl<T> Field<T> {
         }
     }
 
+    /// The value itself, written or by default.
+    pub(crate) fn into_value(self) -> Option<T> {
+        match self {
+            Self::Given(at) => Some(at.value),
+            Self::Absent(default) => default,
+            Self::Unusable => None,
+        }
+    }
+
     pub(crate) fn is_unusable(&self) -> bool {
         matches!(self, Self::Unusable)
+    }
+}
+
+impl<T> Field<Vec<At<T>>> {
+    /// The elements of a list, written or by default; none if there is no list.
+    pub(crate) fn into_list(self) -> Vec<T> {
+        self.into_value().into_iter().flatten().map(|at| at.value).collect()
     }
 }
 
@@ -69,27 +93,64 @@ impl<T> Presence<T> {
     }
 }
 
+/// Where a table stands in the file: the keys that lead to it. Displayed as `policy.ingress.source`.
+#[derive(Clone, Copy)]
+struct Path<'p> {
+    parent: Option<&'p Self>,
+    /// Empty for the whole file.
+    key: &'static str,
+    form: Form,
+}
+
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(parent) = self.parent.filter(|parent| !parent.key.is_empty()) {
+            write!(f, "{parent}.")?;
+        }
+        f.write_str(self.key)
+    }
+}
+
 /// Reads the keys of one table and notes which it was asked for; what is left over at the end is unknown.
-pub(crate) struct Reader<'r, 'd, 't> {
-    path: &'r str,
+pub(crate) struct Reader<'r, 'd> {
+    path: Path<'r>,
     header: Range,
     table: &'r DeTable<'d>,
     known: Vec<&'static str>,
     /// Required keys that are not there, with what they would be.
     missing: Vec<(&'static str, String)>,
-    pub(crate) findings: &'r mut Findings<'t>,
+    pub(crate) findings: &'r mut Findings,
 }
 
-impl<'r, 'd, 't> Reader<'r, 'd, 't> {
-    /// A reader for `table`, which is called `path` in messages (empty for the whole file) and starts at
-    /// `header`.
-    pub(crate) fn new(
-        path: &'r str,
-        header: Range,
-        table: &'r DeTable<'d>,
-        findings: &'r mut Findings<'t>,
-    ) -> Self {
+impl<'r, 'd> Reader<'r, 'd> {
+    /// A reader for a whole file.
+    pub(crate) fn new(table: &'r Spanned<DeTable<'d>>, findings: &'r mut Findings) -> Self {
+        let path = Path { parent: None, key: "", form: Form::Once };
+        Self::at(path, table.span(), table.get_ref(), findings)
+    }
+
+    /// A reader for `table`, which starts at `header`.
+    fn at(path: Path<'r>, header: Range, table: &'r DeTable<'d>, findings: &'r mut Findings) -> Self {
         Self { path, header, table, known: Vec::new(), missing: Vec::new(), findings }
+    }
+
+    /// Whether `key` is there.
+    pub(crate) fn has(&mut self, key: &'static str) -> bool {
+        self.look_up(key).is_some()
+    }
+
+    /// Whether `key` is there, and a list.
+    pub(crate) fn has_list(&mut self, key: &'static str) -> bool {
+        self.look_up(key).is_some_and(|value| value.get_ref().is_array())
+    }
+
+    /// Reports `key` if it is there: it may only stand in the main file.
+    pub(crate) fn misplaced(&mut self, key: &'static str) {
+        if let Some(value) = self.look_up(key) {
+            let message = format!("`{key}` may stand once, in the main file");
+            let finding = self.findings.add(Code::Misplaced, value.span(), message);
+            finding.help("an included file has sections that may be repeated, such as [[policy]]");
+        }
     }
 
     /// The value of `key`, if it is there and usable.
@@ -107,7 +168,7 @@ impl<'r, 'd, 't> Reader<'r, 'd, 't> {
     ) -> Field<P::Output> {
         match (self.look_up(key), presence) {
             (Some(value), _) => match parser.parse(value, self.findings) {
-                Some(parsed) => Field::Given(At { value: parsed, range: value.span() }),
+                Some(parsed) => Field::Given(At { value: parsed, range: self.findings.place(value.span()) }),
                 None => Field::Unusable,
             },
             (None, Presence::Required) => {
@@ -120,48 +181,50 @@ impl<'r, 'd, 't> Reader<'r, 'd, 't> {
     }
 
     /// Reads the table `key` with `read`; an absent one like an empty one.
-    pub(crate) fn table<T>(
+    pub(crate) fn table<T>(&mut self, key: &'static str, read: impl FnOnce(&mut Reader<'_, '_>) -> T) -> T {
+        let empty = DeTable::new();
+        let path = Path { parent: Some(&self.path), key, form: Form::Once };
+        self.known.push(key);
+        let (header, table) = match self.table.get(key) {
+            None => (self.header.clone(), &empty),
+            Some(value) => (value.span(), table_of(value, &path, self.findings).unwrap_or(&empty)),
+        };
+        Reader::at(path, header, table, self.findings).finish(read)
+    }
+
+    /// Reads the table `key` within an entry with `read`, if there is one.
+    pub(crate) fn inner<T>(
         &mut self,
         key: &'static str,
-        read: impl FnOnce(&mut Reader<'_, '_, '_>) -> T,
-    ) -> T {
-        let empty = DeTable::new();
-        let path = self.path_of(key);
-        let (header, table) = match self.look_up(key) {
-            None => (self.header.clone(), &empty),
-            Some(value) => match value.get_ref().as_table() {
-                Some(table) => (value.span(), table),
-                None => {
-                    let found = value.get_ref();
-                    let message =
-                        format!("`{path}` is a section that may stand once, not {}", article(found));
-                    self.findings.add(Code::WrongType, value.span(), message).help(format!("write [{path}]"));
-                    (value.span(), &empty)
-                }
-            },
-        };
-        Reader::new(&path, header, table, self.findings).finish(read)
+        read: impl FnOnce(&mut Reader<'_, '_>) -> T,
+    ) -> Option<Box<T>> {
+        self.known.push(key);
+        let value = self.table.get(key)?;
+        let path = Path { parent: Some(&self.path), key, form: Form::Inner };
+        let table = table_of(value, &path, self.findings)?;
+        Some(Box::new(Reader::at(path, value.span(), table, self.findings).finish(read)))
     }
 
     /// Reads every entry of `key` with `read`.
     pub(crate) fn entries<T>(
         &mut self,
         key: &'static str,
-        read: impl Fn(&mut Reader<'_, '_, '_>) -> T,
+        read: impl Fn(&mut Reader<'_, '_>) -> T,
     ) -> Vec<T> {
-        let path = self.path_of(key);
-        let Some(value) = self.look_up(key) else { return Vec::new() };
+        self.known.push(key);
+        let Some(value) = self.table.get(key) else { return Vec::new() };
+        let path = Path { parent: Some(&self.path), key, form: Form::Repeated };
         let Some(array) = value.get_ref().as_array() else {
             let message =
                 format!("`{path}` is a section that may be repeated, not {}", article(value.get_ref()));
             self.findings.add(Code::WrongType, value.span(), message).help(format!("write [[{path}]]"));
             return Vec::new();
         };
-        let mut entries = Vec::new();
+        let mut entries = Vec::with_capacity(array.len());
         for entry in array.iter() {
             match entry.get_ref().as_table() {
                 Some(table) => {
-                    entries.push(Reader::new(&path, entry.span(), table, self.findings).finish(&read));
+                    entries.push(Reader::at(path, entry.span(), table, self.findings).finish(&read));
                 }
                 None => {
                     let message =
@@ -177,7 +240,7 @@ impl<'r, 'd, 't> Reader<'r, 'd, 't> {
 
     /// Runs `read`, then reports every key that it did not ask for, and every required key that is not there.
     /// A required key that is there with its name misspelt is one mistake, not two.
-    pub(crate) fn finish<T>(mut self, read: impl FnOnce(&mut Reader<'_, '_, '_>) -> T) -> T {
+    pub(crate) fn finish<T>(mut self, read: impl FnOnce(&mut Reader<'_, '_>) -> T) -> T {
         let result = read(&mut self);
         for key in self.table.keys() {
             if self.known.iter().any(|known| known == key.get_ref()) {
@@ -188,7 +251,10 @@ impl<'r, 'd, 't> Reader<'r, 'd, 't> {
             self.unknown(key, nearest);
         }
         for (key, kind) in &self.missing {
-            let message = format!("this [[{}]] has no `{key}`", self.path);
+            let message = match self.path.form {
+                Form::Repeated => format!("this [[{}]] has no `{key}`", self.path),
+                Form::Once | Form::Inner => format!("`{}` has no `{key}`", self.path),
+            };
             let finding = self.findings.add(Code::MissingKey, self.header.clone(), message);
             finding.help(format!("add `{key}`: {kind}"));
         }
@@ -196,9 +262,9 @@ impl<'r, 'd, 't> Reader<'r, 'd, 't> {
     }
 
     fn unknown(&mut self, key: &Spanned<Cow<'_, str>>, nearest: Option<&str>) {
-        let message = match (self.path, key.get_ref()) {
-            ("", key) => format!("there is no section `{key}`"),
-            (path, key) => format!("there is no key `{key}` in `{path}`"),
+        let message = match key.get_ref() {
+            key if self.path.key.is_empty() => format!("there is no section `{key}`"),
+            key => format!("there is no key `{key}` in `{}`", self.path),
         };
         let known = self.known.join(", ");
         let finding = self.findings.add(Code::UnknownKey, key.span(), message);
@@ -212,10 +278,24 @@ impl<'r, 'd, 't> Reader<'r, 'd, 't> {
         self.known.push(key);
         self.table.get(key)
     }
+}
 
-    fn path_of(&self, key: &str) -> String {
-        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+/// The table that `value` is, or a report that it is none.
+fn table_of<'v, 'd>(
+    value: &'v Spanned<DeValue<'d>>,
+    path: &Path<'_>,
+    findings: &mut Findings,
+) -> Option<&'v DeTable<'d>> {
+    let table = value.get_ref().as_table();
+    if table.is_none() {
+        let (what, example) = match path.form {
+            Form::Once | Form::Repeated => ("section that may stand once", format!("[{path}]")),
+            Form::Inner => ("table", format!("{} = {{ … }}", path.key)),
+        };
+        let message = format!("`{path}` is a {what}, not {}", article(value.get_ref()));
+        findings.add(Code::WrongType, value.span(), message).help(format!("write {example}"));
     }
+    table
 }
 
 /// The candidate that `text` was probably meant to be: a few letters differ, or one begins with the other.

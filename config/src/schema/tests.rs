@@ -1,5 +1,6 @@
 use super::reader::nearest;
 use crate::model::Model;
+use crate::resources::{Failsafe, OnChange};
 use crate::{Code, Diagnostic, Fail, RecordsTarget, load, parse};
 use std::{collections::HashSet, path::Path, time::Duration};
 
@@ -25,8 +26,8 @@ fn code(section: &str, key: &str, value: &str) -> Option<Code> {
 #[test]
 fn every_section_and_key_is_declared_once_with_help() {
     let sections = Model::declare();
-    let paths: HashSet<_> = sections.iter().map(|section| section.path).collect();
-    assert_eq!((paths.len(), sections.len()), (13, 13));
+    let paths: HashSet<_> = sections.iter().map(|section| (section.path, section.form)).collect();
+    assert_eq!((paths.len(), sections.len()), (28, 28));
     for section in sections {
         let keys: HashSet<_> = section.keys.iter().map(|key| key.name).collect();
         assert_eq!(keys.len(), section.keys.len());
@@ -136,6 +137,39 @@ fn addresses_and_paths_are_checked() {
     assert_eq!(target("'./-'"), Some(RecordsTarget::File("./-".into())));
 }
 
+#[test]
+fn settings_of_policy_are_checked() {
+    for value in ["[]", "[22]", "['22', 'tcp:22', 'udp:[2001:db8::/32]:53', 'sctp:10.0.0.0/8:7']"] {
+        assert_eq!(code("policy", "failsafe_inbound", value), None, "{value}");
+        assert_eq!(code("enforcement", "failsafe_outbound", value), None, "{value}");
+    }
+    assert_eq!(code("policy", "failsafe_inbound", "22"), Some(Code::WrongType));
+    for (element, expected) in
+        [("'icmp:1'", Code::Malformed), ("0", Code::OutOfRange), ("true", Code::WrongType)]
+    {
+        let report = parse(&format!("[policy]\nfailsafe_inbound = [{element}]"), "t").unwrap_err();
+        assert_eq!((report.errors(), report.diagnostics()[0].code), (1, expected));
+    }
+    assert_eq!(code("policy", "unknown", "'pass'"), Some(Code::UnknownWord));
+    assert_eq!(code("policy", "reject_rate", "100001"), Some(Code::OutOfRange));
+    let loaded = parse("[policy]\nfailsafe_inbound = []\non_change = 'reset'", "t").unwrap();
+    assert_eq!(loaded.config.policy.failsafe_inbound, []);
+    assert_eq!(loaded.config.policy.failsafe_outbound, Failsafe::outbound());
+}
+
+/// Where policies stand, TOML has no room for a section of the same name.
+#[test]
+fn settings_of_policy_have_two_names() {
+    let policy = "[[policy]]\nname = 'a'\n[[policy]]\nname = 'b'\non_change = 'keep'\n";
+    let config = parse(&format!("{policy}[enforcement]\non_change = 'reset'"), "t").unwrap().config;
+    let changes: Vec<_> = config.resources.policies.iter().map(|policy| policy.on_change).collect();
+    assert_eq!((changes, config.policy.on_change), (vec![OnChange::Reset, OnChange::Keep], OnChange::Reset));
+    let report = parse("[policy]\n[enforcement]\n", "t").unwrap_err();
+    assert_eq!((report.errors(), report.diagnostics()[0].code), (1, Code::WrongType));
+    assert_eq!(report.diagnostics()[0].help.as_deref(), Some("write [[policy]]"));
+    assert_eq!(parse(&format!("[policy]\n{policy}"), "t").unwrap_err().diagnostics()[0].code, Code::Syntax);
+}
+
 /// The only finding for a rule with `key = value`.
 fn in_rule(key: &str, value: &str) -> Option<Code> {
     let protocol = if key == "protocol" { "" } else { "protocol = 'udp'\n" };
@@ -147,11 +181,12 @@ fn in_rule(key: &str, value: &str) -> Option<Code> {
 
 #[test]
 fn what_rules_match_is_checked() {
-    for value in ["'tcp'", "'TCP'", "'132'", "0", "255"] {
+    for value in ["'tcp'", "'udplite'", "'132'", "0", "255"] {
         assert_eq!(in_rule("protocol", value), None, "{value}");
     }
     assert_eq!(in_rule("protocol", "256"), Some(Code::OutOfRange));
     assert_eq!(in_rule("protocol", "'256'"), Some(Code::Malformed));
+    assert_eq!(in_rule("protocol", "'TCP'"), Some(Code::Malformed));
     assert_eq!(in_rule("protocol", "['tcp']"), Some(Code::WrongType));
     for value in ["['0.0.0.0/0']", "['192.0.2.1', '2001:db8::/32']"] {
         assert_eq!(in_rule("source", value), None, "{value}");

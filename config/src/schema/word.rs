@@ -1,3 +1,4 @@
+use crate::resources::{EndpointKind, OnChange, RuleAction, StagedAction, TierDefault};
 use crate::types::{Action, Direction, Exception};
 
 /// A value that is written as one of a few words.
@@ -39,4 +40,31 @@ impl Word for Exception {
 impl Word for Option<Direction> {
     const WORDS: &'static [(Self, &'static str)] =
         &[(None, "both"), (Some(Direction::Ingress), "ingress"), (Some(Direction::Egress), "egress")];
+}
+
+impl Word for EndpointKind {
+    const WORDS: &'static [(Self, &'static str)] = &[(Self::Workload, "workload"), (Self::Host, "host")];
+}
+
+impl Word for OnChange {
+    const WORDS: &'static [(Self, &'static str)] =
+        &[(Self::Keep, "keep"), (Self::Drop, "drop"), (Self::Reset, "reset")];
+}
+
+impl Word for RuleAction {
+    const WORDS: &'static [(Self, &'static str)] = &[
+        (Self::Allow, "allow"),
+        (Self::Deny, "deny"),
+        (Self::Reject, "reject"),
+        (Self::Log, "log"),
+        (Self::Pass, "pass"),
+    ];
+}
+
+impl Word for StagedAction {
+    const WORDS: &'static [(Self, &'static str)] = &[(Self::Set, "set"), (Self::Delete, "delete")];
+}
+
+impl Word for TierDefault {
+    const WORDS: &'static [(Self, &'static str)] = &[(Self::Deny, "deny"), (Self::Pass, "pass")];
 }

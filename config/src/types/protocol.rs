@@ -17,7 +17,7 @@ impl Protocol {
     /// SCTP, RFC 9260.
     pub const SCTP: Self = Self(132);
 
-    const NAMES: [(Self, &str); 10] = [
+    const NAMES: [(Self, &str); 11] = [
         (Self::ICMP, "icmp"),
         (Self(2), "igmp"),
         (Self::TCP, "tcp"),
@@ -28,6 +28,7 @@ impl Protocol {
         (Self(51), "ah"),
         (Self::ICMPV6, "icmpv6"),
         (Self::SCTP, "sctp"),
+        (Self(136), "udplite"),
     ];
 
     /// Whether packets of this protocol carry source and destination ports.
@@ -71,7 +72,7 @@ impl fmt::Display for Protocol {
 /// A text is neither a known protocol name nor a number from 0 to 255.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{text}` is not a protocol: expected tcp, udp, icmp, icmpv6, sctp, gre, esp, ah, igmp, ipv6 or a number from 0 to 255"
+    "`{text}` is not a protocol: expected tcp, udp, icmp, icmpv6, sctp, gre, esp, ah, igmp, ipv6, udplite or a number from 0 to 255"
 )]
 pub struct ProtocolError {
     /// The text found.

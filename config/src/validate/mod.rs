@@ -7,25 +7,34 @@
 
 mod cover;
 mod network;
+mod resources;
 mod rules;
 #[cfg(test)]
 mod tests;
 
+use crate::FilePattern;
 use crate::model::{
     ChecksumMode, Control, Fail, Flow, Fragments, Handling, InterfaceMode, Io, Log, Metrics, Model,
     NdHandling, Policy, Records, Workers,
 };
 use crate::report::{Code, Findings, Report};
+use crate::resources::Resources;
 use crate::schema::reader::At;
 use crate::types::{Action, BridgeName, Direction, IfName, IpNet, PortRange, Protocol, RuleName};
 use serde::Serialize;
-use std::{collections::HashMap, fmt::Display, hash::Hash};
+use std::{collections::HashMap, fmt::Display, hash::Hash, path::PathBuf};
 
 /// A configuration that was checked as a whole. Only [`crate::load()`] and [`crate::parse`] make one from text;
 /// the default is that of an empty file: no interfaces, everything allowed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Config {
+    /// The files that it was read from: the main file if there is one, those that it includes, and those of network sets.
+    pub files: Vec<PathBuf>,
+    /// `manifests`, in the order of the files.
+    pub manifests: Vec<FilePattern>,
+    /// `endpoints_dir`
+    pub endpoints_dir: Option<PathBuf>,
     /// `[workers]`
     pub workers: Workers,
     /// `[io]`
@@ -39,6 +48,8 @@ pub struct Config {
     pub policy: Policy,
     /// `[[rule]]`, in the order of the file, which is the order in which they are asked.
     pub rules: Vec<Rule>,
+    /// `[[tier]]`, `[[policy]]`, `[[profile]]`, `[[namespace]]`, `[[endpoint]]`, `[[service]]` and `[[network_set]]`
+    pub resources: Resources,
     /// `[flow]`
     pub flow: Flow,
     /// `[fragments]`
@@ -129,17 +140,22 @@ impl Config {
 }
 
 /// Checks `model` as a whole. `None` if anything is missing; what is wrong is in `findings`.
-pub(crate) fn validate(model: Model, findings: &mut Findings<'_>) -> Option<Config> {
-    let network = network::validate(&model.interfaces, &model.bridges, findings);
-    let rules = rules::validate(&model.rules, findings);
+pub(crate) fn validate(mut model: Model, findings: &mut Findings) -> Option<Config> {
+    let network = network::validate(&model.lists.interfaces, &model.lists.bridges, findings);
+    let rules = rules::validate(&model.lists.rules, findings);
+    let resources = resources::validate(&mut model, findings);
     let (interfaces, bridges) = network?;
     Some(Config {
+        files: Vec::new(),
+        manifests: model.manifests,
+        endpoints_dir: model.endpoints_dir,
         workers: model.workers,
         io: model.io,
         interfaces,
         bridges,
         policy: model.policy,
         rules: rules?,
+        resources,
         flow: model.flow,
         fragments: model.fragments,
         records: model.records,
@@ -149,23 +165,28 @@ pub(crate) fn validate(model: Model, findings: &mut Findings<'_>) -> Option<Conf
     })
 }
 
-/// Reports every name that was there before.
+/// Reports every name that was there before, among `things`.
 fn unique<'m, T: Eq + Hash + Display + 'm>(
-    thing: &str,
+    things: &str,
     names: impl Iterator<Item = &'m At<T>>,
-    findings: &mut Findings<'_>,
+    findings: &mut Findings,
 ) {
-    let mut first: HashMap<&T, &At<T>> = HashMap::new();
-    for name in names {
-        match first.get(&name.value) {
-            Some(earlier) => {
-                let help = format!("the first is at {}", findings.place(&earlier.range));
-                let message = format!("there are two {thing}s called `{}`", name.value);
-                findings.add(Code::DuplicateName, name.range.clone(), message).help(help);
-            }
-            None => {
-                first.insert(&name.value, name);
-            }
+    unique_by(things, names.map(|name| (&name.value, name)), findings);
+}
+
+/// Reports every name whose key was there before.
+fn unique_by<'m, K: Eq + Hash, T: Display + 'm>(
+    things: &str,
+    names: impl Iterator<Item = (K, &'m At<T>)>,
+    findings: &mut Findings,
+) {
+    let mut first = HashMap::new();
+    for (key, name) in names {
+        let earlier = *first.entry(key).or_insert(name);
+        if !std::ptr::eq(earlier, name) {
+            let help = format!("the first is at {}", findings.position(&earlier.range));
+            let message = format!("there are two {things} called `{}`", name.value);
+            findings.add(Code::DuplicateName, &name.range, message).help(help);
         }
     }
 }

@@ -9,10 +9,10 @@ use std::collections::HashMap;
 pub(super) fn validate(
     declared: &[InterfaceModel],
     bridges: &[BridgeModel],
-    findings: &mut Findings<'_>,
+    findings: &mut Findings,
 ) -> Option<(Vec<Interface>, Vec<Bridge>)> {
-    unique("interface", declared.iter().filter_map(|interface| interface.name.given()), findings);
-    unique("bridge", bridges.iter().filter_map(|bridge| bridge.name.given()), findings);
+    unique("interfaces", declared.iter().filter_map(|interface| interface.name.given()), findings);
+    unique("bridges", bridges.iter().filter_map(|bridge| bridge.name.given()), findings);
     let used = ports(bridges, findings);
     for interface in declared {
         use_of(interface, &used, bridges.iter().all(|bridge| !bridge.ports.is_unusable()), findings);
@@ -39,7 +39,7 @@ pub(super) fn validate(
 type Used<'m> = HashMap<&'m IfName, (&'m At<IfName>, Option<&'m BridgeName>)>;
 
 /// Reports bridges with other than two ports, and interfaces that are ports twice.
-fn ports<'m>(bridges: &'m [BridgeModel], findings: &mut Findings<'_>) -> Used<'m> {
+fn ports<'m>(bridges: &'m [BridgeModel], findings: &mut Findings) -> Used<'m> {
     let mut used = Used::new();
     for bridge in bridges {
         let Some(ports) = bridge.ports.given() else { continue };
@@ -62,7 +62,7 @@ fn ports<'m>(bridges: &'m [BridgeModel], findings: &mut Findings<'_>) -> Used<'m
                     other.map_or_else(|| "another bridge".to_owned(), |name| format!("bridge `{name}`"));
                 format!("the interface `{}` is a port of {other} already", port.value)
             };
-            let help = format!("the first use is at {}", findings.place(&first.range));
+            let help = format!("the first use is at {}", findings.position(&first.range));
             findings.add(Code::PortTaken, port.range.clone(), message).help(help);
         }
     }
@@ -75,14 +75,14 @@ fn count(ports: usize) -> String {
 
 /// Reports a monitor that is a port, and an interface that is neither. `all_known`: whether every bridge told
 /// its ports.
-fn use_of(interface: &InterfaceModel, used: &Used<'_>, all_known: bool, findings: &mut Findings<'_>) {
+fn use_of(interface: &InterfaceModel, used: &Used<'_>, all_known: bool, findings: &mut Findings) {
     let (Some(name), Some(mode)) = (interface.name.given(), interface.mode.value()) else { return };
     match (mode, used.get(&name.value)) {
         (InterfaceMode::Monitor, Some((port, _))) => {
             let message =
                 format!("the interface `{}` only receives, so it cannot be a port of a bridge", name.value);
             let place = interface.mode.given().map_or(&name.range, |mode| &mode.range);
-            let help = format!("mode = \"monitor\" is at {}", findings.place(place));
+            let help = format!("mode = \"monitor\" is at {}", findings.position(place));
             findings.add(Code::MonitorPort, port.range.clone(), message).help(help);
         }
         (InterfaceMode::Bridge, None) if all_known => {

@@ -1,13 +1,13 @@
 use super::{Rule, cover::Cover, unique};
 use crate::model::RuleModel;
-use crate::report::{Code, Findings, Range};
+use crate::report::{Code, Findings, Place};
 use crate::schema::reader::{At, Field};
 use crate::types::{IpNet, Protocol};
 use std::fmt;
 
 /// Checks the rules, each for itself and each against those before it.
-pub(super) fn validate(models: &[RuleModel], findings: &mut Findings<'_>) -> Option<Vec<Rule>> {
-    unique("rule", models.iter().filter_map(|model| model.name.given()), findings);
+pub(super) fn validate(models: &[RuleModel], findings: &mut Findings) -> Option<Vec<Rule>> {
+    unique("rules", models.iter().filter_map(|model| model.name.given()), findings);
     for model in models {
         ports_need_protocol(model, findings);
         families(model, findings);
@@ -41,7 +41,7 @@ fn elements<T: Clone>(field: &Field<Vec<At<T>>>) -> Option<Vec<T>> {
     Some(elements.map(|at| at.value.clone()).collect())
 }
 
-fn ports_need_protocol(model: &RuleModel, findings: &mut Findings<'_>) {
+fn ports_need_protocol(model: &RuleModel, findings: &mut Findings) {
     let Some(protocol) = optional(&model.protocol) else { return };
     if protocol.is_some_and(|protocol| protocol.has_ports()) {
         return;
@@ -81,7 +81,7 @@ impl fmt::Display for Families {
     }
 }
 
-fn families(model: &RuleModel, findings: &mut Findings<'_>) {
+fn families(model: &RuleModel, findings: &mut Findings) {
     let (source, destination) = (Families::of(&model.source), Families::of(&model.destination));
     let both = Families { v4: source.v4 && destination.v4, v6: source.v6 && destination.v6 };
     if let (false, false, Some(range)) = (both.v4, both.v6, range(&model.destination)) {
@@ -102,20 +102,20 @@ fn families(model: &RuleModel, findings: &mut Findings<'_>) {
     finding.label(format!("did you mean \"{right}\"?"));
 }
 
-fn range<T>(field: &Field<T>) -> Option<Range> {
+fn range<T>(field: &Field<T>) -> Option<Place> {
     field.given().map(|at| at.range.clone())
 }
 
 /// Warns of rules that an earlier rule leaves nothing to decide.
-fn shadowed(models: &[RuleModel], rules: &[Option<Rule>], findings: &mut Findings<'_>) {
-    let mut earlier: Vec<(Range, &Rule, Cover)> = Vec::new();
+fn shadowed(models: &[RuleModel], rules: &[Option<Rule>], findings: &mut Findings) {
+    let mut earlier: Vec<(Place, &Rule, Cover)> = Vec::new();
     for (model, rule) in models.iter().zip(rules) {
         let (Some(place), Some(rule)) = (range(&model.name), rule) else { continue };
         let cover = Cover::of(rule);
         if let Some((first, by, _)) = earlier.iter().find(|(_, _, other)| other.covers(&cover)) {
             let message =
                 format!("rule `{}` never decides: `{}` matches all that it matches", rule.name, by.name);
-            let first = findings.place(first);
+            let first = findings.position(first);
             let help = if by.action == rule.action {
                 format!("`{}` at {first} does the same: one of the two can go", by.name)
             } else {

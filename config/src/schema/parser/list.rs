@@ -24,6 +24,16 @@ impl<P> List<P> {
     }
 }
 
+impl<P: Parser> List<P> {
+    fn show_elements<'v>(&self, elements: impl Iterator<Item = &'v P::Output>) -> Option<String>
+    where
+        P::Output: 'v,
+    {
+        let elements: Option<Vec<_>> = elements.map(|element| self.element.show(element)).collect();
+        elements.map(|elements| format!("[{}]", elements.join(", ")))
+    }
+}
+
 impl<P: Parser> Parser for List<P> {
     type Output = Vec<At<P::Output>>;
 
@@ -31,9 +41,9 @@ impl<P: Parser> Parser for List<P> {
         format!("list of {}", self.plural)
     }
 
-    fn parse(&self, value: &Value<'_>, findings: &mut Findings<'_>) -> Option<Self::Output> {
+    fn parse(&self, value: &Value<'_>, findings: &mut Findings) -> Option<Self::Output> {
         let Some(array) = value.get_ref().as_array() else {
-            let written = findings.source().text.get(value.span()).unwrap_or_default();
+            let written = findings.sources().text(value.span()).to_owned();
             let finding = wrong_type(value, &self.kind(), findings);
             if value.get_ref().is_str() || value.get_ref().is_integer() {
                 finding.help(format!("write a list: [{written}]"));
@@ -49,15 +59,41 @@ impl<P: Parser> Parser for List<P> {
             .iter()
             .map(|element| {
                 let parsed = self.element.parse(element, findings)?;
-                Some(At { value: parsed, range: element.span() })
+                Some(At { value: parsed, range: findings.place(element.span()) })
             })
             .collect();
         parsed.into_iter().collect()
     }
 
     fn show(&self, value: &Self::Output) -> Option<String> {
-        let elements: Option<Vec<_>> = value.iter().map(|at| self.element.show(&at.value)).collect();
-        elements.map(|elements| format!("[{}]", elements.join(", ")))
+        self.show_elements(value.iter().map(|at| &at.value))
+    }
+}
+
+/// A list without the positions of its elements.
+pub(crate) struct Plain<P>(List<P>);
+
+impl<P> List<P> {
+    /// The same list without the positions of its elements, for a section that may stand once.
+    pub(crate) const fn plain(self) -> Plain<P> {
+        Plain(self)
+    }
+}
+
+impl<P: Parser> Parser for Plain<P> {
+    type Output = Vec<P::Output>;
+
+    fn kind(&self) -> String {
+        self.0.kind()
+    }
+
+    fn parse(&self, value: &Value<'_>, findings: &mut Findings) -> Option<Self::Output> {
+        let elements = self.0.parse(value, findings)?;
+        Some(elements.into_iter().map(|at| at.value).collect())
+    }
+
+    fn show(&self, value: &Self::Output) -> Option<String> {
+        self.0.show_elements(value.iter())
     }
 }
 
@@ -83,7 +119,7 @@ impl Parser for Cores {
         self.0.kind()
     }
 
-    fn parse(&self, value: &Value<'_>, findings: &mut Findings<'_>) -> Option<Vec<usize>> {
+    fn parse(&self, value: &Value<'_>, findings: &mut Findings) -> Option<Vec<usize>> {
         let cores = self.0.parse(value, findings)?;
         for (index, core) in cores.iter().enumerate() {
             if cores.iter().take(index).any(|earlier| earlier.value == core.value) {

@@ -2,10 +2,15 @@
 
 mod list;
 mod network;
+mod policy;
 mod scalar;
 
 pub(crate) use list::{cores, list};
-pub(crate) use network::{path, ports, prefix, protocol, socket_address, socket_path};
+pub(crate) use network::{address, path, path_pattern, ports, prefix, protocol, socket_address, socket_path};
+pub(crate) use policy::{
+    description, domain, failsafe, ip_version, labels, order, port_match, port_name, resource_name, selector,
+    target_port, types,
+};
 pub(crate) use scalar::{DurationParser, choice, duration, integer, name, power_of_two, word};
 
 use crate::report::{Code, Finding, Findings};
@@ -24,7 +29,7 @@ pub(crate) trait Parser {
     fn kind(&self) -> String;
 
     /// Reads the value, or reports why it cannot be used.
-    fn parse(&self, value: &Value<'_>, findings: &mut Findings<'_>) -> Option<Self::Output>;
+    fn parse(&self, value: &Value<'_>, findings: &mut Findings) -> Option<Self::Output>;
 
     /// Writes the value as TOML, if there is a way.
     fn show(&self, value: &Self::Output) -> Option<String>;
@@ -45,7 +50,7 @@ impl<P: Parser> Parser for Optional<P> {
         self.0.kind()
     }
 
-    fn parse(&self, value: &Value<'_>, findings: &mut Findings<'_>) -> Option<Self::Output> {
+    fn parse(&self, value: &Value<'_>, findings: &mut Findings) -> Option<Self::Output> {
         self.0.parse(value, findings).map(Some)
     }
 
@@ -55,13 +60,13 @@ impl<P: Parser> Parser for Optional<P> {
 }
 
 /// Reports that `value` is not `expected`.
-fn wrong_type<'f>(value: &Value<'_>, expected: &str, findings: &'f mut Findings<'_>) -> &'f mut Finding {
+fn wrong_type<'f>(value: &Value<'_>, expected: &str, findings: &'f mut Findings) -> &'f mut Finding {
     let message = format!("expected {expected}, found {}", article(value.get_ref()));
     findings.add(Code::WrongType, value.span(), message)
 }
 
 /// The text of a string, or a report that there is none.
-fn text<'v>(value: &'v Value<'_>, expected: &str, findings: &mut Findings<'_>) -> Option<&'v str> {
+fn text<'v>(value: &'v Value<'_>, expected: &str, findings: &mut Findings) -> Option<&'v str> {
     let text = value.get_ref().as_str();
     if text.is_none() {
         wrong_type(value, expected, findings);

@@ -1,4 +1,5 @@
 use super::{Parser, Value, quoted, text, wrong_type};
+use crate::pattern;
 use crate::report::{Code, Findings};
 use crate::types::{IpNet, PortRange, Protocol};
 use std::{
@@ -24,7 +25,7 @@ macro_rules! parser {
                 $kind.to_owned()
             }
 
-            fn parse(&self, value: &Value<'_>, findings: &mut Findings<'_>) -> Option<$output> {
+            fn parse(&self, value: &Value<'_>, findings: &mut Findings) -> Option<$output> {
                 $parse(value, $kind, findings)
             }
 
@@ -36,12 +37,14 @@ macro_rules! parser {
     };
 }
 
+pub(super) use parser;
+
 parser! {
     /// An IP prefix, or an address that stands for itself alone.
     prefix, PrefixParser -> IpNet, "address or prefix", parse_prefix, |prefix| quoted(&prefix.to_string())
 }
 
-fn parse_prefix(value: &Value<'_>, kind: &str, findings: &mut Findings<'_>) -> Option<IpNet> {
+fn parse_prefix(value: &Value<'_>, kind: &str, findings: &mut Findings) -> Option<IpNet> {
     let text = text(value, kind, findings)?;
     let written = match text.parse::<IpAddr>() {
         Ok(address) => Some(IpNet::from(address)),
@@ -65,11 +68,26 @@ fn parse_prefix(value: &Value<'_>, kind: &str, findings: &mut Findings<'_>) -> O
 }
 
 parser! {
+    /// An IP address.
+    address, AddressParser -> IpAddr, "address", parse_address, |address| quoted(&address.to_string())
+}
+
+fn parse_address(value: &Value<'_>, kind: &str, findings: &mut Findings) -> Option<IpAddr> {
+    let text = text(value, kind, findings)?;
+    let address = text.parse().ok();
+    if address.is_none() {
+        let finding = findings.add(Code::Malformed, value.span(), format!("`{text}` is not an IP address"));
+        finding.help("examples: \"192.0.2.7\", \"2001:db8::1\"");
+    }
+    address
+}
+
+parser! {
     /// A port or a range of ports.
     ports, PortsParser -> PortRange, "port or range of ports", parse_ports, |ports| quoted(&ports.to_string())
 }
 
-fn parse_ports(value: &Value<'_>, kind: &str, findings: &mut Findings<'_>) -> Option<PortRange> {
+fn parse_ports(value: &Value<'_>, kind: &str, findings: &mut Findings) -> Option<PortRange> {
     let written = match value.get_ref().as_integer() {
         Some(number) => match u16::from_str_radix(number.as_str(), number.radix()) {
             Ok(port) => return Some(PortRange::single(port)),
@@ -92,7 +110,7 @@ parser! {
     protocol, ProtocolParser -> Protocol, "name or number of an IP protocol", parse_protocol, |protocol| quoted(&protocol.to_string())
 }
 
-fn parse_protocol(value: &Value<'_>, kind: &str, findings: &mut Findings<'_>) -> Option<Protocol> {
+fn parse_protocol(value: &Value<'_>, kind: &str, findings: &mut Findings) -> Option<Protocol> {
     if let Some(number) = value.get_ref().as_integer() {
         let protocol = u8::from_str_radix(number.as_str(), number.radix()).ok().map(Protocol);
         if protocol.is_none() {
@@ -101,13 +119,20 @@ fn parse_protocol(value: &Value<'_>, kind: &str, findings: &mut Findings<'_>) ->
         }
         return protocol;
     }
-    match text(value, kind, findings)?.parse() {
-        Ok(protocol) => Some(protocol),
+    let text = text(value, kind, findings)?;
+    let lower = text.to_ascii_lowercase();
+    match text.parse::<Protocol>() {
+        Ok(protocol) if lower == text => return Some(protocol),
+        Ok(_) => {
+            let message = format!("`{text}` is not a protocol: words of the configuration are lower case");
+            let finding = findings.add(Code::Malformed, value.span(), message);
+            finding.label(format!("did you mean {}?", quoted(&lower)));
+        }
         Err(error) => {
-            findings.add(Code::Malformed, value.span(), format!("{error}"));
-            None
+            findings.add(Code::Malformed, value.span(), error.to_string());
         }
     }
+    None
 }
 
 parser! {
@@ -115,7 +140,7 @@ parser! {
     socket_address, SocketAddressParser -> SocketAddr, "address and port", parse_socket_address, |address| quoted(&address.to_string())
 }
 
-fn parse_socket_address(value: &Value<'_>, kind: &str, findings: &mut Findings<'_>) -> Option<SocketAddr> {
+fn parse_socket_address(value: &Value<'_>, kind: &str, findings: &mut Findings) -> Option<SocketAddr> {
     let text = text(value, kind, findings)?;
     let Ok(address) = text.parse::<SocketAddr>() else {
         let finding = findings.add(Code::Malformed, value.span(), format!("`{text}` is not an {kind}"));
@@ -135,7 +160,7 @@ parser! {
     path, PathParser -> PathBuf, "path", parse_path, |path| quoted(&path.to_string_lossy())
 }
 
-fn parse_path(value: &Value<'_>, kind: &str, findings: &mut Findings<'_>) -> Option<PathBuf> {
+fn parse_path(value: &Value<'_>, kind: &str, findings: &mut Findings) -> Option<PathBuf> {
     let text = text(value, kind, findings)?;
     let problem = if text.is_empty() {
         "a path must not be empty"
@@ -148,6 +173,23 @@ fn parse_path(value: &Value<'_>, kind: &str, findings: &mut Findings<'_>) -> Opt
     None
 }
 
+parser! {
+    /// A path, or a pattern of paths.
+    path_pattern, PathPatternParser -> String, "path or pattern", parse_path_pattern, |pattern| quoted(pattern)
+}
+
+fn parse_path_pattern(value: &Value<'_>, kind: &str, findings: &mut Findings) -> Option<String> {
+    parse_path(value, kind, findings)?;
+    let text = value.get_ref().as_str()?;
+    match pattern::check(text) {
+        Ok(()) => Some(text.to_owned()),
+        Err(problem) => {
+            findings.add(Code::Malformed, value.span(), format!("`{text}` is not a pattern: {problem}"));
+            None
+        }
+    }
+}
+
 /// The most bytes that the path of a Unix socket may have: `sun_path` of unix(7) less the closing zero.
 const SOCKET_PATH_MAX: usize = 107;
 
@@ -156,7 +198,7 @@ parser! {
     socket_path, SocketPathParser -> PathBuf, "absolute path of at most 107 bytes", parse_socket_path, |path| quoted(&path.to_string_lossy())
 }
 
-fn parse_socket_path(value: &Value<'_>, kind: &str, findings: &mut Findings<'_>) -> Option<PathBuf> {
+fn parse_socket_path(value: &Value<'_>, kind: &str, findings: &mut Findings) -> Option<PathBuf> {
     if !value.get_ref().is_str() {
         wrong_type(value, kind, findings);
         return None;

@@ -47,7 +47,7 @@ impl<T: TryFrom<u64> + fmt::Display> Parser for Integer<T> {
         }
     }
 
-    fn parse(&self, value: &Value<'_>, findings: &mut Findings<'_>) -> Option<T> {
+    fn parse(&self, value: &Value<'_>, findings: &mut Findings) -> Option<T> {
         let kind = self.kind();
         let Some(written) = value.get_ref().as_integer() else {
             let finding = wrong_type(value, &kind, findings);
@@ -92,7 +92,7 @@ impl Parser for DurationParser {
         format!("duration from {} to {}", duration::show(*self.0.start()), duration::show(*self.0.end()))
     }
 
-    fn parse(&self, value: &Value<'_>, findings: &mut Findings<'_>) -> Option<Duration> {
+    fn parse(&self, value: &Value<'_>, findings: &mut Findings) -> Option<Duration> {
         if let Some(number) = value.get_ref().as_integer() {
             let message = format!("expected {}, found an integer", self.kind());
             let finding = findings.add(Code::WrongType, value.span(), message);
@@ -141,7 +141,7 @@ impl<T: Word> Parser for WordParser<T> {
         }
     }
 
-    fn parse(&self, value: &Value<'_>, findings: &mut Findings<'_>) -> Option<T> {
+    fn parse(&self, value: &Value<'_>, findings: &mut Findings) -> Option<T> {
         let text = text(value, &self.kind(), findings)?;
         let found = T::WORDS.iter().find(|(_, word)| *word == text).map(|(value, _)| *value);
         if found.is_none() {
@@ -177,7 +177,7 @@ impl<T: FromStr<Err: fmt::Display> + fmt::Display> Parser for Name<T> {
         self.kind.to_owned()
     }
 
-    fn parse(&self, value: &Value<'_>, findings: &mut Findings<'_>) -> Option<T> {
+    fn parse(&self, value: &Value<'_>, findings: &mut Findings) -> Option<T> {
         match text(value, self.kind, findings)?.parse() {
             Ok(name) => Some(name),
             Err(error) => {

@@ -9,6 +9,7 @@ use crate::{Bridge, Config, Interface, Rule};
 use serde::Serialize;
 use std::collections::HashMap;
 
+mod resources;
 #[cfg(test)]
 mod tests;
 
@@ -17,7 +18,7 @@ mod tests;
 #[non_exhaustive]
 pub struct Change {
     /// What differs: `workers.cores`, `bridge[edge].ports`; `bridge[edge]` if it is new or gone; `bridge` if
-    /// the order of bridges differs.
+    /// the order of bridges differs; `policy[shop/web]` if anything about a policy differs.
     pub field: String,
     /// Whether a running process can take it over. If not, it needs a restart.
     pub live: bool,
@@ -26,12 +27,18 @@ pub struct Change {
 /// Lists what differs, in the order of the sections. Empty if nothing does.
 pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
     let mut changes = Vec::new();
+    let mut live = |field: &str, differs: bool| {
+        changes.extend(differs.then(|| Change { field: field.to_owned(), live: true }));
+    };
+    live("manifests", old.manifests != new.manifests);
+    live("endpoints_dir", old.endpoints_dir != new.endpoints_dir);
     old.workers.diff(&new.workers, &mut changes);
     old.io.diff(&new.io, &mut changes);
     entries(InterfaceModel::declare, &old.interfaces, &new.interfaces, &mut changes);
     entries(BridgeModel::declare, &old.bridges, &new.bridges, &mut changes);
     old.policy.diff(&new.policy, &mut changes);
     entries(RuleModel::declare, &old.rules, &new.rules, &mut changes);
+    resources::resources(&old.resources, &new.resources, &mut changes);
     old.flow.diff(&new.flow, &mut changes);
     old.fragments.diff(&new.fragments, &mut changes);
     old.records.diff(&new.records, &mut changes);
