@@ -28,7 +28,7 @@ impl Identities {
     /// The part of `some` that belongs to an item.
     pub fn within(&self, item: ItemId, some: &AddressSet) -> AddressSet {
         match item.kind() {
-            Kind::NetworkSet => some.intersection(self.networks.addresses(item.0 & !ItemId::NETWORK_SET)),
+            Kind::NetworkSet => some.intersection(self.networks.addresses(item.index())),
             Kind::Endpoint => some.intersection(&self.addresses(item)),
         }
     }
