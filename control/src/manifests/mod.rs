@@ -16,13 +16,16 @@
 mod calico;
 mod fields;
 mod kubernetes;
+mod load;
 mod object;
+pub mod output;
 mod remark;
 mod rules;
 #[cfg(test)]
 mod tests;
 mod yaml;
 
+pub use load::{LoadError, files, limited, load};
 pub use object::Importer;
 pub use remark::{Remark, Severity};
 

@@ -122,6 +122,9 @@ impl Importer {
         self.remarks.about(Some(kind), namespace, Some(&header.name));
         checked_name(&header.name, at)?;
         checked_name(&header.namespace, at)?;
+        if header.namespace.len() > NAMESPACE_MAX {
+            return Err(at.fault("the name of the namespace is too long"));
+        }
         root.ignore(&["status"]);
         convert(header, &mut root, self)?;
         self.ignored(&root);
@@ -150,7 +153,10 @@ impl Importer {
     fn unique(&mut self, what: &'static str, namespace: Option<&str>, name: &str) -> Result<(), Fault> {
         let key = (what, namespace.map(str::to_owned), name.to_owned());
         if let Some(Place { file, document }) = self.seen.get(&key) {
-            return Err(Fault::general(format_args!("it is there already, in {file}, document {document}")));
+            let what = if what == "address" { format!("its address {name}") } else { "it".to_owned() };
+            return Err(Fault::general(format_args!(
+                "{what} is there already, in {file}, document {document}"
+            )));
         }
         self.seen.insert(key, self.remarks.place.clone());
         Ok(())
@@ -164,12 +170,14 @@ impl Importer {
 
     pub(super) fn add_policy(&mut self, policy: Policy) -> Result<(), Fault> {
         let what = if policy.staged.is_some() { "staged policy" } else { "policy" };
+        short_enough(&policy.name)?;
         self.unique(what, policy.namespace.as_deref(), &format!("{}/{}", policy.tier, policy.name))?;
         self.resources.policies.push(policy);
         Ok(())
     }
 
     pub(super) fn add_profile(&mut self, profile: Profile) -> Result<(), Fault> {
+        short_enough(&profile.name)?;
         self.unique("profile", None, &profile.name)?;
         self.resources.profiles.push(profile);
         Ok(())
@@ -183,6 +191,9 @@ impl Importer {
 
     pub(super) fn add_endpoint(&mut self, endpoint: Endpoint) -> Result<(), Fault> {
         self.unique("endpoint", endpoint.namespace.as_deref(), &endpoint.name)?;
+        for address in &endpoint.addresses {
+            self.unique("address", None, &address.to_string())?;
+        }
         self.resources.endpoints.push(endpoint);
         Ok(())
     }
@@ -252,14 +263,29 @@ pub(super) fn labels(at: &At<'_>) -> Result<Labels, Fault> {
     Ok(labels.into_iter().collect())
 }
 
-/// Names become names of files and parts of other names.
+/// The most characters of a name, as in Kubernetes.
+const NAME_MAX: usize = 253;
+/// The most characters of the name of a namespace, which becomes that of a file.
+const NAMESPACE_MAX: usize = 63;
+
+/// That a text can be a name.
 pub(super) fn checked_name(name: &str, at: &At<'_>) -> Result<(), Fault> {
-    /// As in Kubernetes.
-    const MAX: usize = 253;
     let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    if name.len() <= MAX && name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(legal) {
+    if name.len() <= NAME_MAX
+        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name.chars().all(legal)
+    {
         return Ok(());
     }
     let shown: String = name.chars().take(64).collect();
     Err(at.fault(format_args!("`{}` cannot be a name", shown.escape_debug())))
+}
+
+/// That a name is not too long behind the prefix that it got.
+fn short_enough(name: &str) -> Result<(), Fault> {
+    if name.len() <= NAME_MAX {
+        Ok(())
+    } else {
+        Err(Fault::general(format_args!("the name {name} is too long")))
+    }
 }

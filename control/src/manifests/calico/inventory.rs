@@ -9,7 +9,7 @@ use super::rule::{self, Home};
 use crate::manifests::{
     fields::{At, Fault, Fields},
     object::{Header, Importer, labels},
-    rules::{Direction, port_name, protocol_with_ports},
+    rules::{Direction, port_name, port_number, protocol_with_ports},
 };
 
 /// `Tier`.
@@ -94,6 +94,10 @@ fn set(
             into.remarks.warning(at.fault("domains are not acted upon yet"), "they are kept");
         }
         into.ignored(&spec);
+    }
+    if set.nets.is_empty() && set.domains.is_empty() {
+        into.remarks.note(root.at.fault("it has no networks"), "the set, which matches nothing, is left out");
+        return Ok(());
     }
     into.add_network_set(set)
 }
@@ -188,7 +192,7 @@ fn ports(spec: &mut Fields<'_>) -> Result<Vec<NamedPort>, Fault> {
         let named = NamedPort {
             name: port_name(name.text()?, &name)?,
             protocol: protocol_with_ports(&port.need("protocol")?)?,
-            port: port.need("port")?.number()?,
+            port: port_number(&port.need("port")?)?,
         };
         if !ports.contains(&named) {
             ports.push(named);

@@ -57,7 +57,10 @@ pub(super) fn staged_kubernetes_network_policy(
     let at = root.need("spec")?;
     let mut spec = at.fields()?;
     let Some(staged) = staged(&mut spec, into)? else { return Ok(()) };
-    let policy = kubernetes::network_policy(header, spec, into)?;
+    let mut policy = kubernetes::network_policy(header, spec, into)?;
+    if staged == StagedAction::Delete {
+        (policy.ingress, policy.egress) = Default::default();
+    }
     into.add_policy(Policy { staged: Some(staged), ..policy })
 }
 
@@ -113,6 +116,10 @@ fn policy(
             Types { ingress: has_ingress || !has_egress, egress: has_egress }
         }
     };
+    if staged == Some(StagedAction::Delete) {
+        // Nothing is left to be asked.
+        (ingress, egress) = Default::default();
+    }
     rules::only_governed(types, &mut ingress, &mut egress, &mut into.remarks);
     spec.ignore(&["performanceHints"]);
     into.ignored(&spec);

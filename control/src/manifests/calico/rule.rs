@@ -50,7 +50,11 @@ pub(super) fn all(
                     let fault = at.fault("domains are not acted upon yet");
                     remarks.warning(fault, "they are kept, and the rule matches nothing");
                 }
-                (action, made.map(rules::of_one_family))
+                let made = made.and_then(|rule| rules::legal(rule, at));
+                if made.as_ref().is_ok_and(Vec::is_empty) {
+                    remarks.warning(at.fault("no address is of both families"), "the rule is left out");
+                }
+                (action, made)
             }
         }
     })
@@ -91,8 +95,9 @@ fn content(
             made.destination.domains = domains(&at)?;
         }
         destination.finish()?;
-        if made.destination.services.is_some() && !made.destination.ports.is_empty() {
-            return Err(at.fault("`services` cannot stand beside `ports`"));
+        let Entity { services, ports, not_ports, .. } = &made.destination;
+        if services.is_some() && !(ports.is_empty() && not_ports.is_empty()) {
+            return Err(at.fault("`services` cannot stand beside ports"));
         }
     }
     coherent(&made, &rule.at)?;
@@ -102,11 +107,7 @@ fn content(
 
 /// That the parts of a rule go together.
 fn coherent(rule: &PolicyRule, at: &At<'_>) -> Result<(), Fault> {
-    let implied = match rule.protocol {
-        Some(Protocol::ICMP) => Some(IpVersion::V4),
-        Some(Protocol::ICMPV6) => Some(IpVersion::V6),
-        Some(_) | None => None,
-    };
+    let implied = rules::implied_version(rule.protocol);
     if (rule.icmp.is_some() || rule.not_icmp.is_some()) && implied.is_none() {
         return Err(at.fault("`icmp` needs the protocol ICMP or ICMPv6"));
     }

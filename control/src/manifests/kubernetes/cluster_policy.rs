@@ -11,7 +11,7 @@ use super::{is_pod, labels, network_policy};
 use crate::manifests::{
     fields::{At, Fault, Fields},
     object::{Header, Importer},
-    rules::{self, Direction, Ports, port_name},
+    rules::{self, Direction, Ports, port_name, port_number},
 };
 
 /// In what the kinds differ.
@@ -229,7 +229,7 @@ fn destination_port(at: &At<'_>) -> Result<PortMatch, Fault> {
     let (number, range) = (fields.get("number"), fields.get("range"));
     fields.finish()?;
     match (number, range) {
-        (Some(number), None) => Ok(PortMatch::Range(PortRange::single(number.number()?))),
+        (Some(number), None) => Ok(PortMatch::Range(PortRange::single(port_number(&number)?))),
         (None, Some(at)) => {
             let mut fields = at.fields()?;
             let found = range_of(&mut fields)?;
@@ -249,7 +249,7 @@ fn port(at: &At<'_>, ports: &mut Ports) -> Result<(), Fault> {
         (Some(number), None, None) => {
             let mut fields = number.fields()?;
             let protocol = network_policy::protocol(fields.get("protocol"))?;
-            let port = PortRange::single(fields.need("port")?.number()?);
+            let port = PortRange::single(port_number(&fields.need("port")?)?);
             ports.add(protocol, Some(PortMatch::Range(port)));
             fields.finish()
         }
@@ -265,7 +265,7 @@ fn port(at: &At<'_>, ports: &mut Ports) -> Result<(), Fault> {
 }
 
 fn range_of(fields: &mut Fields<'_>) -> Result<PortMatch, Fault> {
-    let (start, end) = (fields.need("start")?.number()?, fields.need("end")?.number()?);
+    let (start, end) = (port_number(&fields.need("start")?)?, port_number(&fields.need("end")?)?);
     PortRange::new(start, end).map(PortMatch::Range).map_err(|error| fields.at.fault(error))
 }
 

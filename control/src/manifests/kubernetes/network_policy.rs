@@ -7,7 +7,7 @@ use super::{is_pod, labels};
 use crate::manifests::{
     fields::{At, Fault, Fields},
     object::{Header, Importer},
-    rules::{self, Direction, Ports, port_name, protocol_with_ports},
+    rules::{self, Direction, Ports, port_number, protocol_with_ports},
 };
 
 /// `NetworkPolicy` of `networking.k8s.io/v1`.
@@ -135,17 +135,15 @@ fn port(at: &At<'_>, ports: &mut Ports) -> Result<(), Fault> {
     let protocol = protocol(port.get("protocol"))?;
     let (first, last) = (port.get("port"), port.get("endPort"));
     port.finish()?;
+    let single = |number| PortMatch::Range(PortRange::single(number));
     let matched = match (first, last) {
         (None, None) => None,
         (None, Some(last)) => return Err(last.fault("`endPort` needs a `port`")),
-        (Some(first), last) => Some(match (first.number_or_text()?, last) {
-            (Ok(first), None) => PortMatch::Range(PortRange::single(first)),
-            (Ok(first), Some(last)) => {
-                PortMatch::Range(PortRange::new(first, last.number()?).map_err(|error| last.fault(error))?)
-            }
-            (Err(name), None) => PortMatch::Named(port_name(name, &first)?),
-            (Err(_), Some(last)) => return Err(last.fault("`endPort` needs a `port` with a number")),
-        }),
+        (Some(first), None) => Some(rules::port(&first, single, PortMatch::Named)?),
+        (Some(first), Some(last)) => {
+            let range = PortRange::new(port_number(&first)?, port_number(&last)?);
+            Some(PortMatch::Range(range.map_err(|error| last.fault(error))?))
+        }
     };
     ports.add(protocol, matched);
     Ok(())

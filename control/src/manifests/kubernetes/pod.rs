@@ -9,7 +9,7 @@ use super::{ORCHESTRATOR, cluster::service_account_profile, network_policy};
 use crate::manifests::{
     fields::{At, Fault, Fields},
     object::{Header, Importer},
-    rules::port_name,
+    rules::{port_name, port_number},
 };
 
 /// `Pod`: an endpoint with the addresses that its status tells. One without addresses of its own is none.
@@ -86,7 +86,7 @@ fn named_ports(container: &mut Fields<'_>, ports: &mut Vec<NamedPort>) -> Result
         let named = NamedPort {
             name: port_name(name.text()?, &name)?,
             protocol: network_policy::protocol(port.get("protocol"))?,
-            port: port.need("containerPort")?.number()?,
+            port: port_number(&port.need("containerPort")?)?,
         };
         if !ports.contains(&named) {
             ports.push(named);

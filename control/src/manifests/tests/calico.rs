@@ -111,6 +111,8 @@ fn staged_policies() {
         assert_eq!(policy.selector.to_string(), "projectcalico.org/orchestrator == 'k8s' && a == 'b'");
         assert_eq!(policy.ingress.len(), 1);
     }
+    let delete = "{stagedAction: Delete, egress: [{action: Allow}]}";
+    assert_eq!(only(clean(&object("StagedNetworkPolicy", "p", delete))).egress, []);
     // A staged policy may have the name of the one that it would replace.
     let both = [object("NetworkPolicy", "p", "{}"), object("StagedNetworkPolicy", "p", "{}")].join("---\n");
     assert_eq!(clean(&both).policies.len(), 2);
@@ -188,7 +190,20 @@ fn networks_of_both_families_become_a_rule_for_each() {
         ]
     );
     assert_eq!(rule("ipVersion: 6, source: {nets: [10.0.0.0/8, 'fd00::/8']}").len(), 1);
-    assert_eq!(rule("source: {nets: [10.0.0.0/8]}, destination: {nets: ['fd00::/8']}").len(), 0);
+    assert_eq!(rule("protocol: ICMP, source: {nets: [10.0.0.0/8, 'fd00::/8']}").len(), 1);
+    assert_eq!(rule("ipVersion: 6, source: {notNets: [10.0.0.0/8]}"), ["action = \"deny\"; ip_version = 6"]);
+    for never in [
+        "source: {nets: [10.0.0.0/8]}, destination: {nets: ['fd00::/8']}",
+        "ipVersion: 6, source: {nets: [10.0.0.0/8]}",
+    ] {
+        let result = imported(&object(
+            "GlobalNetworkPolicy",
+            "p",
+            &format!("{{egress: [{{action: Deny, {never}}}]}}"),
+        ));
+        assert_eq!((result.remarks.len(), result.has_errors()), (1, false));
+        assert_eq!(only(result.resources).egress, []);
+    }
     assert_eq!(rule("source: {nets: ['fd00::/8']}, destination: {notNets: ['fd01::/16']}").len(), 1);
 }
 
@@ -215,6 +230,7 @@ fn rules_that_are_not_understood_fail_closed() {
         "source: {services: {name: a}}",
         "source: {services: {name: a, namespace: b}, selector: all()}",
         "protocol: TCP, destination: {services: {name: a, namespace: b}, ports: [80]}",
+        "protocol: TCP, destination: {services: {name: a, namespace: b}, notPorts: [80]}",
         "protocol: TCP, destination: {ports: ['2:1']}",
         "protocol: TCP, destination: {ports: [1-5]}",
         "protocol: TCP, destination: {ports: [70000]}",
@@ -259,30 +275,70 @@ fn services_of_namespaced_policies_are_those_of_the_namespace() {
 }
 
 #[test]
-fn more_rules_than_calico_allows_are_remarked_on() {
-    let rules = "{action: Log}, ".repeat(1025);
-    let result = imported(&object("NetworkPolicy", "p", &format!("{{ingress: [{rules}]}}")));
-    assert_eq!((result.remarks.len(), result.has_errors()), (1, false));
-    assert_eq!(result.remarks[0].field.as_deref(), Some("spec.ingress[1024]"));
-    assert_eq!(only(result.resources).ingress.len(), 1025);
-    let rules = "{action: Log}, ".repeat(20_000);
-    let result = imported(&object("NetworkPolicy", "p", &format!("{{ingress: [{rules}]}}")));
+fn what_is_longer_than_allowed_is_divided_if_that_means_the_same() {
+    let nets = (0..600).map(|n| format!("10.{}.{}.0/24", n / 256, n % 256)).collect::<Vec<_>>().join(", ");
+    let ports = (0..60).map(|n| (n * 2 + 1).to_string()).collect::<Vec<_>>().join(", ");
+    let lists = |rule: &str| {
+        let spec = format!("{{egress: [{{action: Allow, protocol: TCP, {rule}}}]}}");
+        let rules = only(clean(&object("GlobalNetworkPolicy", "p", &spec))).egress;
+        rules.iter().map(|rule| (rule.source.nets.len(), rule.destination.ports.len())).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        lists(&format!("source: {{nets: [{nets}]}}, destination: {{ports: [{ports}]}}")),
+        [(256, 50), (256, 10), (256, 50), (256, 10), (88, 50), (88, 10)]
+    );
+    for (rule, problem) in [
+        (format!("source: {{notNets: [{nets}]}}"), "more than 256 networks or 50 ports that must not match"),
+        (
+            format!("source: {{notPorts: [{ports}]}}"),
+            "more than 256 networks or 50 ports that must not match",
+        ),
+    ] {
+        let spec = format!("{{egress: [{{action: Pass, protocol: TCP, {rule}}}]}}");
+        let result = imported(&object("GlobalNetworkPolicy", "p", &spec));
+        assert_eq!((result.remarks.len(), &*result.remarks[0].problem), (1, problem));
+        assert_eq!(rules(&only(result.resources).egress), ["action = \"deny\""]);
+    }
+    let list = |length: usize, member: &str| format!("[{}]", format!("{member}, ").repeat(length));
+    let (nets, ports) = (list(20_000, "10.0.0.0/8"), list(5_000, "1"));
+    let side = format!("{{nets: {nets}, ports: {ports}}}");
+    let spec = format!("{{egress: [{{action: Deny, protocol: TCP, source: {side}, destination: {side}}}]}}");
+    let result = imported(&object("GlobalNetworkPolicy", "p", &spec));
+    assert_eq!(result.remarks[0].problem, "the rule has too many networks and ports");
+}
+
+#[test]
+fn policies_with_too_many_rules_are_not_carried_over() {
+    let policy = |rules: usize| {
+        object("NetworkPolicy", "p", &format!("{{ingress: [{}]}}", "{action: Log}, ".repeat(rules)))
+    };
+    assert_eq!(only(clean(&policy(1024))).ingress.len(), 1024);
+    let result = imported(&policy(1025));
     assert!(result.has_errors());
+    assert_eq!(result.remarks[0].field.as_deref(), Some("spec.ingress[1024]"));
     assert_eq!(result.resources, Resources::default());
+}
+
+#[test]
+fn the_names_of_policies_stay_within_what_is_allowed() {
+    let result = imported(&object("StagedKubernetesNetworkPolicy", &"a".repeat(250), "{podSelector: {}}"));
+    assert!(result.has_errors() && result.resources.policies.is_empty());
 }
 
 #[test]
 fn network_sets() {
     let yaml = [
         object("NetworkSet", "a", "{nets: [10.0.0.0/8, 192.0.2.1, 'fd00::/8']}"),
-        object("GlobalNetworkSet", "a", "null"),
+        object("GlobalNetworkSet", "a", "{nets: [10.0.0.0/8]}"),
     ]
     .join("---\n");
     assert_eq!(
         toml(&clean(&yaml)),
         "[[network_set]]\nname = \"a\"\nnamespace = \"shop\"\nnets = [\"10.0.0.0/8\", \"192.0.2.1/32\", \"fd00::/8\"]\n\n\
-         [network_set.labels]\nx = \"y\"\n\n[[network_set]]\nname = \"a\"\n\n[network_set.labels]\nx = \"y\"\n"
+         [network_set.labels]\nx = \"y\"\n\n[[network_set]]\nname = \"a\"\nnets = [\"10.0.0.0/8\"]\n\n[network_set.labels]\nx = \"y\"\n"
     );
+    let empty = imported(&object("GlobalNetworkSet", "a", "null"));
+    assert_eq!((empty.resources, empty.remarks.len()), (Resources::default(), 1));
     let result = imported(&object("GlobalNetworkSet", "a", "{allowedEgressDomains: [example.org]}"));
     assert_eq!((result.remarks.len(), result.has_errors()), (1, false));
     assert_eq!(result.resources.network_sets[0].domains, ["example.org"]);
