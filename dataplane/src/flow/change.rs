@@ -6,11 +6,12 @@
 
 use ravelin_config::types::Action;
 
-use super::{EndReason, FlowTable, RawRecord, RecordSink, entry::Entry, table::Ledger};
+use super::{EndReason, FlowTable, RawRecord, RecordSink, Slot, entry::Entry, table::Ledger};
 use crate::{
     batch::Meta,
+    clock::Timestamp,
     pipeline::Context,
-    policy::{Judgement, Key, OnChange, Ruling, question},
+    policy::{Decision, Judgement, Key, OnChange, Ruling, question},
     verdict::DropReason,
 };
 
@@ -22,6 +23,36 @@ impl Entry {
 }
 
 impl FlowTable {
+    /// The ruling on a flow that has none under the policy in force, which keeps it, or on a packet that belongs to no flow.
+    ///
+    /// A flow that a limit refuses counts as judged under no policy, so that its next packet may be luckier. If none is, its
+    /// record says what refused it.
+    pub(crate) fn conclude(
+        &mut self,
+        cx: &Context<'_>,
+        slot: Option<Slot>,
+        judgement: &Judgement,
+        time: Timestamp,
+    ) -> Ruling {
+        let generation =
+            if cx.snapshot.policy.within_limits(judgement, time) { cx.snapshot.generation } else { 0 };
+        let ruling = if generation == 0 {
+            let reason = Some(DropReason::RuleRateLimit);
+            self.make(&Decision { action: Action::Deny, reason, ..judgement.decision }, time)
+        } else {
+            self.make(&judgement.decision, time)
+        };
+        if let Some(slot) = slot {
+            self.decide(slot, generation, ruling);
+        }
+        ruling
+    }
+
+    /// A decision for one flow.
+    fn make(&mut self, decision: &Decision, time: Timestamp) -> Ruling {
+        Ruling { action: decision.action, decision: self.decisions.make(decision, time) }
+    }
+
     /// Whether the flow in `slot` was judged, but not by the policy in force.
     #[inline(always)]
     pub(super) fn is_stale(&self, cx: &Context<'_>, slot: u32) -> bool {
@@ -54,9 +85,7 @@ impl FlowTable {
             let ruling = match before.filter(|_| pending) {
                 // The rules that count are the same, and the flow is not a new one.
                 Some(before) => {
-                    let moved = self
-                        .decisions
-                        .number(&crate::policy::Decision { pending: decision.pending, ..before });
+                    let moved = self.decisions.number(&Decision { pending: decision.pending, ..before });
                     Ruling { decision: moved, ..old }
                 }
                 None => old,
@@ -78,7 +107,7 @@ impl FlowTable {
         }
         ledger.write(&record);
         entry.restart(time);
-        let ruling = Ruling { action: decision.action, decision: self.decisions.make(&decision, meta.time) };
-        entry.judge(generation, ruling);
+        let ruling = self.make(&decision, meta.time);
+        self.decide(Slot(slot), generation, ruling);
     }
 }

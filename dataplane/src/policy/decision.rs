@@ -186,7 +186,7 @@ impl Decision {
 /// What came of a decision.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DecisionCounts {
-    /// Flows that it was made for.
+    /// Flows that it was made for; for one that a limit made, how often it refused one.
     pub flows: u64,
     /// Packets of flows that have ended.
     pub packets: u64,
