@@ -117,10 +117,10 @@ pub struct Decision {
 }
 
 impl Decision {
-    /// Whether the same rules, in force, decided the same; what is pending may differ.
+    /// Whether the same rules, in force, decided the same; what is pending may differ, and a flow that was cut is dropped for
+    /// another reason.
     pub(crate) fn is_enforced_as(&self, other: &Self) -> bool {
-        let passes = |decision: &Self| decision.action == Action::Allow;
-        passes(self) == passes(other) && (&self.egress, &self.ingress) == (&other.egress, &other.ingress)
+        self.action == other.action && (&self.egress, &self.ingress) == (&other.egress, &other.ingress)
     }
 
     /// Verdicts, reason and the lengths of the traces in one word.

@@ -142,6 +142,15 @@ fn a_flow_that_was_denied_may_pass_after_a_change() {
 }
 
 #[test]
+fn a_rule_that_comes_to_reject_is_another_decision() {
+    let mut world = world(list([Line::deny(1)]));
+    world.one(udp());
+    change(&mut world, list([Line::reject(1)]));
+    assert_eq!(world.one(udp()).verdict, Verdict::Drop(DropReason::RuleReject));
+    assert_eq!((world.records.kept.len(), world.counters.flows_cut), (1, 0));
+}
+
+#[test]
 fn what_is_staged_changes_without_a_record() {
     let enforced = Lists { ingress: vec![Line::allow(1)], ..Lists::default() };
     let mut world = world(policy(&enforced, None));
