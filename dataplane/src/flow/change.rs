@@ -4,7 +4,7 @@
 //! on under the new decision, so that every record has one. A flow that was allowed and is not any more is cut, unless the
 //! policy that denies it says to keep such flows.
 
-use ravelin_config::types::Action;
+use ravelin_config::types::{Action, Protocol};
 
 use super::{EndReason, FlowTable, RawRecord, RecordSink, Slot, entry::Entry, table::Ledger};
 use crate::{
@@ -95,8 +95,8 @@ impl FlowTable {
         }
         if is_cut {
             decision.reason = Some(match on_change {
-                OnChange::Reset => DropReason::FlowReset,
-                OnChange::Keep | OnChange::Drop => DropReason::FlowCut,
+                OnChange::Reset if entry.key.protocol() == Protocol::TCP => DropReason::FlowReset,
+                OnChange::Keep | OnChange::Drop | OnChange::Reset => DropReason::FlowCut,
             });
             ledger.counters.flows_cut += 1;
         }

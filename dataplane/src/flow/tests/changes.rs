@@ -142,6 +142,14 @@ fn a_flow_that_was_denied_may_pass_after_a_change() {
 }
 
 #[test]
+fn what_knows_no_reset_is_dropped() {
+    let mut world = world(PolicySet::default());
+    world.one(udp());
+    change(&mut world, list([Line::deny(1).on_change(OnChange::Reset)]));
+    assert_eq!(world.one(udp()).verdict, Verdict::Drop(DropReason::FlowCut));
+}
+
+#[test]
 fn a_rule_that_comes_to_reject_is_another_decision() {
     let mut world = world(list([Line::deny(1)]));
     world.one(udp());
