@@ -79,7 +79,7 @@ impl FlowTable {
         let was_allowed = old.action == Action::Allow;
         let is_cut = was_allowed && decision.action != Action::Allow;
         let is_kept = is_cut && on_change == OnChange::Keep;
-        let is_same = before.as_ref().is_some_and(|before| before.is_enforced_as(&decision));
+        let is_same = before.as_ref().is_some_and(|before| self.decisions.are_same(before, &decision));
         if is_kept || is_same {
             let pending = before.is_some_and(|before| before.pending != decision.pending);
             let ruling = match before.filter(|_| pending) {

@@ -338,6 +338,14 @@ impl Decisions {
         self.find_or_add(&decision.bare(), 0).unwrap_or_default()
     }
 
+    /// Whether the same rules, in force, decided the same, as far as the log could keep them.
+    pub(crate) fn are_same(&mut self, before: &Decision, now: &Decision) -> bool {
+        before.is_enforced_as(now)
+            || (self.lost > 0
+                && before.is_enforced_as(&now.bare())
+                && self.find_or_add(now, DecisionLog::RESERVED).is_none())
+    }
+
     /// The number of a decision that was made for a flow at `time`, which is counted.
     pub(crate) fn make(&mut self, decision: &Decision, time: Timestamp) -> DecisionId {
         let id = self.number(decision);
