@@ -90,7 +90,7 @@ fn capture() -> Vec<u8> {
 }
 
 const RIGHT: &str = "[[bridge]]\nname = \"b\"\nports = [\"eth0\", \"eth1\"]\n";
-const DOUBTFUL: &str = "[[rule]]\nname = \"r\"\naction = \"deny\"\nsource = [\"10.1.2.3/8\"]\n";
+const DOUBTFUL: &str = "[[endpoint]]\nname = \"e\"\naddresses = [\"10.1.2.3/8\"]\n";
 const WRONG: &str = "[flow]\ncapacitty = 5\nfull = \"maybe\"\n";
 
 #[test]
@@ -110,16 +110,14 @@ fn check_says_all_and_its_exit_code_says_whether_it_is_usable() {
         assert!(wrong.err.contains(part), "{part}: {}", wrong.err);
     }
 
-    let offline = ravelin(&["check", &scratch.write("offline.toml", "[policy]\ndefault = \"deny\"\n")], b"");
+    let offline = ravelin(&["check", &scratch.write("offline.toml", "[policy]\nunknown = \"deny\"\n")], b"");
     assert_eq!(offline.code, 0);
     let note =
         "note: no interface is configured: `ravelin replay` needs none, `ravelin run` would refuse it\n";
     assert!(offline.out.starts_with(note), "{}", offline.out);
 
-    let long = format!(
-        "[[rule]]\nname = \"r\"\naction = \"deny\"\nsource = [{}\"nowhere\"]\n",
-        "\"10.1.2.3\", ".repeat(50)
-    );
+    let long =
+        format!("[[endpoint]]\nname = \"e\"\n\naddresses = [{}\"nowhere\"]\n", "\"10.1.2.3\", ".repeat(50));
     let long = ravelin(&["check", &scratch.write("long.toml", long)], b"");
     assert!(
         long.err.contains("4 | …") && long.err.lines().all(|line| line.chars().count() <= 100),
