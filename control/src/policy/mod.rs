@@ -19,16 +19,19 @@ mod entity;
 mod explain;
 mod order;
 mod ports;
+mod question;
 mod sets;
 mod side;
 mod tell;
 #[cfg(test)]
 mod tests;
+mod wording;
 
 pub use book::{Block, BookReader, Named, RuleBook, action_name};
 pub use compile::{Settings, compile};
-pub use explain::{Answer, Explainer, Question, QuestionError, SideAnswer, Verdicts};
+pub use explain::{Answer, Explainer, SideAnswer, Verdicts};
 pub use order::full_name;
+pub use question::{Question, QuestionError};
 pub use tell::{Teller, Told, verdict_name};
 
 /// The way a flow passes an endpoint.
