@@ -164,7 +164,9 @@ impl Networks {
             let first = self.nets[from..].iter().take_while(|(other, _)| *other == net);
             let later = self.added.range((net, 0)..=(net, u32::MAX));
             for (_, set) in first.chain(later) {
-                if found.iter().all(|(other, _)| other != set) && self.addresses(*set as usize).contains(address) {
+                if found.iter().all(|(other, _)| other != set)
+                    && self.addresses(*set as usize).contains(address)
+                {
                     found.push((*set, net.prefix_len()));
                 }
             }

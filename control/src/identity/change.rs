@@ -151,6 +151,12 @@ impl Identities {
         self.registered.insert(selector, &mut self.words)
     }
 
+    /// The items that a registered selector matches, in order.
+    pub(super) fn matching_registered(&self, selector: SelectorId) -> Vec<ItemId> {
+        let watched = self.registered.all.get(selector.index());
+        watched.map(|watched| self.matching_condition(&watched.condition)).unwrap_or_default()
+    }
+
     /// The registered selectors that match an item, in order.
     pub fn selectors(&self, item: ItemId) -> Vec<SelectorId> {
         self.difference(None, Some(self.view(self.items.get(item).group))).joined

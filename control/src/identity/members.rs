@@ -21,8 +21,7 @@ impl Identities {
 
     /// The items that a registered selector matches.
     pub fn members(&self, selector: SelectorId) -> Vec<ItemId> {
-        let groups = self.groups.ids().filter(|id| self.groups.get(*id).selectors.contains(&selector));
-        groups.flat_map(|group| self.groups.members(group)).collect()
+        self.matching_registered(selector)
     }
 
     /// The part of `some` that belongs to an item.

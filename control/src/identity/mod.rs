@@ -21,8 +21,8 @@ mod change;
 mod condition;
 mod groups;
 mod heritage;
-mod members;
 mod items;
+mod members;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -153,9 +153,12 @@ impl Identities {
 
     /// The items that an expression matches, in order.
     pub fn matching(&self, expression: &Expression) -> Vec<ItemId> {
-        let condition = Condition::new(expression, &mut |text| self.words.find(text));
-        let mut groups = self.candidates(&condition);
-        groups.retain(|group| self.holds(&condition, *group));
+        self.matching_condition(&Condition::new(expression, &mut |text| self.words.find(text)))
+    }
+
+    fn matching_condition(&self, condition: &Condition) -> Vec<ItemId> {
+        let mut groups = self.candidates(condition);
+        groups.retain(|group| self.holds(condition, *group));
         if groups.len() < self.groups.end() / 8 {
             let mut items: Vec<_> = groups.iter().flat_map(|group| self.groups.members(*group)).collect();
             items.sort_unstable();

@@ -7,6 +7,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use ravelin_config::{
+    Config,
     resources::{Endpoint, Policy, Resources},
     types::IpNet,
 };
@@ -92,6 +93,22 @@ impl Engine {
         let mut book = RuleBook::new();
         let Compiled { resolver, enforced, pending, set } = compile(&resources, &settings, &mut book)?;
         Ok(Self { resources: without_items(resources), settings, book, resolver, enforced, pending, set })
+    }
+
+    /// Compiles the resources of a configuration.
+    ///
+    /// # Errors
+    /// As for [`Engine::new`].
+    pub fn of(config: &Config) -> Result<Self, CompileError> {
+        Self::new(config.resources.clone(), Settings::of(&config.policy))
+    }
+
+    /// Takes over those of another configuration; all or nothing.
+    ///
+    /// # Errors
+    /// As for [`Engine::new`]; then everything is as it was.
+    pub fn replace_with(&mut self, config: &Config) -> Result<(), CompileError> {
+        self.replace(config.resources.clone(), Settings::of(&config.policy))
     }
 
     /// Takes over other resources and settings; all or nothing.
