@@ -82,6 +82,7 @@ labels = { role = "server" }
 [[policy]]                    # what may talk to whom
 name = "server"
 selector = "role == 'server'"
+on_change = "reset"           # what a change denies ends at once, also while it runs
 
 [[policy.ingress]]
 action = "allow"
@@ -158,6 +159,16 @@ show flows --port 8080
 say "iperf3, TCP"
 at "$client" iperf3 -c 10.64.0.2 -t 5 -f m | grep -E 'sender|receiver'
 show flows --port 5201 --top bytes
+
+say "The policy changes while iperf3 runs: its port is not allowed any more, and its connections are reset"
+at "$client" iperf3 -c 10.64.0.2 -t 60 -f m >"$work/iperf3" 2>&1 &
+pids="$! $pids"
+until_true grep -q 'Mbits/sec' "$work/iperf3"
+sed -i 's/80, 5201/80/' "$work/ravelin.toml"
+at "$middle" "$ravelin" reload --socket "$socket"
+wait "${pids%% *}" && { echo "demo: the change did not bite" >&2; exit 1; }
+grep 'iperf3: error' "$work/iperf3"
+show flows --port 5201 --verdict deny
 
 say "What was dropped, and why"
 show drops
