@@ -8,6 +8,7 @@ mod flow;
 mod harness;
 mod instructions;
 mod pipeline;
+mod policy;
 mod replay;
 mod traffic;
 mod veth;
@@ -33,6 +34,8 @@ enum Benchmark {
     Flow(flow::Options),
     /// The whole pipeline on one core, packets from memory.
     Pipeline(pipeline::Options),
+    /// The policy engine on sets of the size of large clusters: compile, judge, change.
+    Policy(policy::Options),
     /// Instructions per packet of the pipeline, counted by callgrind: the same whatever else the machine does.
     Instructions(instructions::Options),
     /// `ravelin replay` over a large capture that it makes, records on.
@@ -57,6 +60,7 @@ fn main() {
         Benchmark::Decode => decode::run(&report),
         Benchmark::Flow(options) => flow::run(&report, &options),
         Benchmark::Pipeline(options) => pipeline::run(&report, &options),
+        Benchmark::Policy(options) => policy::run(&report, &options),
         Benchmark::Instructions(options) => instructions::run(&report, &options),
         Benchmark::Replay(options) => replay::run(&report, &options),
         Benchmark::Start(options) => veth::start(&report, &options),

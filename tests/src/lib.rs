@@ -7,6 +7,7 @@
 //! Read next: [`topology::Lab`] for end-to-end tests (`tests/e2e/`), [`scenario`] for captures (`tests/scenarios/`).
 
 pub mod binary;
+pub mod conformance;
 pub mod counters;
 pub mod echo;
 pub mod flood;

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::{Failure, target};
 use crate::{
     compile::{self, CompileError, Ports},
-    policy::RuleBook,
+    policy::{Engine, Settings},
 };
 
 /// Says all that is wrong with a configuration.
@@ -72,7 +72,9 @@ fn inspect(path: &Path) -> (Report, bool, bool) {
     };
     let compile = || -> Result<(), CompileError> {
         let ports = Ports::unlimited(&loaded.config)?;
-        compile::snapshot(&loaded.config, &ports, &mut RuleBook::new()).map(drop)
+        let config = &loaded.config;
+        let engine = Engine::new(config.resources.clone(), Settings::of(&config.policy))?;
+        compile::snapshot(config, &ports, engine.policy().clone()).map(drop)
     };
     if let Err(error) = compile() {
         return (loaded.warnings.refuse(Code::TooLarge, error.to_string()), false, false);

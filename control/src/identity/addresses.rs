@@ -100,8 +100,11 @@ fn last_inside(net: IpNet) -> IpNet {
 #[derive(Debug, Default)]
 pub(super) struct Networks {
     sets: Vec<AddressSet>,
+    excepted: Vec<AddressSet>,
     /// Sorted.
     nets: Vec<(IpNet, u32)>,
+    /// Those that came later, sorted as well. What left since is still among both.
+    added: BTreeSet<(IpNet, u32)>,
     lengths: Lengths,
 }
 
@@ -111,11 +114,9 @@ impl Networks {
         for (index, set) in (0_u32..).zip(sets) {
             // What `nets_file` holds was added to `nets` when the configuration was loaded.
             let addresses = AddressSet::of_nets(&set.nets);
-            networks.sets.push(if set.except.is_empty() {
-                addresses
-            } else {
-                addresses.difference(&AddressSet::of_nets(&set.except))
-            });
+            let excepted = AddressSet::of_nets(&set.except);
+            networks.sets.push(addresses.difference(&excepted));
+            networks.excepted.push(excepted);
             networks.nets.reserve(set.nets.len());
             for net in &set.nets {
                 networks.nets.push((net.trunc(), index));
@@ -125,6 +126,24 @@ impl Networks {
         networks.nets.sort_unstable();
         networks.nets.dedup();
         networks
+    }
+
+    /// Lets networks leave and join a set, and says which addresses leave and which join it.
+    pub(super) fn change(&mut self, set: usize, leave: &[IpNet], join: &[IpNet]) -> (AddressSet, AddressSet) {
+        let (Some(addresses), Some(excepted)) = (self.sets.get_mut(set), self.excepted.get(set)) else {
+            return (AddressSet::empty(), AddressSet::empty());
+        };
+        let (leave, nets) = (AddressSet::of_nets(leave), join);
+        let join = AddressSet::of_nets(nets).difference(excepted);
+        let leave = leave.difference(&join);
+        addresses.leave(&leave);
+        addresses.join(&join);
+        for net in nets {
+            if self.added.insert((net.trunc(), set as u32)) {
+                *self.lengths.of(*net) += 1;
+            }
+        }
+        (leave, join)
     }
 
     /// The addresses of a set.
@@ -137,7 +156,9 @@ impl Networks {
         let mut found: Vec<(u32, u8)> = Vec::new();
         for net in self.lengths.covering(address) {
             let from = self.nets.partition_point(|(other, _)| *other < net);
-            for (_, set) in self.nets[from..].iter().take_while(|(other, _)| *other == net) {
+            let first = self.nets[from..].iter().take_while(|(other, _)| *other == net);
+            let later = self.added.range((net, 0)..=(net, u32::MAX));
+            for (_, set) in first.chain(later) {
                 if found.iter().all(|(other, _)| other != set) && self.addresses(*set).contains(address) {
                     found.push((*set, net.prefix_len()));
                 }

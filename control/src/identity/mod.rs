@@ -21,6 +21,7 @@ mod change;
 mod condition;
 mod groups;
 mod heritage;
+mod members;
 #[cfg(test)]
 mod tests;
 mod words;

@@ -14,21 +14,26 @@
 //! `side.rs`, `book.rs`.
 
 mod book;
-mod compile;
+mod change;
+mod engine;
 mod entity;
 mod explain;
+mod layout;
 mod order;
 mod ports;
 mod sets;
+mod settings;
 mod side;
 mod tell;
 #[cfg(test)]
 mod tests;
 
 pub use book::{Block, BookReader, Named, RuleBook, action_name};
-pub use compile::{Settings, compile};
+pub use engine::{Change, Engine, Members};
 pub use explain::{Answer, Explainer, Question, QuestionError, SideAnswer, Verdicts};
+pub use layout::PolicyKey;
 pub use order::full_name;
+pub use settings::Settings;
 pub use tell::{Teller, Told, verdict_name};
 
 /// The way a flow passes an endpoint.

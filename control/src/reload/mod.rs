@@ -20,12 +20,13 @@ use std::{
 use ravelin_config::{Change, Config, Interface, Loaded, Report};
 use ravelin_dataplane::{
     handoff::WorkerId,
+    policy::PolicySet,
     snapshot::{Publisher, Reader},
 };
 
 use crate::{
     compile::{self, CompileError, PortFacts, Ports},
-    policy::{BookReader, RuleBook},
+    policy::{BookReader, Engine, Settings},
 };
 
 /// Why a configuration did not come into force. What was in force still is.
@@ -73,7 +74,7 @@ pub fn prepare(path: &Path, running: Option<&Config>) -> Result<(Loaded, Vec<Cha
 pub struct Reloader {
     path: PathBuf,
     running: Arc<Config>,
-    book: RuleBook,
+    engine: Engine,
     ports: Arc<Ports>,
     publisher: Publisher,
 }
@@ -92,11 +93,11 @@ impl Reloader {
         workers: u8,
         facts: impl FnMut(&Interface) -> PortFacts,
     ) -> Result<Self, CompileError> {
-        let mut book = RuleBook::new();
         let ports = Ports::new(&config, facts)?;
-        let snapshot = compile::snapshot(&config, &ports, &mut book)?;
+        let engine = Engine::new(config.resources.clone(), Settings::of(&config.policy))?;
+        let snapshot = compile::snapshot(&config, &ports, engine.policy().clone())?;
         let publisher = Publisher::new(snapshot, workers);
-        Ok(Self { path, running: Arc::new(config), book, ports: Arc::new(ports), publisher })
+        Ok(Self { path, running: Arc::new(config), engine, ports: Arc::new(ports), publisher })
     }
 
     /// Reads the file again and publishes what it says. Also asks again what the system knows of the interfaces, so
@@ -107,7 +108,9 @@ impl Reloader {
     pub fn reload(&mut self, facts: impl FnMut(&Interface) -> PortFacts) -> Result<Reloaded, ReloadError> {
         let (Loaded { config, warnings, .. }, changes) = prepare(&self.path, Some(&self.running))?;
         let ports = Ports::new(&config, facts)?;
-        let snapshot = compile::snapshot(&config, &ports, &mut self.book)?;
+        let mut snapshot = compile::snapshot(&config, &ports, PolicySet::default())?;
+        self.engine.replace(config.resources.clone(), Settings::of(&config.policy))?;
+        snapshot.policy = self.engine.policy().clone();
         let generation = self.publisher.publish(snapshot);
         self.running = Arc::new(config);
         self.ports = Arc::new(ports);
@@ -156,7 +159,7 @@ impl Reloader {
 
     /// Turns rule numbers into names, on another thread.
     pub fn book(&self) -> BookReader {
-        self.book.reader()
+        self.engine.book()
     }
 
     /// Drops older configurations if no worker holds them any more.

@@ -234,7 +234,8 @@ impl DecisionLog {
         let capacity = capacity.clamp(1, (1 << 24) - 1 - Self::RESERVED) + Self::RESERVED;
         let words = capacity * Self::WORDS;
         Arc::new(Self {
-            lines: (0..capacity).map(|_| Line::default()).collect(),
+            // One more for number 0.
+            lines: (0..=capacity).map(|_| Line::default()).collect(),
             words: (0..words).map(|_| AtomicU32::new(0)).collect(),
             // Number 0 means none.
             used: AtomicU32::new(1),

@@ -17,8 +17,17 @@ pub struct PolicyStage;
 impl PolicyStage {
     /// Runs over one batch.
     pub fn run(&mut self, cx: &Context<'_>, metas: &mut [Meta], flows: &mut FlowTable) {
+        let waits = |meta: &Meta| meta.keyed && meta.verdict.is_undecided();
+        if let Some(first) = metas.iter().position(waits) {
+            Self::judge(cx, metas, first, flows);
+        }
+    }
+
+    /// Decides packets from `first` on.
+    #[inline(never)]
+    fn judge(cx: &Context<'_>, metas: &mut [Meta], first: usize, flows: &mut FlowTable) {
         let mut asked = Asked::default();
-        for at in 0..metas.len() {
+        for at in first..metas.len() {
             let Some(meta) = metas.get_mut(at).filter(|meta| meta.keyed && meta.verdict.is_undecided())
             else {
                 continue;
@@ -69,10 +78,13 @@ impl Asked {
     /// Judges what waits.
     fn judge(&mut self, cx: &Context<'_>, metas: &mut [Meta], flows: &mut FlowTable) {
         let Self { places, keys, len } = self;
+        if *len == 0 {
+            return;
+        }
         let keys = keys.get(..*len).unwrap_or_default();
         cx.snapshot.policy.judge_all(keys, |index, judgement| {
             if let Some(meta) = places.get(index).and_then(|place| metas.get_mut(*place)) {
-                conclude(cx, meta, flows, &judgement);
+                conclude(cx, meta, flows, judgement);
             }
         });
         *len = 0;

@@ -5,14 +5,14 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use ravelin_config::types::{IpNet, PortRange, Protocol};
 
 use super::{
-    AddressSet, Classifier, Decision, Effect, Limit, LimitId, OnChange, Outcome, PolicySet, Position,
+    AddressSet, Classifier, Decision, Effect, Key, Limit, LimitId, OnChange, Outcome, PolicySet, Position,
     ProtocolMatch, Rule, RuleId, SetId, Sides,
 };
 
 /// A rule of a list, at the place where it stands there.
 #[derive(Clone, Debug)]
 pub(crate) struct Line {
-    outcome: Outcome,
+    pub(crate) outcome: Outcome,
     protocol: ProtocolMatch,
     source: SetOf,
     destination: SetOf,
@@ -79,6 +79,22 @@ impl Line {
     pub(crate) fn on_change(mut self, on_change: OnChange) -> Self {
         self.outcome.on_change = on_change;
         self
+    }
+
+    /// Whether the line is about `key`.
+    pub(crate) fn matches(&self, key: &Key) -> bool {
+        let holds = |nets: &SetOf, address| {
+            nets.as_ref().is_none_or(|nets| nets.iter().any(|net| net.contains(&address)))
+        };
+        let protocol = match self.protocol {
+            ProtocolMatch::Any => true,
+            ProtocolMatch::Is(protocol) => protocol == key.protocol,
+            ProtocolMatch::Not(protocol) => protocol != key.protocol,
+        };
+        protocol
+            && holds(&self.source, key.source)
+            && holds(&self.destination, key.destination)
+            && self.ports.contains(key.destination_port)
     }
 
     /// At most `flows` flows a second.

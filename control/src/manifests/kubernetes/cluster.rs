@@ -6,7 +6,7 @@ use super::{labels, network_policy};
 use crate::manifests::{
     fields::{At, Fault, Fields},
     object::{Header, Importer},
-    rules,
+    rules::{self, port_number},
 };
 
 /// `Namespace`.
@@ -73,13 +73,10 @@ pub(super) fn service(header: Header, root: &mut Fields<'_>, into: &mut Importer
 
 fn service_port(at: &At<'_>) -> Result<ServicePort, Fault> {
     let mut fields = at.fields()?;
-    let port = fields.need("port")?.number()?;
+    let port = port_number(&fields.need("port")?)?;
     let target = match fields.get("targetPort") {
         None => TargetPort::Number(port),
-        Some(target) => match target.number_or_text()? {
-            Ok(number) => TargetPort::Number(number),
-            Err(name) => TargetPort::Name(network_policy::port_name(name, &target)?),
-        },
+        Some(target) => rules::port(&target, TargetPort::Number, TargetPort::Name)?,
     };
     Ok(ServicePort {
         name: fields.text("name")?.map(str::to_owned),

@@ -9,6 +9,7 @@ use super::{ORCHESTRATOR, cluster::service_account_profile, network_policy};
 use crate::manifests::{
     fields::{At, Fault, Fields},
     object::{Header, Importer},
+    rules::{port_name, port_number},
 };
 
 /// `Pod`: an endpoint with the addresses that its status tells. One without addresses of its own is none.
@@ -83,9 +84,9 @@ fn named_ports(container: &mut Fields<'_>, ports: &mut Vec<NamedPort>) -> Result
         let mut port = at.fields()?;
         let Some(name) = port.get("name") else { continue };
         let named = NamedPort {
-            name: network_policy::port_name(name.text()?, &name)?,
+            name: port_name(name.text()?, &name)?,
             protocol: network_policy::protocol(port.get("protocol"))?,
-            port: port.need("containerPort")?.number()?,
+            port: port_number(&port.need("containerPort")?)?,
         };
         if !ports.contains(&named) {
             ports.push(named);

@@ -1,3 +1,4 @@
+mod calico;
 mod cluster_policies;
 mod kubernetes;
 mod objects;

@@ -1,6 +1,7 @@
 //! Tests of the flow table, without frames: packets are made as decode and steering would leave them.
 
 mod batches;
+mod changes;
 mod expiry;
 mod full;
 mod index;
@@ -53,6 +54,7 @@ pub(super) struct Packet {
     pub(super) payload: u16,
     pub(super) port: PortId,
     pub(super) discovery: bool,
+    pub(super) icmp: [u8; 2],
 }
 
 impl Packet {
@@ -66,6 +68,7 @@ impl Packet {
             payload: 0,
             port: OUTSIDE,
             discovery: false,
+            icmp: [0; 2],
         }
     }
 
@@ -106,6 +109,7 @@ impl Packet {
             payload_offset: HEADERS,
             end: HEADERS + self.payload,
             neighbour_discovery: self.discovery,
+            icmp: self.icmp,
             ..Headers::default()
         }
     }

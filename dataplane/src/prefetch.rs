@@ -3,7 +3,7 @@
 /// Fetches every cache line that `target` lies in.
 #[cfg(target_arch = "x86_64")]
 #[expect(unsafe_code, reason = "measured: see docs/adr/0006-flow-table.md, 'Prefetch'")]
-pub(super) fn fetch<T>(target: &T) {
+pub(crate) fn fetch<T>(target: &T) {
     use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
 
     const LINE: usize = 64;
@@ -22,4 +22,4 @@ pub(super) fn fetch<T>(target: &T) {
 
 /// Nothing, where there is no stable prefetch instruction.
 #[cfg(not(target_arch = "x86_64"))]
-pub(super) const fn fetch<T>(_target: &T) {}
+pub(crate) const fn fetch<T>(_target: &T) {}
