@@ -44,7 +44,7 @@ pub mod types;
 mod validate;
 
 pub use diff::{Change, diff};
-pub use load::{Loaded, load, parse};
+pub use load::{Loaded, load, load_endpoints, parse};
 pub use model::{
     ChecksumMode, Control, Evict, Fail, Flow, Fragments, Handling, Idle, InterfaceMode, Io, IoMode, Log,
     LogFormat, LogLevel, Metrics, Midstream, NapiThreads, NdHandling, Policy, Records, RecordsTarget,

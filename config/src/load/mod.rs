@@ -6,6 +6,7 @@ mod tests;
 
 use crate::model::{FileModel, Lists, Model};
 use crate::report::{Code, Findings, Place, Report};
+use crate::resources::{Endpoint, Resources};
 use crate::schema::reader::{At, Reader};
 use crate::validate::validate;
 use crate::{Config, FilePattern};
@@ -54,8 +55,31 @@ pub fn parse(text: &str, file_name: &str) -> Result<Loaded, Report> {
     loader.finish()
 }
 
+/// Loads a file that holds nothing but `[[endpoint]]`, as in the directory that `endpoints_dir` names. Profiles and namespaces may
+/// be declared elsewhere.
+///
+/// # Errors
+/// A [`Report`] of everything that is wrong.
+pub fn load_endpoints(path: &Path) -> Result<Vec<Endpoint>, Report> {
+    let bytes = fs::read(path).map_err(|error| {
+        Report::whole(Code::Unreadable, format!("cannot read `{}`: {error}", path.display()), None)
+    })?;
+    let mut loader = Loader { part: true, ..Loader::default() };
+    loader.all(bytes, path);
+    let Config { resources, files, interfaces, rules, .. } = loader.finish()?.config;
+    let Resources { endpoints, .. } = &resources;
+    let others = Resources { endpoints: Vec::new(), ..resources.clone() };
+    if others != Resources::default() || !files.is_empty() || !interfaces.is_empty() || !rules.is_empty() {
+        let message = format!("`{}` may hold nothing but [[endpoint]]", path.display());
+        return Err(Report::whole(Code::Misplaced, message, None));
+    }
+    Ok(endpoints.clone())
+}
+
 #[derive(Default)]
 struct Loader {
+    /// Whether what the text names may be declared elsewhere.
+    part: bool,
     findings: Findings,
     model: Option<Model>,
     /// The files that were read.
@@ -211,6 +235,11 @@ impl Loader {
     fn finish(mut self) -> Result<Loaded, Report> {
         let config =
             self.model.filter(|_| !self.broken).and_then(|model| validate(model, &mut self.findings));
+        if self.part {
+            self.findings.retain(|_, finding| {
+                !matches!(finding.code(), Code::UnknownProfile | Code::UnknownNamespace)
+            });
+        }
         let refused = self.findings.has_errors();
         let report = self.findings.into_report();
         match config {

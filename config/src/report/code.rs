@@ -78,6 +78,8 @@ codes! {
     Limit = "C024" Error "A policy has more rules, or a rule more networks or ports, than may be.";
     Combination = "C025" Error "Keys of an entry do not go together.";
     AddressTaken = "C026" Error "Two endpoints have the same address.";
+    Manifest = "C027" Error "A manifest cannot be read at all.";
+    Duplicate = "C028" Error "The configuration and a manifest, or the directory of endpoints, declare the same thing.";
     HostBits = "C101" Warning "A prefix has bits set behind its length. They are ignored.";
     Shadowed = "C102" Warning "A rule can never decide, because an earlier rule matches everything it matches.";
     IcmpFamily = "C103" Warning "A rule asks for icmp with IPv6 prefixes only, or for icmpv6 with IPv4 prefixes only.";
@@ -87,6 +89,8 @@ codes! {
     UnknownNamespace = "C107" Warning "A namespace is named that is not declared: nothing is known of its labels.";
     NotActedUpon = "C108" Warning "Something is accepted, but nothing acts upon it yet.";
     NeverAsked = "C109" Warning "A policy has rules for a direction that it does not govern.";
+    ManifestPart = "C110" Warning "Part of a manifest is not in force as it was written.";
+    EndpointFile = "C111" Warning "A file of the directory of endpoints cannot be used, and is left out.";
 }
 
 impl fmt::Display for Code {

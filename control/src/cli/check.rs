@@ -66,7 +66,7 @@ const NO_INTERFACE: &str =
 
 /// What is to be said about the configuration at `path`, whether it can be used, and whether it has an interface.
 fn inspect(path: &Path) -> (Report, bool, bool) {
-    let loaded = match ravelin_config::load(path) {
+    let loaded = match crate::sources::load(path) {
         Ok(loaded) => loaded,
         Err(report) => return (report, false, false),
     };
