@@ -37,10 +37,16 @@ pub struct Loaded {
 /// # Errors
 /// A [`Report`] of everything that is wrong, warnings included; if the file cannot be read, of one [`Code::Unreadable`].
 pub fn load(path: &Path) -> Result<Loaded, Report> {
+    load_at_most(FILES_MAX, path)
+}
+
+/// Loads the file at `path`, and the files that it includes, `files_max` altogether.
+fn load_at_most(files_max: usize, path: &Path) -> Result<Loaded, Report> {
     let bytes = fs::read(path).map_err(|error| {
         Report::whole(Code::Unreadable, format!("cannot read `{}`: {error}", path.display()), None)
     })?;
-    let mut loader = Loader { files: vec![path.to_owned()], ..Loader::default() };
+    let mut loader = Loader::new(files_max);
+    loader.files.push(path.to_owned());
     loader.all(bytes, path);
     loader.finish()
 }
@@ -50,7 +56,7 @@ pub fn load(path: &Path) -> Result<Loaded, Report> {
 /// # Errors
 /// A [`Report`] of everything that is wrong, warnings included.
 pub fn parse(text: &str, file_name: &str) -> Result<Loaded, Report> {
-    let mut loader = Loader::default();
+    let mut loader = Loader::new(FILES_MAX);
     loader.all(text.as_bytes().to_vec(), Path::new(file_name));
     loader.finish()
 }
@@ -64,7 +70,7 @@ pub fn load_endpoints(path: &Path) -> Result<Vec<Endpoint>, Report> {
     let bytes = fs::read(path).map_err(|error| {
         Report::whole(Code::Unreadable, format!("cannot read `{}`: {error}", path.display()), None)
     })?;
-    let mut loader = Loader { part: true, ..Loader::default() };
+    let mut loader = Loader { part: true, ..Loader::new(1) };
     loader.all(bytes, path);
     let Config { resources, files, interfaces, rules, .. } = loader.finish()?.config;
     let Resources { endpoints, .. } = &resources;
@@ -76,10 +82,10 @@ pub fn load_endpoints(path: &Path) -> Result<Vec<Endpoint>, Report> {
     Ok(endpoints.clone())
 }
 
-#[derive(Default)]
 struct Loader {
     /// Whether what the text names may be declared elsewhere.
     part: bool,
+    files_max: usize,
     findings: Findings,
     model: Option<Model>,
     /// The files that were read.
@@ -102,6 +108,18 @@ struct Open {
 }
 
 impl Loader {
+    fn new(files_max: usize) -> Self {
+        Self {
+            part: false,
+            files_max,
+            findings: Findings::default(),
+            model: None,
+            files: Vec::new(),
+            seen: HashSet::new(),
+            broken: false,
+        }
+    }
+
     /// Reads the main file and all that it includes. Depth first, and not by recursion: a chain of files may be long.
     fn all(&mut self, bytes: Vec<u8>, path: &Path) {
         let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
@@ -161,8 +179,8 @@ impl Loader {
             }
             return Ok(None);
         }
-        if self.seen.len() > FILES_MAX {
-            let message = format!("the configuration is made of more than {FILES_MAX} files");
+        if self.seen.len() > self.files_max {
+            let message = format!("the configuration is made of more than {} files", self.files_max);
             self.findings.add(Code::TooLarge, place, message);
             return Err(TooMany);
         }

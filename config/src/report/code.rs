@@ -60,7 +60,7 @@ codes! {
     UnknownWord = "C006" Error "The value is not one of the words that the key accepts.";
     OutOfRange = "C007" Error "The number or duration is outside of what the key accepts.";
     Malformed = "C008" Error "The text is not an address, port, protocol, duration, name or path, whichever the key wants.";
-    EmptyList = "C009" Error "A list that must not be empty is empty: leave the key out to mean \"any\".";
+    EmptyList = "C009" Error "A list that must not be empty is empty.";
     DuplicateCore = "C010" Error "The same core is given to two workers.";
     DuplicateName = "C011" Error "Two interfaces, bridges, rules, policies or other things of one kind have the same name.";
     BridgePorts = "C012" Error "A bridge has other than two ports.";

@@ -217,6 +217,17 @@ fn unknown_and_misspelt_keys_are_one_finding_each() {
         (Code::UnknownKey, None),
     ];
     assert_eq!(found, expected, "{report}");
+    let known = report.diagnostics()[3].help.as_deref().unwrap().strip_prefix("known here: ").unwrap();
+    let known: Vec<_> = known.split(", ").collect();
+    assert_eq!(known.iter().filter(|section| **section == "policy").count(), 1, "{known:?}");
+    assert_eq!(known.len(), 3 + 8 + 1 + 10);
+}
+
+#[test]
+fn an_empty_list_says_what_to_do() {
+    let help = |text: &str| parse(text, "t").unwrap_err().diagnostics()[0].help.clone();
+    assert_eq!(help("[[network_set]]\nname = 'a'\nnets = []").as_deref(), Some("leave the key out"));
+    assert_eq!(help("[[endpoint]]\nname = 'a'\naddresses = []").as_deref(), Some("write one at least"));
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! From what a file says to what it means.
 //!
 //! [`validate`] checks what no single value can show: names that repeat, interfaces that are used twice or
-//! not at all, rules that contradict themselves (`network.rs`, `rules.rs`) and rules that never decide
-//! (`cover.rs`). Like the reader, it reports all there is to report; a value that was unusable already is
-//! passed over, so that one mistake is one finding.
+//! not at all, rules that contradict themselves (`network.rs`, `rules.rs`), rules that never decide
+//! (`cover.rs`), and everything about policy (`resources/`). Like the reader, it reports all there is to
+//! report; a value that was unusable already is passed over, so that one mistake is one finding.
 
 mod cover;
 mod network;
