@@ -15,6 +15,7 @@ mod failure;
 mod reload;
 mod replay;
 mod run;
+mod select;
 mod show;
 mod target;
 #[cfg(test)]
@@ -54,6 +55,7 @@ enum Verb {
     Show(show::Args),
     Trace(trace::Args),
     Replay(replay::Args),
+    Select(select::Args),
     Detach(detach::Args),
     Version(version::Args),
     Completions(completions::Args),
@@ -83,6 +85,7 @@ pub fn execute(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Detach(args) => detach::run(args, json),
         Verb::Check(args) => check::run(args, json),
         Verb::Replay(args) => replay::run(args, json),
+        Verb::Select(args) => select::run(args, json),
         Verb::Version(args) => version::run(args, json),
         Verb::Completions(args) => completions::run(args),
     };
