@@ -17,6 +17,7 @@ mod import;
 mod reload;
 mod replay;
 mod run;
+mod select;
 mod show;
 mod target;
 #[cfg(test)]
@@ -58,6 +59,7 @@ enum Verb {
     Explain(explain::Args),
     Replay(replay::Args),
     Import(import::Args),
+    Select(select::Args),
     Detach(detach::Args),
     Version(version::Args),
     Completions(completions::Args),
@@ -89,6 +91,7 @@ pub fn execute(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Check(args) => check::run(args, json),
         Verb::Replay(args) => replay::run(args, json),
         Verb::Import(args) => import::run(args, json),
+        Verb::Select(args) => select::run(args, json),
         Verb::Version(args) => version::run(args, json),
         Verb::Completions(args) => completions::run(args),
     };
