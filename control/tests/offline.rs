@@ -1,75 +1,10 @@
 //! The commands that need no running appliance, as a shell sees them: output, errors, exit codes.
 
-use std::{
-    fs,
-    io::Write,
-    path::PathBuf,
-    process::{Command, Output, Stdio},
-    sync::atomic::{AtomicU32, Ordering},
-    thread,
-};
+mod support;
 
 use etherparse::PacketBuilder;
 use serde_json::Value;
-
-/// A directory of its own for each test, removed in the end.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new() -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("ravelin-offline-{}-{number}", std::process::id()));
-        fs::create_dir(&path).unwrap();
-        Self(path)
-    }
-
-    fn write(&self, name: &str, contents: impl AsRef<[u8]>) -> String {
-        let path = self.0.join(name);
-        fs::write(&path, contents).unwrap();
-        path.to_str().unwrap().to_owned()
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        fs::remove_dir_all(&self.0).unwrap();
-    }
-}
-
-/// What a command left behind.
-struct Done {
-    code: i32,
-    bytes: Vec<u8>,
-    out: String,
-    err: String,
-}
-
-fn ravelin(arguments: &[&str], input: &[u8]) -> Done {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_ravelin"))
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    let input = input.to_vec();
-    // A command that does not read its input closes it.
-    let feeder = thread::spawn(move || stdin.write_all(&input).is_ok());
-    let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
-    feeder.join().unwrap();
-    Done {
-        code: status.code().unwrap(),
-        out: String::from_utf8_lossy(&stdout).into_owned(),
-        bytes: stdout,
-        err: String::from_utf8(stderr).unwrap(),
-    }
-}
-
-fn json(text: &str) -> Value {
-    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
-}
+use support::{Scratch, json, ravelin};
 
 /// A pcap file of two DNS packets: question and answer.
 fn capture() -> Vec<u8> {
@@ -90,7 +25,7 @@ fn capture() -> Vec<u8> {
 }
 
 const RIGHT: &str = "[[bridge]]\nname = \"b\"\nports = [\"eth0\", \"eth1\"]\n";
-const DOUBTFUL: &str = "[[rule]]\nname = \"r\"\naction = \"deny\"\nsource = [\"10.1.2.3/8\"]\n";
+const DOUBTFUL: &str = "[[endpoint]]\nname = \"e\"\naddresses = [\"10.1.2.3/8\"]\n";
 const WRONG: &str = "[flow]\ncapacitty = 5\nfull = \"maybe\"\n";
 
 #[test]
@@ -110,16 +45,14 @@ fn check_says_all_and_its_exit_code_says_whether_it_is_usable() {
         assert!(wrong.err.contains(part), "{part}: {}", wrong.err);
     }
 
-    let offline = ravelin(&["check", &scratch.write("offline.toml", "[policy]\ndefault = \"deny\"\n")], b"");
+    let offline = ravelin(&["check", &scratch.write("offline.toml", "[policy]\nunknown = \"deny\"\n")], b"");
     assert_eq!(offline.code, 0);
     let note =
         "note: no interface is configured: `ravelin replay` needs none, `ravelin run` would refuse it\n";
     assert!(offline.out.starts_with(note), "{}", offline.out);
 
-    let long = format!(
-        "[[rule]]\nname = \"r\"\naction = \"deny\"\nsource = [{}\"nowhere\"]\n",
-        "\"10.1.2.3\", ".repeat(50)
-    );
+    let long =
+        format!("[[endpoint]]\nname = \"e\"\n\naddresses = [{}\"nowhere\"]\n", "\"10.1.2.3\", ".repeat(50));
     let long = ravelin(&["check", &scratch.write("long.toml", long)], b"");
     assert!(
         long.err.contains("4 | …") && long.err.lines().all(|line| line.chars().count() <= 100),

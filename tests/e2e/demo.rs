@@ -24,9 +24,10 @@ fn the_demonstration_shows_traffic_and_cleans_up() {
     let shown = run(Command::new(root().join("tests/demo/demo.sh")).arg(binary::ravelin()));
     for expected in [
         "what arrived is what was sent",
-        "23 port [tcp/telnet] failed: Connection refused",
+        "port 23 (tcp) failed: Connection refused",
         "reject by default.server, rule 3",
         "deny by default.server, default",
+        "Connection reset by peer",
         "\"event_type\":\"flow\"",
         "receiver",
     ] {

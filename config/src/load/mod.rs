@@ -214,8 +214,10 @@ impl Loader {
         let refused = self.findings.has_errors();
         let report = self.findings.into_report();
         match config {
-            Some(config) if !refused => {
-                Ok(Loaded { config: Config { files: self.files, ..config }, warnings: report })
+            Some(mut config) if !refused => {
+                self.files.extend(config.resources.nets_files.keys().cloned());
+                config.files = self.files;
+                Ok(Loaded { config, warnings: report })
             }
             Some(_) | None => Err(report),
         }

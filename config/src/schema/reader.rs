@@ -33,6 +33,14 @@ impl<T> Field<T> {
         }
     }
 
+    /// The same, to be changed.
+    pub(crate) fn given_mut(&mut self) -> Option<&mut At<T>> {
+        match self {
+            Self::Given(at) => Some(at),
+            Self::Absent(_) | Self::Unusable => None,
+        }
+    }
+
     /// The value, written or by default.
     pub(crate) fn value(&self) -> Option<&T> {
         match self {

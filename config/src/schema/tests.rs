@@ -181,11 +181,12 @@ fn in_rule(key: &str, value: &str) -> Option<Code> {
 
 #[test]
 fn what_rules_match_is_checked() {
-    for value in ["'tcp'", "'TCP'", "'132'", "0", "255"] {
+    for value in ["'tcp'", "'udplite'", "'132'", "0", "255"] {
         assert_eq!(in_rule("protocol", value), None, "{value}");
     }
     assert_eq!(in_rule("protocol", "256"), Some(Code::OutOfRange));
     assert_eq!(in_rule("protocol", "'256'"), Some(Code::Malformed));
+    assert_eq!(in_rule("protocol", "'TCP'"), Some(Code::Malformed));
     assert_eq!(in_rule("protocol", "['tcp']"), Some(Code::WrongType));
     for value in ["['0.0.0.0/0']", "['192.0.2.1', '2001:db8::/32']"] {
         assert_eq!(in_rule("source", value), None, "{value}");

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::{Failure, target};
 use crate::{
     compile::{self, CompileError, Ports},
-    policy::{Engine, Settings},
+    policy::Engine,
 };
 
 /// Says all that is wrong with a configuration.
@@ -73,7 +73,7 @@ fn inspect(path: &Path) -> (Report, bool, bool) {
     let compile = || -> Result<(), CompileError> {
         let ports = Ports::unlimited(&loaded.config)?;
         let config = &loaded.config;
-        let engine = Engine::new(config.resources.clone(), Settings::of(&config.policy))?;
+        let engine = Engine::of(config)?;
         compile::snapshot(config, &ports, engine.policy().clone()).map(drop)
     };
     if let Err(error) = compile() {

@@ -11,6 +11,7 @@
 mod check;
 mod completions;
 mod detach;
+mod explain;
 mod failure;
 mod import;
 mod reload;
@@ -54,6 +55,7 @@ enum Verb {
     Reload(reload::Args),
     Show(show::Args),
     Trace(trace::Args),
+    Explain(explain::Args),
     Replay(replay::Args),
     Import(import::Args),
     Detach(detach::Args),
@@ -82,6 +84,7 @@ pub fn execute(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Reload(args) => reload::run(args, json),
         Verb::Show(args) => show::run(args, json),
         Verb::Trace(args) => trace::run(args, json),
+        Verb::Explain(args) => explain::run(args, json),
         Verb::Detach(args) => detach::run(args, json),
         Verb::Check(args) => check::run(args, json),
         Verb::Replay(args) => replay::run(args, json),

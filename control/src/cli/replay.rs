@@ -132,6 +132,9 @@ impl fmt::Display for Text<'_> {
                 seconds(summary.duration)
             ),
         )?;
+        if summary.injected > 0 {
+            line("injected", format!("{} answers to rejected packets", HumanCount(summary.injected)))?;
+        }
         line("forwarded", HumanCount(summary.forwarded).to_string())?;
         if summary.consumed > 0 {
             line("consumed", HumanCount(summary.consumed).to_string())?;

@@ -62,6 +62,11 @@ impl Prefixes {
         }
     }
 
+    /// After many insertions: makes memory as small as it can be.
+    pub(super) fn pack(&mut self) {
+        self.all = std::mem::take(&mut self.all).into_iter().collect();
+    }
+
     /// The endpoint whose address this is.
     pub(super) fn owner(&self, address: IpAddr) -> Option<ItemId> {
         self.lengths.covering(address).find_map(|net| {
@@ -147,8 +152,8 @@ impl Networks {
     }
 
     /// The addresses of a set.
-    pub(super) fn addresses(&self, set: u32) -> &AddressSet {
-        &self.sets[set as usize]
+    pub(super) fn addresses(&self, set: usize) -> &AddressSet {
+        &self.sets[set]
     }
 
     /// The sets that `address` is in, and the length of the longest prefix of each that covers it.
@@ -159,7 +164,9 @@ impl Networks {
             let first = self.nets[from..].iter().take_while(|(other, _)| *other == net);
             let later = self.added.range((net, 0)..=(net, u32::MAX));
             for (_, set) in first.chain(later) {
-                if found.iter().all(|(other, _)| other != set) && self.addresses(*set).contains(address) {
+                if found.iter().all(|(other, _)| other != set)
+                    && self.addresses(*set as usize).contains(address)
+                {
                     found.push((*set, net.prefix_len()));
                 }
             }

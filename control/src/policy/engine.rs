@@ -1,12 +1,13 @@
 //! The compiler with its memory: what was compiled, and what a change makes of it.
 //!
 //! A change of one policy, endpoint or network set touches the rules and sets that it concerns and nothing else; the classifiers
-//! gather such changes and are built anew when they have gathered many. A change that does not fit the order as it stands
+//! gather such changes and are built anew ([`Engine::renew`]) when they have gathered many. A change that does not fit the order as it stands
 //! (a tier's first policy, no room between two others, anything staged) compiles everything anew; the result is the same.
 
 use std::{collections::BTreeSet, time::Duration};
 
 use ravelin_config::{
+    Config,
     resources::{Endpoint, Policy, Resources},
     types::IpNet,
 };
@@ -94,6 +95,22 @@ impl Engine {
         Ok(Self { resources: without_items(resources), settings, book, resolver, enforced, pending, set })
     }
 
+    /// Compiles the resources of a configuration.
+    ///
+    /// # Errors
+    /// As for [`Engine::new`].
+    pub fn of(config: &Config) -> Result<Self, CompileError> {
+        Self::new(config.resources.clone(), Settings::of(&config.policy))
+    }
+
+    /// Takes over those of another configuration; all or nothing.
+    ///
+    /// # Errors
+    /// As for [`Engine::new`]; then everything is as it was.
+    pub fn replace_with(&mut self, config: &Config) -> Result<(), CompileError> {
+        self.replace(config.resources.clone(), Settings::of(&config.policy))
+    }
+
     /// Takes over other resources and settings; all or nothing.
     ///
     /// # Errors
@@ -145,13 +162,22 @@ impl Engine {
             let patch = Patch { members, ..Patch::default() };
             self.each_side(|classifier, _, _| Ok(classifier.patched(&patch)))?;
         }
-        if self.is_worn() {
-            self.replace(self.resources(), self.settings.clone())?;
-        }
         Ok(())
     }
 
-    /// Whether so much has changed that it is better to begin anew.
+    /// Compiles everything anew if so many changes have gathered that they slow the packet path down; says whether it did. The
+    /// meaning is the same, so there is no hurry.
+    ///
+    /// # Errors
+    /// As for [`Engine::new`]; then everything is as it was.
+    pub fn renew(&mut self) -> Result<bool, CompileError> {
+        let is_worn = self.is_worn();
+        if is_worn {
+            self.replace(self.resources(), self.settings.clone())?;
+        }
+        Ok(is_worn)
+    }
+
     fn is_worn(&self) -> bool {
         let sides = [Some(&self.set.enforced), self.set.pending.as_ref()];
         let mut classifiers = sides.into_iter().flatten().flat_map(|sides| [&sides.egress, &sides.ingress]);

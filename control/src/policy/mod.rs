@@ -21,18 +21,21 @@ mod explain;
 mod layout;
 mod order;
 mod ports;
+mod question;
 mod sets;
 mod settings;
 mod side;
 mod tell;
 #[cfg(test)]
 mod tests;
+mod wording;
 
 pub use book::{Block, BookReader, Named, RuleBook, action_name};
 pub use engine::{Change, Engine, Members};
-pub use explain::{Answer, Explainer, Question, QuestionError, SideAnswer, Verdicts};
+pub use explain::{Answer, Explainer, SideAnswer, Verdicts};
 pub use layout::PolicyKey;
 pub use order::full_name;
+pub use question::{Question, QuestionError};
 pub use settings::Settings;
 pub use tell::{Teller, Told, verdict_name};
 

@@ -26,7 +26,7 @@ use ravelin_dataplane::{
 
 use crate::{
     compile::{self, CompileError, PortFacts, Ports},
-    policy::{BookReader, Engine, Settings},
+    policy::{BookReader, Engine},
 };
 
 /// Why a configuration did not come into force. What was in force still is.
@@ -94,7 +94,7 @@ impl Reloader {
         facts: impl FnMut(&Interface) -> PortFacts,
     ) -> Result<Self, CompileError> {
         let ports = Ports::new(&config, facts)?;
-        let engine = Engine::new(config.resources.clone(), Settings::of(&config.policy))?;
+        let engine = Engine::of(&config)?;
         let snapshot = compile::snapshot(&config, &ports, engine.policy().clone())?;
         let publisher = Publisher::new(snapshot, workers);
         Ok(Self { path, running: Arc::new(config), engine, ports: Arc::new(ports), publisher })
@@ -109,7 +109,7 @@ impl Reloader {
         let (Loaded { config, warnings, .. }, changes) = prepare(&self.path, Some(&self.running))?;
         let ports = Ports::new(&config, facts)?;
         let mut snapshot = compile::snapshot(&config, &ports, PolicySet::default())?;
-        self.engine.replace(config.resources.clone(), Settings::of(&config.policy))?;
+        self.engine.replace_with(&config)?;
         snapshot.policy = self.engine.policy().clone();
         let generation = self.publisher.publish(snapshot);
         self.running = Arc::new(config);

@@ -381,6 +381,7 @@ fn stop(appliance: &Appliance, crew: Crew) -> Result<(), RunError> {
     let totals = appliance.roster.totals();
     tracing::info!(
         received = totals.received,
+        injected = totals.injected,
         forwarded = totals.forwarded,
         consumed = totals.consumed,
         dropped = totals.drops.total(),

@@ -7,7 +7,7 @@ use super::{
     EndReason, FlowTable, RawRecord, RecordSink, Side, Slot, entry::Flag, index::Place, phase::Phase,
     table::Ledger,
 };
-use crate::{batch::Meta, pipeline::Context, policy::Ruling};
+use crate::{batch::Meta, clock::Timestamp, pipeline::Context, policy::Ruling};
 
 /// A flow that ended in the current batch while another took over its slot.
 #[derive(Clone, Copy, Debug)]
@@ -55,12 +55,10 @@ impl FlowTable {
 
     /// Asks policy about a flow that ends in the batch that would have decided it.
     fn judge_pending(&mut self, cx: &Context<'_>, meta: &Meta, place: Place) -> Option<Ruling> {
-        let entry = self.entries.get_mut(place.slot as usize).filter(|entry| entry.has(Flag::PENDING))?;
+        let entry = self.entries.get(place.slot as usize).filter(|entry| entry.has(Flag::PENDING))?;
         let judgement = cx.snapshot.policy.judge(&entry.question(meta));
-        let decision = self.decisions.make(&judgement.decision, meta.time);
-        let ruling = Ruling { action: judgement.decision.action, decision };
-        entry.judge(cx.snapshot.generation, ruling);
-        Some(ruling)
+        let opened = Timestamp::from_micros(entry.first());
+        Some(self.conclude(cx, Some(Slot(place.slot)), &judgement, opened))
     }
 
     /// Takes from the packets of flows that were opened again the slot, which is another flow's now, and gives those that

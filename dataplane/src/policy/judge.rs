@@ -115,12 +115,16 @@ impl PolicySet {
         }
     }
 
-    /// Whether every rule that let the flow pass lets one more pass now.
+    /// Whether every rule that let the flow pass lets one more pass now. A flow that does not pass takes from no limit.
     pub(crate) fn within_limits(&self, judgement: &Judgement, now: Timestamp) -> bool {
-        judgement.deciders.iter().flatten().all(|outcome| {
-            let limit = self.outcomes.get(*outcome).and_then(|outcome| outcome.limit);
-            limit.and_then(|id| self.limits.get(id.0 as usize)).is_none_or(|limit| limit.take(now))
-        })
+        let limit = |outcome: &u32| {
+            let limit = self.outcomes.get(*outcome)?.limit?;
+            self.limits.get(limit.0 as usize)
+        };
+        let limits = || judgement.deciders.iter().flatten().filter_map(limit);
+        judgement.decision.action != Action::Allow
+            // Another worker may be quicker between the two; then the first limit has counted one too many.
+            || (limits().all(|limit| limit.allows(now)) && limits().all(|limit| limit.take(now)))
     }
 
     /// From the first match of each side to the judgement.

@@ -2,12 +2,12 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use ravelin_config::types::Protocol;
 
-use super::{Judgement, Key, PolicySet, Ruling, judge};
+use super::{Judgement, Key, PolicySet, judge};
 use crate::{
     batch::Meta,
     flow::{FlowTable, Side},
     pipeline::Context,
-    verdict::{DropReason, Verdict},
+    verdict::Verdict,
 };
 
 /// Decides every packet that has a flow key and is still undecided, and keeps the ruling in the flow.
@@ -92,25 +92,9 @@ impl Asked {
 }
 
 fn conclude(cx: &Context<'_>, meta: &mut Meta, flows: &mut FlowTable, judgement: &Judgement) {
-    let generation = cx.snapshot.generation;
     // An earlier packet of this batch may have decided for the flow already.
-    let cached = meta.slot.and_then(|slot| flows.ruling(slot, generation));
-    let ruling = match cached {
-        Some(ruling) => ruling,
-        None if !cx.snapshot.policy.within_limits(judgement, meta.time) => {
-            // The flow is not judged, so that its next packet may be luckier.
-            meta.verdict = Verdict::Drop(DropReason::RuleRateLimit);
-            return;
-        }
-        None => {
-            let decision = flows.decisions.make(&judgement.decision, meta.time);
-            let ruling = Ruling { action: judgement.decision.action, decision };
-            if let Some(slot) = meta.slot {
-                flows.decide(slot, generation, ruling);
-            }
-            ruling
-        }
-    };
+    let cached = meta.slot.and_then(|slot| flows.ruling(slot, cx.snapshot.generation));
+    let ruling = cached.unwrap_or_else(|| flows.conclude(cx, meta.slot, judgement, meta.time));
     flows.decisions.settle(meta, ruling);
 }
 

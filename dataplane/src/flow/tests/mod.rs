@@ -5,6 +5,7 @@ mod changes;
 mod expiry;
 mod full;
 mod index;
+mod limits;
 mod model;
 mod other;
 mod segments;
