@@ -16,9 +16,9 @@ use crate::{
 };
 
 impl Entry {
-    /// What is asked about the flow, as its initiator opened it; `meta` is one of its packets.
-    pub(super) fn question(&self, meta: &Meta) -> Key {
-        question(meta, self.initiator())
+    /// What is asked about the flow, as its initiator opened it.
+    pub(super) fn question(&self) -> Key {
+        question(&self.key, self.initiator())
     }
 }
 
@@ -73,7 +73,7 @@ impl FlowTable {
     ) {
         let Some(entry) = self.entries.get_mut(slot as usize) else { return };
         let generation = cx.snapshot.generation;
-        let Judgement { mut decision, on_change, .. } = cx.snapshot.policy.judge(&entry.question(meta));
+        let Judgement { mut decision, on_change, .. } = cx.snapshot.policy.judge(&entry.question());
         let old = entry.ruling();
         let before = self.decisions.log().get(old.decision);
         let was_allowed = old.action == Action::Allow;

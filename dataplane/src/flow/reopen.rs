@@ -31,7 +31,7 @@ impl FlowTable {
         ledger: &mut Ledger<'_, R>,
     ) -> Option<u32> {
         let place = self.find(meta)?;
-        let ruling = self.judge_pending(cx, meta, place);
+        let ruling = self.judge_pending(cx, place);
         self.reopened.push(Reopened { slot: Slot(place.slot), at, ruling });
         let entry = self.entries.get(place.slot as usize)?;
         let limit = self.limits.of(entry.phase);
@@ -54,9 +54,9 @@ impl FlowTable {
     }
 
     /// Asks policy about a flow that ends in the batch that would have decided it.
-    fn judge_pending(&mut self, cx: &Context<'_>, meta: &Meta, place: Place) -> Option<Ruling> {
+    fn judge_pending(&mut self, cx: &Context<'_>, place: Place) -> Option<Ruling> {
         let entry = self.entries.get(place.slot as usize).filter(|entry| entry.has(Flag::PENDING))?;
-        let judgement = cx.snapshot.policy.judge(&entry.question(meta));
+        let judgement = cx.snapshot.policy.judge(&entry.question());
         let opened = Timestamp::from_micros(entry.first());
         Some(self.conclude(cx, Some(Slot(place.slot)), &judgement, opened))
     }

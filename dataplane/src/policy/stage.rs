@@ -2,10 +2,10 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use ravelin_config::types::Protocol;
 
-use super::{Judgement, Key, PolicySet, judge};
+use super::{Judgement, Key, PolicySet};
 use crate::{
     batch::Meta,
-    flow::{FlowTable, Side},
+    flow::{FlowKey, FlowTable, Side},
     pipeline::Context,
     verdict::Verdict,
 };
@@ -37,7 +37,7 @@ impl PolicyStage {
                 continue;
             }
             let initiator = meta.slot.and_then(|slot| flows.initiator(slot));
-            asked.add(at, question(meta, initiator.unwrap_or(meta.side)));
+            asked.add(at, question(&meta.key, initiator.unwrap_or(meta.side)));
             if asked.len == PolicySet::CHUNK {
                 asked.judge(cx, metas, flows);
             }
@@ -98,10 +98,14 @@ fn conclude(cx: &Context<'_>, meta: &mut Meta, flows: &mut FlowTable, judgement:
     flows.decisions.settle(meta, ruling);
 }
 
-/// What is asked about the flow of a packet that `initiator` opened: a reply asks about the flow, not about itself.
-pub(crate) fn question(meta: &Meta, initiator: Side) -> Key {
-    let protocol = meta.key.protocol();
-    let icmp = meta.headers.icmp;
-    let icmp = if initiator == meta.side { icmp } else { judge::request(protocol, icmp) };
-    judge::key(meta.key.end(initiator), meta.key.end(initiator.other()), protocol, icmp)
+/// What is asked about a flow that `initiator` opened. Replies ask about the flow, not about themselves.
+pub(crate) fn question(flow: &FlowKey, initiator: Side) -> Key {
+    let (source, source_port) = flow.end(initiator);
+    let (destination, destination_port) = flow.end(initiator.other());
+    let protocol = flow.protocol();
+    let [source_port, destination_port] = match protocol {
+        Protocol::ICMP | Protocol::ICMPV6 => [0, u16::from_be_bytes(flow.icmp(initiator))],
+        _ => [source_port, destination_port],
+    };
+    Key { source, destination, protocol, source_port, destination_port }
 }

@@ -242,8 +242,8 @@ fn an_icmp_error_judges_the_flow_that_it_is_about() {
 
 #[test]
 fn a_reply_of_icmp_has_its_flow_judged_as_the_request() {
-    let request = Packet { icmp: [8, 0], ..Packet::new(Protocol::ICMP, (A.0, 7), (B.0, 7)) };
-    let reply = Packet { icmp: [0, 0], ..request.back() };
+    let request = Packet::new(Protocol::ICMP, (A.0, 7), (B.0, 7));
+    let reply = request.back();
     let (echo, answer) = (8 << 8, 0);
     let mut world = world(PolicySet::default());
     world.batch(&[request, reply]);
