@@ -18,6 +18,7 @@ mod replay;
 mod run;
 mod show;
 mod target;
+mod test;
 #[cfg(test)]
 mod tests;
 mod trace;
@@ -55,6 +56,7 @@ enum Verb {
     Show(show::Args),
     Trace(trace::Args),
     Explain(explain::Args),
+    Test(test::Args),
     Replay(replay::Args),
     Detach(detach::Args),
     Version(version::Args),
@@ -83,6 +85,7 @@ pub fn execute(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Show(args) => show::run(args, json),
         Verb::Trace(args) => trace::run(args, json),
         Verb::Explain(args) => explain::run(args, json),
+        Verb::Test(args) => test::run(args, json),
         Verb::Detach(args) => detach::run(args, json),
         Verb::Check(args) => check::run(args, json),
         Verb::Replay(args) => replay::run(args, json),

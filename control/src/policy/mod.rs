@@ -31,6 +31,7 @@ pub use book::{Block, BookReader, Named, RuleBook, action_name};
 pub use compile::{Settings, compile};
 pub use explain::{Answer, Explainer, SideAnswer, Verdicts};
 pub use order::full_name;
+pub(crate) use question::word_or_number;
 pub use question::{Question, QuestionError};
 pub use tell::{Teller, Told, verdict_name};
 
