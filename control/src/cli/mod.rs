@@ -20,6 +20,7 @@ mod run;
 mod select;
 mod show;
 mod target;
+mod test;
 #[cfg(test)]
 mod tests;
 mod trace;
@@ -57,6 +58,7 @@ enum Verb {
     Show(show::Args),
     Trace(trace::Args),
     Explain(explain::Args),
+    Test(test::Args),
     Replay(replay::Args),
     Import(import::Args),
     Select(select::Args),
@@ -87,6 +89,7 @@ pub fn execute(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Show(args) => show::run(args, json),
         Verb::Trace(args) => trace::run(args, json),
         Verb::Explain(args) => explain::run(args, json),
+        Verb::Test(args) => test::run(args, json),
         Verb::Detach(args) => detach::run(args, json),
         Verb::Check(args) => check::run(args, json),
         Verb::Replay(args) => replay::run(args, json),

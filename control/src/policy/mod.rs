@@ -35,6 +35,7 @@ pub use engine::{Change, Engine, Members};
 pub use explain::{Answer, Explainer, SideAnswer, Verdicts};
 pub use layout::PolicyKey;
 pub use order::full_name;
+pub(crate) use question::word_or_number;
 pub use question::{Question, QuestionError};
 pub use settings::Settings;
 pub use tell::{Teller, Told, verdict_name};

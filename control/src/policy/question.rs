@@ -121,6 +121,25 @@ impl Question {
     }
 }
 
+impl fmt::Display for Question {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let usual = if self.icmp_type.is_some() { "icmp" } else { "tcp" };
+        let proto = self.proto.as_deref().map_or_else(|| usual.to_owned(), str::to_lowercase);
+        write!(f, "{} > {}, {proto}", self.from, self.to)?;
+        for (what, number) in [
+            ("port", self.port),
+            ("source port", self.source_port),
+            ("type", self.icmp_type.map(u16::from)),
+            ("code", self.icmp_code.map(u16::from)),
+        ] {
+            if let Some(number) = number {
+                write!(f, " {what} {number}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// A source port as stacks choose them (RFC 6335 section 6), where none is said.
 const DYNAMIC: u16 = 49_152;
 
@@ -129,7 +148,7 @@ fn is_icmp(protocol: Protocol) -> bool {
 }
 
 /// Reads a protocol as people write it.
-fn word_or_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+pub(crate) fn word_or_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     struct Either;
 
     impl Visitor<'_> for Either {

@@ -1,7 +1,7 @@
 //! The program as a shell runs it.
 
 // Each test has its own copy, and none needs all of it.
-#![allow(dead_code, unreachable_pub)]
+#![allow(dead_code, unreachable_pub, reason = "see above")]
 
 use std::{
     fs,

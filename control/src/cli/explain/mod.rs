@@ -5,6 +5,8 @@ mod text;
 
 use std::path::PathBuf;
 
+pub(super) use text::block;
+
 use serde::Serialize;
 
 use super::{Failure, target};

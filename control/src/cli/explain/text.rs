@@ -38,22 +38,15 @@ fn flow(explainer: &Explainer, question: &Question, answer: &Answer) -> String {
         Some(name) => format!("{name} ({address})"),
         None => address.to_string(),
     };
-    let proto = question.proto.as_deref().map(str::to_lowercase);
-    let proto = proto.unwrap_or_else(|| if question.icmp_type.is_some() { "icmp" } else { "tcp" }.to_owned());
-    let about = match (answer.port.or(question.port), question.icmp_type, question.icmp_code) {
-        (Some(port), _, _) => format!(" port {port}"),
-        (None, Some(kind), Some(code)) => format!(" type {kind} code {code}"),
-        (None, Some(kind), None) => format!(" type {kind}"),
-        (None, None, _) => String::new(),
-    };
-    format!("{} > {}, {proto}{about}", end(answer.source), end(answer.destination))
+    let (from, to) = (end(answer.source), end(answer.destination));
+    Question { from, to, port: answer.port.or(question.port), ..question.clone() }.to_string()
 }
 
 /// Both sides.
 fn way(text: &mut String, verdicts: &Verdicts) {
     match (&verdicts.egress, &verdicts.ingress) {
         (None, None) => {
-            line(text, format_args!("  neither end is an endpoint: `unknown` of [policy] decides"))
+            line(text, format_args!("  neither end is an endpoint: `unknown` of [policy] decides"));
         }
         (egress, ingress) => {
             let denied = egress.as_ref().is_some_and(|side| side.verdict != "allow");
