@@ -12,7 +12,7 @@ use ravelin_config::{
     resources::{OnChange, Resources, RuleAction},
     types::{Action, Protocol},
 };
-use ravelin_control::policy::{self, Explainer, SideAnswer, Verdicts};
+use ravelin_control::policy::{self, Change, Explainer, Members, PolicyKey, SideAnswer, Verdicts};
 use ravelin_dataplane::policy::{Key, Trace as Kept};
 use std::sync::Arc;
 
@@ -38,6 +38,15 @@ impl Compiled {
             failsafe_outbound: settings.outbound.clone(),
         };
         Self(Explainer::of(Arc::new(resources.clone()), &settings).expect("it is small"))
+    }
+
+    /// Takes over changes, and says what the resources are then.
+    ///
+    /// # Panics
+    /// If they are more than can be compiled.
+    pub fn change(&mut self, changes: Vec<Change>) -> Resources {
+        self.0.change(changes).expect("it is small");
+        self.0.resources().clone()
     }
 
     /// What happens to a flow.
@@ -98,6 +107,43 @@ pub fn check(bytes: &[u8]) {
     }
 }
 
+/// Panics unless the world of `bytes`, after as much of another world has been brought into it as changes, is judged as if it
+/// had been so from the beginning.
+pub fn check_changes(bytes: &[u8], other: &[u8]) {
+    let World { resources, settings, flows } = World::from_bytes(bytes);
+    let World { resources: other, flows: others, .. } = World::from_bytes(other);
+    let mut compiled = Compiled::new(&resources, &settings);
+    let networks = resources.network_sets.iter().zip(&other.network_sets).map(|(set, other)| {
+        Change::Members(Members {
+            namespace: set.namespace.clone(),
+            name: set.name.clone(),
+            join: other.nets.clone(),
+            leave: set.nets.iter().take(1).copied().collect(),
+        })
+    });
+    let endpoints = other.endpoints.iter().map(|endpoint| Change::Endpoint(Box::new(endpoint.clone())));
+    let gone = resources.endpoints.iter().step_by(3);
+    let gone = gone.map(|it| Change::NoEndpoint(it.namespace.clone(), it.name.clone()));
+    let policies = other.policies.iter().map(|policy| {
+        let policy = Box::new(policy.clone());
+        if policy.staged.is_some() { Change::StagedPolicy(policy) } else { Change::Policy(policy) }
+    });
+    let without = resources.policies.iter().step_by(4).map(|policy| {
+        let key = PolicyKey::of(policy);
+        if policy.staged.is_some() { Change::NoStagedPolicy(key) } else { Change::NoPolicy(key) }
+    });
+    let changes = networks.chain(endpoints).chain(policies).chain(gone).chain(without);
+    for change in changes {
+        let told = format!("{change:?}");
+        let now = compiled.change(vec![change]);
+        let mut fresh = Compiled::new(&now, &settings);
+        for flow in flows.iter().chain(&others) {
+            let (changed, wanted) = (compiled.ask(flow), fresh.ask(flow));
+            assert!(changed == wanted, "{told}\n{flow:?}\nfresh {wanted:#?}\nchanged {changed:#?}\n{now:#?}");
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,6 +167,13 @@ mod tests {
     #[test]
     fn the_compiled_policy_says_what_the_oracle_says() {
         (0..2000).for_each(|seed| check(&bytes(seed, World::BYTES)));
+    }
+
+    #[test]
+    fn what_was_changed_is_as_if_it_had_been_so_from_the_beginning() {
+        (0..20).for_each(|seed| {
+            check_changes(&bytes(seed, World::BYTES), &bytes(seed + 10_000, World::BYTES));
+        });
     }
 
     proptest! {

@@ -10,7 +10,7 @@ use ravelin_config::{
 use ravelin_dataplane::policy::{AddressSet, Key, PolicySet, RuleId, Trace};
 use serde::Serialize;
 
-use super::{Engine, Named, Question, QuestionError, Settings, Teller, verdict_name, wording::Wording};
+use super::{Change, Engine, Named, Question, QuestionError, Settings, Teller, verdict_name, wording::Wording};
 use crate::{
     compile::CompileError,
     identity::{Identities, ItemId, Kind},
@@ -94,6 +94,17 @@ impl Explainer {
         let teller = Teller::new(Vec::new(), engine.book());
         let wording = Wording::new(&resources, settings);
         Ok(Self { resources, engine, teller, wording, texts: HashMap::new() })
+    }
+
+    /// Takes over changes.
+    ///
+    /// # Errors
+    /// As for a snapshot.
+    pub fn change(&mut self, changes: Vec<Change>) -> Result<(), CompileError> {
+        self.engine.apply(changes)?;
+        self.resources = Arc::new(self.engine.resources());
+        self.texts.clear();
+        Ok(())
     }
 
     /// What it was compiled from.

@@ -353,9 +353,9 @@ pub(crate) fn policy() -> PolicySet {
 
 /// Resets what was allowed so far.
 pub(crate) fn another_policy() -> PolicySet {
-    let mut policy = policy();
-    for outcome in &mut policy.outcomes {
-        *outcome = Outcome { effect: Effect::Deny, on_change: OnChange::Reset, ..*outcome };
-    }
-    policy
+    let policy = policy();
+    let outcomes = (0..).map_while(|number| policy.outcomes.get(number));
+    let outcomes =
+        outcomes.map(|outcome| Outcome { effect: Effect::Deny, on_change: OnChange::Reset, ..*outcome });
+    PolicySet { outcomes: outcomes.collect(), ..policy }
 }
