@@ -9,12 +9,13 @@
 //! `…/namespace`, `…/name` and `…/kind` of network sets), which it cannot have its own of; and those that it inherits, which its own
 //! cover: `pcns.…` of its namespace, then those of its profiles, of which the first wins.
 //!
-//! Items with the same labels, as the replicas of a deployment are, form a group, and everything about labels is kept and decided once
-//! for each group: an inverted index says which groups have a label or a label's value, and each group knows the registered
-//! selectors that match it. What an update changes is then the difference between two groups. Texts are numbers ([`words`]).
+//! Items with the same labels, as the replicas of a deployment are, form a group, and what concerns labels is kept and decided once
+//! for each group. Two inverted indices say which groups have a label or a label's value of their own, and from which origins it is
+//! inherited. What an update changes is found among the registered selectors that mention a label that changed and that can match
+//! the labels before or after. Texts are numbers ([`words`]), which are never forgotten.
 //!
 //! Promises: what comes out is what evaluating every selector on every item would give. Refuses: to be asked for a packet; answers are
-//! compiled into sets of addresses. Read next: `groups.rs`, `condition.rs`.
+//! compiled into sets of addresses. Read next: `groups.rs`, `change.rs`.
 
 mod addresses;
 mod change;
@@ -189,16 +190,27 @@ impl Identities {
     /// The addresses of an item. For an endpoint: its prefixes without those of other endpoints that lie inside; for a network set: its
     /// networks without the exceptions.
     pub fn addresses(&self, item: ItemId) -> AddressSet {
-        match item.kind() {
-            Kind::Endpoint => self.prefixes.addresses(item, self.items.get(item).addresses.nets()),
-            Kind::NetworkSet => self.networks.addresses(item.index()).clone(),
-        }
+        self.addresses_of(&[item])
     }
 
     /// The addresses of several items together.
     pub fn addresses_of(&self, items: &[ItemId]) -> AddressSet {
-        let sets: Vec<_> = items.iter().map(|item| self.addresses(*item)).collect();
-        AddressSet::union_of(&sets)
+        let (mut whole, mut carved, mut sets) = (Vec::new(), Vec::new(), Vec::new());
+        for item in items {
+            match item.kind() {
+                Kind::Endpoint => {
+                    self.prefixes.collect(
+                        *item,
+                        self.items.get(*item).addresses.nets(),
+                        &mut whole,
+                        &mut carved,
+                    );
+                }
+                Kind::NetworkSet => sets.push(self.networks.addresses(item.index())),
+            }
+        }
+        carved.push(AddressSet::of_nets(&whole));
+        AddressSet::union_of(carved.iter().chain(sets))
     }
 
     /// The endpoint whose address this is: the one with the longest prefix that covers it.
