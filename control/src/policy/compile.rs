@@ -1,5 +1,6 @@
 use std::{
     collections::{BTreeMap, HashMap},
+    sync::Arc,
     time::Duration,
 };
 
@@ -7,7 +8,9 @@ use ravelin_config::{
     resources::{Failsafe, OnChange, Policy, Profile, Resources, RuleAction, TierDefault},
     types::Action,
 };
-use ravelin_dataplane::policy::{Classifier, Limit, Outcome, PolicySet, RuleId, SetId, Sides, Trace};
+use ravelin_dataplane::policy::{
+    AddressSet, Classifier, Limit, Outcome, PolicySet, Rule, RuleId, SetId, Sides, Trace,
+};
 
 use super::{
     Block, Direction, RuleBook,
@@ -60,6 +63,45 @@ pub fn compile(
     settings: &Settings,
     book: &mut RuleBook,
 ) -> Result<PolicySet, CompileError> {
+    Ok(flatten(resources, identities, settings, book)?.classified(settings))
+}
+
+/// Flat rules, and what they refer to.
+pub(super) struct Flattened {
+    pub(super) sets: Vec<Arc<AddressSet>>,
+    /// The rules in force about egress, then ingress.
+    pub(super) enforced: [Vec<Rule>; 2],
+    /// The same with every staged policy; `None` if there are none.
+    pub(super) pending: Option<[Vec<Rule>; 2]>,
+    outcomes: Vec<Outcome>,
+    limits: Vec<Limit>,
+}
+
+impl Flattened {
+    /// The rules as classifiers.
+    pub(super) fn classified(&self, settings: &Settings) -> PolicySet {
+        let sides = |[egress, ingress]: &[Vec<Rule>; 2]| Sides {
+            egress: Classifier::new(self.sets.clone(), egress.clone()),
+            ingress: Classifier::new(self.sets.clone(), ingress.clone()),
+        };
+        PolicySet {
+            enforced: sides(&self.enforced),
+            pending: self.pending.as_ref().map(sides),
+            outcomes: self.outcomes.clone(),
+            limits: self.limits.clone(),
+            unknown: settings.unknown,
+            answers: Limit::new(settings.reject_rate, Duration::from_secs(1)),
+        }
+    }
+}
+
+/// Compiles resources into flat rules.
+pub(super) fn flatten(
+    resources: &Resources,
+    identities: &Identities,
+    settings: &Settings,
+    book: &mut RuleBook,
+) -> Result<Flattened, CompileError> {
     let profiles = order::profiles(resources);
     let mut compiler = Compiler {
         settings,
@@ -75,18 +117,7 @@ pub fn compile(
     let enforced = compiler.sides(&enforced)?;
     let pending = pending.map(|pending| compiler.sides(&pending)).transpose()?;
     let sets = compiler.resolver.sets.all().to_vec();
-    let sides = |[egress, ingress]: [Vec<_>; 2]| Sides {
-        egress: Classifier::new(sets.clone(), egress),
-        ingress: Classifier::new(sets.clone(), ingress),
-    };
-    Ok(PolicySet {
-        enforced: sides(enforced),
-        pending: pending.map(sides),
-        outcomes: compiler.outcomes,
-        limits: compiler.limits,
-        unknown: settings.unknown,
-        answers: Limit::new(settings.reject_rate, Duration::from_secs(1)),
-    })
+    Ok(Flattened { sets, enforced, pending, outcomes: compiler.outcomes, limits: compiler.limits })
 }
 
 /// Endpoints that have the same profiles, by those.
@@ -132,18 +163,11 @@ impl Slots {
 
 impl<'c> Compiler<'c> {
     /// The flat rules of both sides.
-    fn sides(
-        &mut self,
-        tiers: &[Ordered<'c>],
-    ) -> Result<[Vec<ravelin_dataplane::policy::Rule>; 2], CompileError> {
+    fn sides(&mut self, tiers: &[Ordered<'c>]) -> Result<[Vec<Rule>; 2], CompileError> {
         Ok([self.side(tiers, Direction::Egress)?, self.side(tiers, Direction::Ingress)?])
     }
 
-    fn side(
-        &mut self,
-        tiers: &[Ordered<'c>],
-        direction: Direction,
-    ) -> Result<Vec<ravelin_dataplane::policy::Rule>, CompileError> {
+    fn side(&mut self, tiers: &[Ordered<'c>], direction: Direction) -> Result<Vec<Rule>, CompileError> {
         let governs = |policy: &&&Policy| match direction {
             Direction::Egress => policy.types.egress,
             Direction::Ingress => policy.types.ingress,
