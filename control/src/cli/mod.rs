@@ -14,6 +14,7 @@ mod detach;
 mod explain;
 mod failure;
 mod import;
+mod lint;
 mod reload;
 mod replay;
 mod run;
@@ -59,6 +60,7 @@ enum Verb {
     Trace(trace::Args),
     Explain(explain::Args),
     Test(test::Args),
+    Lint(lint::Args),
     Replay(replay::Args),
     Import(import::Args),
     Select(select::Args),
@@ -89,6 +91,7 @@ pub fn execute(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Show(args) => show::run(args, json),
         Verb::Trace(args) => trace::run(args, json),
         Verb::Explain(args) => explain::run(args, json),
+        Verb::Lint(args) => lint::run(args, json),
         Verb::Test(args) => test::run(args, json),
         Verb::Detach(args) => detach::run(args, json),
         Verb::Check(args) => check::run(args, json),

@@ -4,7 +4,7 @@
 //! gather such changes and are built anew ([`Engine::renew`]) when they have gathered many. A change that does not fit the order as it stands
 //! (a tier's first policy, no room between two others, anything staged) compiles everything anew; the result is the same.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use ravelin_config::{
     Config,
@@ -12,7 +12,7 @@ use ravelin_config::{
     types::IpNet,
 };
 use ravelin_dataplane::policy::{
-    Classifier, Limit, Outcomes, PolicySet, Rule, Sides,
+    AddressSet, Classifier, Limit, Outcomes, PolicySet, Rule, Sides,
     classifier::{MemberChange, Patch},
 };
 
@@ -76,12 +76,36 @@ pub struct Engine {
     set: PolicySet,
 }
 
-/// What is compiled at once.
-struct Compiled {
-    resolver: Resolver,
-    enforced: Layouts,
-    pending: Option<Layouts>,
-    set: PolicySet,
+/// Flat rules, what they refer to, and how they were put in order.
+pub(super) struct Flattened {
+    pub(super) resolver: Resolver,
+    enforced_layout: Layouts,
+    pending_layout: Option<Layouts>,
+    pub(super) sets: Vec<Arc<AddressSet>>,
+    /// The rules in force about egress, then ingress.
+    pub(super) enforced: [Vec<Rule>; 2],
+    /// The same with every staged policy; `None` if there are none.
+    pub(super) pending: Option<[Vec<Rule>; 2]>,
+    outcomes: Outcomes,
+    limits: Vec<Limit>,
+}
+
+impl Flattened {
+    /// The rules as classifiers.
+    pub(super) fn classified(&self, settings: &Settings) -> PolicySet {
+        let sides = |[egress, ingress]: &[Vec<Rule>; 2]| Sides {
+            egress: Classifier::new(self.sets.clone(), egress.clone()),
+            ingress: Classifier::new(self.sets.clone(), ingress.clone()),
+        };
+        PolicySet {
+            enforced: sides(&self.enforced),
+            pending: self.pending.as_ref().map(sides),
+            outcomes: self.outcomes.clone(),
+            limits: self.limits.clone(),
+            unknown: settings.unknown,
+            answers: Limit::new(settings.reject_rate, Duration::from_secs(1)),
+        }
+    }
 }
 
 impl Engine {
@@ -91,7 +115,9 @@ impl Engine {
     /// [`CompileError::TooManyTiers`], [`CompileError::TooManyPolicies`], [`CompileError::TooManyRules`].
     pub fn new(resources: Resources, settings: Settings) -> Result<Self, CompileError> {
         let mut book = RuleBook::new();
-        let Compiled { resolver, enforced, pending, set } = compile(&resources, &settings, &mut book)?;
+        let flat = flatten(&resources, &settings, &mut book)?;
+        let set = flat.classified(&settings);
+        let Flattened { resolver, enforced_layout: enforced, pending_layout: pending, .. } = flat;
         Ok(Self { resources: without_items(resources), settings, book, resolver, enforced, pending, set })
     }
 
@@ -116,9 +142,10 @@ impl Engine {
     /// # Errors
     /// As for [`Engine::new`]; then everything is as it was.
     pub fn replace(&mut self, resources: Resources, settings: Settings) -> Result<(), CompileError> {
-        let Compiled { resolver, enforced, pending, set } = compile(&resources, &settings, &mut self.book)?;
+        let flat = flatten(&resources, &settings, &mut self.book)?;
+        self.set = flat.classified(&settings);
         (self.resources, self.settings) = (without_items(resources), settings);
-        (self.resolver, self.enforced, self.pending, self.set) = (resolver, enforced, pending, set);
+        (self.resolver, self.enforced, self.pending) = (flat.resolver, flat.enforced_layout, flat.pending_layout);
         Ok(())
     }
 
@@ -278,12 +305,12 @@ fn without_items(mut resources: Resources) -> Resources {
     resources
 }
 
-/// Compiles everything.
-fn compile(
+/// Compiles everything into flat rules.
+pub(super) fn flatten(
     resources: &Resources,
     settings: &Settings,
     book: &mut RuleBook,
-) -> Result<Compiled, CompileError> {
+) -> Result<Flattened, CompileError> {
     let mut resolver = Resolver::new(resources);
     let profiles = order::profiles(resources);
     let lists: BTreeSet<_> = resources.endpoints.iter().map(|endpoint| &endpoint.profiles).collect();
@@ -302,22 +329,10 @@ fn compile(
         let (ingress, into) = lay(&tiers, Direction::Ingress)?;
         Ok::<_, CompileError>((Layouts { egress, ingress }, [out, into]))
     };
-    let (enforced, rules) = both(order::tiers(resources, order::enforced(resources)))?;
+    let (enforced_layout, enforced) = both(order::tiers(resources, order::enforced(resources)))?;
     let pending = order::pending(resources).map(|policies| both(order::tiers(resources, policies)));
-    let (pending, pending_rules) = pending.transpose()?.unzip();
-    let sets = resolver.sets.from(0);
-    let sides = |[egress, ingress]: [Vec<Rule>; 2]| Sides {
-        egress: Classifier::new(sets.clone(), egress),
-        ingress: Classifier::new(sets.clone(), ingress),
-    };
+    let (pending_layout, pending) = pending.transpose()?.unzip();
     outcomes.seal();
-    let set = PolicySet {
-        enforced: sides(rules),
-        pending: pending_rules.map(sides),
-        outcomes,
-        limits,
-        unknown: settings.unknown,
-        answers: Limit::new(settings.reject_rate, Duration::from_secs(1)),
-    };
-    Ok(Compiled { resolver, enforced, pending, set })
+    let sets = resolver.sets.from(0);
+    Ok(Flattened { resolver, enforced_layout, pending_layout, sets, enforced, pending, outcomes, limits })
 }

@@ -2,6 +2,7 @@
 
 mod explain;
 mod flows;
+mod lint;
 #[path = "../support/mod.rs"]
 mod support;
 
