@@ -145,7 +145,8 @@ impl Engine {
         let flat = flatten(&resources, &settings, &mut self.book)?;
         self.set = flat.classified(&settings);
         (self.resources, self.settings) = (without_items(resources), settings);
-        (self.resolver, self.enforced, self.pending) = (flat.resolver, flat.enforced_layout, flat.pending_layout);
+        (self.resolver, self.enforced, self.pending) =
+            (flat.resolver, flat.enforced_layout, flat.pending_layout);
         Ok(())
     }
 

@@ -10,7 +10,9 @@ use ravelin_config::{
 use ravelin_dataplane::policy::{AddressSet, Key, PolicySet, RuleId, Trace};
 use serde::Serialize;
 
-use super::{Change, Engine, Named, Question, QuestionError, Settings, Teller, verdict_name, wording::Wording};
+use super::{
+    Change, Engine, Named, Question, QuestionError, Settings, Teller, verdict_name, wording::Wording,
+};
 use crate::{
     compile::CompileError,
     identity::{Identities, ItemId, Kind},

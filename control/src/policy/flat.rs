@@ -31,7 +31,14 @@ impl Flat {
     /// Compiles resources.
     pub(super) fn new(resources: &Resources, settings: &Settings) -> Result<Self, CompileError> {
         let mut book = RuleBook::new();
-        let rules = flatten(resources, settings, &mut book)?;
+        let mut rules = flatten(resources, settings, &mut book)?;
+        // What nobody is in now can have members later; as things are, such a rule matches nothing.
+        let is_empty =
+            |sets: &[Arc<AddressSet>], id: SetId| sets.get(id.0 as usize).is_some_and(|set| set.is_empty());
+        let Flattened { sets, enforced, pending, .. } = &mut rules;
+        for side in enforced.iter_mut().chain(pending.iter_mut().flatten()) {
+            side.retain(|rule| !is_empty(sets, rule.source) && !is_empty(sets, rule.destination));
+        }
         let policy = rules.classified(settings);
         Ok(Self { policy, book: book.reader(), rules })
     }
