@@ -36,10 +36,16 @@ pub struct Loaded {
 /// # Errors
 /// A [`Report`] of everything that is wrong, warnings included; if the file cannot be read, of one [`Code::Unreadable`].
 pub fn load(path: &Path) -> Result<Loaded, Report> {
+    load_at_most(FILES_MAX, path)
+}
+
+/// Loads the file at `path`, and the files that it includes, `files_max` altogether.
+fn load_at_most(files_max: usize, path: &Path) -> Result<Loaded, Report> {
     let bytes = fs::read(path).map_err(|error| {
         Report::whole(Code::Unreadable, format!("cannot read `{}`: {error}", path.display()), None)
     })?;
-    let mut loader = Loader { files: vec![path.to_owned()], ..Loader::default() };
+    let mut loader = Loader::new(files_max);
+    loader.files.push(path.to_owned());
     loader.all(bytes, path);
     loader.finish()
 }
@@ -49,13 +55,13 @@ pub fn load(path: &Path) -> Result<Loaded, Report> {
 /// # Errors
 /// A [`Report`] of everything that is wrong, warnings included.
 pub fn parse(text: &str, file_name: &str) -> Result<Loaded, Report> {
-    let mut loader = Loader::default();
+    let mut loader = Loader::new(FILES_MAX);
     loader.all(text.as_bytes().to_vec(), Path::new(file_name));
     loader.finish()
 }
 
-#[derive(Default)]
 struct Loader {
+    files_max: usize,
     findings: Findings,
     model: Option<Model>,
     /// The files that were read.
@@ -78,6 +84,17 @@ struct Open {
 }
 
 impl Loader {
+    fn new(files_max: usize) -> Self {
+        Self {
+            files_max,
+            findings: Findings::default(),
+            model: None,
+            files: Vec::new(),
+            seen: HashSet::new(),
+            broken: false,
+        }
+    }
+
     /// Reads the main file and all that it includes. Depth first, and not by recursion: a chain of files may be long.
     fn all(&mut self, bytes: Vec<u8>, path: &Path) {
         let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
@@ -137,8 +154,8 @@ impl Loader {
             }
             return Ok(None);
         }
-        if self.seen.len() > FILES_MAX {
-            let message = format!("the configuration is made of more than {FILES_MAX} files");
+        if self.seen.len() > self.files_max {
+            let message = format!("the configuration is made of more than {} files", self.files_max);
             self.findings.add(Code::TooLarge, place, message);
             return Err(TooMany);
         }
@@ -214,8 +231,10 @@ impl Loader {
         let refused = self.findings.has_errors();
         let report = self.findings.into_report();
         match config {
-            Some(config) if !refused => {
-                Ok(Loaded { config: Config { files: self.files, ..config }, warnings: report })
+            Some(mut config) if !refused => {
+                self.files.extend(config.resources.nets_files.keys().cloned());
+                config.files = self.files;
+                Ok(Loaded { config, warnings: report })
             }
             Some(_) | None => Err(report),
         }
