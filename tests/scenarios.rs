@@ -1,8 +1,13 @@
 //! Runs every scenario under `tests/scenarios/`, and checks that together they show every way to drop a packet that a
 //! capture can show.
 
-use std::{collections::BTreeSet, fs};
+use std::{
+    collections::BTreeSet,
+    fs,
+    net::{IpAddr, SocketAddr},
+};
 
+use etherparse::{NetSlice, SlicedPacket, TransportSlice};
 use ravelin_dataplane::verdict::{DropGroup, DropReason};
 use ravelin_tests::{
     packets::frames,
@@ -26,10 +31,13 @@ macro_rules! scenarios {
 
 scenarios! {
     allow_deny,
+    both_ends,
+    endpoints,
     flow_table_full,
     fragment_table_full,
     fragments,
     icmp_errors,
+    icmp_types,
     ipv6,
     link_cooked,
     link_cooked2,
@@ -37,11 +45,17 @@ scenarios! {
     link_raw,
     malformed,
     midstream,
+    named_ports,
     non_ip,
     partial_checksums,
+    rate_limit,
+    reject,
     retransmissions,
+    staged,
     tcp_close,
     tcp_flags,
+    tiers,
+    unknown_deny,
     vlan,
 }
 
@@ -82,6 +96,71 @@ fn partial_checksums_leave_completed() {
 }
 
 #[test]
+fn reject_answers_the_sender() {
+    let output = Folder::new();
+    let output = output.0.join("output.pcap");
+    let replay = replay(&folder().join("reject"), &["--write", &output.display().to_string()]);
+    let left = frames(&output);
+    let answers: Vec<String> = left.iter().filter_map(|frame| answer(frame)).collect();
+    assert_eq!(
+        answers,
+        [
+            "198.51.100.1:23 > 192.0.2.1:40000 reset of 1001",
+            "198.51.100.1:23 > 192.0.2.1:40000 reset of 1001",
+            // The errors end with 576 bytes, and with 1280.
+            "198.51.100.1 > 192.0.2.1 prohibits, quoting 548 bytes",
+            "198.51.100.1 > 192.0.2.1 prohibits, quoting 60 bytes",
+            "[2001:db8:2::1]:23 > [2001:db8:1::1]:40000 reset of 1001",
+            "[2001:db8:2::1]:23 > [2001:db8:1::1]:40000 reset of 1001",
+            "2001:db8:2::1 > 2001:db8:1::1 prohibits, quoting 648 bytes",
+            "2001:db8:2::1 > 2001:db8:1::1 prohibits, quoting 80 bytes",
+            "198.51.100.1 > 192.0.2.1 prohibits, quoting 548 bytes",
+        ]
+    );
+    assert_eq!(replay.summary["injected"], answers.len());
+    assert_eq!(replay.summary["forwarded"], left.len());
+}
+
+/// A reset that acknowledges, or an error that says that communication is administratively prohibited, in words; panics if
+/// one of its checksums is wrong.
+fn answer(frame: &[u8]) -> Option<String> {
+    let packet = SlicedPacket::from_ethernet(frame).expect("a whole packet");
+    let (source, destination): (IpAddr, IpAddr) = match packet.net.as_ref()? {
+        NetSlice::Ipv4(ip) => {
+            let header = ip.header().to_header();
+            assert_eq!(header.calc_header_checksum(), header.header_checksum);
+            (header.source.into(), header.destination.into())
+        }
+        NetSlice::Ipv6(ip) => (ip.header().source().into(), ip.header().destination().into()),
+        NetSlice::Arp(_) => return None,
+    };
+    let quoting = |length: usize| Some(format!("{source} > {destination} prohibits, quoting {length} bytes"));
+    match (packet.transport.as_ref()?, packet.net.as_ref()?) {
+        (TransportSlice::Tcp(tcp), net) if tcp.rst() && tcp.ack() => {
+            let header = tcp.to_header();
+            let expected = match net {
+                NetSlice::Ipv4(ip) => header.calc_checksum_ipv4(&ip.header().to_header(), tcp.payload()),
+                NetSlice::Ipv6(ip) => header.calc_checksum_ipv6(&ip.header().to_header(), tcp.payload()),
+                NetSlice::Arp(_) => return None,
+            };
+            assert_eq!(expected, Ok(tcp.checksum()));
+            let from = SocketAddr::new(source, tcp.source_port());
+            let to = SocketAddr::new(destination, tcp.destination_port());
+            Some(format!("{from} > {to} reset of {}", tcp.acknowledgment_number()))
+        }
+        (TransportSlice::Icmpv4(icmp), _) if (icmp.type_u8(), icmp.code_u8()) == (3, 13) => {
+            assert_eq!(icmp.header().icmp_type.calc_checksum(icmp.payload()), icmp.checksum());
+            quoting(icmp.payload().len())
+        }
+        (TransportSlice::Icmpv6(icmp), NetSlice::Ipv6(ip)) if (icmp.type_u8(), icmp.code_u8()) == (1, 1) => {
+            assert!(icmp.is_checksum_valid(ip.header().source(), ip.header().destination()));
+            quoting(icmp.payload().len())
+        }
+        _ => None,
+    }
+}
+
+#[test]
 fn every_drop_reason_that_a_capture_can_show_is_shown() {
     let mut shown = BTreeSet::new();
     for name in NAMES {
@@ -98,10 +177,11 @@ fn every_drop_reason_that_a_capture_can_show_is_shown() {
     assert!(missing.is_empty(), "no scenario drops a packet for: {missing:?}");
 }
 
-/// Whether packets can be dropped for this reason without real interfaces and several workers.
+/// Whether packets can be dropped for this reason without real interfaces, several workers and a change of policy.
 fn needs_scenario(reason: DropReason) -> bool {
     match reason.group() {
-        DropGroup::Decode | DropGroup::Fragment | DropGroup::Flow | DropGroup::Policy => true,
+        DropGroup::Decode | DropGroup::Fragment | DropGroup::Flow => true,
+        DropGroup::Policy => !matches!(reason, DropReason::FlowCut | DropReason::FlowReset),
         DropGroup::Handoff | DropGroup::Fault => false,
         DropGroup::Forward => !matches!(
             reason,

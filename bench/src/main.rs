@@ -8,7 +8,9 @@ mod flow;
 mod harness;
 mod instructions;
 mod pipeline;
+mod policy;
 mod replay;
+mod selectors;
 mod traffic;
 mod veth;
 
@@ -33,10 +35,14 @@ enum Benchmark {
     Flow(flow::Options),
     /// The whole pipeline on one core, packets from memory.
     Pipeline(pipeline::Options),
+    /// The policy engine on sets of the size of large clusters: compile, judge, change.
+    Policy(policy::Options),
     /// Instructions per packet of the pipeline, counted by callgrind: the same whatever else the machine does.
     Instructions(instructions::Options),
     /// `ravelin replay` over a large capture that it makes, records on.
     Replay(replay::Options),
+    /// Endpoints whose labels change, against evaluating every selector.
+    Selectors(selectors::Options),
     /// From the start of the process to the first packet forwarded. Needs root.
     Start(veth::StartOptions),
     /// Packets a second through a bridge, against a bare AF_XDP forwarder, testpmd and the kernel. Needs root.
@@ -57,8 +63,10 @@ fn main() {
         Benchmark::Decode => decode::run(&report),
         Benchmark::Flow(options) => flow::run(&report, &options),
         Benchmark::Pipeline(options) => pipeline::run(&report, &options),
+        Benchmark::Policy(options) => policy::run(&report, &options),
         Benchmark::Instructions(options) => instructions::run(&report, &options),
         Benchmark::Replay(options) => replay::run(&report, &options),
+        Benchmark::Selectors(options) => selectors::run(&report, &options),
         Benchmark::Start(options) => veth::start(&report, &options),
         Benchmark::Bridge(options) => veth::bridge(&report, &options),
         Benchmark::Goodput(options) => veth::goodput(&report, &options),

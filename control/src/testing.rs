@@ -33,7 +33,7 @@ use crate::{
     appliance::{Appliance, Interfaces},
     compile::{self, PortFacts, Ports},
     log::LogLevelHandle,
-    policy::RuleBook,
+    policy::Engine,
     records::RingSink,
     reload::{self, Reloader},
     supervisor::crew::{Crew, Roster, allowed_cores},
@@ -293,7 +293,8 @@ pub(crate) fn decide(config: &str, log: &Arc<DecisionLog>, key: FlowKey, initiat
     let config =
         ravelin_config::parse(config, "test.toml").unwrap_or_else(|report| panic!("{report}")).config;
     let ports = Ports::unlimited(&config).unwrap();
-    let mut snapshot = compile::snapshot(&config, &ports, &mut RuleBook::new()).unwrap();
+    let mut snapshot =
+        compile::snapshot(&config, &ports, Engine::of(&config).unwrap().policy().clone()).unwrap();
     snapshot.generation = 1;
     let cx = Context { now: Timestamp::from_micros(1), snapshot: &snapshot, worker: WorkerId(0), workers: 1 };
     let mut headers = Headers { protocol: key.protocol(), ..Headers::default() };

@@ -178,3 +178,114 @@ fn version_and_completions() {
     }
     assert_eq!(ravelin(&["completions", "cmd"], b"").code, 2);
 }
+
+const PEOPLE: &str = r#"
+[[namespace]]
+name = "shop"
+labels = { team = "red" }
+
+[[endpoint]]
+name = "web-2"
+namespace = "shop"
+addresses = ["10.0.0.2"]
+labels = { app = "web" }
+
+[[endpoint]]
+name = "web-1"
+namespace = "shop"
+addresses = ["10.0.0.1"]
+labels = { app = "web" }
+
+[[endpoint]]
+name = "router"
+kind = "host"
+addresses = ["10.0.0.254"]
+
+[[network_set]]
+name = "partners"
+nets = ["192.0.2.0/24"]
+labels = { app = "web" }
+"#;
+
+#[test]
+fn select_shows_what_a_selector_matches() {
+    let scratch = Scratch::new();
+    let config = scratch.write("people.toml", PEOPLE);
+    let alone = ravelin(&["select", "app=='web'||!has( team )"], b"");
+    assert_eq!((alone.code, &*alone.out, &*alone.err), (0, "app == 'web' || !has(team)\n", ""));
+    let done = ravelin(&["select", "app=='web' || team=='red'", "-c", &config], b"");
+    assert_eq!(done.err, "");
+    assert_eq!(
+        done.out,
+        "app == 'web' || team == 'red'\nendpoints: 2\n  shop/web-1\n  shop/web-2\nnetwork sets: 1\n  partners\n\
+         namespaces: 1\n  shop\n"
+    );
+    let done = ravelin(&["select", "pcns.team == 'red' || !has(app)", "-c", &config, "--json"], b"");
+    assert_eq!(
+        json(&done.out),
+        serde_json::json!({
+            "selector": "pcns.team == 'red' || !has(app)",
+            "endpoints": [
+                { "name": "router" },
+                { "namespace": "shop", "name": "web-1" },
+                { "namespace": "shop", "name": "web-2" },
+            ],
+            "network_sets": [],
+            "namespaces": ["shop"],
+        })
+    );
+    assert_eq!(ravelin(&["select", "all()", "-c", "/nowhere.toml"], b"").code, 2);
+}
+
+#[test]
+fn select_judges_labels_line_by_line() {
+    let select =
+        |input: &str| ravelin(&["select", "a == '1' && b != '2'", "--labels", "-"], input.as_bytes());
+    let done = select("{\"a\":\"1\"}\n{}\n{\"a\":\"1\",\"b\":\"2\"}\n {\"b\":\"3\", \"a\":\"1\"}");
+    assert_eq!((done.code, &*done.out, &*done.err), (0, "true\nfalse\nfalse\ntrue\n", ""));
+    assert_eq!(select("").out, "");
+    for (wrong, what) in [
+        ("[]", "invalid type: sequence, expected a map at column 0"),
+        ("{\"a\": 1}", "invalid type: integer `1`, expected a string at column 7"),
+        ("{\"a\": \"1\"", "EOF while parsing an object at column 9"),
+        ("{} {}", "trailing characters at column 4"),
+        ("", "EOF while parsing a value at column 0"),
+    ] {
+        let done = select(&format!("{{}}\n{wrong}\n{{}}\n"));
+        assert_eq!((done.code, &*done.out), (1, "false\n"), "{wrong}");
+        assert_eq!(done.err, format!("ravelin: line 2 is not a JSON object of strings: {what}\n"));
+    }
+    let scratch = Scratch::new();
+    let many = scratch.write("many.jsonl", "{\"a\":\"1\"}\n{\"a\":\"2\"}\n".repeat(5_000));
+    let done = ravelin(&["select", "a == '1'", "--json", "--labels", &many], b"");
+    assert_eq!(done.out, "true\nfalse\n".repeat(5_000));
+    let done = ravelin(&["select", "a == '1'", "--labels", "/nowhere.jsonl"], b"");
+    assert_eq!(done.code, 1);
+    assert!(done.err.starts_with("ravelin: /nowhere.jsonl: "), "{}", done.err);
+}
+
+#[test]
+fn select_points_at_a_mistake() {
+    let wrong = |text: &str| {
+        let done = ravelin(&["select", text], b"");
+        assert_eq!((done.code, &*done.out), (2, ""));
+        done.err
+    };
+    assert_eq!(
+        wrong("a\t= 'b'"),
+        "ravelin: not a selector: expected an operator: ==, !=, contains, starts with, ends with, in or not in at character 3, \
+         found `= 'b'`\n  | a = 'b'\n  |   ^\n"
+    );
+    let expected = "expected `&&` at character 10, found `& !b`";
+    let ours = "a == '日' & !b";
+    assert_eq!(wrong(ours), format!("ravelin: not a selector: {expected}\n  | {ours}\n  |           ^\n"));
+    let long = wrong(&format!("{}?{}", "all() && ".repeat(20), " all()".repeat(20)));
+    let [_, text, caret] = long.lines().collect::<Vec<_>>()[..] else { panic!("{long}") };
+    assert!(text.starts_with("  | …") && text.chars().count() <= 102, "{text}");
+    assert_eq!(text.chars().nth(caret.chars().count() - 1), Some('?'), "{long}");
+    let end = wrong("-a == ");
+    assert!(end.ends_with("found the end\n  | -a == \n  |       ^\n"), "{end}");
+    let done = ravelin(&["select", "a = 'b'", "--json"], b"");
+    let error = json(&done.err)["error"].as_str().unwrap().to_owned();
+    assert_eq!((done.code, error.lines().count()), (2, 1), "{error}");
+}

@@ -107,6 +107,14 @@ impl<F> Batch<F> {
         self.frames.iter_mut().zip(self.metas.iter_mut())
     }
 
+    /// Takes all packets out, in order. What is known of them is lent, not copied: it is much, and little of it is needed.
+    pub fn drain_with(&mut self, mut take: impl FnMut(F, &Meta)) {
+        for (frame, meta) in self.frames.drain(..).zip(&self.metas) {
+            take(frame, meta);
+        }
+        self.metas.clear();
+    }
+
     /// Takes all packets out, in order.
     pub fn drain(&mut self) -> impl Iterator<Item = (F, Meta)> + '_ {
         self.frames.drain(..).zip(self.metas.drain(..))

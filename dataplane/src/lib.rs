@@ -31,6 +31,7 @@ pub mod io;
 pub mod parse;
 pub mod pipeline;
 pub mod policy;
+mod prefetch;
 pub mod snapshot;
 pub mod stop;
 pub mod verdict;

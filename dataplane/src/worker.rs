@@ -216,7 +216,7 @@ impl<I: PacketIo, R: RecordSink> Worker<I, R> {
     /// Gives every packet of the batch its one disposition.
     fn settle(&mut self) {
         let mut wake = 0_u64;
-        for (frame, meta) in self.batch.drain() {
+        self.batch.drain_with(|frame, meta| {
             let dropped = match meta.verdict {
                 Verdict::Forward(port) => match self.io.transmit(port, frame) {
                     Ok(()) => {
@@ -225,14 +225,16 @@ impl<I: PacketIo, R: RecordSink> Worker<I, R> {
                     }
                     Err((error, frame)) => Some((transmit_reason(error), frame)),
                 },
-                Verdict::Handoff(worker) => match self.links.handoff.send(worker, Handed { frame, meta }) {
-                    Ok(()) => {
-                        self.counters.handed_off += 1;
-                        wake |= 1 << worker.0;
-                        None
+                Verdict::Handoff(worker) => {
+                    match self.links.handoff.send(worker, Handed { frame, meta: *meta }) {
+                        Ok(()) => {
+                            self.counters.handed_off += 1;
+                            wake |= 1 << worker.0;
+                            None
+                        }
+                        Err(Handed { frame, .. }) => Some((DropReason::HandoffFull, frame)),
                     }
-                    Err(Handed { frame, .. }) => Some((DropReason::HandoffFull, frame)),
-                },
+                }
                 Verdict::Consume => {
                     self.counters.consumed += 1;
                     self.io.release(frame);
@@ -250,7 +252,7 @@ impl<I: PacketIo, R: RecordSink> Worker<I, R> {
                         &mut self.counters,
                         reason,
                         &frame,
-                        &meta,
+                        meta,
                     );
                 }
                 self.counters.drops.add(reason);
@@ -259,7 +261,7 @@ impl<I: PacketIo, R: RecordSink> Worker<I, R> {
                 }
                 self.io.release(frame);
             }
-        }
+        });
         while wake != 0 {
             let worker = wake.trailing_zeros();
             wake &= wake - 1;

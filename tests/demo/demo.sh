@@ -34,7 +34,7 @@ offline() {
     say "The same pipeline over a capture, without privileges: ravelin replay"
     cd "$root/tests/scenarios/allow-deny"
     cat README.md
-    say "What its rules are"
+    say "Who is protected, and what may reach them"
     cat config.toml
     say "What became of each connection"
     "$ravelin" replay input.pcap -c config.toml --records -
@@ -74,12 +74,34 @@ cat >"$work/ravelin.toml" <<TOML
 name = "demo"
 ports = ["r0", "r1"]          # outside, inside
 
-[[rule]]
-name = "no-telnet"
-action = "deny"
-direction = "ingress"
+[[endpoint]]                  # who lives on the network
+name = "server"
+addresses = ["10.64.0.2"]
+labels = { role = "server" }
+
+[[policy]]                    # what may talk to whom
+name = "server"
+selector = "role == 'server'"
+on_change = "reset"           # what a change denies ends at once, also while it runs
+
+[[policy.ingress]]
+action = "allow"
+protocol = "icmp"
+
+[[policy.ingress]]
+action = "allow"
+protocol = "udp"
+destination = { ports = [53] }
+
+[[policy.ingress]]
+action = "allow"
 protocol = "tcp"
-destination_ports = [23]
+destination = { ports = [80, 5201] }
+
+[[policy.ingress]]
+action = "reject"             # denies, and tells the sender
+protocol = "tcp"
+destination = { ports = [23] }
 
 [records]
 file = "$work/flows.json"
@@ -109,6 +131,7 @@ background "$server" dnsmasq --keep-in-foreground --no-resolv --no-hosts --port=
     --address=/ravelin.example/10.64.0.2
 background "$server" iperf3 --server
 background "$server" nc -l -k -p 23
+background "$server" nc -l -k -p 8080
 until_true at "$server" sh -c 'ss -Hltn | grep -q :80 && ss -Hltn | grep -q :5201 && ss -Hlun | grep -q :53'
 
 say "ping"
@@ -125,13 +148,27 @@ at "$client" curl -sS -o "$work/download" -w '%{size_download} bytes in %{time_t
 cmp "$work/www/file" "$work/download" && echo "what arrived is what was sent"
 show flows --port 80
 
-say "telnet, which a rule denies: nothing answers"
-at "$client" nc -z -w 2 10.64.0.2 23 && { echo "demo: the rule did not hold" >&2; exit 1; }
+say "telnet, which the policy rejects: refused at once"
+at "$client" nc -v -z -w 2 10.64.0.2 23 2>&1 && { echo "demo: the rule did not hold" >&2; exit 1; }
 show flows --port 23
+
+say "A port of which the policy does not speak, so it is denied: nothing answers"
+at "$client" nc -v -z -w 2 10.64.0.2 8080 2>&1 && { echo "demo: the tier did not deny" >&2; exit 1; }
+show flows --port 8080
 
 say "iperf3, TCP"
 at "$client" iperf3 -c 10.64.0.2 -t 5 -f m | grep -E 'sender|receiver'
 show flows --port 5201 --top bytes
+
+say "The policy changes while iperf3 runs: its port is not allowed any more, and its connections are reset"
+at "$client" iperf3 -c 10.64.0.2 -t 60 -f m >"$work/iperf3" 2>&1 &
+pids="$! $pids"
+until_true grep -q 'Mbits/sec' "$work/iperf3"
+sed -i 's/80, 5201/80/' "$work/ravelin.toml"
+at "$middle" "$ravelin" reload --socket "$socket"
+wait "${pids%% *}" && { echo "demo: the change did not bite" >&2; exit 1; }
+grep 'iperf3: error' "$work/iperf3"
+show flows --port 5201 --verdict deny
 
 say "What was dropped, and why"
 show drops

@@ -22,9 +22,15 @@ fn the_demonstration_shows_traffic_and_cleans_up() {
     let Some(_lab) = Lab::new(&PROGRAMS) else { return };
     let before = namespaces();
     let shown = run(Command::new(root().join("tests/demo/demo.sh")).arg(binary::ravelin()));
-    for expected in
-        ["what arrived is what was sent", "deny by no-telnet", "\"event_type\":\"flow\"", "receiver"]
-    {
+    for expected in [
+        "what arrived is what was sent",
+        "port 23 (tcp) failed: Connection refused",
+        "reject by default.server, rule 3",
+        "deny by default.server, default",
+        "Connection reset by peer",
+        "\"event_type\":\"flow\"",
+        "receiver",
+    ] {
         assert!(shown.contains(expected), "{expected:?} is missing in:\n{shown}");
     }
     assert_eq!(namespaces(), before, "namespaces were left behind");
@@ -45,7 +51,7 @@ fn without_privileges_it_replays_a_capture_and_says_why() {
     let mut command = Command::new("setpriv");
     command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).current_dir(&copy);
     let shown = run(command.arg(copy.join("tests/demo/demo.sh")).arg(copy.join("ravelin")));
-    for expected in ["needs root", "\"rule\":\"no-telnet\""] {
+    for expected in ["needs root", "\"policy\":\"default.no-telnet\",\"rule\":0"] {
         assert!(shown.contains(expected), "{expected:?} is missing in:\n{shown}");
     }
 }

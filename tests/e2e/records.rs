@@ -10,7 +10,7 @@ use std::{
 use ravelin_tests::{
     process::{run, wait_for},
     ravelin::logged,
-    topology::{CLIENT, Lab, SERVER, ping_all},
+    topology::{CLIENT, ENDPOINTS, Lab, SERVER, ping_all},
 };
 use serde_json::Value;
 
@@ -25,9 +25,17 @@ fn read(path: &Path) -> Vec<Value> {
 fn every_flow_is_recorded_when_it_ends() {
     let Some(lab) = Lab::new(&["busybox", "curl", "ping"]) else { return };
     let path = lab.folder().join("records.jsonl");
-    let rule =
-        "[[rule]]\nname = \"no-discard\"\naction = \"deny\"\nprotocol = \"udp\"\ndestination_ports = [9]\n";
-    let ravelin = lab.ravelin(&format!("{rule}[records]\nfile = \"{}\"\n", path.display()));
+    let policy = r#"
+[[policy]]
+name = "no-discard"
+[[policy.ingress]]
+action = "deny"
+protocol = "udp"
+destination = { ports = [9] }
+[[policy.ingress]]
+action = "allow"
+"#;
+    let ravelin = lab.ravelin(&format!("{ENDPOINTS}{policy}[records]\nfile = \"{}\"\n", path.display()));
     lab.random_file("page", 200_000);
     let folder = lab.folder().display();
     let _server = lab.serve(&lab.server, 80, &format!("busybox httpd -f -p 80 -h {folder}"));
@@ -50,10 +58,12 @@ fn every_flow_is_recorded_when_it_ends() {
     assert!(visit["flow"]["bytes_toclient"].as_u64() > Some(200_000));
     assert_eq!(visit["flow"]["state"], "closed");
     let denied = find(9);
-    assert_eq!(
-        (&denied["ravelin"]["rule"], &denied["flow"]["pkts_toserver"]),
-        (&"no-discard".into(), &3.into())
-    );
+    assert_eq!(denied["flow"]["pkts_toserver"], 3);
+    let said = &denied["ravelin"];
+    assert_eq!((&said["policy"], &said["rule"]), (&"default.no-discard".into(), &0.into()));
+    // The client's egress is decided by its profile, the server's ingress by the policy.
+    let way = ["0|__PROFILE__|__PROFILE__.default-allow|allow|0", "0|default|default.no-discard|deny|0"];
+    assert_eq!(said["policies"]["enforced"], serde_json::json!(way));
 }
 
 #[test]

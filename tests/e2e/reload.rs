@@ -4,17 +4,25 @@ use ravelin_tests::{
     echo::Echo,
     process::wait_for,
     ravelin::Ravelin,
-    topology::{Lab, SERVER, bridge, ping_all, pings},
+    topology::{ENDPOINTS, Lab, SERVER, bridge, ping_all, pings},
 };
 use rustix::process::Signal;
 
 /// The laboratory's configuration with `more`.
 fn config(more: &str) -> String {
-    format!("{}\n{more}", bridge("open"))
+    format!("{}{ENDPOINTS}\n{more}", bridge("open"))
 }
 
-/// A rule that denies ping.
-const NO_PING: &str = "[[rule]]\nname = \"no-ping\"\naction = \"deny\"\nprotocol = \"icmp\"\n";
+/// A policy that denies ping.
+const NO_PING: &str = r#"
+[[policy]]
+name = "no-ping"
+[[policy.ingress]]
+action = "deny"
+protocol = "icmp"
+[[policy.ingress]]
+action = "allow"
+"#;
 
 fn generation(ravelin: &Ravelin) -> u64 {
     ravelin.show("status")["generation"].as_u64().expect("a number")
@@ -29,11 +37,13 @@ fn a_hundred_reloads_under_traffic_lose_no_packet() {
         let rules: String = (0..number % 7)
             .map(|rule| {
                 format!(
-                    "[[rule]]\nname = \"r{rule}\"\naction = \"deny\"\ndestination = [\"192.0.2.{rule}\"]\n"
+                    "[[policy.egress]]\naction = \"deny\"\ndestination = {{ nets = [\"192.0.2.{rule}\"] }}\n"
                 )
             })
             .collect();
-        ravelin.rewrite(&config(&rules));
+        // The rule that lets the traffic pass is another one each time.
+        let policy = format!("[[policy]]\nname = \"out\"\n{rules}[[policy.egress]]\naction = \"allow\"\n");
+        ravelin.rewrite(&config(&policy));
         ravelin.reload().expect("a good configuration is taken");
     }
     assert_eq!(generation(&ravelin), 101);
@@ -54,9 +64,8 @@ fn a_reload_bites_flows_that_are_established() {
     ping.wait_for_output("icmp_seq=3");
     ravelin.rewrite(&config(NO_PING));
     ravelin.reload().expect("a good configuration is taken");
-    let denied =
-        ravelin.wait_for_counters("ping to be denied", |counters| counters.dropped("rule_deny") >= 5);
-    assert!(denied.dropped("rule_deny") >= 5);
+    let denied = ravelin.wait_for_counters("ping to be denied", |counters| counters.dropped("flow_cut") >= 5);
+    assert_eq!(denied["flows_cut"], 1);
     ravelin.rewrite(&config(""));
     // SIGHUP reloads as well.
     ravelin.signal(Signal::HUP);
@@ -64,7 +73,7 @@ fn a_reload_bites_flows_that_are_established() {
     let replies = ping.output().lines().count();
     wait_for("ping to be answered again", || ping.output().lines().count() > replies + 3);
     drop(ping);
-    ravelin.finish(&["rule_deny"]);
+    ravelin.finish(&["flow_cut"]);
 }
 
 #[test]
@@ -80,12 +89,12 @@ fn a_bad_reload_is_refused_and_changes_nothing() {
     let refusal: serde_json::Value = serde_json::from_str(&refusal).expect("one JSON document");
     assert_eq!(refusal["fields"], serde_json::json!(["workers.batch", "flow.capacity"]));
 
-    ravelin.rewrite(&config(&format!("{NO_PING}\n[polcy]\ndefault = \"deny\"\n")));
+    ravelin.rewrite(&config(&format!("{NO_PING}\n[[polcy]]\nname = \"deny\"\n")));
     let refusal = ravelin.reload().expect_err("there is no such section");
     assert!(refusal.contains("polcy") && refusal.contains("policy"), "did you mean: {refusal}");
 
     assert_eq!(generation(&ravelin), 1);
-    assert!(pings(&lab.client, SERVER), "the rule that denies ping must not be in force");
+    assert!(pings(&lab.client, SERVER), "the policy that denies ping must not be in force");
     let last = &ravelin.show("status")["last_reload"];
     assert_eq!(last["succeeded"], false);
     ravelin.finish(&[]);

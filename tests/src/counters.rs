@@ -49,10 +49,10 @@ impl Counters {
         self.workers.get(name).unwrap_or_else(|| panic!("there is no counter {name}"))
     }
 
-    /// Panics unless every packet that came in left by exactly one disposition, and workers took over what others
-    /// handed off.
+    /// Panics unless every packet that came in, or was made here, left by exactly one disposition, and workers took over
+    /// what others handed off.
     pub fn assert_balanced(&self) {
-        let taken = self["received"] + self["handed_in"];
+        let taken = self["received"] + self["handed_in"] + self["injected"];
         let settled = self["forwarded"] + self["handed_off"] + self["consumed"] + self.dropped_in_all();
         assert_eq!(taken, settled, "the conservation law: {self:#?}");
         let (off, taken_over) = (self["handed_off"], self["handed_in"]);

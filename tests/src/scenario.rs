@@ -8,6 +8,7 @@
 pub mod inputs;
 pub mod malformed;
 pub mod offload;
+pub mod policies;
 
 use std::{
     fmt::Write,
@@ -88,7 +89,7 @@ impl Replay {
     /// Packets by disposition and drop reason, as TOML.
     pub fn dispositions(&self) -> String {
         let mut text = String::new();
-        for name in ["packets", "forwarded", "consumed"] {
+        for name in ["packets", "injected", "forwarded", "consumed"] {
             let _ = writeln!(text, "{name} = {}", self.summary[name]);
         }
         let _ = writeln!(text, "\n[drops]");

@@ -39,6 +39,21 @@ pub const CLIENT6: &str = "fd09::1";
 /// The server's IPv6 address.
 pub const SERVER6: &str = "fd09::2";
 
+/// Both hosts as endpoints. What no policy governs may pass.
+pub const ENDPOINTS: &str = r#"
+[[endpoint]]
+name = "client"
+addresses = ["10.9.0.1", "fd09::1"]
+labels = { role = "client" }
+profiles = ["default-allow"]
+
+[[endpoint]]
+name = "server"
+addresses = ["10.9.0.2", "fd09::2"]
+labels = { role = "server" }
+profiles = ["default-allow"]
+"#;
+
 /// What the links are like.
 #[derive(Clone, Copy, Debug)]
 pub struct Links {

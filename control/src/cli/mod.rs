@@ -13,10 +13,12 @@ mod completions;
 mod detach;
 mod explain;
 mod failure;
+mod import;
 mod lint;
 mod reload;
 mod replay;
 mod run;
+mod select;
 mod show;
 mod target;
 mod test;
@@ -60,6 +62,8 @@ enum Verb {
     Test(test::Args),
     Lint(lint::Args),
     Replay(replay::Args),
+    Import(import::Args),
+    Select(select::Args),
     Detach(detach::Args),
     Version(version::Args),
     Completions(completions::Args),
@@ -92,6 +96,8 @@ pub fn execute(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Detach(args) => detach::run(args, json),
         Verb::Check(args) => check::run(args, json),
         Verb::Replay(args) => replay::run(args, json),
+        Verb::Import(args) => import::run(args, json),
+        Verb::Select(args) => select::run(args, json),
         Verb::Version(args) => version::run(args, json),
         Verb::Completions(args) => completions::run(args),
     };

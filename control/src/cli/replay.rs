@@ -45,7 +45,7 @@ pub(super) fn run(args: &Args, json: bool) -> Result<(), Failure> {
     let standard = |path: &Option<PathBuf>| path.as_deref() == Some(Path::new("-"));
     let config = match &args.config {
         Some(path) => {
-            let loaded = ravelin_config::load(path)?;
+            let loaded = crate::sources::load(path)?;
             if !loaded.warnings.is_empty() {
                 eprintln!("{}", loaded.warnings);
             }
@@ -132,6 +132,9 @@ impl fmt::Display for Text<'_> {
                 seconds(summary.duration)
             ),
         )?;
+        if summary.injected > 0 {
+            line("injected", format!("{} answers to rejected packets", HumanCount(summary.injected)))?;
+        }
         line("forwarded", HumanCount(summary.forwarded).to_string())?;
         if summary.consumed > 0 {
             line("consumed", HumanCount(summary.consumed).to_string())?;

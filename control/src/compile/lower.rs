@@ -11,22 +11,18 @@ use ravelin_dataplane::{
 };
 
 use super::{CompileError, Ports};
-use crate::{
-    identity::Identities,
-    policy::{RuleBook, Settings},
-};
 
-/// Compiles `config` into what workers run on. The generation is given by the publisher.
+/// Compiles `config` into what workers run on, with the policy that was compiled from its resources. The generation is given by
+/// the publisher.
 ///
 /// # Errors
 /// [`CompileError::UnknownInterface`] if the configuration names an interface that is not among `ports`;
-/// and what [`crate::policy::compile`] refuses.
-pub fn snapshot(config: &Config, ports: &Ports, book: &mut RuleBook) -> Result<Snapshot, CompileError> {
+pub fn snapshot(config: &Config, ports: &Ports, policy: PolicySet) -> Result<Snapshot, CompileError> {
     Ok(Snapshot {
         generation: 0,
         fragments: FragmentSettings { timeout: config.fragments.timeout, full: config.fragments.full },
         flow: flow(&config.flow),
-        policy: policy(config, book)?,
+        policy,
         forward: forward(config, ports)?,
     })
 }
@@ -84,11 +80,6 @@ fn flow(flow: &config::Flow) -> FlowSettings {
             other_established: timeouts.other_established,
         },
     }
-}
-
-fn policy(config: &Config, book: &mut RuleBook) -> Result<PolicySet, CompileError> {
-    let identities = Identities::new(&config.resources);
-    crate::policy::compile(&config.resources, &identities, &Settings::of(&config.policy), book)
 }
 
 fn forward(config: &Config, ports: &Ports) -> Result<Plan, CompileError> {

@@ -13,7 +13,7 @@ use ravelin_dataplane::{
 };
 
 use super::*;
-use crate::policy::{BookReader, RuleBook};
+use crate::policy::{BookReader, Engine};
 
 const FULL: &str = r#"
 [[interface]]
@@ -70,14 +70,19 @@ timeout = "10s"
 full = "forward"
 "#;
 
+fn engine() -> Engine {
+    Engine::of(&Config::default()).unwrap()
+}
+
 fn config(text: &str) -> Config {
     ravelin_config::parse(text, "test.toml").unwrap_or_else(|report| panic!("{report}")).config
 }
 
-fn compile(text: &str, book: &mut RuleBook) -> (Ports, Snapshot) {
+fn compile(text: &str, engine: &mut Engine) -> (Ports, Snapshot) {
     let config = config(text);
     let ports = Ports::unlimited(&config).unwrap();
-    let snapshot = snapshot(&config, &ports, book).unwrap();
+    engine.replace_with(&config).unwrap();
+    let snapshot = snapshot(&config, &ports, engine.policy().clone()).unwrap();
     (ports, snapshot)
 }
 
@@ -91,7 +96,7 @@ fn decision(snapshot: &Snapshot, source: [u8; 4], port: u16) -> Decision {
 
 #[test]
 fn every_setting_arrives() {
-    let (_, snapshot) = compile(FULL, &mut RuleBook::new());
+    let (_, snapshot) = compile(FULL, &mut engine());
     let seconds = Duration::from_secs;
     assert_eq!(
         snapshot.flow,
@@ -130,7 +135,7 @@ fn every_setting_arrives() {
 
 #[test]
 fn the_first_port_of_a_bridge_is_its_outside() {
-    let (ports, snapshot) = compile(FULL, &mut RuleBook::new());
+    let (ports, snapshot) = compile(FULL, &mut engine());
     let id = |name: &str| ports.id(&name.parse().unwrap()).unwrap();
     let (outside, inside, mirror) = (id("out0"), id("in0"), id("mirror"));
     assert_eq!(ports.iter().map(|(id, ..)| id).collect::<Vec<_>>(), [PortId(0), PortId(1), PortId(2)]);
@@ -159,7 +164,7 @@ fn facts_of_the_system_reach_the_plan() {
         partial_checksums: interface.name.as_str() == "out0",
     })
     .unwrap();
-    let snapshot = snapshot(&config, &ports, &mut RuleBook::new()).unwrap();
+    let snapshot = snapshot(&config, &ports, ravelin_dataplane::policy::PolicySet::default()).unwrap();
     let Some(Port::Bridge { mtu, complete_checksums, .. }) =
         snapshot.forward.port(ports.id(&"out0".parse().unwrap()).unwrap())
     else {
@@ -170,8 +175,8 @@ fn facts_of_the_system_reach_the_plan() {
 
 #[test]
 fn a_rule_keeps_its_number_over_reloads() {
-    let mut book = RuleBook::new();
-    let mut reader = book.reader();
+    let mut engine = engine();
+    let mut reader = engine.book();
     let policy = |name: &str, port: u16| {
         format!(
             "[[policy]]\nname = \"{name}\"\n[[policy.egress]]\naction = \"allow\"\nprotocol = \"tcp\"\n\
@@ -181,7 +186,7 @@ fn a_rule_keeps_its_number_over_reloads() {
     let endpoint = "[[endpoint]]\nname = \"e\"\naddresses = [\"10.0.0.0/8\"]\n";
     let mut decider = |policies: &[(&str, u16)], port| {
         let policies: String = policies.iter().map(|(name, port)| policy(name, *port)).collect();
-        let (_, snapshot) = compile(&format!("{endpoint}{policies}"), &mut book);
+        let (_, snapshot) = compile(&format!("{endpoint}{policies}"), &mut engine);
         *decision(&snapshot, [10, 0, 0, 1], port).egress.rules().last().unwrap()
     };
     let name = |rule, reader: &mut BookReader| {
@@ -205,7 +210,7 @@ fn a_rule_keeps_its_number_over_reloads() {
 fn an_interface_that_was_not_there_at_start_is_refused() {
     let ports = Ports::unlimited(&config("[[interface]]\nname = \"a\"\nmode = \"monitor\"")).unwrap();
     let later = config("[[bridge]]\nname = \"x\"\nports = [\"a\", \"b\"]");
-    let error = snapshot(&later, &ports, &mut RuleBook::new()).unwrap_err();
+    let error = snapshot(&later, &ports, ravelin_dataplane::policy::PolicySet::default()).unwrap_err();
     assert_eq!(error, CompileError::UnknownInterface { interface: "b".parse().unwrap() });
 }
 

@@ -62,6 +62,11 @@ impl Prefixes {
         }
     }
 
+    /// After many insertions: makes memory as small as it can be.
+    pub(super) fn pack(&mut self) {
+        self.all = std::mem::take(&mut self.all).into_iter().collect();
+    }
+
     /// The endpoint whose address this is.
     pub(super) fn owner(&self, address: IpAddr) -> Option<ItemId> {
         self.lengths.covering(address).find_map(|net| {
@@ -70,20 +75,27 @@ impl Prefixes {
         })
     }
 
-    /// The addresses in `nets`, which are those of `item`, that are not another's.
-    pub(super) fn addresses(&self, item: ItemId, nets: &[IpNet]) -> AddressSet {
-        let sets = nets.iter().map(|net| {
-            let set = AddressSet::of_nets([net]);
+    /// Adds the prefixes of `item` in which no address is another's to `whole`, and what is left of the rest to `carved`.
+    pub(super) fn collect(
+        &self,
+        item: ItemId,
+        nets: &[IpNet],
+        whole: &mut Vec<IpNet>,
+        carved: &mut Vec<AddressSet>,
+    ) {
+        for net in nets {
             let taken: Vec<_> = self.taken(item, net.trunc()).collect();
-            if taken.is_empty() { set } else { set.difference(&AddressSet::of_nets(&taken)) }
-        });
-        AddressSet::union_of(&sets.collect::<Vec<_>>())
+            if taken.is_empty() {
+                whole.push(*net);
+            } else {
+                carved.push(AddressSet::of_nets([net]).difference(&AddressSet::of_nets(&taken)));
+            }
+        }
     }
 
     /// Others' prefixes inside of `net`.
     fn taken(&self, item: ItemId, net: IpNet) -> impl Iterator<Item = IpNet> {
-        let behind = last_inside(net);
-        let inside = self.all.range((net, ItemId::MIN)..=(behind, ItemId::MAX));
+        let inside = self.all.range((net, ItemId::MIN)..=(IpNet::from(net.broadcast()), ItemId::MAX));
         let taken = move |(other, owner): &&(IpNet, ItemId)| {
             *owner != item && (other.prefix_len() > net.prefix_len() || *owner < item)
         };
@@ -91,17 +103,15 @@ impl Prefixes {
     }
 }
 
-/// The last that lies inside of `net` in the order of prefixes.
-fn last_inside(net: IpNet) -> IpNet {
-    IpNet::from(net.broadcast())
-}
-
 /// The networks of all network sets.
 #[derive(Debug, Default)]
 pub(super) struct Networks {
     sets: Vec<AddressSet>,
+    excepted: Vec<AddressSet>,
     /// Sorted.
     nets: Vec<(IpNet, u32)>,
+    /// Those that came later, sorted as well. What left since is still among both.
+    added: BTreeSet<(IpNet, u32)>,
     lengths: Lengths,
 }
 
@@ -111,11 +121,9 @@ impl Networks {
         for (index, set) in (0_u32..).zip(sets) {
             // What `nets_file` holds was added to `nets` when the configuration was loaded.
             let addresses = AddressSet::of_nets(&set.nets);
-            networks.sets.push(if set.except.is_empty() {
-                addresses
-            } else {
-                addresses.difference(&AddressSet::of_nets(&set.except))
-            });
+            let excepted = AddressSet::of_nets(&set.except);
+            networks.sets.push(addresses.difference(&excepted));
+            networks.excepted.push(excepted);
             networks.nets.reserve(set.nets.len());
             for net in &set.nets {
                 networks.nets.push((net.trunc(), index));
@@ -127,9 +135,27 @@ impl Networks {
         networks
     }
 
+    /// Lets networks leave and join a set, and says which addresses leave and which join it.
+    pub(super) fn change(&mut self, set: usize, leave: &[IpNet], join: &[IpNet]) -> (AddressSet, AddressSet) {
+        let (Some(addresses), Some(excepted)) = (self.sets.get_mut(set), self.excepted.get(set)) else {
+            return (AddressSet::empty(), AddressSet::empty());
+        };
+        let (leave, nets) = (AddressSet::of_nets(leave), join);
+        let join = AddressSet::of_nets(nets).difference(excepted);
+        let leave = leave.difference(&join);
+        addresses.leave(&leave);
+        addresses.join(&join);
+        for net in nets {
+            if self.added.insert((net.trunc(), set as u32)) {
+                *self.lengths.of(*net) += 1;
+            }
+        }
+        (leave, join)
+    }
+
     /// The addresses of a set.
-    pub(super) fn addresses(&self, set: u32) -> &AddressSet {
-        &self.sets[set as usize]
+    pub(super) fn addresses(&self, set: usize) -> &AddressSet {
+        &self.sets[set]
     }
 
     /// The sets that `address` is in, and the length of the longest prefix of each that covers it.
@@ -137,8 +163,12 @@ impl Networks {
         let mut found: Vec<(u32, u8)> = Vec::new();
         for net in self.lengths.covering(address) {
             let from = self.nets.partition_point(|(other, _)| *other < net);
-            for (_, set) in self.nets[from..].iter().take_while(|(other, _)| *other == net) {
-                if found.iter().all(|(other, _)| other != set) && self.addresses(*set).contains(address) {
+            let first = self.nets[from..].iter().take_while(|(other, _)| *other == net);
+            let later = self.added.range((net, 0)..=(net, u32::MAX));
+            for (_, set) in first.chain(later) {
+                if found.iter().all(|(other, _)| other != set)
+                    && self.addresses(*set as usize).contains(address)
+                {
                     found.push((*set, net.prefix_len()));
                 }
             }

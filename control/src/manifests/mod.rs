@@ -13,15 +13,19 @@
 //! lets a flow pass: an allow rule with such a part is left out, any other denies everything. Refuses: to guess, and to ask a
 //! cluster. Read next: `object.rs`, then `kubernetes/network_policy.rs` as an example.
 
+mod calico;
 mod fields;
 mod kubernetes;
+mod load;
 mod object;
+pub mod output;
 mod remark;
 mod rules;
 #[cfg(test)]
 mod tests;
 mod yaml;
 
+pub use load::{LoadError, files, limited, load};
 pub use object::Importer;
 pub use remark::{Remark, Severity};
 

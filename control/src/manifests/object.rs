@@ -5,10 +5,12 @@ use std::{
     sync::Arc,
 };
 
-use ravelin_config::resources::{Endpoint, Labels, Namespace, Policy, Profile, Resources, Service};
+use ravelin_config::resources::{
+    Endpoint, Labels, Namespace, NetworkSet, Policy, Profile, Resources, Service, Tier,
+};
 
 use super::{
-    Imported, MAX_FILE,
+    Imported, MAX_FILE, calico,
     fields::{At, Fault, Fields},
     kubernetes,
     remark::{Place, Remarks},
@@ -36,7 +38,7 @@ pub(super) struct Header {
 }
 
 /// Turns an object into resources. A fault means that the object is not carried over.
-type Convert = fn(Header, &mut Fields<'_>, &mut Importer) -> Result<(), Fault>;
+pub(super) type Convert = fn(Header, &mut Fields<'_>, &mut Importer) -> Result<(), Fault>;
 
 impl Importer {
     /// Takes in the manifests in `bytes`, which are called `file` in remarks.
@@ -108,24 +110,28 @@ impl Importer {
         self.remarks.about(Some(kind), None, None);
         if let (Some(kind), Some(items)) = (kind.strip_suffix("List"), root.get("items")) {
             let item = if kind.is_empty() { None } else { Some((api, kind)) };
-            items.list()?.for_each(|at| self.object(&at, item));
+            // Fields are named from the object on, not from the list.
+            items.list()?.for_each(|at| self.object(&At::root(at.node), item));
             return Ok(());
         }
         let (group, version) = api.split_once('/').unwrap_or(("", api));
         let Some((convert, namespaced)) = family(group, version, kind) else {
             return self.other(at, group, api, kind);
         };
-        let header = header(&mut root)?;
+        let header = header(group, &mut root)?;
         let namespace = namespaced.then_some(header.namespace.as_str());
         self.remarks.about(Some(kind), namespace, Some(&header.name));
-        checked_name(&header.name, at)?;
-        checked_name(&header.namespace, at)?;
         root.ignore(&["status"]);
         convert(header, &mut root, self)?;
-        for fault in root.unknown() {
+        self.ignored(&root);
+        Ok(())
+    }
+
+    /// Says of the fields that nobody has asked for that they are ignored.
+    pub(super) fn ignored(&mut self, fields: &Fields<'_>) {
+        for fault in fields.unknown() {
             self.remarks.warning(fault, "it is ignored");
         }
-        Ok(())
     }
 
     /// An object of a kind that is not known.
@@ -143,20 +149,31 @@ impl Importer {
     fn unique(&mut self, what: &'static str, namespace: Option<&str>, name: &str) -> Result<(), Fault> {
         let key = (what, namespace.map(str::to_owned), name.to_owned());
         if let Some(Place { file, document }) = self.seen.get(&key) {
-            return Err(Fault::general(format_args!("it is there already, in {file}, document {document}")));
+            let what = if what == "address" { format!("its address {name}") } else { "it".to_owned() };
+            return Err(Fault::general(format_args!(
+                "{what} is there already, in {file}, document {document}"
+            )));
         }
         self.seen.insert(key, self.remarks.place.clone());
         Ok(())
     }
 
+    pub(super) fn add_tier(&mut self, tier: Tier) -> Result<(), Fault> {
+        self.unique("tier", None, &tier.name)?;
+        self.resources.tiers.push(tier);
+        Ok(())
+    }
+
     pub(super) fn add_policy(&mut self, policy: Policy) -> Result<(), Fault> {
         let what = if policy.staged.is_some() { "staged policy" } else { "policy" };
+        short_enough(&policy.name)?;
         self.unique(what, policy.namespace.as_deref(), &format!("{}/{}", policy.tier, policy.name))?;
         self.resources.policies.push(policy);
         Ok(())
     }
 
     pub(super) fn add_profile(&mut self, profile: Profile) -> Result<(), Fault> {
+        short_enough(&profile.name)?;
         self.unique("profile", None, &profile.name)?;
         self.resources.profiles.push(profile);
         Ok(())
@@ -170,6 +187,9 @@ impl Importer {
 
     pub(super) fn add_endpoint(&mut self, endpoint: Endpoint) -> Result<(), Fault> {
         self.unique("endpoint", endpoint.namespace.as_deref(), &endpoint.name)?;
+        for address in &endpoint.addresses {
+            self.unique("address", None, &address.to_string())?;
+        }
         self.resources.endpoints.push(endpoint);
         Ok(())
     }
@@ -177,6 +197,12 @@ impl Importer {
     pub(super) fn add_service(&mut self, service: Service) -> Result<(), Fault> {
         self.unique("service", service.namespace.as_deref(), &service.name)?;
         self.resources.services.push(service);
+        Ok(())
+    }
+
+    pub(super) fn add_network_set(&mut self, set: NetworkSet) -> Result<(), Fault> {
+        self.unique("network set", set.namespace.as_deref(), &set.name)?;
+        self.resources.network_sets.push(set);
         Ok(())
     }
 }
@@ -188,29 +214,82 @@ fn family(group: &str, version: &str, kind: &str) -> Option<(Convert, bool)> {
         "" if of("v1") => kubernetes::core(kind),
         "networking.k8s.io" if of("v1") => kubernetes::networking(kind),
         "policy.networking.k8s.io" => kubernetes::policy(version, kind),
-        _ => None,
+        _ => calico::family(group, version, kind),
     }
 }
 
-fn header(root: &mut Fields<'_>) -> Result<Header, Fault> {
+fn header(group: &str, root: &mut Fields<'_>) -> Result<Header, Fault> {
     let mut metadata = root.need("metadata")?.fields()?;
-    Ok(Header {
-        name: metadata.need("name")?.text()?.to_owned(),
-        namespace: metadata.text("namespace")?.unwrap_or("default").to_owned(),
-        labels: metadata
-            .get("labels")
-            .map_or(Ok(Labels::default()), |at| Ok(at.texts::<BTreeMap<_, _>>()?.into_iter().collect()))?,
-    })
+    let mut all = metadata.get("labels").map_or(Ok(Labels::default()), |at| labels(&at))?;
+    if group == calico::STORED
+        && let Some(at) = metadata.get("annotations")
+        && let Some(stored) = at.fields()?.get(calico::STORED_METADATA)
+    {
+        stored_labels(&stored)?.iter().for_each(|(label, value)| all.insert(label, value));
+    }
+    let name = name_of(&metadata.need("name")?)?;
+    let namespace = match metadata.get("namespace") {
+        None => "default".to_owned(),
+        Some(at) => {
+            let namespace = name_of(&at)?;
+            if namespace.len() > NAMESPACE_MAX {
+                return Err(at.fault("the name is too long for a namespace"));
+            }
+            namespace
+        }
+    };
+    Ok(Header { name, namespace, labels: all })
 }
 
-/// Names become names of files and parts of other names.
-fn checked_name(name: &str, at: &At<'_>) -> Result<(), Fault> {
-    /// As in Kubernetes.
-    const MAX: usize = 253;
+/// The labels in metadata that are kept as a text.
+fn stored_labels(at: &At<'_>) -> Result<Labels, Fault> {
+    let unreadable = |_| at.fault("it cannot be read");
+    let Some(document) = yaml::documents(at.text()?).next() else { return Ok(Labels::default()) };
+    let node = document.map_err(unreadable)?;
+    At::root(&node).fields()?.get("labels").map_or(Ok(Labels::default()), |at| labels(&at))
+}
+
+/// Labels, each of which a selector can name.
+pub(super) fn labels(at: &At<'_>) -> Result<Labels, Fault> {
+    /// Of a label's name and of its value.
+    const MAX: usize = 512;
+    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/');
+    let labels: BTreeMap<String, String> = at.texts()?;
+    for (label, value) in &labels {
+        if label.is_empty() || label.len() > MAX || !label.chars().all(legal) {
+            return Err(at.fault("the name of a label has 1 to 512 letters, digits, `-`, `_`, `.` and `/`"));
+        }
+        if value.len() > MAX || value.contains(char::is_control) {
+            return Err(at.fault("the value of a label has at most 512 printable characters"));
+        }
+    }
+    Ok(labels.into_iter().collect())
+}
+
+/// The most characters of a name, as in Kubernetes.
+const NAME_MAX: usize = 253;
+/// The most characters of the name of a namespace, which becomes that of a file.
+const NAMESPACE_MAX: usize = 63;
+
+/// The name of an object, wherever it is mentioned.
+pub(super) fn name_of(at: &At<'_>) -> Result<String, Fault> {
     let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    if name.len() <= MAX && name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(legal) {
-        return Ok(());
+    let name = at.text()?;
+    if name.len() <= NAME_MAX
+        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name.chars().all(legal)
+    {
+        return Ok(name.to_owned());
     }
     let shown: String = name.chars().take(64).collect();
     Err(at.fault(format_args!("`{}` cannot be a name", shown.escape_debug())))
+}
+
+/// That a name is not too long behind the prefix that it got.
+fn short_enough(name: &str) -> Result<(), Fault> {
+    if name.len() <= NAME_MAX {
+        Ok(())
+    } else {
+        Err(Fault::general(format_args!("the name {name} is too long")))
+    }
 }

@@ -11,12 +11,14 @@ use super::{
     remark::Remarks,
 };
 
-/// The rules of one direction that Calico allows.
-const USUAL_RULES: usize = 1024;
-/// The rules of one direction that a policy may become.
-const MAX_RULES: usize = 1 << 14;
+/// The most rules of one direction, as in Calico.
+const RULES_MAX: usize = 1024;
+/// The most networks in one list.
+const NETS_MAX: usize = 256;
+/// The most ports in one list.
+const PORTS_MAX: usize = 50;
 /// The pairs of a peer and a port that a rule may have.
-const MAX_PAIRS: usize = 1 << 18;
+const PAIRS_MAX: usize = 1 << 18;
 
 /// A rule that matches everything.
 pub(super) fn any(action: RuleAction) -> PolicyRule {
@@ -69,13 +71,9 @@ pub(super) fn all<'n>(
     for at in rules {
         let (action, rule) = read(at, remarks);
         settle(&mut made, action, rule, remarks);
-        if made.len() > MAX_RULES {
-            return Err(at.fault(format_args!("the policy has more than {MAX_RULES} rules up to here")));
+        if made.len() > RULES_MAX {
+            return Err(at.fault(format_args!("the policy has more than {RULES_MAX} rules up to here")));
         }
-    }
-    if let Some(at) = rules.get(USUAL_RULES) {
-        remarks
-            .warning(at.fault("Calico allows no more than 1024 rules"), "they are carried over all the same");
     }
     Ok(made)
 }
@@ -89,10 +87,13 @@ pub(super) fn product(
     at: &At<'_>,
 ) -> Result<Vec<PolicyRule>, Fault> {
     let count: usize = ports.iter().map(|(_, ports)| ports.len().max(1)).sum();
-    if peers.len().saturating_mul(count) > MAX_PAIRS {
+    if peers.len().saturating_mul(count) > PAIRS_MAX {
         return Err(at.fault("the rule has too many pairs of a peer and a port"));
     }
-    let peers = if peers.is_empty() { vec![Entity::default()] } else { peers };
+    let mut peers = if peers.is_empty() { vec![Entity::default()] } else { peers };
+    if peers.len() * ports.len().max(1) > RULES_MAX {
+        peers = joined(peers);
+    }
     let mut rules = Vec::new();
     for peer in peers {
         let mut add = |protocol: Option<Protocol>, ports: &[PortMatch]| {
@@ -102,31 +103,103 @@ pub(super) fn product(
                 Direction::Egress => rule.destination = peer.clone(),
             }
             rule.destination.ports = ports.to_vec();
-            rules.extend(of_one_family(rule));
+            rules.extend(legal(rule, at)?);
+            Ok(())
         };
         if ports.is_empty() {
-            add(None, &[]);
+            add(None, &[])?;
         }
-        ports.iter().for_each(|(protocol, ports)| add(Some(*protocol), ports));
+        ports.iter().try_for_each(|(protocol, ports)| add(Some(*protocol), ports))?;
     }
     Ok(rules)
 }
 
-/// The rule, or one for each family of addresses if its networks are of both.
-pub(super) fn of_one_family(rule: PolicyRule) -> Vec<PolicyRule> {
+/// The same peers, those that are networks and nothing else as one.
+fn joined(peers: Vec<Entity>) -> Vec<Entity> {
+    let is_net = |peer: &Entity| *peer == Entity { nets: peer.nets.clone(), ..Entity::default() };
+    let (nets, mut others): (Vec<_>, Vec<_>) = peers.into_iter().partition(is_net);
+    let nets: Vec<_> = nets.into_iter().flat_map(|peer| peer.nets).collect();
+    if !nets.is_empty() {
+        others.push(Entity { nets, ..Entity::default() });
+    }
+    others
+}
+
+/// The rule as such rules that are legal: of one family of addresses, and with lists that are not too long. None if it cannot
+/// match anything.
+pub(super) fn legal(rule: PolicyRule, at: &At<'_>) -> Result<Vec<PolicyRule>, Fault> {
     let sides = [&rule.source, &rule.destination];
-    let nets = || sides.iter().flat_map(|side| side.nets.iter().chain(&side.not_nets));
-    if nets().all(|net| matches!(net, IpNet::V4(_))) || nets().all(|net| matches!(net, IpNet::V6(_))) {
+    if sides.iter().any(|side| side.not_nets.len() > NETS_MAX || side.not_ports.len() > PORTS_MAX) {
+        return Err(
+            at.fault(format_args!("more than {NETS_MAX} networks or {PORTS_MAX} ports that must not match"))
+        );
+    }
+    let parts = |length: usize, max: usize| length.div_ceil(max).max(1);
+    let count = sides.iter().fold(1_usize, |count, side| {
+        count
+            .saturating_mul(parts(side.nets.len(), NETS_MAX))
+            .saturating_mul(parts(side.ports.len(), PORTS_MAX))
+    });
+    if count > RULES_MAX {
+        return Err(at.fault("the rule has too many networks and ports"));
+    }
+    let mut rules = of_one_family(rule);
+    rules = divided(rules, NETS_MAX, |rule| &mut rule.source.nets);
+    rules = divided(rules, NETS_MAX, |rule| &mut rule.destination.nets);
+    rules = divided(rules, PORTS_MAX, |rule| &mut rule.source.ports);
+    Ok(divided(rules, PORTS_MAX, |rule| &mut rule.destination.ports))
+}
+
+/// The same rules, as many as it takes for a list to have no more than `max` members in each.
+fn divided<T: Clone>(
+    rules: Vec<PolicyRule>,
+    max: usize,
+    list: fn(&mut PolicyRule) -> &mut Vec<T>,
+) -> Vec<PolicyRule> {
+    let divide = |mut rule: PolicyRule| {
+        let all = std::mem::take(list(&mut rule));
+        if all.len() <= max {
+            *list(&mut rule) = all;
+            return vec![rule];
+        }
+        let part = |part: &[T]| {
+            let mut rule = rule.clone();
+            *list(&mut rule) = part.to_vec();
+            rule
+        };
+        all.chunks(max).map(part).collect()
+    };
+    rules.into_iter().flat_map(divide).collect()
+}
+
+/// The version of IP that goes with a protocol.
+pub(super) fn implied_version(protocol: Option<Protocol>) -> Option<IpVersion> {
+    match protocol {
+        Some(Protocol::ICMP) => Some(IpVersion::V4),
+        Some(Protocol::ICMPV6) => Some(IpVersion::V6),
+        Some(_) | None => None,
+    }
+}
+
+/// The rule, or one for each family of addresses if it mentions networks of both.
+fn of_one_family(rule: PolicyRule) -> Vec<PolicyRule> {
+    let version_of = |net: &IpNet| match net {
+        IpNet::V4(_) => IpVersion::V4,
+        IpNet::V6(_) => IpVersion::V6,
+    };
+    let wanted = rule.ip_version.or(implied_version(rule.protocol));
+    let sides = [&rule.source, &rule.destination];
+    let versions = sides.iter().flat_map(|side| side.nets.iter().chain(&side.not_nets)).map(version_of);
+    let mut versions = versions.chain(wanted);
+    let first = versions.next();
+    if versions.all(|version| Some(version) == first) {
         return vec![rule];
     }
     let of = |version: IpVersion| {
-        let same = |net: &IpNet| match net {
-            IpNet::V4(_) => version == IpVersion::V4,
-            IpNet::V6(_) => version == IpVersion::V6,
-        };
+        let same = |net: &IpNet| version_of(net) == version;
         // A side in networks of the other family only matches nothing of this one.
         let impossible = |side: &&Entity| !side.nets.is_empty() && !side.nets.iter().any(same);
-        if sides.iter().any(impossible) || rule.ip_version.is_some_and(|wanted| wanted != version) {
+        if sides.iter().any(impossible) || wanted.is_some_and(|wanted| wanted != version) {
             return None;
         }
         let mut rule = PolicyRule { ip_version: Some(version), ..rule.clone() };
@@ -216,5 +289,43 @@ pub(super) fn only_governed(
                 "its rules, which were never asked, are left out",
             );
         }
+    }
+}
+
+/// TCP, UDP or SCTP.
+pub(super) fn protocol_with_ports(at: &At<'_>) -> Result<Protocol, Fault> {
+    let protocol: Protocol = at.parse()?;
+    if protocol.has_ports() { Ok(protocol) } else { Err(at.fault("expected TCP, UDP or SCTP")) }
+}
+
+/// A port by number, or else by name.
+pub(super) fn port<T>(
+    at: &At<'_>,
+    number: impl FnOnce(u16) -> T,
+    name: impl FnOnce(String) -> T,
+) -> Result<T, Fault> {
+    match at.number_or_text::<u16>()? {
+        Ok(_) => port_number(at).map(number),
+        Err(text) => port_name(text, at).map(name),
+    }
+}
+
+/// The name of a port, which has a letter, so that it is no number.
+pub(super) fn port_name(name: &str, at: &At<'_>) -> Result<String, Fault> {
+    /// As in Calico; Kubernetes allows fewer.
+    const MAX: usize = 128;
+    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if name.len() <= MAX && name.chars().all(legal) && name.contains(|c: char| c.is_ascii_alphabetic()) {
+        Ok(name.to_owned())
+    } else {
+        Err(at.fault("expected a number or the name of a port"))
+    }
+}
+
+/// The number of a port.
+pub(super) fn port_number(at: &At<'_>) -> Result<u16, Fault> {
+    match at.number()? {
+        0 => Err(at.fault("0 is not possible here")),
+        number => Ok(number),
     }
 }

@@ -17,8 +17,8 @@ use granit_parser::{Event, Parser, ScalarStyle, ScanError};
 
 /// How deep lists and mappings may stand in one another. The deepest that Kubernetes itself writes is about thirty.
 const MAX_DEPTH: usize = 100;
-/// About what the tree of one document may take, in bytes.
-const MAX_MEMORY: usize = 512 << 20;
+/// About what the tree of one document may take, in bytes: enough for any honest file of the greatest size.
+const MAX_MEMORY: usize = 1 << 30;
 /// About what a value takes beside its text: itself, its key, and what the allocator adds.
 const NODE: usize = 96;
 

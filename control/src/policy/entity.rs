@@ -1,18 +1,22 @@
 //! What a rule asks of one side of a flow, as sets of addresses with ports.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use ravelin_config::{
     resources::{
-        EndpointKind, Entity, IpVersion, PortMatch, Resources, Service, ServiceAccounts, ServiceRef,
-        TargetPort,
+        Endpoint, EndpointKind, Entity, IpVersion, NamedPort, NetworkSet, PortMatch, Resources, Service,
+        ServiceAccounts, ServiceRef, TargetPort,
     },
     selector::{Expression, NAMESPACE_LABEL, Selector},
     types::Protocol,
 };
 use ravelin_dataplane::policy::{AddressSet, SetId};
 
-use super::{ports::Ports, sets::Sets};
+use super::{
+    engine::Members,
+    ports::Ports,
+    sets::{Formula, Sets},
+};
 use crate::identity::{Identities, ItemId, Kind};
 
 /// The label that names a workload's service account.
@@ -34,86 +38,102 @@ pub(super) enum Side {
 }
 
 /// Turns selectors and entities into sets, each once.
-pub(super) struct Resolver<'r> {
-    resources: &'r Resources,
-    identities: &'r Identities,
+#[derive(Debug)]
+pub(super) struct Resolver {
+    pub(super) identities: Identities,
     pub(super) sets: Sets,
-    subjects: HashMap<Expression, Option<SetId>>,
-    selected: HashMap<Expression, Option<SetId>>,
     entities: HashMap<(Entity, Option<String>), Option<SetId>>,
-    /// The endpoints that call a port of a protocol so, by its number.
-    named: HashMap<(String, Protocol), Vec<(u16, SetId)>>,
-    services: HashMap<(Option<&'r str>, &'r str), &'r Service>,
+    /// The numbers that endpoints give to a port of that name.
+    named: HashMap<(String, Protocol), BTreeSet<u16>>,
+    /// By item.
+    endpoints: Vec<Option<Endpoint>>,
+    network_sets: Vec<NetworkSet>,
+    /// What has joined and left those since.
+    pub(super) members: Vec<Members>,
+    services: HashMap<(Option<String>, String), Service>,
 }
 
-impl<'r> Resolver<'r> {
-    pub(super) fn new(resources: &'r Resources, identities: &'r Identities) -> Self {
+impl Resolver {
+    pub(super) fn new(resources: &Resources) -> Self {
         let services = resources.services.iter();
-        let mut resolver = Self {
-            resources,
-            identities,
+        let mut named: HashMap<_, BTreeSet<u16>> = HashMap::new();
+        for port in resources.endpoints.iter().flat_map(|endpoint| &endpoint.ports) {
+            named.entry((port.name.clone(), port.protocol)).or_default().insert(port.port);
+        }
+        Self {
+            identities: Identities::new(resources),
             sets: Sets::default(),
-            subjects: HashMap::new(),
-            selected: HashMap::new(),
             entities: HashMap::new(),
-            named: HashMap::new(),
-            services: services.map(|s| ((s.namespace.as_deref(), s.name.as_str()), s)).collect(),
-        };
-        resolver.find_named_ports();
-        resolver
+            named,
+            endpoints: resources.endpoints.iter().cloned().map(Some).collect(),
+            network_sets: resources.network_sets.clone(),
+            members: Vec::new(),
+            services: services.map(|s| ((s.namespace.clone(), s.name.clone()), s.clone())).collect(),
+        }
     }
 
-    fn find_named_ports(&mut self) {
-        let mut items: HashMap<(String, Protocol, u16), Vec<ItemId>> = HashMap::new();
-        for (index, endpoint) in self.resources.endpoints.iter().enumerate() {
-            for port in &endpoint.ports {
-                let key = (port.name.clone(), port.protocol, port.port);
-                items.entry(key).or_default().push(ItemId::endpoint(index));
-            }
-        }
-        for ((name, protocol, number), items) in items {
-            if let Some(set) = self.sets.add(self.identities.addresses_of(&items)) {
-                self.named.entry((name, protocol)).or_default().push((number, set));
-            }
-        }
-        self.named.values_mut().for_each(|ports| ports.sort_unstable_by_key(|(number, _)| *number));
-    }
-
-    /// The addresses of the endpoints that a policy is about.
+    /// The endpoints that a policy is about.
     pub(super) fn subject(
         &mut self,
         selector: &Selector,
         namespace: Option<&str>,
         namespaces: Option<&Selector>,
         accounts: Option<&Selector>,
-    ) -> Option<SetId> {
+    ) -> SetId {
         let mut parts = vec![selector.expression().clone()];
         parts.extend(namespace.map(in_own_namespace));
         parts.extend(namespaces.map(in_namespace));
         parts.extend(accounts.map(in_account));
-        let expression = joined(parts);
-        if let Some(known) = self.subjects.get(&expression) {
-            return *known;
-        }
-        let mut items = self.identities.matching(&expression);
-        items.retain(|item| item.kind() == Kind::Endpoint);
-        let set = self.sets.add(self.identities.addresses_of(&items));
-        self.subjects.insert(expression, set);
-        set
+        self.selected_endpoints(joined(parts))
     }
 
-    /// The addresses of some endpoints, by their places.
-    pub(super) fn endpoints(&mut self, places: impl Iterator<Item = usize>) -> Option<SetId> {
-        let items: Vec<_> = places.map(ItemId::endpoint).collect();
-        self.sets.add(self.identities.addresses_of(&items))
+    /// All hosts.
+    pub(super) fn hosts(&mut self) -> SetId {
+        self.endpoints_that(Formula::Hosts, |endpoint| endpoint.kind == EndpointKind::Host)
     }
 
-    /// The addresses of all hosts.
-    pub(super) fn hosts(&mut self) -> Option<SetId> {
-        let endpoints = self.resources.endpoints.iter().enumerate();
-        let hosts: Vec<_> =
-            endpoints.filter(|(_, endpoint)| endpoint.kind == EndpointKind::Host).map(|(at, _)| at).collect();
-        self.endpoints(hosts.into_iter())
+    /// All endpoints.
+    pub(super) fn everyone(&mut self) -> SetId {
+        self.endpoints_that(Formula::Everyone, |_| true)
+    }
+
+    /// The endpoints with exactly these profiles.
+    pub(super) fn with_profiles(&mut self, profiles: &[String]) -> SetId {
+        self.endpoints_that(Formula::Profiles(profiles.to_vec()), |endpoint| endpoint.profiles == profiles)
+    }
+
+    /// The endpoints that call a port so.
+    fn holders_of(&mut self, name: &str, protocol: Protocol, number: u16) -> SetId {
+        let is = |port: &NamedPort| (&*port.name, port.protocol, port.port) == (name, protocol, number);
+        let formula = Formula::Named(name.to_owned(), protocol, number);
+        self.endpoints_that(formula, |endpoint| endpoint.ports.iter().any(is))
+    }
+
+    fn endpoints_that(&mut self, formula: Formula, belongs: impl Fn(&Endpoint) -> bool) -> SetId {
+        let Self { identities, sets, endpoints, .. } = self;
+        sets.add(formula, || {
+            let members = endpoints.iter().enumerate();
+            let members = members.filter(|(_, endpoint)| endpoint.as_ref().is_some_and(&belongs));
+            let members: Vec<_> = members.map(|(index, _)| ItemId::endpoint(index)).collect();
+            identities.addresses_of(&members)
+        })
+    }
+
+    fn selected_endpoints(&mut self, expression: Expression) -> SetId {
+        let id = self.identities.register(&Selector::new(expression.clone()));
+        let Self { identities, sets, .. } = self;
+        sets.add(Formula::SelectedEndpoints(id), || {
+            let mut items = identities.matching(&expression);
+            items.retain(|item| item.kind() == Kind::Endpoint);
+            identities.addresses_of(&items)
+        })
+    }
+
+    /// All endpoints and network sets that an expression matches.
+    fn selected(&mut self, expression: Expression) -> SetId {
+        let id = self.identities.register(&Selector::new(expression.clone()));
+        let Self { identities, sets, .. } = self;
+        sets.add(Formula::Selected(id), || identities.addresses_of(&identities.matching(&expression)))
     }
 
     /// Every way to satisfy an entity of a rule for `protocol`; none if there is no way.
@@ -196,14 +216,52 @@ impl<'r> Resolver<'r> {
         ways
     }
 
+    /// What is known of an endpoint.
+    pub(super) fn endpoint(&self, item: ItemId) -> Option<&Endpoint> {
+        self.endpoints.get(item.index())?.as_ref()
+    }
+
+    /// Keeps an endpoint, or forgets it.
+    pub(super) fn set_endpoint(&mut self, item: ItemId, endpoint: Option<Endpoint>) {
+        if self.endpoints.len() <= item.index() {
+            self.endpoints.resize(item.index() + 1, None);
+        }
+        self.endpoints[item.index()] = endpoint;
+    }
+
+    /// All endpoints and network sets as they are now, into `resources`.
+    pub(super) fn fill(&self, resources: &mut Resources) {
+        resources.endpoints = self.endpoints.iter().flatten().cloned().collect();
+        resources.network_sets = self.network_sets.clone();
+        for change in &self.members {
+            let mut sets = resources.network_sets.iter_mut();
+            let same = |set: &&mut NetworkSet| set.namespace == change.namespace && set.name == change.name;
+            if let Some(set) = sets.find(same) {
+                set.nets.retain(|net| !change.leave.contains(net));
+                set.nets.extend(&change.join);
+            }
+        }
+    }
+
+    /// The numbers that endpoints give to a port of that name.
+    pub(super) fn numbers(&self, name: &str, protocol: Protocol) -> Option<&BTreeSet<u16>> {
+        self.named.get(&(name.to_owned(), protocol))
+    }
+
     /// The endpoints behind the names among `ports`, with the numbers that they give them.
-    fn holders(&self, ports: &[PortMatch], protocol: Option<Protocol>) -> Vec<(u16, SetId)> {
-        let Some(protocol) = protocol else { return Vec::new() };
+    fn holders(&mut self, ports: &[PortMatch], protocol: Option<Protocol>) -> Vec<(u16, SetId)> {
         let names = ports.iter().filter_map(|port| match port {
             PortMatch::Named(name) => Some(name.clone()),
             PortMatch::Range(_) => None,
         });
-        names.filter_map(|name| self.named.get(&(name, protocol))).flatten().copied().collect()
+        let Some(protocol) = protocol else { return Vec::new() };
+        names.flat_map(|name| self.numbers_of(&name, protocol)).collect()
+    }
+
+    /// The numbers that endpoints give to a port, with those endpoints.
+    fn numbers_of(&mut self, name: &str, protocol: Protocol) -> Vec<(u16, SetId)> {
+        let numbers: Vec<_> = self.numbers(name, protocol).into_iter().flatten().copied().collect();
+        numbers.into_iter().map(|number| (number, self.holders_of(name, protocol, number))).collect()
     }
 
     /// As source, the endpoints of a service; as destination, those at its target ports.
@@ -214,16 +272,17 @@ impl<'r> Resolver<'r> {
         side: Side,
         namespace: Option<&str>,
     ) -> Vec<Alternative> {
-        let home = wanted.namespace.as_deref().or(namespace);
-        let found = self.services.get(&(home, wanted.name.as_str())).copied();
-        let Some((service, selector)) = found.and_then(|service| Some((service, service.selector.as_ref()?)))
-        else {
+        let home = wanted.namespace.as_deref().or(namespace).map(str::to_owned);
+        let service = self.services.get(&(home.clone(), wanted.name.clone())).cloned();
+        let Some((service, selector)) = service.and_then(|service| {
+            let selector = service.selector.clone()?;
+            Some((service, selector))
+        }) else {
             return Vec::new();
         };
-        let mut items = self.identities.matching(selector.expression());
-        items.retain(|item| item.kind() == Kind::Endpoint && self.identities.namespace(*item) == home);
-        let all = self.sets.add(self.identities.addresses_of(&items));
-        let Some(all) = all.and_then(|all| self.sets.both(within, all)) else { return Vec::new() };
+        let place = home.as_deref().map_or(Expression::Global, in_own_namespace);
+        let all = self.selected_endpoints(joined(vec![selector.expression().clone(), place]));
+        let Some(all) = self.sets.both(within, all) else { return Vec::new() };
         if side == Side::Source {
             return vec![Alternative { set: all, ports: Ports::all(), protocol: None }];
         }
@@ -232,7 +291,7 @@ impl<'r> Resolver<'r> {
             let targets = match &port.target {
                 TargetPort::Number(number) => vec![(*number, all)],
                 TargetPort::Name(name) => {
-                    let named = self.named.get(&(name.clone(), port.protocol)).cloned().unwrap_or_default();
+                    let named = self.numbers_of(name, port.protocol);
                     let here = named.into_iter().filter_map(|(n, set)| Some((n, self.sets.both(all, set)?)));
                     here.collect()
                 }
@@ -256,42 +315,30 @@ impl<'r> Resolver<'r> {
         if let Some(known) = self.entities.get(&key) {
             return *known;
         }
-        let mut set = match positive(entity, namespace) {
+        let mut set = Some(match positive(entity, namespace) {
             Some(expression) => self.selected(expression),
-            None => Some(SetId::ANY),
-        };
+            None => SetId::ANY,
+        });
         if !entity.nets.is_empty() {
-            let nets = self.sets.add(AddressSet::of_nets(&entity.nets));
+            let nets = self.sets.fixed(AddressSet::of_nets(&entity.nets));
             set = set.zip(nets).and_then(|(set, nets)| self.sets.both(set, nets));
         }
         if !entity.not_nets.is_empty()
-            && let (Some(within), Some(nets)) = (set, self.sets.add(AddressSet::of_nets(&entity.not_nets)))
+            && let (Some(within), Some(nets)) = (set, self.sets.fixed(AddressSet::of_nets(&entity.not_nets)))
         {
             set = self.sets.without(within, nets);
         }
-        if let (Some(within), Some(selector)) = (set, &entity.not_selector)
-            && let Some(not) = self.selected(selector.expression().clone())
-        {
+        if let (Some(within), Some(selector)) = (set, &entity.not_selector) {
+            let not = self.selected(selector.expression().clone());
             set = self.sets.without(within, not);
         }
         self.entities.insert(key, set);
         set
     }
 
-    /// The addresses of all endpoints and network sets that an expression matches.
-    fn selected(&mut self, expression: Expression) -> Option<SetId> {
-        if let Some(known) = self.selected.get(&expression) {
-            return *known;
-        }
-        let items = self.identities.matching(&expression);
-        let set = self.sets.add(self.identities.addresses_of(&items));
-        self.selected.insert(expression, set);
-        set
-    }
-
     /// The addresses of one version.
     pub(super) fn version(&mut self, version: IpVersion) -> Option<SetId> {
-        self.sets.add(match version {
+        self.sets.fixed(match version {
             IpVersion::V4 => AddressSet::all_v4(),
             IpVersion::V6 => AddressSet::all_v6(),
         })

@@ -11,7 +11,7 @@ use ravelin_dataplane::policy::{AddressSet, Key, PolicySet, RuleId, Trace};
 use serde::Serialize;
 
 use super::{
-    Named, Question, QuestionError, RuleBook, Settings, Teller, compile, verdict_name, wording::Wording,
+    Change, Engine, Named, Question, QuestionError, Settings, Teller, verdict_name, wording::Wording,
 };
 use crate::{
     compile::CompileError,
@@ -63,8 +63,7 @@ pub struct Answer {
 #[derive(Debug)]
 pub struct Explainer {
     resources: Arc<Resources>,
-    identities: Identities,
-    set: PolicySet,
+    engine: Engine,
     teller: Teller,
     wording: Wording,
     /// The words of rules that were met before: few rules decide about many flows.
@@ -93,12 +92,21 @@ impl Explainer {
     /// # Errors
     /// As for a snapshot.
     pub fn of(resources: Arc<Resources>, settings: &Settings) -> Result<Self, CompileError> {
-        let identities = Identities::new(&resources);
-        let mut book = RuleBook::new();
-        let set = compile(&resources, &identities, settings, &mut book)?;
-        let teller = Teller::new(Vec::new(), book.reader());
+        let engine = Engine::new((*resources).clone(), settings.clone())?;
+        let teller = Teller::new(Vec::new(), engine.book());
         let wording = Wording::new(&resources, settings);
-        Ok(Self { resources, identities, set, teller, wording, texts: HashMap::new() })
+        Ok(Self { resources, engine, teller, wording, texts: HashMap::new() })
+    }
+
+    /// Takes over changes.
+    ///
+    /// # Errors
+    /// As for a snapshot.
+    pub fn change(&mut self, changes: Vec<Change>) -> Result<(), CompileError> {
+        self.engine.apply(changes)?;
+        self.resources = Arc::new(self.engine.resources());
+        self.texts.clear();
+        Ok(())
     }
 
     /// What it was compiled from.
@@ -108,12 +116,12 @@ impl Explainer {
 
     /// Who has which labels.
     pub fn identities(&self) -> &Identities {
-        &self.identities
+        self.engine.identities()
     }
 
     /// What the packet path would ask.
     pub fn policy(&self) -> &PolicySet {
-        &self.set
+        self.engine.policy()
     }
 
     /// Answers; several times if the flow is to a service, once for each endpoint behind it.
@@ -161,7 +169,7 @@ impl Explainer {
 
     /// Answers about a flow that is given as the packet path has it.
     pub fn answer(&mut self, key: &Key, port: Option<u16>) -> Answer {
-        let decision = self.set.judge(key).decision;
+        let decision = self.engine.policy().judge(key).decision;
         let enforced = self.verdicts(key, decision.action, &decision.egress, &decision.ingress);
         let pending = match &decision.pending {
             Some(pending) => self.verdicts(key, pending.action, &pending.egress, &pending.ingress),
@@ -197,15 +205,15 @@ impl Explainer {
 
     /// An endpoint's name with its namespace.
     pub fn full_name(&self, item: ItemId) -> String {
-        let name = self.identities.name(item);
-        self.identities
+        let name = self.engine.identities().name(item);
+        self.identities()
             .namespace(item)
             .map_or_else(|| name.to_owned(), |namespace| format!("{namespace}/{name}"))
     }
 
     /// The endpoint whose address this is.
     pub fn endpoint_of(&self, address: IpAddr) -> Option<String> {
-        self.identities.endpoint_of(address).map(|item| self.full_name(item))
+        self.engine.identities().endpoint_of(address).map(|item| self.full_name(item))
     }
 
     /// A rule as it is written.
@@ -231,9 +239,9 @@ impl Explainer {
         let (namespace, plain) = name.split_once('/').map_or((None, name), |(ns, name)| (Some(ns), name));
         let said = name.strip_prefix("service:").filter(|_| may_be_service);
         if said.is_none()
-            && let Some(item) = self.identities.find(Kind::Endpoint, namespace, plain)
+            && let Some(item) = self.engine.identities().find(Kind::Endpoint, namespace, plain)
         {
-            return Ok(End { name, addresses: self.identities.addresses(item), service: None });
+            return Ok(End { name, addresses: self.engine.identities().addresses(item), service: None });
         }
         let (namespace, plain) = match said {
             Some(said) => said.split_once('/').map_or((None, said), |(ns, name)| (Some(ns), name)),
@@ -266,9 +274,10 @@ impl Explainer {
             return Err(QuestionError::WhichPort { protocol });
         }
         let selector = service.selector.as_ref().ok_or_else(none)?;
-        let mut items = self.identities.matching(selector.expression());
+        let mut items = self.engine.identities().matching(selector.expression());
         items.retain(|item| {
-            item.kind() == Kind::Endpoint && self.identities.namespace(*item) == service.namespace.as_deref()
+            item.kind() == Kind::Endpoint
+                && self.engine.identities().namespace(*item) == service.namespace.as_deref()
         });
         let number = |endpoint: &Endpoint| match &port.target {
             TargetPort::Number(number) => Some(*number),
@@ -279,7 +288,7 @@ impl Explainer {
         };
         let targets = items.into_iter().filter_map(|item| {
             let endpoint = self.resources.endpoints.get(item.index())?;
-            Some((self.identities.addresses(item), number(endpoint)?))
+            Some((self.engine.identities().addresses(item), number(endpoint)?))
         });
         let targets: Vec<_> = targets.collect();
         if targets.is_empty() { Err(none()) } else { Ok(targets) }

@@ -8,7 +8,7 @@ use ravelin_config::{
     types::{PortRange, Protocol},
 };
 use ravelin_dataplane::policy::{
-    self as plane, Effect, Limit, LimitId, Outcome, Position, ProtocolMatch, Rule, RuleId, SetId,
+    self as plane, Effect, Limit, LimitId, Outcome, Outcomes, Position, ProtocolMatch, Rule, RuleId, SetId,
 };
 
 use super::{
@@ -35,11 +35,11 @@ pub(super) struct Section<'r> {
 }
 
 /// What one side is made of, as far as it has come.
-pub(super) struct Builder<'b, 'r> {
+pub(super) struct Builder<'b> {
     pub(super) direction: Direction,
-    pub(super) resolver: &'b mut Resolver<'r>,
+    pub(super) resolver: &'b mut Resolver,
     pub(super) book: &'b mut RuleBook,
-    pub(super) outcomes: &'b mut Vec<Outcome>,
+    pub(super) outcomes: &'b mut Outcomes,
     pub(super) limits: &'b mut Vec<Limit>,
     pub(super) rules: Vec<Rule>,
 }
@@ -49,9 +49,9 @@ pub(super) const fn position(slot: u32) -> Position {
     Position(slot * SLOT)
 }
 
-impl<'r> Builder<'_, 'r> {
+impl Builder<'_> {
     /// Adds the rules of a policy or profile; returns the number of its first rule, from which that of its default follows.
-    pub(super) fn section(&mut self, section: Section<'r>) -> Result<RuleId, CompileError> {
+    pub(super) fn section(&mut self, section: Section<'_>) -> Result<RuleId, CompileError> {
         let Section { slot, subject, rules, namespace, block, on_change, next } = section;
         let first = self.number(block)?;
         for (rule, at) in rules.iter().zip(0..) {
@@ -106,7 +106,7 @@ impl<'r> Builder<'_, 'r> {
 
     /// Adds the ports of hosts that no policy can shut.
     pub(super) fn failsafes(&mut self, slot: u32, list: &[Failsafe]) -> Result<(), CompileError> {
-        let Some(hosts) = self.resolver.hosts() else { return Ok(()) };
+        let hosts = self.resolver.hosts();
         let end = match self.direction {
             Direction::Egress => "outbound",
             Direction::Ingress => "inbound",
@@ -121,7 +121,7 @@ impl<'r> Builder<'_, 'r> {
         })?;
         for (failsafe, at) in list.iter().zip(0..) {
             let partner = match failsafe.net {
-                Some(net) => self.resolver.sets.add(plane::AddressSet::of_nets([&net])),
+                Some(net) => self.resolver.sets.fixed(plane::AddressSet::of_nets([&net])),
                 None => Some(SetId::ANY),
             };
             let Some(partner) = partner else { continue };
@@ -156,8 +156,7 @@ impl<'r> Builder<'_, 'r> {
     }
 
     fn outcome(&mut self, outcome: Outcome) -> u32 {
-        self.outcomes.push(outcome);
-        last(self.outcomes.len())
+        self.outcomes.push(outcome)
     }
 
     /// Source and destination of a flow, from the endpoint that is judged and its peer.

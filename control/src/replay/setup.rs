@@ -21,7 +21,7 @@ use ravelin_dataplane::{
 use super::{Parts, Progress, Summary, captures::Captures, drive};
 use crate::{
     compile::{self, CompileError, Ports, TableSizes},
-    policy::{RuleBook, Teller},
+    policy::{Engine, Teller},
     records::{Encoder, OrderedSink},
 };
 
@@ -110,9 +110,9 @@ impl Replay {
         }
         let config = with_ports(self.config);
         let ports = Ports::unlimited(&config)?;
-        let mut book = RuleBook::new();
+        let engine = Engine::of(&config)?;
         let decisions = DecisionLog::new(DecisionLog::CAPACITY);
-        let snapshot = compile::snapshot(&config, &ports, &mut book)?;
+        let snapshot = compile::snapshot(&config, &ports, engine.policy().clone())?;
         let map = port_map(&config, &ports, self.inside);
         let mut io = PcapIo::open(first, map.clone())?;
         if let Some(path) = &self.write {
@@ -121,7 +121,7 @@ impl Replay {
         let captures = Captures::new(io, first.display().to_string(), VecDeque::from(rest.to_vec()), map);
         let records = match &self.records {
             Some(path) => {
-                let encoder = Encoder::new(&ports, Teller::new(vec![Arc::clone(&decisions)], book.reader()));
+                let encoder = Encoder::new(&ports, Teller::new(vec![Arc::clone(&decisions)], engine.book()));
                 let sink = open(path).and_then(|out| OrderedSink::new(out, encoder));
                 Some(sink.map_err(|source| ReplayError::OpenRecords { path: path.clone(), source })?)
             }

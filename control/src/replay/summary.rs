@@ -21,7 +21,9 @@ pub struct Summary {
     pub first: Option<f64>,
     /// From the earliest packet to the latest.
     pub duration: f64,
-    /// Packets that were forwarded.
+    /// Packets made here: answers to rejected packets.
+    pub injected: u64,
+    /// Packets that were forwarded, those made here included.
     pub forwarded: u64,
     /// Packets that ended here, as those of monitor interfaces do.
     pub consumed: u64,
@@ -134,6 +136,7 @@ impl Summary {
             bytes: found.bytes,
             first: found.first.map(|first| first.since(Timestamp::ZERO).as_secs_f64()),
             duration: last.since(first).as_secs_f64(),
+            injected: counters.injected,
             forwarded: counters.forwarded,
             consumed: counters.consumed,
             drops,

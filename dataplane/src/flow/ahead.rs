@@ -3,7 +3,8 @@
 //! Functions of their own and not inlined: each is a small loop, whose values all fit in registers
 //! (`docs/adr/0006-flow-table.md`, "Loops").
 
-use super::{FlowTable, entry::micros, index::Hint, prefetch};
+use super::{FlowTable, entry::micros, index::Hint};
+use crate::prefetch;
 use crate::{batch::Meta, clock::Timestamp};
 
 /// The earliest time in a batch: live, that of all of its packets.

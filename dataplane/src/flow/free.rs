@@ -3,7 +3,8 @@
 //! A list through the free entries would cost nothing, but its next element is known only when the last one has been read from
 //! memory, one miss after the other. From bits, the next slots are known at once and can be fetched together.
 
-use super::{entry::Entry, prefetch};
+use super::entry::Entry;
+use crate::prefetch;
 
 /// The free slots.
 #[derive(Debug)]

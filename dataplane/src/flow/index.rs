@@ -7,7 +7,8 @@
 //!
 //! Promises: a look-up reads one line, or two if flows of its home bucket had to move out. Refuses: to grow.
 
-use super::{lanes, memory, prefetch};
+use super::{lanes, memory};
+use crate::prefetch;
 
 /// A flow's place in the index, and the slot that stands there.
 #[derive(Clone, Copy, Debug)]

@@ -20,7 +20,6 @@ mod key;
 mod lanes;
 mod memory;
 mod phase;
-mod prefetch;
 mod record;
 mod reopen;
 mod settings;

@@ -13,10 +13,9 @@ use super::{
     entry::micros,
     index::{Index, Place, Seconds},
     phase::Limits,
-    prefetch,
     table::Ledger,
 };
-use crate::{clock::Timestamp, counters::WorkerCounters, pipeline::Context};
+use crate::{clock::Timestamp, counters::WorkerCounters, pipeline::Context, prefetch};
 
 const SECOND: u64 = 1_000_000;
 

@@ -67,7 +67,19 @@ impl AddressSet {
     /// What is in this and not in `other`.
     #[must_use]
     pub fn difference(&self, other: &Self) -> Self {
-        self.intersection(&other.complement())
+        Self { v4: self.v4.difference(&other.v4), v6: self.v6.difference(&other.v6) }
+    }
+
+    /// Adds what is in `other`. Cheap if that is little.
+    pub fn join(&mut self, other: &Self) {
+        other.v4.0.iter().for_each(|range| self.v4.insert(*range));
+        other.v6.0.iter().for_each(|range| self.v6.insert(*range));
+    }
+
+    /// Takes away what is in `other`. Cheap if that is little.
+    pub fn leave(&mut self, other: &Self) {
+        other.v4.0.iter().for_each(|range| self.v4.cut(*range));
+        other.v6.0.iter().for_each(|range| self.v6.cut(*range));
     }
 
     /// Whether `address` is in it.
@@ -168,6 +180,48 @@ impl<N: Number> Ranges<N> {
         Self(both)
     }
 
+    fn difference(&self, other: &Self) -> Self {
+        let mut left = Vec::new();
+        for &(first, last) in &self.0 {
+            let mut start = Some(first);
+            let from = other.0.partition_point(|(_, end)| *end < first);
+            for &(cut, end) in other.0.get(from..).unwrap_or_default() {
+                if cut > last {
+                    break;
+                }
+                if let (Some(start), Some(before)) = (start, cut.previous())
+                    && start <= before
+                {
+                    left.push((start, before));
+                }
+                start = end.next();
+            }
+            left.extend(start.filter(|start| *start <= last).map(|start| (start, last)));
+        }
+        Self(left)
+    }
+
+    /// The places of the ranges that overlap or touch one.
+    fn around(&self, (first, last): (N, N)) -> std::ops::Range<usize> {
+        let before = first.previous().unwrap_or(first);
+        let behind = last.next().unwrap_or(last);
+        self.0.partition_point(|(_, end)| *end < before)
+            ..self.0.partition_point(|(start, _)| *start <= behind)
+    }
+
+    fn insert(&mut self, range: (N, N)) {
+        let around = self.around(range);
+        let joined = self.0.get(around.clone()).unwrap_or_default().iter();
+        let joined = joined.fold(range, |(first, last), (start, end)| (first.min(*start), last.max(*end)));
+        self.0.splice(around, [joined]);
+    }
+
+    fn cut(&mut self, range: (N, N)) {
+        let around = self.around(range);
+        let pieces = Self(self.0.get(around.clone()).unwrap_or_default().to_vec());
+        self.0.splice(around, pieces.difference(&Self(vec![range])).0);
+    }
+
     fn complement(&self) -> Self {
         let mut gaps = Vec::with_capacity(self.0.len() + 1);
         let mut start = Some(N::ZERO);
@@ -207,9 +261,15 @@ mod tests {
                 prop_assert_eq!(ra.contains(n), in_a);
                 prop_assert_eq!(ra.complement().contains(n), !in_a);
                 prop_assert_eq!(ra.intersection(&rb).contains(n), in_a && in_b);
+                prop_assert_eq!(ra.difference(&rb).contains(n), in_a && !in_b);
             }
+            let (mut joined, mut cut) = (ra.clone(), ra.clone());
+            rb.0.iter().for_each(|range| joined.insert(*range));
+            rb.0.iter().for_each(|range| cut.cut(*range));
+            prop_assert_eq!(&joined, &Ranges::merged([&ra.0[..], &rb.0].concat()));
+            prop_assert_eq!(&cut, &ra.difference(&rb));
             prop_assert_eq!(ra.complement().complement(), ra.clone());
-            for set in [&ra, &rb, &ra.complement(), &ra.intersection(&rb)] {
+            for set in [&ra, &rb, &ra.complement(), &ra.intersection(&rb), &cut, &joined] {
                 prop_assert!(set.0.iter().all(|(first, last)| first <= last));
                 prop_assert!(set.0.windows(2).all(|pair| pair[0].1 + 1 < pair[1].0));
             }

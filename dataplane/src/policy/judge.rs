@@ -6,11 +6,13 @@
 //! each profile for what happens there, and a last one that denies behind everything for every endpoint; so a side that no
 //! rule matches belongs to no endpoint and is not judged.
 
-use std::{net::IpAddr, time::Duration};
+use std::time::Duration;
 
-use ravelin_config::types::{Action, Protocol};
+use ravelin_config::types::Action;
 
-use super::{Classifier, Decision, Effect, Key, Limit, Match, OnChange, Outcome, Pending, Position, Trace};
+use super::{
+    Classifier, Decision, Effect, Key, Limit, Match, OnChange, Outcome, Outcomes, Pending, Position, Trace,
+};
 use crate::{clock::Timestamp, verdict::DropReason};
 
 /// The rules of both sides.
@@ -37,7 +39,7 @@ pub struct PolicySet {
     /// What would be with every staged policy; `None` if there are none.
     pub pending: Option<Sides>,
     /// What follows when a rule matches, by [`Match::outcome`].
-    pub outcomes: Vec<Outcome>,
+    pub outcomes: Outcomes,
     /// Rate limits, by [`super::LimitId`].
     pub limits: Vec<Limit>,
     /// What happens to flows between ends of which none is an endpoint.
@@ -51,7 +53,7 @@ impl Default for PolicySet {
         Self {
             enforced: Sides::default(),
             pending: None,
-            outcomes: Vec::new(),
+            outcomes: Outcomes::default(),
             limits: Vec::new(),
             unknown: Action::Allow,
             answers: Limit::new(1000, Duration::from_secs(1)),
@@ -71,7 +73,7 @@ pub struct Judgement {
 }
 
 /// Where a walk along one side ended.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Walk {
     trace: Trace,
     /// The outcome that decided; `None` if the side belongs to no endpoint.
@@ -90,7 +92,7 @@ impl PolicySet {
     }
 
     /// Judges up to [`Self::CHUNK`] flows, in the order of `keys`, and calls `take` with the place of each.
-    pub(crate) fn judge_all(&self, keys: &[Key], mut take: impl FnMut(usize, Judgement)) {
+    pub(crate) fn judge_all(&self, keys: &[Key], mut take: impl FnMut(usize, &Judgement)) {
         const NOTHING: [Option<Match>; PolicySet::CHUNK] = [None; PolicySet::CHUNK];
         let from = [Position::START; Self::CHUNK];
         let from = from.get(..keys.len()).unwrap_or_default();
@@ -109,16 +111,20 @@ impl PolicySet {
         };
         for (index, key) in keys.iter().enumerate() {
             let pending = pending.as_ref().map(|pending| at(pending, index));
-            take(index, self.conclude(key, at(&enforced, index), pending));
+            take(index, &self.conclude(key, at(&enforced, index), pending));
         }
     }
 
-    /// Whether every rule that let the flow pass lets one more pass now.
+    /// Whether every rule that let the flow pass lets one more pass now. A flow that does not pass takes from no limit.
     pub(crate) fn within_limits(&self, judgement: &Judgement, now: Timestamp) -> bool {
-        judgement.deciders.iter().flatten().all(|outcome| {
-            let limit = self.outcomes.get(*outcome as usize).and_then(|outcome| outcome.limit);
-            limit.and_then(|id| self.limits.get(id.0 as usize)).is_none_or(|limit| limit.take(now))
-        })
+        let limit = |outcome: &u32| {
+            let limit = self.outcomes.get(*outcome)?.limit?;
+            self.limits.get(limit.0 as usize)
+        };
+        let limits = || judgement.deciders.iter().flatten().filter_map(limit);
+        judgement.decision.action != Action::Allow
+            // Another worker may be quicker between the two; then the first limit has counted one too many.
+            || (limits().all(|limit| limit.allows(now)) && limits().all(|limit| limit.take(now)))
     }
 
     /// From the first match of each side to the judgement.
@@ -129,15 +135,15 @@ impl PolicySet {
         pending: Option<[Option<Match>; 2]>,
     ) -> Judgement {
         let [egress, ingress] = self.walk_both(&self.enforced, key, enforced);
-        let (action, decider) = self.verdict(egress, ingress);
-        let outcome = decider.and_then(|index| self.outcomes.get(index as usize));
+        let (action, decider) = self.verdict([&egress, &ingress]);
+        let outcome = decider.and_then(|index| self.outcomes.get(index));
         let reason = match outcome {
             Some(outcome) => outcome.drop_reason(),
             None => (action != Action::Allow).then_some(DropReason::UnknownDeny),
         };
         let pending = self.pending.as_ref().zip(pending).map(|(sides, first)| {
             let [egress, ingress] = self.walk_both(sides, key, first);
-            let (action, _) = self.verdict(egress, ingress);
+            let (action, _) = self.verdict([&egress, &ingress]);
             Pending { action, egress: egress.trace, ingress: ingress.trace }
         });
         Judgement {
@@ -159,7 +165,7 @@ impl PolicySet {
         let mut walk = Walk { trace: Trace::EMPTY, decider: None };
         let mut next = first;
         while let Some(found) = next {
-            let Some(outcome) = self.outcomes.get(found.outcome as usize) else { break };
+            let Some(outcome) = self.outcomes.get(found.outcome) else { break };
             let from = match outcome.effect {
                 Effect::Log => {
                     if walk.trace.has_room_to_log() {
@@ -184,40 +190,15 @@ impl PolicySet {
     }
 
     fn action(&self, outcome: u32) -> Action {
-        self.outcomes.get(outcome as usize).map_or(Action::Deny, Outcome::action)
+        self.outcomes.get(outcome).map_or(Action::Deny, Outcome::action)
     }
 
     /// The verdict on a flow, and the outcome that decided.
-    fn verdict(&self, egress: Walk, ingress: Walk) -> (Action, Option<u32>) {
-        let deciders = [egress.decider, ingress.decider];
-        let denied = deciders.into_iter().flatten().find(|outcome| self.action(*outcome) != Action::Allow);
-        match denied.or(ingress.decider).or(egress.decider) {
+    fn verdict(&self, walks: [&Walk; 2]) -> (Action, Option<u32>) {
+        // Ingress was not asked if egress denies, so the last that decided on any side decides.
+        match walks.into_iter().rev().find_map(|walk| walk.decider) {
             Some(outcome) => (self.action(outcome), Some(outcome)),
             None => (self.unknown, None),
         }
-    }
-}
-
-/// What is asked about a flow. For ICMP and ICMPv6, `icmp` is type and code of the message that opens it.
-pub(crate) fn key(
-    (source, source_port): (IpAddr, u16),
-    (destination, destination_port): (IpAddr, u16),
-    protocol: Protocol,
-    icmp: [u8; 2],
-) -> Key {
-    let [source_port, destination_port] = match protocol {
-        Protocol::ICMP | Protocol::ICMPV6 => [0, u16::from_be_bytes(icmp)],
-        _ => [source_port, destination_port],
-    };
-    Key { source, destination, protocol, source_port, destination_port }
-}
-
-/// The message that an ICMP or ICMPv6 message of `icmp` type and code answers, if it is an answer; else the same.
-pub(crate) const fn request(protocol: Protocol, icmp: [u8; 2]) -> [u8; 2] {
-    match (protocol, icmp) {
-        (Protocol::ICMP, [0, code]) => [8, code],
-        (Protocol::ICMP, [14, code]) => [13, code],
-        (Protocol::ICMPV6, [129, code]) => [128, code],
-        (_, icmp) => icmp,
     }
 }

@@ -28,6 +28,6 @@ pub(crate) use decision::Decisions;
 pub use decision::{Decision, DecisionCounts, DecisionId, DecisionLog, Pending, Ruling, Trace};
 pub use judge::{Judgement, PolicySet, Sides};
 pub use limit::{Limit, LimitId};
-pub use outcome::{Effect, OnChange, Outcome, RuleId};
+pub use outcome::{Effect, OnChange, Outcome, Outcomes, RuleId};
 pub use stage::PolicyStage;
 pub(crate) use stage::question;

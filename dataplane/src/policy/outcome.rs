@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use ravelin_config::types::Action;
 
 use super::{Position, limit::LimitId};
@@ -48,6 +50,40 @@ pub struct Outcome {
     pub on_change: OnChange,
     /// How many flows it may let through.
     pub limit: Option<LimitId>,
+}
+
+/// Outcomes by number. Those of a whole compilation are shared; a few that came later stand beside them.
+#[derive(Clone, Debug, Default)]
+pub struct Outcomes {
+    sealed: Arc<[Outcome]>,
+    added: Vec<Outcome>,
+}
+
+impl Outcomes {
+    /// The outcome of this number.
+    pub fn get(&self, number: u32) -> Option<&Outcome> {
+        let number = number as usize;
+        self.sealed.get(number).or_else(|| self.added.get(number.checked_sub(self.sealed.len())?))
+    }
+
+    /// Adds one, and says its number.
+    pub fn push(&mut self, outcome: Outcome) -> u32 {
+        self.added.push(outcome);
+        // There is memory for fewer than 2^32.
+        u32::try_from(self.sealed.len() + self.added.len() - 1).unwrap_or(u32::MAX)
+    }
+
+    /// Makes those that are there cheap to clone.
+    pub fn seal(&mut self) {
+        self.sealed = self.sealed.iter().chain(&self.added).copied().collect();
+        self.added = Vec::new();
+    }
+}
+
+impl FromIterator<Outcome> for Outcomes {
+    fn from_iter<I: IntoIterator<Item = Outcome>>(outcomes: I) -> Self {
+        Self { sealed: outcomes.into_iter().collect(), added: Vec::new() }
+    }
 }
 
 impl Outcome {

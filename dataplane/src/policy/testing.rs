@@ -5,14 +5,14 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use ravelin_config::types::{IpNet, PortRange, Protocol};
 
 use super::{
-    AddressSet, Classifier, Decision, Effect, Limit, LimitId, OnChange, Outcome, PolicySet, Position,
+    AddressSet, Classifier, Decision, Effect, Key, Limit, LimitId, OnChange, Outcome, PolicySet, Position,
     ProtocolMatch, Rule, RuleId, SetId, Sides,
 };
 
 /// A rule of a list, at the place where it stands there.
 #[derive(Clone, Debug)]
 pub(crate) struct Line {
-    outcome: Outcome,
+    pub(crate) outcome: Outcome,
     protocol: ProtocolMatch,
     source: SetOf,
     destination: SetOf,
@@ -81,6 +81,22 @@ impl Line {
         self
     }
 
+    /// Whether the line is about `key`.
+    pub(crate) fn matches(&self, key: &Key) -> bool {
+        let holds = |nets: &SetOf, address| {
+            nets.as_ref().is_none_or(|nets| nets.iter().any(|net| net.contains(&address)))
+        };
+        let protocol = match self.protocol {
+            ProtocolMatch::Any => true,
+            ProtocolMatch::Is(protocol) => protocol == key.protocol,
+            ProtocolMatch::Not(protocol) => protocol != key.protocol,
+        };
+        protocol
+            && holds(&self.source, key.source)
+            && holds(&self.destination, key.destination)
+            && self.ports.contains(key.destination_port)
+    }
+
     /// At most `flows` flows a second.
     pub(crate) fn limit(self, flows: u32) -> Self {
         Self { limit: Some((flows, Duration::from_secs(1))), ..self }
@@ -130,7 +146,7 @@ fn classifier(policy: &mut PolicySet, lines: &[Line]) -> Classifier {
                 policy.limits.push(Limit::new(flows, per));
                 LimitId(u32::try_from(policy.limits.len()).unwrap() - 1)
             });
-            policy.outcomes.push(Outcome { limit, ..line.outcome });
+            let outcome = policy.outcomes.push(Outcome { limit, ..line.outcome });
             Rule {
                 position: Position(place),
                 source: set(&line.source),
@@ -138,7 +154,7 @@ fn classifier(policy: &mut PolicySet, lines: &[Line]) -> Classifier {
                 protocol: line.protocol,
                 source_ports: PortRange::new(0, u16::MAX).unwrap(),
                 destination_ports: line.ports,
-                outcome: u32::try_from(policy.outcomes.len()).unwrap() - 1,
+                outcome,
             }
         })
         .collect();

@@ -2,7 +2,7 @@
 
 use etherparse::IpNumber;
 
-use super::{malformed, offload};
+use super::{malformed, offload, policies};
 use crate::packets::{
     Capture, End, Link, Tcp, echo, ethernet, fragment, fragments, icmp_error, identified, inside, inside6,
     ip, outside, outside6, payload, tagged, udp,
@@ -17,10 +17,13 @@ const DOT1AD: u16 = 0x88a8;
 pub fn all() -> Vec<(&'static str, Capture)> {
     vec![
         ("allow-deny", allow_deny()),
+        ("both-ends", policies::both_ends()),
+        ("endpoints", policies::endpoints()),
         ("fragments", fragments_of_all_kinds()),
         ("fragment-table-full", fragment_table_full()),
         ("flow-table-full", flow_table_full()),
         ("icmp-errors", icmp_errors()),
+        ("icmp-types", policies::icmp_types()),
         ("ipv6", ipv6()),
         ("link-cooked", link(Link::Cooked)),
         ("link-cooked2", link(Link::Cooked2)),
@@ -28,22 +31,28 @@ pub fn all() -> Vec<(&'static str, Capture)> {
         ("link-raw", link(Link::Raw)),
         ("malformed", malformed::all()),
         ("midstream", midstream()),
+        ("named-ports", policies::named_ports()),
         ("non-ip", non_ip()),
         ("partial-checksums", offload::captures().0),
+        ("rate-limit", policies::rate_limit()),
+        ("reject", policies::reject()),
         ("retransmissions", retransmissions()),
+        ("staged", policies::staged()),
         ("tcp-close", tcp_close()),
         ("tcp-flags", tcp_flags()),
+        ("tiers", policies::tiers()),
+        ("unknown-deny", policies::unknown_deny()),
         ("vlan", vlan()),
     ]
 }
 
 /// A request and a reply.
-fn request(capture: &mut Capture, client: End, server: End) {
+pub(super) fn request(capture: &mut Capture, client: End, server: End) {
     capture.push(&udp(client, server, 30)).wait(2).push(&udp(server, client, 100)).wait(10);
 }
 
 /// A short connection in both directions, closed in order.
-fn visit(capture: &mut Capture, client: End, server: End) {
+pub(super) fn visit(capture: &mut Capture, client: End, server: End) {
     let mut tcp = Tcp::new(client, server);
     tcp.open(capture, 5);
     tcp.client(capture, "PA", 120);

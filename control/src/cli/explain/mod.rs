@@ -84,7 +84,7 @@ pub(super) fn run(args: &Args, json: bool) -> Result<(), Failure> {
 
 /// The configuration at `path`, to be asked.
 pub(super) fn explainer(path: &std::path::Path) -> Result<Explainer, Failure> {
-    let config = ravelin_config::load(path)?.config;
+    let config = crate::sources::load(path)?.config;
     Explainer::new(&config).map_err(Failure::usage)
 }
 

@@ -6,7 +6,7 @@ use super::{labels, network_policy};
 use crate::manifests::{
     fields::{At, Fault, Fields},
     object::{Header, Importer},
-    rules,
+    rules::{self, port_name, port_number},
 };
 
 /// `Namespace`.
@@ -73,16 +73,14 @@ pub(super) fn service(header: Header, root: &mut Fields<'_>, into: &mut Importer
 
 fn service_port(at: &At<'_>) -> Result<ServicePort, Fault> {
     let mut fields = at.fields()?;
-    let port = fields.need("port")?.number()?;
+    let port = port_number(&fields.need("port")?)?;
     let target = match fields.get("targetPort") {
         None => TargetPort::Number(port),
-        Some(target) => match target.number_or_text()? {
-            Ok(number) => TargetPort::Number(number),
-            Err(name) => TargetPort::Name(network_policy::port_name(name, &target)?),
-        },
+        Some(target) => rules::port(&target, TargetPort::Number, TargetPort::Name)?,
     };
     Ok(ServicePort {
-        name: fields.text("name")?.map(str::to_owned),
+        // Nothing goes by it, so that one that is not a name is left out.
+        name: fields.get("name").and_then(|at| port_name(at.text().ok()?, &at).ok()),
         protocol: network_policy::protocol(fields.get("protocol"))?,
         port,
         target,

@@ -11,7 +11,7 @@ use super::{is_pod, labels, network_policy};
 use crate::manifests::{
     fields::{At, Fault, Fields},
     object::{Header, Importer},
-    rules::{self, Direction, Ports},
+    rules::{self, Direction, Ports, port_name, port_number},
 };
 
 /// In what the kinds differ.
@@ -19,12 +19,13 @@ struct Dialect {
     prefix: &'static str,
     /// The word for allowing.
     allow: &'static str,
-    /// How ports are told.
-    ports: (&'static str, fn(&At<'_>, &mut Ports) -> Result<(), Fault>),
+    /// Where ports are told, and how.
+    ports: &'static str,
+    port: fn(&At<'_>, &mut Ports) -> Result<(), Fault>,
 }
 
-const CLUSTER: Dialect = Dialect { prefix: "kcnp.", allow: "Accept", ports: ("protocols", protocol) };
-const ADMIN: Dialect = Dialect { prefix: "kanp.", allow: "Allow", ports: ("ports", port) };
+const CLUSTER: Dialect = Dialect { prefix: "kcnp.", allow: "Accept", ports: "protocols", port: protocol };
+const ADMIN: Dialect = Dialect { prefix: "kanp.", allow: "Allow", ports: "ports", port };
 const BASELINE: Dialect = Dialect { prefix: "kbanp.", ..ADMIN };
 
 /// `ClusterNetworkPolicy`.
@@ -82,9 +83,7 @@ fn policy(
     };
     let ingress = direction("ingress", Direction::Ingress)?;
     let egress = direction("egress", Direction::Egress)?;
-    for fault in spec.unknown() {
-        into.remarks.warning(fault, "it is ignored");
-    }
+    into.ignored(&spec);
     // Their tiers pass at the end, so that a direction without rules is as good as not governed.
     let types = Types { ingress: !ingress.is_empty(), egress: !egress.is_empty() };
     if !types.ingress && !types.egress {
@@ -170,9 +169,8 @@ fn content(
     }
     let peers = peers.iter().map(|at| peer(at, direction)).collect::<Result<_, _>>()?;
     let mut ports = Ports::default();
-    let (key, read) = dialect.ports;
-    for at in rule.list(key)? {
-        read(&at, &mut ports)?;
+    for at in rule.list(dialect.ports)? {
+        (dialect.port)(&at, &mut ports)?;
     }
     rule.finish()?;
     let mut made = rules::product(action, direction, peers, &ports.merged(), at)?;
@@ -231,7 +229,7 @@ fn destination_port(at: &At<'_>) -> Result<PortMatch, Fault> {
     let (number, range) = (fields.get("number"), fields.get("range"));
     fields.finish()?;
     match (number, range) {
-        (Some(number), None) => Ok(PortMatch::Range(PortRange::single(number.number()?))),
+        (Some(number), None) => Ok(PortMatch::Range(PortRange::single(port_number(&number)?))),
         (None, Some(at)) => {
             let mut fields = at.fields()?;
             let found = range_of(&mut fields)?;
@@ -251,7 +249,7 @@ fn port(at: &At<'_>, ports: &mut Ports) -> Result<(), Fault> {
         (Some(number), None, None) => {
             let mut fields = number.fields()?;
             let protocol = network_policy::protocol(fields.get("protocol"))?;
-            let port = PortRange::single(fields.need("port")?.number()?);
+            let port = PortRange::single(port_number(&fields.need("port")?)?);
             ports.add(protocol, Some(PortMatch::Range(port)));
             fields.finish()
         }
@@ -267,13 +265,13 @@ fn port(at: &At<'_>, ports: &mut Ports) -> Result<(), Fault> {
 }
 
 fn range_of(fields: &mut Fields<'_>) -> Result<PortMatch, Fault> {
-    let (start, end) = (fields.need("start")?.number()?, fields.need("end")?.number()?);
+    let (start, end) = (port_number(&fields.need("start")?)?, port_number(&fields.need("end")?)?);
     PortRange::new(start, end).map(PortMatch::Range).map_err(|error| fields.at.fault(error))
 }
 
 /// A name stands for the ports of every protocol that endpoints call so.
 fn named_port(at: &At<'_>, ports: &mut Ports) -> Result<(), Fault> {
-    let name = network_policy::port_name(at.text()?, at)?;
+    let name = port_name(at.text()?, at)?;
     for protocol in [Protocol::TCP, Protocol::UDP, Protocol::SCTP] {
         ports.add(protocol, Some(PortMatch::Named(name.clone())));
     }

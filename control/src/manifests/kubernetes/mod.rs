@@ -8,12 +8,9 @@ mod pod;
 
 use ravelin_config::selector::{Comparison, Expression};
 
-use super::{
-    fields::{Fault, Fields},
-    object::{Header, Importer},
-};
+pub(super) use network_policy::read as network_policy;
 
-type Convert = fn(Header, &mut Fields<'_>, &mut Importer) -> Result<(), Fault>;
+use super::object::Convert;
 
 /// The kinds of the core group, and whether they live in a namespace.
 pub(super) fn core(kind: &str) -> Option<(Convert, bool)> {

@@ -7,7 +7,7 @@ use super::{is_pod, labels};
 use crate::manifests::{
     fields::{At, Fault, Fields},
     object::{Header, Importer},
-    rules::{self, Direction, Ports},
+    rules::{self, Direction, Ports, port_number, protocol_with_ports},
 };
 
 /// `NetworkPolicy` of `networking.k8s.io/v1`.
@@ -16,43 +16,40 @@ pub(super) fn network_policy(
     root: &mut Fields<'_>,
     into: &mut Importer,
 ) -> Result<(), Fault> {
-    let mut policy = read(header, root, into)?;
-    policy.name = format!("knp.default.{}", policy.name);
+    let policy = read(header, root.need("spec")?.fields()?, into)?;
     into.add_policy(policy)
 }
 
-/// The policy that a `NetworkPolicy` stands for, under its own name.
+/// The policy that the rest of a specification stands for.
 pub(in crate::manifests) fn read(
     header: Header,
-    root: &mut Fields<'_>,
+    mut spec: Fields<'_>,
     into: &mut Importer,
 ) -> Result<Policy, Fault> {
     /// The place of all policies of Kubernetes in the tier `default`.
     const ORDER: f64 = 1000.0;
-    let spec = root.need("spec")?;
-    let mut spec_fields = spec.fields()?;
+    const PREFIX: &str = "knp.default.";
     let mut selected = vec![is_pod()];
-    if let Some(at) = spec_fields.get("podSelector") {
+    if let Some(at) = spec.get("podSelector") {
         selected.extend(labels::terms(&at)?);
     }
-    let (ingress, egress) = (spec_fields.list("ingress")?, spec_fields.list("egress")?);
-    let types = types(&spec_fields.list("policyTypes")?, !egress.is_empty())?;
+    let (ingress, egress) = (spec.list("ingress")?, spec.list("egress")?);
+    let types = types(&spec.list("policyTypes")?, !egress.is_empty())?;
     let mut rules_of = |list: &[At<'_>], direction| {
         rules::all(list, &mut into.remarks, |at, _| (RuleAction::Allow, rule(at, direction)))
     };
     let (mut ingress, mut egress) =
         (rules_of(&ingress, Direction::Ingress)?, rules_of(&egress, Direction::Egress)?);
     rules::only_governed(types, &mut ingress, &mut egress, &mut into.remarks);
-    for fault in spec_fields.unknown() {
-        into.remarks.warning(fault, "it is ignored");
-    }
+    into.ignored(&spec);
     Ok(Policy {
-        name: header.name,
+        // One that is tried out may have the name that it would get.
+        name: format!("{PREFIX}{}", header.name.strip_prefix(PREFIX).unwrap_or(&header.name)),
         namespace: Some(header.namespace),
         tier: "default".to_owned(),
         order: Order::new(ORDER).unwrap_or_default(),
         staged: None,
-        selector: rules::conjunction(selected, &spec)?,
+        selector: rules::conjunction(selected, &spec.at)?,
         namespace_selector: None,
         service_account_selector: None,
         types,
@@ -138,17 +135,15 @@ fn port(at: &At<'_>, ports: &mut Ports) -> Result<(), Fault> {
     let protocol = protocol(port.get("protocol"))?;
     let (first, last) = (port.get("port"), port.get("endPort"));
     port.finish()?;
+    let single = |number| PortMatch::Range(PortRange::single(number));
     let matched = match (first, last) {
         (None, None) => None,
         (None, Some(last)) => return Err(last.fault("`endPort` needs a `port`")),
-        (Some(first), last) => Some(match (first.number_or_text()?, last) {
-            (Ok(first), None) => PortMatch::Range(PortRange::single(first)),
-            (Ok(first), Some(last)) => {
-                PortMatch::Range(PortRange::new(first, last.number()?).map_err(|error| last.fault(error))?)
-            }
-            (Err(name), None) => PortMatch::Named(port_name(name, &first)?),
-            (Err(_), Some(last)) => return Err(last.fault("`endPort` needs a `port` with a number")),
-        }),
+        (Some(first), None) => Some(rules::port(&first, single, PortMatch::Named)?),
+        (Some(first), Some(last)) => {
+            let range = PortRange::new(port_number(&first)?, port_number(&last)?);
+            Some(PortMatch::Range(range.map_err(|error| last.fault(error))?))
+        }
     };
     ports.add(protocol, matched);
     Ok(())
@@ -156,17 +151,5 @@ fn port(at: &At<'_>, ports: &mut Ports) -> Result<(), Fault> {
 
 /// TCP, UDP or SCTP; TCP if nothing is said.
 pub(super) fn protocol(at: Option<At<'_>>) -> Result<Protocol, Fault> {
-    let Some(at) = at else { return Ok(Protocol::TCP) };
-    let protocol: Protocol = at.parse()?;
-    if protocol.has_ports() { Ok(protocol) } else { Err(at.fault("expected TCP, UDP or SCTP")) }
-}
-
-/// The name of a port: letters, digits and `-`, with at least one letter, so that it is no number.
-pub(super) fn port_name(name: &str, at: &At<'_>) -> Result<String, Fault> {
-    let legal = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    if name.len() <= 63 && name.chars().all(legal) && name.contains(|c: char| c.is_ascii_alphabetic()) {
-        Ok(name.to_owned())
-    } else {
-        Err(at.fault("expected a number or the name of a port"))
-    }
+    at.map_or(Ok(Protocol::TCP), |at| protocol_with_ports(&at))
 }

@@ -8,7 +8,8 @@ use ravelin_config::{
 use super::{ORCHESTRATOR, cluster::service_account_profile, network_policy};
 use crate::manifests::{
     fields::{At, Fault, Fields},
-    object::{Header, Importer},
+    object::{Header, Importer, name_of},
+    rules::{port_name, port_number},
 };
 
 /// `Pod`: an endpoint with the addresses that its status tells. One without addresses of its own is none.
@@ -35,10 +36,8 @@ pub(super) fn pod(header: Header, root: &mut Fields<'_>, into: &mut Importer) ->
     let Header { name, namespace, mut labels } = header;
     let (orchestrator, kubernetes) = ORCHESTRATOR;
     labels.insert(orchestrator, kubernetes);
-    let account = match (spec.text("serviceAccountName")?, spec.text("serviceAccount")?) {
-        (Some(account), _) | (None, Some(account)) => account,
-        (None, None) => "default",
-    };
+    let account = spec.get("serviceAccountName").or_else(|| spec.get("serviceAccount"));
+    let account = account.map_or(Ok("default".to_owned()), |at| name_of(&at))?;
     let mut ports = Vec::new();
     for container in spec.list("containers")? {
         named_ports(&mut container.fields()?, &mut ports)?;
@@ -55,9 +54,9 @@ pub(super) fn pod(header: Header, root: &mut Fields<'_>, into: &mut Importer) ->
         kind: EndpointKind::Workload,
         addresses,
         labels,
-        service_account: Some(account.to_owned()),
+        profiles: vec![format!("kns.{namespace}"), service_account_profile(&namespace, &account)],
+        service_account: Some(account),
         ports,
-        profiles: vec![format!("kns.{namespace}"), service_account_profile(&namespace, account)],
         namespace: Some(namespace),
     })
 }
@@ -83,9 +82,9 @@ fn named_ports(container: &mut Fields<'_>, ports: &mut Vec<NamedPort>) -> Result
         let mut port = at.fields()?;
         let Some(name) = port.get("name") else { continue };
         let named = NamedPort {
-            name: network_policy::port_name(name.text()?, &name)?,
+            name: port_name(name.text()?, &name)?,
             protocol: network_policy::protocol(port.get("protocol"))?,
-            port: port.need("containerPort")?.number()?,
+            port: port_number(&port.need("containerPort")?)?,
         };
         if !ports.contains(&named) {
             ports.push(named);

@@ -172,11 +172,7 @@ fn a_rule_that_is_not_understood_is_left_out_and_the_others_stay() {
         ("{ports: [{port: 65536}]}", ".ports[0].port", "65536 is not possible here"),
         ("{ports: [{port: '80'}]}", ".ports[0].port", "expected a number or the name of a port"),
         ("{ports: [{endPort: 80}]}", ".ports[0].endPort", "`endPort` needs a `port`"),
-        (
-            "{ports: [{port: http, endPort: 80}]}",
-            ".ports[0].endPort",
-            "`endPort` needs a `port` with a number",
-        ),
+        ("{ports: [{port: http, endPort: 80}]}", ".ports[0].port", "expected a number"),
         (
             "{ports: [{port: 81, endPort: 80}]}",
             ".ports[0].endPort",
@@ -353,4 +349,34 @@ name = "out"
 namespace = "shop"
 "#
     );
+}
+
+#[test]
+fn many_networks_are_put_together_where_rules_would_be_too_many() {
+    let blocks: String =
+        (0..2000).map(|n| format!("{{ipBlock: {{cidr: 10.{}.{}.0/24}}}}, ", n / 256, n % 256)).collect();
+    let rules = |more: &str| {
+        let yaml = policy(&format!("{{podSelector: {{}}, ingress: [{{from: [{blocks}{more}]}}]}}"));
+        only(clean(&yaml)).ingress
+    };
+    let nets: Vec<_> = rules("{podSelector: {}}").iter().map(|rule| rule.source.nets.len()).collect();
+    assert_eq!(nets, [0, 256, 256, 256, 256, 256, 256, 256, 208]);
+    assert_eq!(rules("{ipBlock: {cidr: 11.0.0.0/8, except: [11.1.0.0/16]}}").len(), 9);
+    let yaml = policy(&format!(
+        "{{podSelector: {{}}, ingress: [{{from: [{}]}}]}}",
+        "{podSelector: {}}, ".repeat(1025)
+    ));
+    assert!(imported(&yaml).has_errors());
+}
+
+#[test]
+fn two_endpoints_cannot_have_one_address() {
+    let pod = |name: &str| {
+        format!(
+            "---\n{{apiVersion: v1, kind: Pod, metadata: {{name: {name}}}, spec: {{}}, status: {{podIP: 10.0.0.1}}}}\n"
+        )
+    };
+    let result = imported(&(pod("a") + &pod("b")));
+    assert_eq!(result.resources.endpoints.len(), 1);
+    assert_eq!(result.remarks[0].problem, "its address 10.0.0.1/32 is there already, in a.yaml, document 1");
 }

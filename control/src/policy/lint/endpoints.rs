@@ -49,10 +49,10 @@ impl Lint<'_> {
             let Some(selector) = &service.selector else { continue };
             let name = service.namespace.as_ref().map_or_else(String::new, |home| format!("{home}/"));
             let name = format!("{name}{}", service.name);
-            let mut behind = self.flat.identities.matching(selector.expression());
+            let mut behind = self.flat.identities().matching(selector.expression());
             behind.retain(|item| {
                 item.kind() == Kind::Endpoint
-                    && self.flat.identities.namespace(*item) == service.namespace.as_deref()
+                    && self.flat.identities().namespace(*item) == service.namespace.as_deref()
             });
             if behind.is_empty() {
                 let message =
@@ -110,7 +110,7 @@ impl Lint<'_> {
         let denied: Vec<_> = (0..self.resources.endpoints.len())
             .map(ItemId::endpoint)
             .filter(|item| {
-                let addresses = self.flat.identities.addresses(*item);
+                let addresses = self.flat.identities().addresses(*item);
                 !addresses.is_empty() && addresses.intersection(&touched).is_empty()
             })
             .map(|item| self.name(item))
@@ -152,10 +152,10 @@ impl Lint<'_> {
 
     /// Whether SSH to a host is allowed from an address at either end of a range that some rule allows it from.
     fn lets_somebody_in(&self, item: ItemId) -> bool {
-        let addresses = self.flat.identities.addresses(item);
+        let addresses = self.flat.identities().addresses(item);
         let Some(destination) = first(&addresses) else { return true };
         let allows = |rule: &&Rule| {
-            let effect = self.flat.policy.outcomes.get(rule.outcome as usize).map(|outcome| outcome.effect);
+            let effect = self.flat.outcome(rule.outcome).map(|outcome| outcome.effect);
             effect == Some(Effect::Allow)
                 && rule.protocol.matches(Protocol::TCP)
                 && rule.destination_ports.contains(SSH)
@@ -173,13 +173,13 @@ impl Lint<'_> {
                     source_port: ports.0,
                     destination_port: ports.1,
                 };
-                self.flat.policy.judge(&key).decision.action == Action::Allow
+                self.flat.policy().judge(&key).decision.action == Action::Allow
             })
         })
     }
 
     fn name(&self, item: ItemId) -> String {
-        let identities = &self.flat.identities;
+        let identities = self.flat.identities();
         let name = identities.name(item);
         identities.namespace(item).map_or_else(|| name.to_owned(), |namespace| format!("{namespace}/{name}"))
     }

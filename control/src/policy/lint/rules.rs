@@ -46,7 +46,7 @@ impl Lint<'_> {
                         continue;
                     }
                     let (kind, why) =
-                        reason(rule, policy.namespace.as_deref(), resources, &self.flat.identities);
+                        reason(rule, policy.namespace.as_deref(), resources, self.flat.identities());
                     let message =
                         format!("{} rule {index} of `{name}` matches nothing: {why}", direction.name());
                     let finding = Finding::new(Severity::Warning, kind, message);
@@ -83,7 +83,7 @@ impl Lint<'_> {
         let mut name = |rule: &Rule| self.flat.id(rule).and_then(|id| book.rule(id));
         // By place in the order: all alternatives of a rule, which stand together.
         let mut rules: BTreeMap<_, Vec<&Rule>> = BTreeMap::new();
-        for rule in side.rules {
+        for rule in side.rules.iter().filter(|rule| self.flat.matches_any(rule)) {
             rules.entry((rule.position, rule.outcome)).or_default().push(rule);
         }
         let mut tiers: Vec<TierOf> = Vec::new();

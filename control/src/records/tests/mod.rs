@@ -21,8 +21,8 @@ use ravelin_dataplane::{
 
 use super::Encoder;
 use crate::{
-    compile::{self, Ports},
-    policy::{RuleBook, Teller},
+    compile::Ports,
+    policy::{Engine, Teller},
     testing::decide,
 };
 
@@ -116,9 +116,8 @@ fn encoder_for(record: &mut FlowRecord) -> Encoder {
     let log = DecisionLog::new(8);
     record.decision = decide(CONFIG, &log, record.key, record.initiator);
     let config = ravelin_config::parse(CONFIG, "test.toml").unwrap().config;
-    let (ports, mut book) = (Ports::unlimited(&config).unwrap(), RuleBook::new());
-    compile::snapshot(&config, &ports, &mut book).unwrap();
-    Encoder::new(&ports, Teller::new(vec![log], book.reader()))
+    let book = Engine::of(&config).unwrap().book();
+    Encoder::new(&Ports::unlimited(&config).unwrap(), Teller::new(vec![log], book))
 }
 
 /// An encoder that knows of no decision.

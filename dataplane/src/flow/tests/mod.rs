@@ -1,9 +1,12 @@
 //! Tests of the flow table, without frames: packets are made as decode and steering would leave them.
 
 mod batches;
+mod changes;
 mod expiry;
 mod full;
+mod icmp;
 mod index;
+mod limits;
 mod model;
 mod other;
 mod segments;
@@ -53,6 +56,7 @@ pub(super) struct Packet {
     pub(super) payload: u16,
     pub(super) port: PortId,
     pub(super) discovery: bool,
+    pub(super) icmp: [u8; 2],
 }
 
 impl Packet {
@@ -66,6 +70,7 @@ impl Packet {
             payload: 0,
             port: OUTSIDE,
             discovery: false,
+            icmp: [if protocol == Protocol::ICMPV6 { 128 } else { 8 }, 0],
         }
     }
 
@@ -90,7 +95,14 @@ impl Packet {
             OTHER_INSIDE => OTHER_OUTSIDE,
             monitor => monitor,
         };
-        Self { source: self.destination, destination: self.source, port, ..self }
+        let icmp = match self.icmp {
+            [8, code] => [0, code],
+            [0, code] => [8, code],
+            [128, code] => [129, code],
+            [129, code] => [128, code],
+            other => other,
+        };
+        Self { source: self.destination, destination: self.source, port, icmp, ..self }
     }
 
     pub(super) fn headers(&self) -> Headers {
@@ -106,6 +118,7 @@ impl Packet {
             payload_offset: HEADERS,
             end: HEADERS + self.payload,
             neighbour_discovery: self.discovery,
+            icmp: self.icmp,
             ..Headers::default()
         }
     }

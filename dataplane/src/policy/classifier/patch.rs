@@ -39,6 +39,7 @@ impl Patch {
 
 impl MemberChange {
     /// The set after the change.
+    #[cfg(test)]
     pub(super) fn applied(&self, set: &AddressSet) -> AddressSet {
         AddressSet::union_of([&set.difference(&self.leave), &self.join])
     }

@@ -118,6 +118,8 @@ fn agree(
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
     #[test]
     fn a_classifier_says_what_linear_search_says(
         sets in proptest::collection::vec(sets(), 8),

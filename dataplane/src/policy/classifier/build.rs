@@ -1,0 +1,125 @@
+use std::sync::Arc;
+
+use super::{
+    Position, Rule,
+    cross::{Combinations, Cross},
+    homes::{Homes, choose_merged},
+    index::{Index, Link, Side, Slot},
+    items::Items,
+    list::ListRef,
+    sides::{Role, Sides, Way},
+    space::{Map, Space},
+    sweep::Sweep,
+    tree::Forest,
+};
+use crate::policy::AddressSet;
+
+impl<A: Space> Index<A> {
+    /// Chooses for each set how its rules are found, and puts all rules into lists.
+    pub(super) fn new(sets: &[Arc<AddressSet>], rules: &[Rule]) -> Self {
+        let mut sides = Sides::<A>::new(sets, rules);
+        choose_merged(&mut sides);
+        let mut homes = Homes::new(&sides);
+        // Crossing is tried with all sets, then with fewer and fewer of those that hold most.
+        let mut crossed = usize::MAX;
+        loop {
+            sides.cross(crossed, &homes.crossed);
+            homes.chain(&sides);
+            match Self::build(rules, &sides, &homes) {
+                Ok(index) => return index,
+                Err(Way::Chained) => sides.ask(),
+                Err(Way::Merged | Way::Crossed | Way::Asked) => crossed = (crossed / 4).min(256),
+            }
+            homes.unchain(&sides);
+        }
+    }
+
+    /// The index, or which kind of sets would make it too large.
+    fn build(rules: &[Rule], sides: &Sides<A>, homes: &Homes) -> Result<Self, Way> {
+        let [a, b] = Role::BOTH.map(|role| Self::crossed(sides, homes, role));
+        let (source_crossed, destination_crossed) = (a?, b?);
+        let lists = [source_crossed.lists.as_slice(), destination_crossed.lists.as_slice()];
+        let combinations = Combinations::new(sides, rules, &homes.crossed, lists).ok_or(Way::Crossed)?;
+        let [a, b] = Role::BOTH.map(|role| Self::chained(sides, homes, role));
+        let (source_chained, destination_chained) = (a?, b?);
+        let items = Items::new(rules, sides);
+        let mut forest = Forest::new();
+        let cross = Cross::new(&items, &combinations, &mut forest);
+        let mut side =
+            |role, crossed, chained| Self::side(&items, homes, role, crossed, chained, &mut forest);
+        let source = side(Role::Source, &source_crossed, &source_chained)?;
+        let destination = side(Role::Destination, &destination_crossed, &destination_chained)?;
+        forest.shrink();
+        Ok(Self { source, destination, cross, forest })
+    }
+
+    /// Which crossed sets hold each interval.
+    fn crossed(sides: &Sides<A>, homes: &Homes, role: Role) -> Result<Sweep, Way> {
+        let (sets, named) = (sides.role(role), sides.crossed(&homes.crossed, role));
+        let intervals = sets.starts.len();
+        let room = (sides.rules.len() + intervals) * 4 + (1 << 16);
+        let sets = sets.sets_of(Way::Crossed).filter(|(set, _)| named.contains(set));
+        Sweep::new(sets, intervals, Cross::COMBINATIONS, room).map_err(|_| Way::Crossed)
+    }
+
+    /// Which chained sets hold each interval.
+    fn chained(sides: &Sides<A>, homes: &Homes, role: Role) -> Result<Sweep, Way> {
+        let sets = sides.role(role);
+        let intervals = sets.starts.len();
+        let room = (sides.rules.len() + intervals) * 16 + (1 << 20);
+        let sets = sets.sets_of(Way::Chained).filter(|(set, _)| !homes.rules(role, *set).is_empty());
+        Sweep::new(sets, intervals, Slot::CHAINS, room).map_err(|_| Way::Chained)
+    }
+
+    fn side(
+        items: &Items<'_, A>,
+        homes: &Homes,
+        role: Role,
+        crossed: &Sweep,
+        chained: &Sweep,
+        forest: &mut Forest,
+    ) -> Result<Side<A>, Way> {
+        let sets = items.sides.role(role);
+        let with_rules = sets.sets_of(Way::Merged).filter(|(set, _)| !homes.rules(role, *set).is_empty());
+        // What this takes is bounded by how the sets were chosen.
+        let swept = Sweep::new(with_rules, sets.starts.len(), usize::MAX, usize::MAX);
+        let swept = swept.map_err(|_| Way::Merged)?;
+        let mut all = Vec::new();
+        let mut merge = |list: &Vec<u32>| {
+            all.clear();
+            list.iter().for_each(|set| all.extend_from_slice(homes.rules(role, *set)));
+            all.sort_unstable();
+            forest.add(&items.items(&all, Some(role)))
+        };
+        let merged: Vec<ListRef> = swept.lists.iter().map(&mut merge).collect();
+        let mut links: Vec<Link> = Vec::new();
+        let mut chains = vec![0];
+        let mut of_set: Vec<Option<Link>> = vec![None; sets.way.len()];
+        for chain in &chained.lists {
+            let from = links.len();
+            for set in chain {
+                let make = || {
+                    let items = items.items(homes.rules(role, *set), Some(role));
+                    let first = items.first().map_or(Position(u32::MAX), |item| item.record.found.position);
+                    Link { list: forest.add(&items), first }
+                };
+                if let Some(link) = of_set.get_mut(*set as usize) {
+                    links.push(*link.get_or_insert_with(make));
+                }
+            }
+            links.get_mut(from..).unwrap_or_default().sort_unstable_by_key(|link| link.first);
+            chains.push(links.len() as u32);
+        }
+        let slots = swept.of_interval.iter().zip(&crossed.of_interval).zip(&chained.of_interval);
+        let slots = slots.map(|((list, combination), chain)| {
+            Slot::new(merged.get(*list as usize).copied().unwrap_or_default(), *combination, *chain)
+        });
+        Ok(Side {
+            map: A::Map::new(&sets.starts),
+            slots: slots.collect(),
+            shift: items.shift(role),
+            chains,
+            links,
+        })
+    }
+}

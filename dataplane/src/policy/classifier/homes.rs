@@ -1,0 +1,147 @@
+use std::{cmp::Reverse, collections::BinaryHeap};
+
+use super::{
+    sides::{Part, Role, Sides, Way},
+    space::Space,
+};
+
+/// Under which set each rule is found.
+#[derive(Debug)]
+pub(super) struct Homes {
+    /// Of each set, its rules in order.
+    pub(super) source: Vec<Vec<u32>>,
+    pub(super) destination: Vec<Vec<u32>>,
+    /// Rules of combinations, in order.
+    pub(super) crossed: Vec<u32>,
+}
+
+/// The most intervals of a set whose rules are merged with others, tried in turn.
+const COVERAGE: [u32; 5] = [64, 32, 16, 8, 2];
+
+/// Chooses the sets whose rules are merged into a list for each of their intervals: those of few intervals, as far as the
+/// copies do not become too many.
+pub(super) fn choose_merged<A: Space>(sides: &mut Sides<A>) {
+    let room = sides.rules.len() * 4 + (1 << 15);
+    let copies = |most: u32| -> usize {
+        let coverage = |role: Role, rule: u32| {
+            let sets = sides.role(role);
+            sets.part(rule).set().map(|set| sets.coverage(set)).filter(|coverage| *coverage <= most)
+        };
+        let rules = sides.rules.iter();
+        rules
+            .map(|rule| {
+                let [a, b] = Role::BOTH.map(|role| coverage(role, *rule));
+                a.into_iter().chain(b).min().unwrap_or_default() as usize
+            })
+            .sum()
+    };
+    let most = COVERAGE.into_iter().find(|most| copies(*most) <= room).unwrap_or(1);
+    for role in Role::BOTH {
+        let sets = sides.role_mut(role);
+        for (way, coverage) in sets.way.iter_mut().zip(&sets.coverage) {
+            *way = if *coverage <= most { Way::Merged } else { Way::Crossed };
+        }
+    }
+}
+
+impl Homes {
+    /// Gives each rule that names a merged set a home.
+    pub(super) fn new<A: Space>(sides: &Sides<A>) -> Self {
+        let mut homes = Self {
+            source: vec![Vec::new(); sides.source.way.len()],
+            destination: vec![Vec::new(); sides.destination.way.len()],
+            crossed: sides.rules.clone(),
+        };
+        homes.distribute(sides, Way::Merged);
+        homes
+    }
+
+    /// Gives each other rule that names a chained set a home.
+    pub(super) fn chain<A: Space>(&mut self, sides: &Sides<A>) {
+        self.distribute(sides, Way::Chained);
+    }
+
+    /// Takes it back.
+    pub(super) fn unchain<A: Space>(&mut self, sides: &Sides<A>) {
+        for (sets, own) in [(&sides.source, &mut self.source), (&sides.destination, &mut self.destination)] {
+            let chained =
+                own.iter_mut().zip(&sets.way).filter(|(_, way)| matches!(way, Way::Chained | Way::Asked));
+            chained.for_each(|(rules, _)| self.crossed.append(rules));
+        }
+        self.crossed.sort_unstable();
+    }
+
+    /// Gives those rules that have no home yet, and name a set of this way, that set; of two the one with fewer rules. This is
+    /// done from the set with the fewest rules on, which takes all of its own that are left; so the longest list is at most
+    /// twice as long as it has to be.
+    fn distribute<A: Space>(&mut self, sides: &Sides<A>, way: Way) {
+        let set_of = |role: Role, rule: u32| {
+            sides.way(role, rule).filter(|(_, own)| *own == way).map(|(set, _)| set as usize)
+        };
+        let mut of_set = [vec![Vec::new(); self.source.len()], vec![Vec::new(); self.destination.len()]];
+        for rule in &self.crossed {
+            for (role, of_set) in Role::BOTH.into_iter().zip(&mut of_set) {
+                if let Some(list) = set_of(role, *rule).and_then(|set| of_set.get_mut(set)) {
+                    list.push(*rule);
+                }
+            }
+        }
+        let mut left = of_set.each_ref().map(|sets| sets.iter().map(Vec::len).collect::<Vec<_>>());
+        let mut queue = BinaryHeap::new();
+        for (side, sets) in left.iter().enumerate() {
+            let counts = sets.iter().enumerate().filter(|(_, count)| **count > 0);
+            queue.extend(counts.map(|(set, count)| Reverse((*count, side, set))));
+        }
+        let mut taken = vec![false; sides.source.parts.len()];
+        while let Some(Reverse((count, side, set))) = queue.pop() {
+            let (role, other) = if side == 0 { (Role::Source, 1) } else { (Role::Destination, 0) };
+            let Some(own) = left.get_mut(side).and_then(|sets| sets.get_mut(set)) else { continue };
+            if *own != count {
+                continue; // It has become less since, and stands in the queue again.
+            }
+            *own = 0;
+            let rules = of_set.get_mut(side).and_then(|sets| sets.get_mut(set)).map(std::mem::take);
+            for rule in rules.unwrap_or_default() {
+                let Some(taken) = taken.get_mut(rule as usize).filter(|taken| !**taken) else { continue };
+                *taken = true;
+                self.take(role, set, rule);
+                let there = set_of(role.other(), rule);
+                let Some(there) = there else { continue };
+                if let Some(count) = left.get_mut(other).and_then(|sets| sets.get_mut(there)) {
+                    *count -= 1;
+                    if *count > 0 {
+                        queue.push(Reverse((*count, other, there)));
+                    }
+                }
+            }
+        }
+        self.crossed.retain(|rule| !taken.get(*rule as usize).copied().unwrap_or_default());
+    }
+
+    fn take(&mut self, role: Role, set: usize, rule: u32) {
+        let sets = match role {
+            Role::Source => &mut self.source,
+            Role::Destination => &mut self.destination,
+        };
+        if let Some(rules) = sets.get_mut(set) {
+            rules.push(rule);
+        }
+    }
+
+    /// The rules of a set, in order.
+    pub(super) fn rules(&self, role: Role, set: u32) -> &[u32] {
+        let sets = match role {
+            Role::Source => &self.source,
+            Role::Destination => &self.destination,
+        };
+        sets.get(set as usize).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// Whether a rule has to be asked itself about the set that it names in a role.
+pub(super) fn is_asked<A: Space>(sides: &Sides<A>, role: Role, rule: u32) -> bool {
+    match sides.role(role).part(rule) {
+        Part::All | Part::Nothing => false,
+        Part::Set(_) => sides.way(role, rule).is_none_or(|(_, way)| way == Way::Asked),
+    }
+}

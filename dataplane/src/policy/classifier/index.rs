@@ -1,0 +1,148 @@
+use super::{
+    Key, Match, Position,
+    cross::Cross,
+    list::{Fields, ListRef},
+    space::{Map, Space},
+    tree::Forest,
+};
+
+/// The rules of one family of addresses, made ready for lookups.
+#[derive(Debug)]
+pub(super) struct Index<A: Space> {
+    pub(super) source: Side<A>,
+    pub(super) destination: Side<A>,
+    pub(super) cross: Cross,
+    pub(super) forest: Forest,
+}
+
+/// What is known of the addresses in one role.
+#[derive(Debug)]
+pub(super) struct Side<A: Space> {
+    pub(super) map: A::Map,
+    /// Of each interval.
+    pub(super) slots: Vec<Slot>,
+    /// Bits to drop from an interval's number, so that it fits into a field.
+    pub(super) shift: u32,
+    /// Where the chains begin in `links`; and one behind the last.
+    pub(super) chains: Vec<u32>,
+    pub(super) links: Vec<Link>,
+}
+
+/// What an interval leads to.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Slot {
+    /// The rules of all merged sets that hold it.
+    pub(super) merged: ListRef,
+    /// Its combination of crossed sets (8 bits), and its chain.
+    more: u32,
+}
+
+/// The rules of one chained set.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Link {
+    pub(super) list: ListRef,
+    /// The position of the first of them.
+    pub(super) first: Position,
+}
+
+impl Slot {
+    const CHAIN: u32 = 24;
+    /// Chains, at most.
+    pub(super) const CHAINS: usize = 1 << Self::CHAIN;
+
+    pub(super) fn new(merged: ListRef, combination: u32, chain: u32) -> Self {
+        Self { merged, more: combination << Self::CHAIN | chain }
+    }
+
+    /// Its chain; 0 for none.
+    #[inline]
+    fn chain(self) -> usize {
+        self.more as usize & (Self::CHAINS - 1)
+    }
+
+    #[inline]
+    pub(super) fn combination(self) -> u32 {
+        self.more >> Self::CHAIN
+    }
+
+    #[inline]
+    pub(super) fn is_chained(self) -> bool {
+        self.chain() != 0
+    }
+}
+
+impl<A: Space> Side<A> {
+    #[inline]
+    pub(super) fn slot(&self, interval: u32) -> Slot {
+        self.slots.get(interval as usize).copied().unwrap_or_default()
+    }
+
+    #[inline]
+    pub(super) fn fetch_slot(&self, interval: u32) {
+        if let Some(slot) = self.slots.get(interval as usize) {
+            crate::prefetch::fetch(slot);
+        }
+    }
+
+    /// The chained sets that hold the interval.
+    pub(super) fn chain(&self, slot: Slot) -> &[Link] {
+        let chain = slot.chain();
+        let (Some(&from), Some(&to)) = (self.chains.get(chain), self.chains.get(chain + 1)) else {
+            return &[];
+        };
+        self.links.get(from as usize..to as usize).unwrap_or_default()
+    }
+
+    fn bytes(&self) -> usize {
+        self.map.bytes() + size_of_val(&*self.slots) + size_of_val(&*self.chains) + size_of_val(&*self.links)
+    }
+}
+
+impl<A: Space> Index<A> {
+    pub(super) fn bytes(&self) -> usize {
+        self.source.bytes() + self.destination.bytes() + self.cross.bytes() + self.forest.bytes()
+    }
+
+    /// What is compared of a key in lists that are found by each of its ends.
+    #[inline]
+    pub(super) fn fields(&self, key: &Key, source: u32, destination: u32) -> [Fields; 2] {
+        [
+            fields(key, (destination >> self.destination.shift) as u16),
+            fields(key, (source >> self.source.shift) as u16),
+        ]
+    }
+}
+
+/// What is compared of a key, given the interval of the other end.
+#[inline]
+fn fields(key: &Key, other: u16) -> Fields {
+    [other, key.source_port, key.destination_port, key.protocol.0.into()]
+}
+
+/// The best match so far.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Best {
+    /// Its position; behind all while there is none.
+    position: u64,
+    outcome: u32,
+}
+
+impl Best {
+    pub(super) const NONE: Self = Self { position: u64::MAX, outcome: 0 };
+
+    #[inline]
+    pub(super) fn found(self) -> Option<Match> {
+        let position = u32::try_from(self.position).ok()?;
+        Some(Match { position: Position(position), outcome: self.outcome })
+    }
+
+    #[inline]
+    pub(super) fn is_before(&self, position: Position) -> bool {
+        self.position <= u64::from(position.0)
+    }
+
+    #[inline]
+    pub(super) fn take(&mut self, found: Match) {
+        *self = Self { position: found.position.0.into(), outcome: found.outcome };
+    }
+}

@@ -1,0 +1,283 @@
+use super::{Match, Position};
+
+/// How many rules stand side by side in one cache line.
+pub(super) const LANES: usize = 4;
+
+/// What of a rule or a key is compared as a number of 16 bits: the interval of the other end, both ports, the protocol.
+pub(super) const FIELDS: usize = 4;
+
+/// Field of the other end's interval.
+pub(super) const OTHER: usize = 0;
+/// Field of the initiator's port.
+pub(super) const SOURCE_PORT: usize = 1;
+/// Field of the responder's port.
+pub(super) const DESTINATION_PORT: usize = 2;
+/// Field of the protocol.
+pub(super) const PROTOCOL: usize = 3;
+
+/// The fields of a key.
+pub(super) type Fields = [u16; FIELDS];
+
+/// The fields of a key, each as often as there are lanes.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C, align(32))]
+pub(super) struct Wide([u16; LANES * FIELDS]);
+
+impl Wide {
+    pub(super) fn new([a, b, c, d]: Fields) -> Self {
+        Self([a, a, a, a, b, b, b, b, c, c, c, c, d, d, d, d])
+    }
+
+    pub(super) fn fields(&self) -> Fields {
+        let [a, _, _, _, b, _, _, _, c, _, _, _, d, ..] = self.0;
+        [a, b, c, d]
+    }
+}
+
+/// Four rules of a list, the ranges of their fields: one cache line.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+pub(super) struct Quad {
+    lowest: [u16; LANES * FIELDS],
+    length: [u16; LANES * FIELDS],
+}
+
+impl Quad {
+    /// The lanes whose ranges hold all fields of the key.
+    #[inline]
+    pub(super) fn hits(&self, key: &Wide) -> Hits {
+        let mut outside = [0u16; LANES * FIELDS];
+        for (((outside, key), lowest), length) in
+            outside.iter_mut().zip(&key.0).zip(&self.lowest).zip(&self.length)
+        {
+            *outside = key.wrapping_sub(*lowest).saturating_sub(*length);
+        }
+        let (fields, _) = outside.as_chunks::<LANES>();
+        let all = fields.iter().map(four).fold(0, |all, field| all | field);
+        // A bit for every lane of zeros, exactly: no carry leaves a lane.
+        Hits(!((all & !Hits::TOP) + !Hits::TOP | all | !Hits::TOP))
+    }
+}
+
+fn four([a, b, c, d]: &[u16; LANES]) -> u64 {
+    u64::from(*a) | u64::from(*b) << 16 | u64::from(*c) << 32 | u64::from(*d) << 48
+}
+
+/// Lanes of a quad, the lowest first: the highest bit of each 16.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Hits(u64);
+
+impl Hits {
+    pub(super) const NONE: Self = Self(0);
+    const TOP: u64 = 0x8000_8000_8000_8000;
+
+    #[inline]
+    pub(super) fn any(self) -> bool {
+        self.0 != 0
+    }
+}
+
+impl Iterator for Hits {
+    type Item = usize;
+
+    #[inline]
+    fn next(&mut self) -> Option<usize> {
+        let lane = self.0.trailing_zeros() as usize / 16;
+        self.0 &= self.0.wrapping_sub(1);
+        (lane < LANES).then_some(lane)
+    }
+}
+
+/// What is behind a lane: what it says, and what else must hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Record {
+    pub(super) found: Match,
+    pub(super) check: Check,
+}
+
+/// The intervals of the other end, if `first <= last`; otherwise the rule that has to be asked itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Check {
+    first: u32,
+    last: u32,
+}
+
+impl Check {
+    pub(super) const fn intervals(first: u32, last: u32) -> Self {
+        Self { first, last }
+    }
+
+    pub(super) const fn rule(index: u32) -> Self {
+        Self { first: index.saturating_add(1), last: 0 }
+    }
+
+    /// Whether the rule matches a key whose other end lies in the interval `other`, if its fields do.
+    #[inline]
+    pub(super) fn holds(self, other: u32, ask: impl FnOnce(u32) -> bool) -> bool {
+        if self.first <= self.last { self.first <= other && other <= self.last } else { ask(self.first - 1) }
+    }
+}
+
+/// A rule on its way into a list: the lowest and the highest value of each field.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Item {
+    pub(super) fields: [(u16, u16); FIELDS],
+    pub(super) record: Record,
+}
+
+/// Where a list is: nowhere, a few quads in a row, many, or divided by a [`Node`](super::tree::Node).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct ListRef(u32);
+
+/// A list, taken apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum List {
+    Empty,
+    Quads { first: u32, count: u32 },
+    Long(u32),
+    Node(u32),
+}
+
+impl ListRef {
+    pub(super) const EMPTY: Self = Self(0);
+    /// The most quads of a list that is not long.
+    pub(super) const FEW: u32 = 8;
+    const KIND: u32 = 0xc000_0000;
+    const LONG: u32 = 0x4000_0000;
+    const NODE: u32 = 0x8000_0000;
+
+    pub(super) fn node(index: u32) -> Self {
+        Self(Self::NODE | index)
+    }
+
+    #[inline]
+    pub(super) fn get(self) -> List {
+        let rest = self.0 & !Self::KIND;
+        match self.0 & Self::KIND {
+            0 if rest == 0 => List::Empty,
+            0 => List::Quads { first: rest / Self::FEW, count: rest % Self::FEW + 1 },
+            Self::LONG => List::Long(rest),
+            _ => List::Node(rest),
+        }
+    }
+}
+
+/// The rules of all lists.
+#[derive(Debug)]
+pub(super) struct Lists {
+    quads: Vec<Quad>,
+    /// Four for each quad.
+    records: Vec<[Record; LANES]>,
+    /// First quad and number of quads of long lists.
+    long: Vec<(u32, u32)>,
+}
+
+impl Lists {
+    pub(super) fn new() -> Self {
+        let mut lists = Self { quads: Vec::new(), records: Vec::new(), long: Vec::new() };
+        // Quad 0 is nobody's, so that 0 can mean the empty list.
+        lists.push(&[Item {
+            fields: [(0, 0); FIELDS],
+            record: Record {
+                found: Match { position: Position(u32::MAX), outcome: 0 },
+                check: Check::rule(u32::MAX - 1),
+            },
+        }]);
+        lists
+    }
+
+    fn push(&mut self, items: &[Item]) {
+        let Some(last) = items.last() else { return };
+        // Lanes that are left over repeat the last rule.
+        let lane = |lane: usize| items.get(lane).unwrap_or(last);
+        let mut quad = Quad { lowest: [0; LANES * FIELDS], length: [0; LANES * FIELDS] };
+        for (at, (lowest, length)) in quad.lowest.iter_mut().zip(&mut quad.length).enumerate() {
+            let (low, high) = lane(at % LANES).fields.get(at / LANES).copied().unwrap_or_default();
+            (*lowest, *length) = (low, high - low);
+        }
+        self.quads.push(quad);
+        self.records.push(std::array::from_fn(|at| lane(at).record));
+    }
+
+    /// Adds a list, whose items are in order.
+    pub(super) fn add(&mut self, items: &[Item]) -> ListRef {
+        let (first, count) = (self.quads.len() as u32, items.len().div_ceil(LANES) as u32);
+        items.chunks(LANES).for_each(|chunk| self.push(chunk));
+        match count {
+            0 => ListRef::EMPTY,
+            1..=ListRef::FEW => ListRef(first * ListRef::FEW + count - 1),
+            _ => {
+                self.long.push((first, count));
+                ListRef(ListRef::LONG | (self.long.len() as u32 - 1))
+            }
+        }
+    }
+
+    #[inline]
+    pub(super) fn quad(&self, index: u32) -> Option<&Quad> {
+        self.quads.get(index as usize)
+    }
+
+    #[inline]
+    pub(super) fn records(&self, quad: u32) -> Option<&[Record; LANES]> {
+        self.records.get(quad as usize)
+    }
+
+    /// The quads of a long list that may hold something at or behind `from`.
+    pub(super) fn long(&self, index: u32, from: Position) -> (u32, u32) {
+        let (first, count) = self.long.get(index as usize).copied().unwrap_or_default();
+        let records = self.records.get(first as usize..(first + count) as usize).unwrap_or_default();
+        let skip = records
+            .partition_point(|quad| quad.last().is_some_and(|record| record.found.position < from))
+            as u32;
+        (first + skip, count - skip)
+    }
+
+    pub(super) fn shrink(&mut self) {
+        self.quads.shrink_to_fit();
+        self.records.shrink_to_fit();
+        self.long.shrink_to_fit();
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        size_of_val(&*self.quads) + size_of_val(&*self.records) + size_of_val(&*self.long)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn field() -> impl Strategy<Value = (u16, u16)> {
+        prop_oneof![
+            Just((0, u16::MAX)),
+            (0u16..4, 0u16..4).prop_map(|(a, b)| (a.min(b), a.max(b))),
+            (0u16..4).prop_map(|a| (a | 0x8000, u16::MAX)),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn hits_are_the_lanes_whose_ranges_hold_the_key(
+            fields in proptest::collection::vec([field(), field(), field(), field()], 1..=4),
+            key in proptest::array::uniform4(prop_oneof![0u16..5, 0x8000u16..0x8005, Just(u16::MAX)]),
+        ) {
+            let record = Record {
+                found: Match { position: Position(1), outcome: 1 },
+                check: Check::intervals(0, 0),
+            };
+            let items: Vec<_> = fields.iter().map(|fields| Item { fields: *fields, record }).collect();
+            let mut lists = Lists::new();
+            let List::Quads { first, count: 1 } = lists.add(&items).get() else { panic!("one quad") };
+            let hits: Vec<_> = lists.quad(first).unwrap().hits(&Wide::new(key)).collect();
+            let holds = |fields: &[(u16, u16); FIELDS]| {
+                fields.iter().zip(&key).all(|((low, high), key)| low <= key && key <= high)
+            };
+            let expected: Vec<_> =
+                (0..LANES).filter(|lane| holds(&fields[(*lane).min(fields.len() - 1)])).collect();
+            prop_assert_eq!(hits, expected);
+        }
+    }
+}
