@@ -4,7 +4,7 @@
 //! gather such changes and are built anew ([`Engine::renew`]) when they have gathered many. A change that does not fit the order as it stands
 //! (a tier's first policy, no room between two others, anything staged) compiles everything anew; the result is the same.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
 use ravelin_config::{
     Config,
@@ -12,7 +12,7 @@ use ravelin_config::{
     types::IpNet,
 };
 use ravelin_dataplane::policy::{
-    AddressSet, Classifier, Limit, Outcomes, PolicySet, Rule, Sides,
+    Classifier, Limit, Outcomes, PolicySet, Rule, Sides,
     classifier::{MemberChange, Patch},
 };
 
@@ -76,36 +76,25 @@ pub struct Engine {
     set: PolicySet,
 }
 
-/// Flat rules, what they refer to, and how they were put in order.
-pub(super) struct Flattened {
-    pub(super) resolver: Resolver,
-    enforced_layout: Layouts,
-    pending_layout: Option<Layouts>,
-    pub(super) sets: Vec<Arc<AddressSet>>,
-    /// The rules in force about egress, then ingress.
-    pub(super) enforced: [Vec<Rule>; 2],
-    /// The same with every staged policy; `None` if there are none.
-    pub(super) pending: Option<[Vec<Rule>; 2]>,
-    outcomes: Outcomes,
-    limits: Vec<Limit>,
+/// What is compiled at once.
+struct Compiled {
+    resolver: Resolver,
+    enforced: Layouts,
+    pending: Option<Layouts>,
+    set: PolicySet,
 }
 
-impl Flattened {
-    /// The rules as classifiers.
-    pub(super) fn classified(&self, settings: &Settings) -> PolicySet {
-        let sides = |[egress, ingress]: &[Vec<Rule>; 2]| Sides {
-            egress: Classifier::new(self.sets.clone(), egress.clone()),
-            ingress: Classifier::new(self.sets.clone(), ingress.clone()),
-        };
-        PolicySet {
-            enforced: sides(&self.enforced),
-            pending: self.pending.as_ref().map(sides),
-            outcomes: self.outcomes.clone(),
-            limits: self.limits.clone(),
-            unknown: settings.unknown,
-            answers: Limit::new(settings.reject_rate, Duration::from_secs(1)),
-        }
-    }
+/// All rules in order, before they are classifiers.
+pub(super) struct Ruled {
+    pub(super) resolver: Resolver,
+    enforced: Layouts,
+    pending: Option<Layouts>,
+    /// The rules in force about egress, then ingress.
+    pub(super) rules: [Vec<Rule>; 2],
+    /// The same with every staged policy; `None` if there are none.
+    pub(super) pending_rules: Option<[Vec<Rule>; 2]>,
+    pub(super) outcomes: Outcomes,
+    limits: Vec<Limit>,
 }
 
 impl Engine {
@@ -115,9 +104,7 @@ impl Engine {
     /// [`CompileError::TooManyTiers`], [`CompileError::TooManyPolicies`], [`CompileError::TooManyRules`].
     pub fn new(resources: Resources, settings: Settings) -> Result<Self, CompileError> {
         let mut book = RuleBook::new();
-        let flat = flatten(&resources, &settings, &mut book)?;
-        let set = flat.classified(&settings);
-        let Flattened { resolver, enforced_layout: enforced, pending_layout: pending, .. } = flat;
+        let Compiled { resolver, enforced, pending, set } = compile(&resources, &settings, &mut book)?;
         Ok(Self { resources: without_items(resources), settings, book, resolver, enforced, pending, set })
     }
 
@@ -142,11 +129,9 @@ impl Engine {
     /// # Errors
     /// As for [`Engine::new`]; then everything is as it was.
     pub fn replace(&mut self, resources: Resources, settings: Settings) -> Result<(), CompileError> {
-        let flat = flatten(&resources, &settings, &mut self.book)?;
-        self.set = flat.classified(&settings);
+        let Compiled { resolver, enforced, pending, set } = compile(&resources, &settings, &mut self.book)?;
         (self.resources, self.settings) = (without_items(resources), settings);
-        (self.resolver, self.enforced, self.pending) =
-            (flat.resolver, flat.enforced_layout, flat.pending_layout);
+        (self.resolver, self.enforced, self.pending, self.set) = (resolver, enforced, pending, set);
         Ok(())
     }
 
@@ -306,12 +291,12 @@ fn without_items(mut resources: Resources) -> Resources {
     resources
 }
 
-/// Compiles everything into flat rules.
-pub(super) fn flatten(
+/// Puts everything in order.
+pub(super) fn rules(
     resources: &Resources,
     settings: &Settings,
     book: &mut RuleBook,
-) -> Result<Flattened, CompileError> {
+) -> Result<Ruled, CompileError> {
     let mut resolver = Resolver::new(resources);
     let profiles = order::profiles(resources);
     let lists: BTreeSet<_> = resources.endpoints.iter().map(|endpoint| &endpoint.profiles).collect();
@@ -330,10 +315,40 @@ pub(super) fn flatten(
         let (ingress, into) = lay(&tiers, Direction::Ingress)?;
         Ok::<_, CompileError>((Layouts { egress, ingress }, [out, into]))
     };
-    let (enforced_layout, enforced) = both(order::tiers(resources, order::enforced(resources)))?;
+    let (enforced, rules) = both(order::tiers(resources, order::enforced(resources)))?;
     let pending = order::pending(resources).map(|policies| both(order::tiers(resources, policies)));
-    let (pending_layout, pending) = pending.transpose()?.unzip();
+    let (pending, pending_rules) = pending.transpose()?.unzip();
     outcomes.seal();
-    let sets = resolver.sets.from(0);
-    Ok(Flattened { resolver, enforced_layout, pending_layout, sets, enforced, pending, outcomes, limits })
+    Ok(Ruled { resolver, enforced, pending, rules, pending_rules, outcomes, limits })
+}
+
+/// Compiles everything.
+fn compile(
+    resources: &Resources,
+    settings: &Settings,
+    book: &mut RuleBook,
+) -> Result<Compiled, CompileError> {
+    let ruled = self::rules(resources, settings, book)?;
+    let set = ruled.classified(settings);
+    let Ruled { resolver, enforced, pending, .. } = ruled;
+    Ok(Compiled { resolver, enforced, pending, set })
+}
+
+impl Ruled {
+    /// The rules as classifiers.
+    pub(super) fn classified(&self, settings: &Settings) -> PolicySet {
+        let sets = self.resolver.sets.from(0);
+        let sides = |[egress, ingress]: &[Vec<Rule>; 2]| Sides {
+            egress: Classifier::new(sets.clone(), egress.clone()),
+            ingress: Classifier::new(sets.clone(), ingress.clone()),
+        };
+        PolicySet {
+            enforced: sides(&self.rules),
+            pending: self.pending_rules.as_ref().map(sides),
+            outcomes: self.outcomes.clone(),
+            limits: self.limits.clone(),
+            unknown: settings.unknown,
+            answers: Limit::new(settings.reject_rate, Duration::from_secs(1)),
+        }
+    }
 }

@@ -3,20 +3,20 @@
 use std::sync::Arc;
 
 use ravelin_config::resources::Resources;
-use ravelin_dataplane::policy::{AddressSet, Classifier, PolicySet, Rule, RuleId, SetId};
+use ravelin_dataplane::policy::{AddressSet, Classifier, Outcome, PolicySet, Rule, RuleId, SetId};
 
 use super::{
-    BookReader, Direction, Named, RuleBook, Settings,
-    engine::{Flattened, flatten},
+    BookReader, Direction, RuleBook, Settings,
+    engine::{Ruled, rules},
 };
 use crate::{compile::CompileError, identity::Identities};
 
 /// A policy, compiled, with what it was compiled to.
 pub(super) struct Flat {
-    /// What the packet path would ask.
-    pub(super) policy: PolicySet,
+    ruled: Ruled,
+    policy: PolicySet,
+    sets: Vec<Arc<AddressSet>>,
     pub(super) book: BookReader,
-    rules: Flattened,
 }
 
 /// The rules about one direction, in force or with every staged policy.
@@ -31,55 +31,62 @@ impl Flat {
     /// Compiles resources.
     pub(super) fn new(resources: &Resources, settings: &Settings) -> Result<Self, CompileError> {
         let mut book = RuleBook::new();
-        let mut rules = flatten(resources, settings, &mut book)?;
-        // What nobody is in now can have members later; as things are, such a rule matches nothing.
-        let is_empty =
-            |sets: &[Arc<AddressSet>], id: SetId| sets.get(id.0 as usize).is_some_and(|set| set.is_empty());
-        let Flattened { sets, enforced, pending, .. } = &mut rules;
-        for side in enforced.iter_mut().chain(pending.iter_mut().flatten()) {
-            side.retain(|rule| !is_empty(sets, rule.source) && !is_empty(sets, rule.destination));
-        }
-        let policy = rules.classified(settings);
-        Ok(Self { policy, book: book.reader(), rules })
+        let ruled = rules(resources, settings, &mut book)?;
+        let sets = ruled.resolver.sets.from(0);
+        let policy = ruled.classified(settings);
+        Ok(Self { ruled, policy, sets, book: book.reader() })
+    }
+
+    /// What the packet path would ask.
+    pub(super) fn policy(&self) -> &PolicySet {
+        &self.policy
+    }
+
+    /// Who has which labels.
+    pub(super) fn identities(&self) -> &Identities {
+        &self.ruled.resolver.identities
     }
 
     /// The rules about one direction; those with every staged policy are those in force if none is staged.
     pub(super) fn side(&self, direction: Direction, pending: bool) -> FlatSide<'_> {
-        let both = match (&self.rules.pending, &self.policy.pending) {
+        let ([egress, ingress], sides) = match (&self.ruled.pending_rules, &self.policy.pending) {
             (Some(rules), Some(sides)) if pending => (rules, sides),
-            _ => (&self.rules.enforced, &self.policy.enforced),
+            _ => (&self.ruled.rules, &self.policy.enforced),
         };
-        let ([egress, ingress], sides) = both;
         match direction {
             Direction::Egress => FlatSide { direction, rules: egress, classifier: &sides.egress },
             Direction::Ingress => FlatSide { direction, rules: ingress, classifier: &sides.ingress },
         }
     }
 
-    /// Who has which labels and addresses.
-    pub(super) const fn identities(&self) -> &Identities {
-        &self.rules.resolver.identities
+    /// The addresses of a set; `None` for all.
+    pub(super) fn set(&self, id: SetId) -> Option<&AddressSet> {
+        self.sets.get(id.0 as usize).map(AsRef::as_ref)
     }
 
     /// Every set that rules speak of.
     pub(super) fn sets(&self) -> &[Arc<AddressSet>] {
-        &self.rules.sets
+        &self.sets
     }
 
-    /// The addresses of a set; `None` for all.
-    pub(super) fn set(&self, id: SetId) -> Option<&AddressSet> {
-        self.rules.sets.get(id.0 as usize).map(AsRef::as_ref)
+    /// Whether there is any flow that a rule matches.
+    pub(super) fn matches_any(&self, rule: &Rule) -> bool {
+        let has = |set: SetId| match self.set(set) {
+            Some(set) => [!set.v4().is_empty(), !set.v6().is_empty()],
+            None => [true; 2],
+        };
+        let [[from_v4, from_v6], [to_v4, to_v6]] = [has(rule.source), has(rule.destination)];
+        (from_v4 && to_v4) || (from_v6 && to_v6)
+    }
+
+    /// What follows when a flat rule matches.
+    pub(super) fn outcome(&self, outcome: u32) -> Option<&Outcome> {
+        self.policy.outcomes.get(outcome)
     }
 
     /// The number of the rule that a flat rule is part of.
     pub(super) fn id(&self, rule: &Rule) -> Option<RuleId> {
-        self.policy.outcomes.get(rule.outcome).map(|outcome| outcome.rule)
-    }
-
-    /// The rule that a flat rule is part of.
-    pub(super) fn named(&mut self, rule: &Rule) -> Option<Named> {
-        let id = self.id(rule)?;
-        self.book.rule(id)
+        self.outcome(rule.outcome).map(|outcome| outcome.rule)
     }
 }
 

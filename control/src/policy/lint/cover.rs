@@ -42,7 +42,7 @@ impl<'f> Covers<'f> {
             if found.position >= rule.position {
                 return None;
             }
-            let effect = self.flat.policy.outcomes.get(found.outcome)?.effect;
+            let effect = self.flat.outcome(found.outcome)?.effect;
             let stands_in_the_way = match effect {
                 Effect::Allow | Effect::Deny | Effect::Reject => true,
                 Effect::Pass(next) => rule.position < next,

@@ -155,7 +155,7 @@ impl Lint<'_> {
         let addresses = self.flat.identities().addresses(item);
         let Some(destination) = first(&addresses) else { return true };
         let allows = |rule: &&Rule| {
-            let effect = self.flat.policy.outcomes.get(rule.outcome).map(|outcome| outcome.effect);
+            let effect = self.flat.outcome(rule.outcome).map(|outcome| outcome.effect);
             effect == Some(Effect::Allow)
                 && rule.protocol.matches(Protocol::TCP)
                 && rule.destination_ports.contains(SSH)
@@ -173,7 +173,7 @@ impl Lint<'_> {
                     source_port: ports.0,
                     destination_port: ports.1,
                 };
-                self.flat.policy.judge(&key).decision.action == Action::Allow
+                self.flat.policy().judge(&key).decision.action == Action::Allow
             })
         })
     }

@@ -69,7 +69,8 @@ impl Lint<'_> {
         let sides = [Direction::Egress, Direction::Ingress]
             .into_iter()
             .flat_map(|direction| [false, true].map(|pending| self.flat.side(direction, pending)));
-        sides.flat_map(|side| side.rules).filter_map(|rule| self.flat.id(rule)).collect()
+        let rules = sides.flat_map(|side| side.rules);
+        rules.filter(|rule| self.flat.matches_any(rule)).filter_map(|rule| self.flat.id(rule)).collect()
     }
 
     /// The numbers of a policy's first rule and of the default behind its rules, and what that does.

@@ -83,7 +83,7 @@ impl Lint<'_> {
         let mut name = |rule: &Rule| self.flat.id(rule).and_then(|id| book.rule(id));
         // By place in the order: all alternatives of a rule, which stand together.
         let mut rules: BTreeMap<_, Vec<&Rule>> = BTreeMap::new();
-        for rule in side.rules {
+        for rule in side.rules.iter().filter(|rule| self.flat.matches_any(rule)) {
             rules.entry((rule.position, rule.outcome)).or_default().push(rule);
         }
         let mut tiers: Vec<TierOf> = Vec::new();
