@@ -54,6 +54,13 @@ labels = { role = "server" }
 profiles = ["default-allow"]
 "#;
 
+/// Both hosts as endpoints, and a policy `guard` of the server with these rules about flows to it. `keys` are lines that say
+/// more about the policy.
+pub fn guard(keys: &str, rules: &[&str]) -> String {
+    let rules: String = rules.iter().map(|rule| format!("[[policy.ingress]]\n{rule}\n")).collect();
+    format!("{ENDPOINTS}[[policy]]\nname = \"guard\"\nselector = \"role == 'server'\"\n{keys}\n{rules}")
+}
+
 /// What the links are like.
 #[derive(Clone, Copy, Debug)]
 pub struct Links {
