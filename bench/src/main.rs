@@ -10,6 +10,7 @@ mod instructions;
 mod pipeline;
 mod policy;
 mod replay;
+mod selectors;
 mod traffic;
 mod veth;
 
@@ -40,6 +41,8 @@ enum Benchmark {
     Instructions(instructions::Options),
     /// `ravelin replay` over a large capture that it makes, records on.
     Replay(replay::Options),
+    /// Endpoints whose labels change, against evaluating every selector.
+    Selectors(selectors::Options),
     /// From the start of the process to the first packet forwarded. Needs root.
     Start(veth::StartOptions),
     /// Packets a second through a bridge, against a bare AF_XDP forwarder, testpmd and the kernel. Needs root.
@@ -63,6 +66,7 @@ fn main() {
         Benchmark::Policy(options) => policy::run(&report, &options),
         Benchmark::Instructions(options) => instructions::run(&report, &options),
         Benchmark::Replay(options) => replay::run(&report, &options),
+        Benchmark::Selectors(options) => selectors::run(&report, &options),
         Benchmark::Start(options) => veth::start(&report, &options),
         Benchmark::Bridge(options) => veth::bridge(&report, &options),
         Benchmark::Goodput(options) => veth::goodput(&report, &options),

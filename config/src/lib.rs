@@ -1,10 +1,11 @@
-//! The configuration language of Ravelin: one TOML file in, a [`Config`] or a [`Report`] out.
+//! The configuration language of Ravelin: a TOML file and those that it includes in, a [`Config`] or a [`Report`] out.
 //!
-//! Four layers. [`types`] are the words that configuration and packet path share. The model (`model/`, one
-//! file for each section) declares every key once, with type, default, effect and help; it is what a file may
-//! say. `validate/` turns it into the [`Config`], which is what the file means and which only this crate can
-//! make. [`diff()`] says which parts of a new configuration a running process can take over. The reference
-//! page is generated from the declarations ([`reference()`]).
+//! Four layers. [`types`] are the words that configuration and packet path share, [`resources`] and [`selector`]
+//! those of policy, which other sources than TOML speak as well. The model (`model/`, one file for each
+//! section) declares every key once, with type, default, effect and help; it is what a file may say. `validate/`
+//! turns it into the [`Config`], which is what the files mean and which only this crate can make. [`diff()`]
+//! says which parts of a new configuration a running process can take over. The reference page is generated
+//! from the declarations ([`reference()`]).
 //!
 //! Promises: every mistake of a file is reported in one run, with file, line, column and caret; whatever
 //! bytes come in, the answer is a value, never a panic; a [`Config`] has been checked as a whole. Refuses:
@@ -44,7 +45,7 @@ pub mod types;
 mod validate;
 
 pub use diff::{Change, diff};
-pub use load::{Loaded, load, parse};
+pub use load::{Loaded, load, load_endpoints, parse};
 pub use model::{
     ChecksumMode, Control, Evict, Fail, Flow, Fragments, Handling, Idle, InterfaceMode, Io, IoMode, Log,
     LogFormat, LogLevel, Metrics, Midstream, NapiThreads, NdHandling, Policy, Records, RecordsTarget,

@@ -21,8 +21,8 @@ const INTRODUCTION: &str = "\
 
 Generated from the declarations in `config/src/model/` by `cargo run -p ravelin-config --example reference`; do not edit.
 
-One TOML file describes an appliance. Every section and every key may be left out unless it is marked *required*; an empty
-file is valid. A key that is not listed here is an error. Complete examples: `config/examples/`.
+One TOML file describes an appliance; it may include others. Every section and every key may be left out unless it is marked
+*required*; an empty file is valid. A key that is not listed here is an error, and words are lower case. Complete examples: `config/examples/`.
 
 A *duration* is a string of a whole number and a unit: `\"500us\"`, `\"10ms\"`, `\"30s\"`, `\"5m\"`, `\"1h\"`, `\"1d\"`.
 *Live* keys are taken over by `ravelin reload`; a change of any other key is refused by it and needs a restart. Adding,

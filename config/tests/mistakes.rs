@@ -92,3 +92,11 @@ fn a_syntax_error_does_not_hide_other_mistakes() {
         report.diagnostics().iter().map(|it| (it.code, it.span.as_ref().unwrap().line)).collect();
     assert_eq!(found, [(Code::Syntax, 3), (Code::Syntax, 4), (Code::WrongType, 6)], "\n{report}");
 }
+
+/// Mistakes in what policy is made of: each names what is wrong, where, and what to do.
+#[test]
+fn mistakes_in_policies_are_shown_with_carets() {
+    let report = parse(include_str!("policy_mistakes.toml"), "policy.toml").unwrap_err();
+    let shown = report.to_string();
+    assert_eq!(shown, include_str!("policy_mistakes.txt").trim_end());
+}

@@ -42,10 +42,12 @@ fn check(text: &str) -> Result<Loaded, Report> {
     answer
 }
 
-const EXAMPLES: [&str; 4] = [
+const EXAMPLES: [&str; 6] = [
     include_str!("../examples/bridge.toml"),
     include_str!("../examples/sidecar.toml"),
     include_str!("../examples/monitor.toml"),
+    include_str!("../examples/policy.toml"),
+    include_str!("policy_mistakes.toml"),
     "[[interface]]\nname = 'x'\n[[bridge]]\nname = 'b'\nports = ['x', 'y']\n[[rule]]\nname = 'r'\naction = 'deny'\n",
 ];
 
@@ -58,7 +60,7 @@ fn mutate(text: &str, place: usize, remove: usize, insert: &[u8]) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-const PATHS: [&str; 16] = [
+const PATHS: [&str; 27] = [
     "[workers]",
     "[io]",
     "[[interface]]",
@@ -72,12 +74,23 @@ const PATHS: [&str; 16] = [
     "[metrics]",
     "[control]",
     "[log]",
+    "[enforcement]",
+    "[[tier]]",
+    "[[policy]]",
+    "[[policy.ingress]]",
+    "[[policy.egress]]",
+    "[[profile]]",
+    "[[namespace]]",
+    "[[endpoint]]",
+    "[[service]]",
+    "[[service.ports]]",
+    "[[network_set]]",
     "[rule]",
     "[[workers]]",
     "[nothing]",
 ];
 
-const KEYS: [&str; 24] = [
+const KEYS: [&str; 44] = [
     "name",
     "ports",
     "mode",
@@ -102,9 +115,29 @@ const KEYS: [&str; 24] = [
     "level",
     "fail",
     "name.x",
+    "include",
+    "manifests",
+    "tier",
+    "namespace",
+    "order",
+    "staged",
+    "selector",
+    "namespace_selector",
+    "types",
+    "source.nets",
+    "destination.selector",
+    "destination.ports",
+    "services.name",
+    "icmp.type",
+    "rate_limit",
+    "addresses",
+    "labels",
+    "profiles",
+    "nets",
+    "nets_file",
 ];
 
-const VALUES: [&str; 30] = [
+const VALUES: [&str; 40] = [
     "'a'",
     "'b'",
     "'c'",
@@ -135,6 +168,16 @@ const VALUES: [&str; 30] = [
     "'30 s'",
     "'drop'",
     "1979-05-27",
+    "'set'",
+    "'delete'",
+    "\"role == 'a' && !global()\"",
+    "'role ='",
+    "['ingress', 'egress']",
+    "'100/s'",
+    "{ role = 'a', 'x.y/z' = '' }",
+    "['http', '1:9', 7]",
+    "['gone.toml', 'gone/*']",
+    "'gone'",
 ];
 
 /// Lines that look like a configuration, with words in the wrong and in the right places.
@@ -192,8 +235,12 @@ proptest! {
     /// A configuration does not depend on how lines end.
     #[test]
     fn any_line_ends(example in prop::sample::select(EXAMPLES.to_vec())) {
-        let (unix, windows) = (check(example).unwrap(), check(&example.replace('\n', "\r\n")).unwrap());
-        prop_assert_eq!(unix.config, windows.config);
+        let (unix, windows) = (check(example), check(&example.replace('\n', "\r\n")));
+        match (unix, windows) {
+            (Ok(unix), Ok(windows)) => prop_assert_eq!(unix.config, windows.config),
+            (Err(unix), Err(windows)) => prop_assert_eq!(unix.to_string(), windows.to_string()),
+            (unix, windows) => prop_assert!(false, "{:?} {:?}", unix, windows),
+        }
     }
 }
 

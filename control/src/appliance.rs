@@ -192,6 +192,39 @@ impl Appliance {
         Ok(reloaded)
     }
 
+    /// Takes over what has changed by itself of what the configuration names: endpoints in their directory, manifests.
+    pub async fn watch(&self) {
+        let Ok(mut reloader) = self.reloader.try_lock() else { return };
+        let watched = reloader.look();
+        for problem in &watched.refused {
+            tracing::warn!("{problem}");
+        }
+        if watched.manifests {
+            tracing::info!("manifests have changed");
+            // What went wrong is in the log.
+            drop(self.replace(&mut reloader).await);
+            return;
+        }
+        let count = watched.changes.len();
+        if count == 0 {
+            if let Err(error) = reloader.renew() {
+                tracing::error!(%error, "policy cannot be compiled anew; it stays as it is");
+            }
+            return;
+        }
+        match reloader.apply(watched.changes) {
+            Ok(generation) => {
+                self.in_force.lock().generation = generation;
+                let behind = reloader.settle(Self::PATIENCE, |worker| self.roster.wake(worker)).await;
+                tracing::info!(generation, endpoints = count, "endpoints have changed");
+                for worker in behind {
+                    tracing::error!(%worker, "the worker has not taken over the change yet");
+                }
+            }
+            Err(error) => tracing::error!(%error, "endpoints have changed, but not in force"),
+        }
+    }
+
     /// Opens the file of flow records anew if it was renamed or removed, and waits a bounded time until that is done: whoever
     /// renamed it may then do with it what he likes.
     async fn follow_records(&self) {

@@ -25,6 +25,7 @@ pub mod policy;
 pub mod records;
 pub mod reload;
 pub mod replay;
+pub mod sources;
 pub mod stats;
 pub mod supervisor;
 #[cfg(test)]

@@ -17,7 +17,13 @@ use ravelin_config::Interface;
 use ravelin_dataplane::{
     batch::{Batch, Meta},
     clock::{Clock, Timestamp},
+    counters::WorkerCounters,
+    flow::{FlowKey, FlowTable, Side},
+    handoff::WorkerId,
     io::{IoCounters, PacketIo, PortId, TransmitError, memory::MemoryFrame},
+    parse::{Headers, tcp_flags},
+    pipeline::Context,
+    policy::{DecisionId, DecisionLog, PolicyStage},
     wake::Waker,
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -25,8 +31,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use crate::{
     api::view::{Link, LinkState, Statistic},
     appliance::{Appliance, Interfaces},
-    compile::PortFacts,
+    compile::{self, PortFacts, Ports},
     log::LogLevelHandle,
+    policy::Engine,
     records::RingSink,
     reload::{self, Reloader},
     supervisor::crew::{Crew, Roster, allowed_cores},
@@ -258,18 +265,46 @@ impl Drop for Running {
     }
 }
 
-/// A bridge between `out0` (port 0) and `in0` (port 1) that denies telnet.
+/// A bridge between `out0` (port 0) and `in0` (port 1), in front of servers that take everything but telnet.
 pub(crate) const BRIDGE: &str = r#"
 [[bridge]]
 name = "edge"
 ports = ["out0", "in0"]
 
-[[rule]]
-name = "no telnet"
+[[endpoint]]
+name = "servers"
+addresses = ["198.51.100.0/24"]
+
+[[policy]]
+name = "no-telnet"
+
+[[policy.ingress]]
 action = "deny"
 protocol = "tcp"
-destination_ports = [23]
+destination.ports = [23]
+
+[[policy.ingress]]
+action = "allow"
 "#;
+
+/// What a worker with this log decides about a new flow under `config`. Rules have the numbers that they have in a process that
+/// was started with it.
+pub(crate) fn decide(config: &str, log: &Arc<DecisionLog>, key: FlowKey, initiator: Side) -> DecisionId {
+    let config =
+        ravelin_config::parse(config, "test.toml").unwrap_or_else(|report| panic!("{report}")).config;
+    let ports = Ports::unlimited(&config).unwrap();
+    let mut snapshot =
+        compile::snapshot(&config, &ports, Engine::of(&config).unwrap().policy().clone()).unwrap();
+    snapshot.generation = 1;
+    let cx = Context { now: Timestamp::from_micros(1), snapshot: &snapshot, worker: WorkerId(0), workers: 1 };
+    let mut headers = Headers { protocol: key.protocol(), ..Headers::default() };
+    headers.tcp.flags = tcp_flags::SYN;
+    let mut metas = [Meta { time: cx.now, keyed: true, headers, key, side: initiator, ..Meta::default() }];
+    let mut flows = FlowTable::with_log(1, cx.worker, Arc::clone(log));
+    flows.run(&cx, &mut metas, &mut RingSink::discard(), &mut WorkerCounters::new(1));
+    PolicyStage.run(&cx, &mut metas, &mut flows);
+    metas[0].decision
+}
 
 /// A TCP SYN from 192.0.2.1 port 40000 to 198.51.100.`host` port `port`.
 pub(crate) fn syn(host: u8, port: u16) -> Vec<u8> {

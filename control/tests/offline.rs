@@ -1,75 +1,10 @@
 //! The commands that need no running appliance, as a shell sees them: output, errors, exit codes.
 
-use std::{
-    fs,
-    io::Write,
-    path::PathBuf,
-    process::{Command, Output, Stdio},
-    sync::atomic::{AtomicU32, Ordering},
-    thread,
-};
+mod support;
 
 use etherparse::PacketBuilder;
 use serde_json::Value;
-
-/// A directory of its own for each test, removed in the end.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new() -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("ravelin-offline-{}-{number}", std::process::id()));
-        fs::create_dir(&path).unwrap();
-        Self(path)
-    }
-
-    fn write(&self, name: &str, contents: impl AsRef<[u8]>) -> String {
-        let path = self.0.join(name);
-        fs::write(&path, contents).unwrap();
-        path.to_str().unwrap().to_owned()
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        fs::remove_dir_all(&self.0).unwrap();
-    }
-}
-
-/// What a command left behind.
-struct Done {
-    code: i32,
-    bytes: Vec<u8>,
-    out: String,
-    err: String,
-}
-
-fn ravelin(arguments: &[&str], input: &[u8]) -> Done {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_ravelin"))
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    let input = input.to_vec();
-    // A command that does not read its input closes it.
-    let feeder = thread::spawn(move || stdin.write_all(&input).is_ok());
-    let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
-    feeder.join().unwrap();
-    Done {
-        code: status.code().unwrap(),
-        out: String::from_utf8_lossy(&stdout).into_owned(),
-        bytes: stdout,
-        err: String::from_utf8(stderr).unwrap(),
-    }
-}
-
-fn json(text: &str) -> Value {
-    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
-}
+use support::{Scratch, json, ravelin};
 
 /// A pcap file of two DNS packets: question and answer.
 fn capture() -> Vec<u8> {
@@ -90,7 +25,7 @@ fn capture() -> Vec<u8> {
 }
 
 const RIGHT: &str = "[[bridge]]\nname = \"b\"\nports = [\"eth0\", \"eth1\"]\n";
-const DOUBTFUL: &str = "[[rule]]\nname = \"r\"\naction = \"deny\"\nsource = [\"10.1.2.3/8\"]\n";
+const DOUBTFUL: &str = "[[endpoint]]\nname = \"e\"\naddresses = [\"10.1.2.3/8\"]\n";
 const WRONG: &str = "[flow]\ncapacitty = 5\nfull = \"maybe\"\n";
 
 #[test]
@@ -110,16 +45,14 @@ fn check_says_all_and_its_exit_code_says_whether_it_is_usable() {
         assert!(wrong.err.contains(part), "{part}: {}", wrong.err);
     }
 
-    let offline = ravelin(&["check", &scratch.write("offline.toml", "[policy]\ndefault = \"deny\"\n")], b"");
+    let offline = ravelin(&["check", &scratch.write("offline.toml", "[policy]\nunknown = \"deny\"\n")], b"");
     assert_eq!(offline.code, 0);
     let note =
         "note: no interface is configured: `ravelin replay` needs none, `ravelin run` would refuse it\n";
     assert!(offline.out.starts_with(note), "{}", offline.out);
 
-    let long = format!(
-        "[[rule]]\nname = \"r\"\naction = \"deny\"\nsource = [{}\"nowhere\"]\n",
-        "\"10.1.2.3\", ".repeat(50)
-    );
+    let long =
+        format!("[[endpoint]]\nname = \"e\"\n\naddresses = [{}\"nowhere\"]\n", "\"10.1.2.3\", ".repeat(50));
     let long = ravelin(&["check", &scratch.write("long.toml", long)], b"");
     assert!(
         long.err.contains("4 | …") && long.err.lines().all(|line| line.chars().count() <= 100),
@@ -244,4 +177,115 @@ fn version_and_completions() {
         assert!(script.out.contains("ravelin") && script.out.contains("replay"), "{shell}");
     }
     assert_eq!(ravelin(&["completions", "cmd"], b"").code, 2);
+}
+
+const PEOPLE: &str = r#"
+[[namespace]]
+name = "shop"
+labels = { team = "red" }
+
+[[endpoint]]
+name = "web-2"
+namespace = "shop"
+addresses = ["10.0.0.2"]
+labels = { app = "web" }
+
+[[endpoint]]
+name = "web-1"
+namespace = "shop"
+addresses = ["10.0.0.1"]
+labels = { app = "web" }
+
+[[endpoint]]
+name = "router"
+kind = "host"
+addresses = ["10.0.0.254"]
+
+[[network_set]]
+name = "partners"
+nets = ["192.0.2.0/24"]
+labels = { app = "web" }
+"#;
+
+#[test]
+fn select_shows_what_a_selector_matches() {
+    let scratch = Scratch::new();
+    let config = scratch.write("people.toml", PEOPLE);
+    let alone = ravelin(&["select", "app=='web'||!has( team )"], b"");
+    assert_eq!((alone.code, &*alone.out, &*alone.err), (0, "app == 'web' || !has(team)\n", ""));
+    let done = ravelin(&["select", "app=='web' || team=='red'", "-c", &config], b"");
+    assert_eq!(done.err, "");
+    assert_eq!(
+        done.out,
+        "app == 'web' || team == 'red'\nendpoints: 2\n  shop/web-1\n  shop/web-2\nnetwork sets: 1\n  partners\n\
+         namespaces: 1\n  shop\n"
+    );
+    let done = ravelin(&["select", "pcns.team == 'red' || !has(app)", "-c", &config, "--json"], b"");
+    assert_eq!(
+        json(&done.out),
+        serde_json::json!({
+            "selector": "pcns.team == 'red' || !has(app)",
+            "endpoints": [
+                { "name": "router" },
+                { "namespace": "shop", "name": "web-1" },
+                { "namespace": "shop", "name": "web-2" },
+            ],
+            "network_sets": [],
+            "namespaces": ["shop"],
+        })
+    );
+    assert_eq!(ravelin(&["select", "all()", "-c", "/nowhere.toml"], b"").code, 2);
+}
+
+#[test]
+fn select_judges_labels_line_by_line() {
+    let select =
+        |input: &str| ravelin(&["select", "a == '1' && b != '2'", "--labels", "-"], input.as_bytes());
+    let done = select("{\"a\":\"1\"}\n{}\n{\"a\":\"1\",\"b\":\"2\"}\n {\"b\":\"3\", \"a\":\"1\"}");
+    assert_eq!((done.code, &*done.out, &*done.err), (0, "true\nfalse\nfalse\ntrue\n", ""));
+    assert_eq!(select("").out, "");
+    for (wrong, what) in [
+        ("[]", "invalid type: sequence, expected a map at column 0"),
+        ("{\"a\": 1}", "invalid type: integer `1`, expected a string at column 7"),
+        ("{\"a\": \"1\"", "EOF while parsing an object at column 9"),
+        ("{} {}", "trailing characters at column 4"),
+        ("", "EOF while parsing a value at column 0"),
+    ] {
+        let done = select(&format!("{{}}\n{wrong}\n{{}}\n"));
+        assert_eq!((done.code, &*done.out), (1, "false\n"), "{wrong}");
+        assert_eq!(done.err, format!("ravelin: line 2 is not a JSON object of strings: {what}\n"));
+    }
+    let scratch = Scratch::new();
+    let many = scratch.write("many.jsonl", "{\"a\":\"1\"}\n{\"a\":\"2\"}\n".repeat(5_000));
+    let done = ravelin(&["select", "a == '1'", "--json", "--labels", &many], b"");
+    assert_eq!(done.out, "true\nfalse\n".repeat(5_000));
+    let done = ravelin(&["select", "a == '1'", "--labels", "/nowhere.jsonl"], b"");
+    assert_eq!(done.code, 1);
+    assert!(done.err.starts_with("ravelin: /nowhere.jsonl: "), "{}", done.err);
+}
+
+#[test]
+fn select_points_at_a_mistake() {
+    let wrong = |text: &str| {
+        let done = ravelin(&["select", text], b"");
+        assert_eq!((done.code, &*done.out), (2, ""));
+        done.err
+    };
+    assert_eq!(
+        wrong("a\t= 'b'"),
+        "ravelin: not a selector: expected an operator: ==, !=, contains, starts with, ends with, in or not in at character 3, \
+         found `= 'b'`\n  | a = 'b'\n  |   ^\n"
+    );
+    let expected = "expected `&&` at character 10, found `& !b`";
+    let ours = "a == '日' & !b";
+    assert_eq!(wrong(ours), format!("ravelin: not a selector: {expected}\n  | {ours}\n  |           ^\n"));
+    let long = wrong(&format!("{}?{}", "all() && ".repeat(20), " all()".repeat(20)));
+    let [_, text, caret] = long.lines().collect::<Vec<_>>()[..] else { panic!("{long}") };
+    assert!(text.starts_with("  | …") && text.chars().count() <= 102, "{text}");
+    assert_eq!(text.chars().nth(caret.chars().count() - 1), Some('?'), "{long}");
+    let end = wrong("-a == ");
+    assert!(end.ends_with("found the end\n  | -a == \n  |       ^\n"), "{end}");
+    let done = ravelin(&["select", "a = 'b'", "--json"], b"");
+    let error = json(&done.err)["error"].as_str().unwrap().to_owned();
+    assert_eq!((done.code, error.lines().count()), (2, 1), "{error}");
 }

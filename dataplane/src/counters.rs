@@ -58,7 +58,7 @@ counters! {
     Counter flows_created "flows" "Flows that were opened.",
     Counter flows_expired "flows" "Flows that ended because they were idle for longer than their state allows.",
     Counter flows_evicted "flows" "Flows that were ended early to make room for new ones.",
-    Counter flows_reopened "flows" "TCP flows that ended when the same ports opened a new connection.",
+    Counter flows_reopened "flows" "Flows that ended when the same ports opened a new TCP connection, or the other end an exchange of ICMP.",
     Counter flows_untracked "packets" "Packets that were judged without a flow because the table was full and the configuration says forward.",
     Counter flows_cut "flows" "Flows that were allowed until a change of policy denied them.",
     Counter rejects_silent "packets" "Rejected packets whose sender was not told, because it must not be, because of the limit on answers, or for lack of a frame.",

@@ -157,6 +157,19 @@ mod tests {
     }
 
     #[test]
+    fn generations_start_again_behind_the_last_and_are_never_zero() {
+        let mut publisher = Publisher::new(Snapshot::default(), 1);
+        let mut reader = publisher.reader(WorkerId(0));
+        publisher.shared.generation.store(Publisher::LAST - 2, Ordering::Relaxed);
+        let published = [(); 4].map(|()| publisher.publish(Snapshot::default()));
+        assert_eq!(published, [Publisher::LAST - 1, Publisher::LAST, 1, 2]);
+        assert_eq!(Publisher::LAST, 0xff_ffff);
+        reader.observe();
+        assert_eq!(reader.snapshot().generation, 2);
+        assert_eq!(publisher.reclaim(), 0);
+    }
+
+    #[test]
     fn a_worker_never_drops_the_last_reference() {
         let mut publisher = Publisher::new(Snapshot::default(), 1);
         let mut reader = publisher.reader(WorkerId(0));

@@ -1,8 +1,8 @@
 //! The packet path allocates nothing per packet: a counting allocator watches workers whose tables and pools are warm.
 //!
 //! Promises: any allocation on the worker's thread during thousands of turns fails the test, over every backend that
-//! needs no privileges, with expiry, eviction, new flows that rules judge, answers to rejected packets, denied and malformed
-//! packets going on. Refuses to say anything of the first turns, in which tables and pools grow to what they stay at.
+//! needs no privileges, with expiry, eviction, new flows that rules judge, flows judged again after a change, answers to
+//! rejected packets, denied and malformed packets going on. Refuses to say anything of the first turns, in which tables and pools grow to what they stay at.
 
 mod common;
 
@@ -13,7 +13,7 @@ use std::{
     ops::Range,
 };
 
-use common::{Sink, Traffic, worker};
+use common::{Sink, Traffic, another_policy, policy, snapshot, worker};
 use ravelin_dataplane::{
     clock::Timestamp,
     io::{
@@ -73,10 +73,12 @@ static ALLOCATOR: Counting = Counting;
 
 const WARM_UP: u64 = 3_000;
 const WATCHED: u64 = 5_000;
+/// Turns from one change of policy to the next.
+const ROUND: usize = 200;
 
 /// Turns a worker over `io` until it is warm, then watches it. `tick` moves the backend's time.
 fn watch<I: PacketIo>(name: &str, io: I, mut tick: impl FnMut(&mut I, Timestamp)) {
-    let mut worker = worker(io);
+    let (mut worker, mut publisher) = worker(io);
     let mut turns = |worker: &mut Worker<I, Sink>, turns: Range<u64>| {
         for number in turns {
             // 100 ms a turn, so that every timeout of every protocol comes up.
@@ -86,16 +88,24 @@ fn watch<I: PacketIo>(name: &str, io: I, mut tick: impl FnMut(&mut I, Timestamp)
     };
     turns(&mut worker, 0..WARM_UP);
     let warm = worker.counters().clone();
-    let before = ALLOCATIONS.get();
-    turns(&mut worker, WARM_UP..WARM_UP + WATCHED);
-    let allocations = ALLOCATIONS.get() - before;
+    let mut allocations = 0;
+    // Every time, the flows that are there are judged again.
+    for (policy, first) in
+        [another_policy, policy].iter().cycle().zip((WARM_UP..WARM_UP + WATCHED).step_by(ROUND))
+    {
+        publisher.publish(snapshot(policy()));
+        let before = ALLOCATIONS.get();
+        turns(&mut worker, first..first + ROUND as u64);
+        allocations += ALLOCATIONS.get() - before;
+        publisher.reclaim();
+    }
 
     let counters = worker.counters();
     assert_eq!(counters.balance(), Ok(()), "{name}");
     assert!(counters.received > WATCHED, "{name} received {} packets", counters.received);
     assert!(counters.flows_created > warm.flows_created + WATCHED / 10, "{name} judged flows");
     assert!(counters.injected > warm.injected, "{name} answered rejected packets");
-    for reason in [DropReason::RuleDeny, DropReason::RuleReject] {
+    for reason in [DropReason::RuleDeny, DropReason::RuleReject, DropReason::FlowCut, DropReason::FlowReset] {
         assert!(counters.drops.count(reason) > warm.drops.count(reason), "{name} dropped by {reason:?}");
     }
     // Frames in memory stay completed; those of a capture are partial each time they come.

@@ -14,9 +14,12 @@ mod population;
 
 pub use choices::{Choices, bytes};
 
-use crate::oracle::{Failsafe, Flow, Settings, Verdict};
+use crate::oracle::{Flow, Settings, Verdict};
 use choices::Choices as C;
-use ravelin_config::{resources::Resources, types::Protocol};
+use ravelin_config::{
+    resources::{Failsafe, Resources},
+    types::Protocol,
+};
 
 /// Resources, settings and flows.
 #[derive(Clone, Debug)]
@@ -52,7 +55,7 @@ fn settings(choices: &mut C) -> Settings {
     let list = |choices: &mut C| {
         (0..choices.below(3))
             .map(|_| Failsafe {
-                protocol: choices.one(&[Protocol::TCP, Protocol::UDP]),
+                protocol: choices.one(&[Some(Protocol::TCP), Some(Protocol::UDP), None]),
                 net: choices.chance(3).then(|| {
                     let family = addresses::Family::draw(choices);
                     addresses::net(choices, family)

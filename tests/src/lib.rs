@@ -4,9 +4,11 @@
 //! a fixed time, only for conditions; a test that cannot run fails and names what is missing (see [`requirements`]).
 //! Refuses: to be used by anything but tests. Its functions panic when the machine does not do what they ask, because
 //! that is how a test says so.
-//! Read next: [`topology::Lab`] for end-to-end tests (`tests/e2e/`), [`scenario`] for captures (`tests/scenarios/`).
+//! Read next: [`topology::Lab`] for end-to-end tests (`tests/e2e/`), [`scenario`] for captures (`tests/scenarios/`), [`oracle`]
+//! for what policy means, [`conformance`] for what Kubernetes says about that.
 
 pub mod binary;
+pub mod compiled;
 pub mod conformance;
 pub mod counters;
 pub mod echo;
@@ -21,3 +23,4 @@ pub mod requirements;
 pub mod scenario;
 pub mod topology;
 pub mod vectors;
+pub mod wire;

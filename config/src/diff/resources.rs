@@ -7,14 +7,22 @@ use std::{collections::HashMap, fmt, hash::Hash};
 /// Lists the resources that are new, gone or different.
 pub(super) fn resources(old: &Resources, new: &Resources, changes: &mut Vec<Change>) {
     // A field that is not mentioned does not compile.
-    let Resources { tiers, policies, profiles, namespaces, endpoints, services, network_sets } = new;
-    each("tier", &old.tiers, tiers, changes);
-    each("policy", &old.policies, policies, changes);
-    each("profile", &old.profiles, profiles, changes);
-    each("namespace", &old.namespaces, namespaces, changes);
-    each("endpoint", &old.endpoints, endpoints, changes);
-    each("service", &old.services, services, changes);
-    each("network_set", &old.network_sets, network_sets, changes);
+    let Resources { tiers, policies, profiles, namespaces, endpoints, services, network_sets, nets_files } =
+        new;
+    each("tier", &old.tiers, tiers, PartialEq::eq, changes);
+    each("policy", &old.policies, policies, PartialEq::eq, changes);
+    each("profile", &old.profiles, profiles, PartialEq::eq, changes);
+    each("namespace", &old.namespaces, namespaces, PartialEq::eq, changes);
+    each("endpoint", &old.endpoints, endpoints, PartialEq::eq, changes);
+    each("service", &old.services, services, PartialEq::eq, changes);
+    // A set is another if its file holds something else.
+    let same = |old_set: &NetworkSet, new_set: &NetworkSet| {
+        let files = [(old_set, &old.nets_files), (new_set, nets_files)];
+        let [before, after] =
+            files.map(|(set, files)| set.nets_file.as_ref().and_then(|file| files.get(file)));
+        old_set == new_set && before == after
+    };
+    each("network_set", &old.network_sets, network_sets, same, changes);
 }
 
 /// By what a resource is known among those of its kind. Displayed as `shop/web`, policies as `shop/web` or, outside of the
@@ -74,10 +82,19 @@ impl Resource for Policy {
     }
 }
 
-fn each<R: Resource>(kind: &str, old: &[R], new: &[R], changes: &mut Vec<Change>) {
+fn each<R: Resource>(
+    kind: &str,
+    old: &[R],
+    new: &[R],
+    same: impl Fn(&R, &R) -> bool,
+    changes: &mut Vec<Change>,
+) {
     let mut before: HashMap<_, _> = old.iter().map(|resource| (resource.key(), resource)).collect();
-    let differing: Vec<_> =
-        new.iter().filter(|resource| before.remove(&resource.key()) != Some(*resource)).map(R::key).collect();
+    let differing: Vec<_> = new
+        .iter()
+        .filter(|resource| !before.remove(&resource.key()).is_some_and(|earlier| same(earlier, resource)))
+        .map(R::key)
+        .collect();
     // What nobody asked for is gone, and comes first.
     let gone = old.iter().map(R::key).filter(|key| before.contains_key(key));
     changes.extend(gone.chain(differing).map(|key| Change { field: format!("{kind}[{key}]"), live: true }));

@@ -6,6 +6,7 @@ mod tests;
 
 use crate::model::{FileModel, Lists, Model};
 use crate::report::{Code, Findings, Place, Report};
+use crate::resources::{Endpoint, Resources};
 use crate::schema::reader::{At, Reader};
 use crate::validate::validate;
 use crate::{Config, FilePattern};
@@ -36,10 +37,16 @@ pub struct Loaded {
 /// # Errors
 /// A [`Report`] of everything that is wrong, warnings included; if the file cannot be read, of one [`Code::Unreadable`].
 pub fn load(path: &Path) -> Result<Loaded, Report> {
+    load_at_most(FILES_MAX, path)
+}
+
+/// Loads the file at `path`, and the files that it includes, `files_max` altogether.
+fn load_at_most(files_max: usize, path: &Path) -> Result<Loaded, Report> {
     let bytes = fs::read(path).map_err(|error| {
         Report::whole(Code::Unreadable, format!("cannot read `{}`: {error}", path.display()), None)
     })?;
-    let mut loader = Loader { files: vec![path.to_owned()], ..Loader::default() };
+    let mut loader = Loader::new(files_max);
+    loader.files.push(path.to_owned());
     loader.all(bytes, path);
     loader.finish()
 }
@@ -49,13 +56,36 @@ pub fn load(path: &Path) -> Result<Loaded, Report> {
 /// # Errors
 /// A [`Report`] of everything that is wrong, warnings included.
 pub fn parse(text: &str, file_name: &str) -> Result<Loaded, Report> {
-    let mut loader = Loader::default();
+    let mut loader = Loader::new(FILES_MAX);
     loader.all(text.as_bytes().to_vec(), Path::new(file_name));
     loader.finish()
 }
 
-#[derive(Default)]
+/// Loads a file that holds nothing but `[[endpoint]]`, as in the directory that `endpoints_dir` names. Profiles and namespaces may
+/// be declared elsewhere.
+///
+/// # Errors
+/// A [`Report`] of everything that is wrong.
+pub fn load_endpoints(path: &Path) -> Result<Vec<Endpoint>, Report> {
+    let bytes = fs::read(path).map_err(|error| {
+        Report::whole(Code::Unreadable, format!("cannot read `{}`: {error}", path.display()), None)
+    })?;
+    let mut loader = Loader { part: true, ..Loader::new(1) };
+    loader.all(bytes, path);
+    let Config { resources, files, interfaces, rules, .. } = loader.finish()?.config;
+    let Resources { endpoints, .. } = &resources;
+    let others = Resources { endpoints: Vec::new(), ..resources.clone() };
+    if others != Resources::default() || !files.is_empty() || !interfaces.is_empty() || !rules.is_empty() {
+        let message = format!("`{}` may hold nothing but [[endpoint]]", path.display());
+        return Err(Report::whole(Code::Misplaced, message, None));
+    }
+    Ok(endpoints.clone())
+}
+
 struct Loader {
+    /// Whether what the text names may be declared elsewhere.
+    part: bool,
+    files_max: usize,
     findings: Findings,
     model: Option<Model>,
     /// The files that were read.
@@ -78,6 +108,18 @@ struct Open {
 }
 
 impl Loader {
+    fn new(files_max: usize) -> Self {
+        Self {
+            part: false,
+            files_max,
+            findings: Findings::default(),
+            model: None,
+            files: Vec::new(),
+            seen: HashSet::new(),
+            broken: false,
+        }
+    }
+
     /// Reads the main file and all that it includes. Depth first, and not by recursion: a chain of files may be long.
     fn all(&mut self, bytes: Vec<u8>, path: &Path) {
         let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
@@ -137,8 +179,8 @@ impl Loader {
             }
             return Ok(None);
         }
-        if self.seen.len() > FILES_MAX {
-            let message = format!("the configuration is made of more than {FILES_MAX} files");
+        if self.seen.len() > self.files_max {
+            let message = format!("the configuration is made of more than {} files", self.files_max);
             self.findings.add(Code::TooLarge, place, message);
             return Err(TooMany);
         }
@@ -211,11 +253,18 @@ impl Loader {
     fn finish(mut self) -> Result<Loaded, Report> {
         let config =
             self.model.filter(|_| !self.broken).and_then(|model| validate(model, &mut self.findings));
+        if self.part {
+            self.findings.retain(|_, finding| {
+                !matches!(finding.code(), Code::UnknownProfile | Code::UnknownNamespace)
+            });
+        }
         let refused = self.findings.has_errors();
         let report = self.findings.into_report();
         match config {
-            Some(config) if !refused => {
-                Ok(Loaded { config: Config { files: self.files, ..config }, warnings: report })
+            Some(mut config) if !refused => {
+                self.files.extend(config.resources.nets_files.keys().cloned());
+                config.files = self.files;
+                Ok(Loaded { config, warnings: report })
             }
             Some(_) | None => Err(report),
         }

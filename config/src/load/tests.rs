@@ -1,4 +1,4 @@
-use super::FILES_MAX;
+use super::{FILES_MAX, load_at_most};
 use crate::model::Model;
 use crate::schema::Form;
 use crate::{Code, Loaded, Report, load};
@@ -212,12 +212,22 @@ fn paths_are_relative_to_the_file_that_says_them() {
 
 #[test]
 fn there_is_a_limit_of_files() {
-    let chain: Vec<_> =
-        (0..=FILES_MAX).map(|n| (format!("{n}.toml"), format!("include = ['{}.toml']", n + 1))).collect();
-    let mut files: Vec<_> = chain.iter().map(|(file, text)| (file.as_str(), text.as_str())).collect();
-    files.push(("main.toml", "include = ['0.toml']"));
+    let files = [
+        ("main.toml", "include = ['1.toml', '2.toml', '1.toml', '3.toml', '4.toml']"),
+        ("1.toml", ""),
+        ("2.toml", ""),
+        ("3.toml", ""),
+        ("4.toml", ""),
+    ];
     let directory = Directory::new("limit", &files);
-    let found = directory.found();
-    assert_eq!(found, [(Code::TooLarge, format!("{}.toml", FILES_MAX - 2), 1, 12)]);
-    assert!(directory.report().contains("the configuration is made of more than 10000 files"));
+    let path = directory.path("main.toml");
+    assert_eq!(load_at_most(5, &path).unwrap().config.files.len(), 5);
+    let report = load_at_most(3, &path).unwrap_err();
+    let finding = &report.diagnostics()[0];
+    assert_eq!(
+        (report.errors(), finding.code, finding.span.as_ref().unwrap().column),
+        (1, Code::TooLarge, 42)
+    );
+    assert_eq!(finding.message, "the configuration is made of more than 3 files");
+    assert_eq!(FILES_MAX, 10_000);
 }

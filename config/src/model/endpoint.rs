@@ -31,7 +31,7 @@ entry! {
         /// A pod, a container, a virtual machine (`workload`), or a machine whose failsafe ports no policy can shut (`host`).
         kind: EndpointKind = Or(EndpointKind::Workload) => word(), Live;
         /// Its addresses. A prefix stands for a whole network; where endpoints overlap, the longer prefix counts.
-        addresses: Vec<At<IpNet>> = Required => list("addresses or prefixes", prefix()), Live;
+        addresses: Vec<At<IpNet>> = Required => list("addresses or prefixes", prefix()).required(), Live;
         /// What selectors see, beside what is inherited from namespace and profiles.
         labels: Labels = Means("none") => labels(), Live;
         /// The identity under which it runs.

@@ -100,9 +100,9 @@ entry! {
         rate_limit: RateLimit = Means("none") => name("number of flows in a time"), Live;
     }
     tables {
-        /// ICMP messages like this. Needs the protocol `icmp` or `icmpv6`.
+        /// ICMP messages like this, of ICMP or ICMPv6; `protocol` may say which.
         icmp: IcmpModel;
-        /// ICMP messages unlike this. Needs the protocol `icmp` or `icmpv6`.
+        /// ICMP messages unlike this, of ICMP or ICMPv6; `protocol` may say which.
         not_icmp: IcmpModel;
         /// The side that opens the flow.
         source: EntityModel;

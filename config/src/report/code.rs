@@ -60,25 +60,37 @@ codes! {
     UnknownWord = "C006" Error "The value is not one of the words that the key accepts.";
     OutOfRange = "C007" Error "The number or duration is outside of what the key accepts.";
     Malformed = "C008" Error "The text is not an address, port, protocol, duration, name or path, whichever the key wants.";
-    EmptyList = "C009" Error "A list that must not be empty is empty: leave the key out to mean \"any\".";
+    EmptyList = "C009" Error "A list that must not be empty is empty.";
     DuplicateCore = "C010" Error "The same core is given to two workers.";
-    DuplicateName = "C011" Error "Two interfaces, two bridges or two rules have the same name.";
+    DuplicateName = "C011" Error "Two interfaces, bridges, rules, policies or other things of one kind have the same name.";
     BridgePorts = "C012" Error "A bridge has other than two ports.";
     PortTaken = "C013" Error "An interface is a port twice, in one bridge or in two.";
     MonitorPort = "C014" Error "An interface that only receives (`mode = \"monitor\"`) is a port of a bridge.";
     UnusedInterface = "C015" Error "A declared interface is neither a port of a bridge nor a monitor.";
-    PortsWithoutProtocol = "C016" Error "A rule matches ports, but its protocol is not tcp, udp or sctp.";
-    MixedFamilies = "C017" Error "The source and destination prefixes of a rule have no address family in common: it can never match.";
+    PortsWithoutProtocol = "C016" Error "A rule or an endpoint speaks of ports, but the protocol is not tcp, udp or sctp.";
+    MixedFamilies = "C017" Error "A rule asks for IPv4 and for IPv6, so that it can never match, or only in part.";
     NothingToRun = "C018" Error "The configuration has no bridge and no monitor interface, so `ravelin run` would have nothing to do.";
     TooLarge = "C019" Error "The configuration has more interfaces, rules or files than can be handled.";
     Selector = "C020" Error "The text is not a selector.";
     Misplaced = "C021" Error "What may stand once in a configuration stands in an included file.";
     IncludeCycle = "C022" Error "A file includes itself, directly or through others.";
+    UnknownProfile = "C023" Error "An endpoint names a profile that does not exist.";
+    Limit = "C024" Error "A policy has more rules, or a rule more networks or ports, than may be.";
+    Combination = "C025" Error "Keys of an entry do not go together.";
+    AddressTaken = "C026" Error "Two endpoints have the same address.";
+    Manifest = "C027" Error "A manifest cannot be read at all.";
+    Duplicate = "C028" Error "The configuration and a manifest, or the directory of endpoints, declare the same thing.";
     HostBits = "C101" Warning "A prefix has bits set behind its length. They are ignored.";
     Shadowed = "C102" Warning "A rule can never decide, because an earlier rule matches everything it matches.";
     IcmpFamily = "C103" Warning "A rule asks for icmp with IPv6 prefixes only, or for icmpv6 with IPv4 prefixes only.";
     PublicMetrics = "C104" Warning "Metrics are served, without authentication, on an address that other machines may reach.";
     NoMatch = "C105" Warning "A pattern matches no file.";
+    UnknownTier = "C106" Warning "A policy names a tier that is not declared.";
+    UnknownNamespace = "C107" Warning "A namespace is named that is not declared: nothing is known of its labels.";
+    NotActedUpon = "C108" Warning "Something is accepted, but nothing acts upon it yet.";
+    NeverAsked = "C109" Warning "A policy has rules for a direction that it does not govern.";
+    ManifestPart = "C110" Warning "Part of a manifest is not in force as it was written.";
+    EndpointFile = "C111" Warning "A file of the directory of endpoints cannot be used, and is left out.";
 }
 
 impl fmt::Display for Code {

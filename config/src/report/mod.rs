@@ -80,6 +80,12 @@ impl Report {
         self.diagnostics.len() - self.errors()
     }
 
+    /// This report, and one more finding about the configuration as a whole.
+    #[must_use]
+    pub fn with(self, code: Code, message: String) -> Self {
+        self.refuse(code, message)
+    }
+
     /// This report, and one more error about the configuration as a whole.
     #[must_use]
     pub fn refuse(mut self, code: Code, message: String) -> Self {

@@ -8,13 +8,28 @@ use std::{
 /// A piece of the file that is being read, in bytes.
 pub(crate) type Range = ops::Range<usize>;
 
-/// A piece of any file that was read.
+/// A piece of any file that was read. Small, because every value has one; bytes behind 4 GiB are taken for the last before.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {
     /// The number of the file, in the order of reading.
-    file: usize,
-    start: usize,
-    end: usize,
+    file: u32,
+    start: u32,
+    end: u32,
+}
+
+impl Place {
+    fn new(file: usize, range: &Range) -> Self {
+        let small = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        Self { file: small(file), start: small(range.start), end: small(range.end) }
+    }
+
+    fn file(&self) -> usize {
+        self.file as usize
+    }
+
+    fn range(&self) -> Range {
+        self.start as usize..self.end as usize
+    }
 }
 
 /// What can say where something stands: a [`Place`], or a [`Range`] of the file that is being read.
@@ -25,7 +40,7 @@ pub(crate) trait Spot {
 
 impl Spot for Range {
     fn place(self, current: usize) -> Place {
-        Place { file: current, start: self.start, end: self.end }
+        Place::new(current, &self)
     }
 }
 
@@ -73,16 +88,16 @@ impl Sources {
 
     /// The bytes of a place, if it is in the file that is being read.
     pub(crate) fn range(&self, place: &Place) -> Option<Range> {
-        (place.file == self.current()).then_some(place.start..place.end)
+        (place.file() == self.current()).then(|| place.range())
     }
 
     /// The directory of the file that a place is in. Empty for the working directory.
     pub(crate) fn directory(&self, place: &Place) -> &Path {
-        self.0.get(place.file).and_then(|source| source.file.parent()).unwrap_or(Path::new(""))
+        self.0.get(place.file()).and_then(|source| source.file.parent()).unwrap_or(Path::new(""))
     }
 
     pub(super) fn span(&self, place: &Place) -> Option<Span> {
-        Some(self.0.get(place.file)?.span(&(place.start..place.end)))
+        Some(self.0.get(place.file())?.span(&place.range()))
     }
 }
 

@@ -119,7 +119,7 @@ pub struct NetworkSet {
     /// The networks.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub nets: Vec<IpNet>,
-    /// A file with one address or prefix in each line, which are added to `nets` when the set is loaded.
+    /// A file with one address or prefix in each line, relative to the working directory; [`super::Resources::nets`] has them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nets_file: Option<PathBuf>,
     /// What is not part of the set although `nets` cover it.

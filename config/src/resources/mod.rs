@@ -23,7 +23,9 @@ pub use policy::{
     RateLimitError, RuleAction, ServiceAccounts, ServiceRef, StagedAction, Tier, TierDefault, Types,
 };
 
+use crate::types::IpNet;
 use serde::Serialize;
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 /// Everything that policy is made of.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -49,7 +51,13 @@ pub struct Resources {
     /// `[[network_set]]`
     #[serde(rename = "network_set", skip_serializing_if = "Vec::is_empty")]
     pub network_sets: Vec<NetworkSet>,
+    /// What the files hold that network sets name.
+    #[serde(skip)]
+    pub nets_files: NetsFiles,
 }
+
+/// What files of networks hold, by their path: sorted, each network once, host bits cleared.
+pub type NetsFiles = BTreeMap<PathBuf, Arc<Vec<IpNet>>>;
 
 impl Resources {
     /// Takes over all of `other`, behind what is there.
@@ -61,5 +69,12 @@ impl Resources {
         self.endpoints.extend(other.endpoints);
         self.services.extend(other.services);
         self.network_sets.extend(other.network_sets);
+        self.nets_files.extend(other.nets_files);
+    }
+
+    /// The networks of a set, those of its file included. What it excepts is among them.
+    pub fn nets<'r>(&'r self, set: &'r NetworkSet) -> impl Iterator<Item = IpNet> + 'r {
+        let file = set.nets_file.as_ref().and_then(|file| self.nets_files.get(file));
+        set.nets.iter().chain(file.into_iter().flat_map(|nets| nets.iter())).copied()
     }
 }

@@ -1,6 +1,6 @@
 use super::{Absence, Form, parser::Parser};
 use crate::report::{Code, Findings, Place, Range};
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, collections::HashSet, fmt};
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
@@ -27,6 +27,14 @@ pub(crate) enum Field<T> {
 impl<T> Field<T> {
     /// The value with its position, if it was written.
     pub(crate) fn given(&self) -> Option<&At<T>> {
+        match self {
+            Self::Given(at) => Some(at),
+            Self::Absent(_) | Self::Unusable => None,
+        }
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn given_mut(&mut self) -> Option<&mut At<T>> {
         match self {
             Self::Given(at) => Some(at),
             Self::Absent(_) | Self::Unusable => None,
@@ -258,11 +266,12 @@ impl<'r, 'd> Reader<'r, 'd> {
             key if self.path.key.is_empty() => format!("there is no section `{key}`"),
             key => format!("there is no key `{key}` in `{}`", self.path),
         };
-        let known = self.known.join(", ");
+        let mut asked = HashSet::new();
+        let known: Vec<_> = self.known.iter().copied().filter(|known| asked.insert(*known)).collect();
         let finding = self.findings.add(Code::UnknownKey, key.span(), message);
         match nearest {
             Some(nearest) => finding.label(format!("did you mean `{nearest}`?")),
-            None => finding.help(format!("known here: {known}")),
+            None => finding.help(format!("known here: {}", known.join(", "))),
         };
     }
 

@@ -181,11 +181,12 @@ fn in_rule(key: &str, value: &str) -> Option<Code> {
 
 #[test]
 fn what_rules_match_is_checked() {
-    for value in ["'tcp'", "'TCP'", "'132'", "0", "255"] {
+    for value in ["'tcp'", "'udplite'", "'132'", "0", "255"] {
         assert_eq!(in_rule("protocol", value), None, "{value}");
     }
     assert_eq!(in_rule("protocol", "256"), Some(Code::OutOfRange));
     assert_eq!(in_rule("protocol", "'256'"), Some(Code::Malformed));
+    assert_eq!(in_rule("protocol", "'TCP'"), Some(Code::Malformed));
     assert_eq!(in_rule("protocol", "['tcp']"), Some(Code::WrongType));
     for value in ["['0.0.0.0/0']", "['192.0.2.1', '2001:db8::/32']"] {
         assert_eq!(in_rule("source", value), None, "{value}");
@@ -216,6 +217,17 @@ fn unknown_and_misspelt_keys_are_one_finding_each() {
         (Code::UnknownKey, None),
     ];
     assert_eq!(found, expected, "{report}");
+    let known = report.diagnostics()[3].help.as_deref().unwrap().strip_prefix("known here: ").unwrap();
+    let known: Vec<_> = known.split(", ").collect();
+    assert_eq!(known.iter().filter(|section| **section == "policy").count(), 1, "{known:?}");
+    assert_eq!(known.len(), 3 + 8 + 1 + 10);
+}
+
+#[test]
+fn an_empty_list_says_what_to_do() {
+    let help = |text: &str| parse(text, "t").unwrap_err().diagnostics()[0].help.clone();
+    assert_eq!(help("[[network_set]]\nname = 'a'\nnets = []").as_deref(), Some("leave the key out"));
+    assert_eq!(help("[[endpoint]]\nname = 'a'\naddresses = []").as_deref(), Some("write one at least"));
 }
 
 #[test]

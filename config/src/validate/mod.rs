@@ -1,9 +1,9 @@
 //! From what a file says to what it means.
 //!
 //! [`validate`] checks what no single value can show: names that repeat, interfaces that are used twice or
-//! not at all, rules that contradict themselves (`network.rs`, `rules.rs`) and rules that never decide
-//! (`cover.rs`). Like the reader, it reports all there is to report; a value that was unusable already is
-//! passed over, so that one mistake is one finding.
+//! not at all, rules that contradict themselves (`network.rs`, `rules.rs`), rules that never decide
+//! (`cover.rs`), and everything about policy (`resources/`). Like the reader, it reports all there is to
+//! report; a value that was unusable already is passed over, so that one mistake is one finding.
 
 mod cover;
 mod network;
@@ -143,7 +143,7 @@ impl Config {
 pub(crate) fn validate(mut model: Model, findings: &mut Findings) -> Option<Config> {
     let network = network::validate(&model.lists.interfaces, &model.lists.bridges, findings);
     let rules = rules::validate(&model.lists.rules, findings);
-    let resources = resources::resources(&mut model.lists, model.policy.on_change);
+    let resources = resources::validate(&mut model, findings);
     let (interfaces, bridges) = network?;
     Some(Config {
         files: Vec::new(),
@@ -165,23 +165,28 @@ pub(crate) fn validate(mut model: Model, findings: &mut Findings) -> Option<Conf
     })
 }
 
-/// Reports every name that was there before.
+/// Reports every name that was there before, among `things`.
 fn unique<'m, T: Eq + Hash + Display + 'm>(
-    thing: &str,
+    things: &str,
     names: impl Iterator<Item = &'m At<T>>,
     findings: &mut Findings,
 ) {
-    let mut first: HashMap<&T, &At<T>> = HashMap::new();
-    for name in names {
-        match first.get(&name.value) {
-            Some(earlier) => {
-                let help = format!("the first is at {}", findings.position(&earlier.range));
-                let message = format!("there are two {thing}s called `{}`", name.value);
-                findings.add(Code::DuplicateName, name.range.clone(), message).help(help);
-            }
-            None => {
-                first.insert(&name.value, name);
-            }
+    unique_by(things, names.map(|name| (&name.value, name)), findings);
+}
+
+/// Reports every name whose key was there before.
+fn unique_by<'m, K: Eq + Hash, T: Display + 'm>(
+    things: &str,
+    names: impl Iterator<Item = (K, &'m At<T>)>,
+    findings: &mut Findings,
+) {
+    let mut first = HashMap::new();
+    for (key, name) in names {
+        let earlier = *first.entry(key).or_insert(name);
+        if !std::ptr::eq(earlier, name) {
+            let help = format!("the first is at {}", findings.position(&earlier.range));
+            let message = format!("there are two {things} called `{}`", name.value);
+            findings.add(Code::DuplicateName, &name.range, message).help(help);
         }
     }
 }

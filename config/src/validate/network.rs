@@ -11,8 +11,8 @@ pub(super) fn validate(
     bridges: &[BridgeModel],
     findings: &mut Findings,
 ) -> Option<(Vec<Interface>, Vec<Bridge>)> {
-    unique("interface", declared.iter().filter_map(|interface| interface.name.given()), findings);
-    unique("bridge", bridges.iter().filter_map(|bridge| bridge.name.given()), findings);
+    unique("interfaces", declared.iter().filter_map(|interface| interface.name.given()), findings);
+    unique("bridges", bridges.iter().filter_map(|bridge| bridge.name.given()), findings);
     let used = ports(bridges, findings);
     for interface in declared {
         use_of(interface, &used, bridges.iter().all(|bridge| !bridge.ports.is_unusable()), findings);

@@ -7,7 +7,7 @@ use std::fmt;
 
 /// Checks the rules, each for itself and each against those before it.
 pub(super) fn validate(models: &[RuleModel], findings: &mut Findings) -> Option<Vec<Rule>> {
-    unique("rule", models.iter().filter_map(|model| model.name.given()), findings);
+    unique("rules", models.iter().filter_map(|model| model.name.given()), findings);
     for model in models {
         ports_need_protocol(model, findings);
         families(model, findings);

@@ -280,8 +280,16 @@ pub(crate) fn resources() -> impl Strategy<Value = Resources> {
         vec(network_set(), 0..3),
     )
         .prop_map(|(tiers, policies, profiles, namespaces, endpoints, services, network_sets)| {
-            let mut all =
-                Resources { tiers, policies, profiles, namespaces, endpoints, services, network_sets };
+            let mut all = Resources {
+                tiers,
+                policies,
+                profiles,
+                namespaces,
+                endpoints,
+                services,
+                network_sets,
+                nets_files: Default::default(),
+            };
             named(&mut all.tiers, "tier", |it| &mut it.name);
             named(&mut all.policies, "policy", |it| &mut it.name);
             named(&mut all.profiles, "profile", |it| &mut it.name);

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::{Failure, target};
 use crate::{
     compile::{self, CompileError, Ports},
-    policy::{Engine, Settings},
+    policy::Engine,
 };
 
 /// Says all that is wrong with a configuration.
@@ -66,14 +66,14 @@ const NO_INTERFACE: &str =
 
 /// What is to be said about the configuration at `path`, whether it can be used, and whether it has an interface.
 fn inspect(path: &Path) -> (Report, bool, bool) {
-    let loaded = match ravelin_config::load(path) {
+    let loaded = match crate::sources::load(path) {
         Ok(loaded) => loaded,
         Err(report) => return (report, false, false),
     };
     let compile = || -> Result<(), CompileError> {
         let ports = Ports::unlimited(&loaded.config)?;
         let config = &loaded.config;
-        let engine = Engine::new(config.resources.clone(), Settings::of(&config.policy))?;
+        let engine = Engine::of(config)?;
         compile::snapshot(config, &ports, engine.policy().clone()).map(drop)
     };
     if let Err(error) = compile() {

@@ -29,13 +29,13 @@ pub(super) fn run(args: &Args, json: bool) -> Result<(), Failure> {
     let implied = output::declare_namespaces(&mut imported.resources);
     let Imported { resources, remarks } = imported;
     let resources_of = [
-        (resources.tiers.len(), "tiers"),
-        (resources.policies.len(), "policies"),
-        (resources.profiles.len(), "profiles"),
-        (resources.namespaces.len(), "namespaces"),
-        (resources.endpoints.len(), "endpoints"),
-        (resources.services.len(), "services"),
-        (resources.network_sets.len(), "network sets"),
+        (resources.tiers.len(), "tier", "tiers"),
+        (resources.policies.len(), "policy", "policies"),
+        (resources.profiles.len(), "profile", "profiles"),
+        (resources.namespaces.len(), "namespace", "namespaces"),
+        (resources.endpoints.len(), "endpoint", "endpoints"),
+        (resources.services.len(), "service", "services"),
+        (resources.network_sets.len(), "network set", "network sets"),
     ];
     let files = output::render(resources, &sources).map_err(Failure::failed)?;
     let written = output::write(&args.output, &files).map_err(|error| explain(&error))?;
@@ -43,7 +43,7 @@ pub(super) fn run(args: &Args, json: bool) -> Result<(), Failure> {
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     if json {
         let resources: serde_json::Map<_, _> =
-            resources_of.iter().map(|(count, what)| (what.replace(' ', "_"), json!(count))).collect();
+            resources_of.iter().map(|(count, _, many)| (many.replace(' ', "_"), json!(count))).collect();
         target::print_json(
             &json!({
                 "files": written.files,
@@ -69,18 +69,23 @@ pub(super) fn run(args: &Args, json: bool) -> Result<(), Failure> {
         }
         let some: Vec<_> = resources_of
             .iter()
-            .filter(|(count, _)| *count > 0)
-            .map(|(count, what)| format!("{count} {what}"))
+            .filter(|(count, ..)| *count > 0)
+            .map(|(count, one, many)| counted(*count, one, many))
             .collect();
         let all = if some.is_empty() { "nothing".to_owned() } else { some.join(", ") };
-        target::print(&format!("imported {all}; {errors} errors, {warnings} warnings"))?;
+        let errors = counted(errors, "error", "errors");
+        target::print(&format!("imported {all}; {errors}, {}", counted(warnings, "warning", "warnings")))?;
     }
     if errors == 0 {
         return Ok(());
     }
-    let failure = Failure::failed(format_args!("not everything was carried over: {errors} errors"))
-        .help("what is in force would differ from the manifests where the report says `error`");
+    let failure = Failure::failed("not everything was carried over")
+        .help("where the report says `error`, what would be in force differs from the manifests");
     Err(if json { failure.told() } else { failure })
+}
+
+fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 /// What is said in these places, and what they are called.

@@ -11,13 +11,17 @@
 mod check;
 mod completions;
 mod detach;
+mod explain;
 mod failure;
 mod import;
+mod lint;
 mod reload;
 mod replay;
 mod run;
+mod select;
 mod show;
 mod target;
+mod test;
 #[cfg(test)]
 mod tests;
 mod trace;
@@ -54,8 +58,12 @@ enum Verb {
     Reload(reload::Args),
     Show(show::Args),
     Trace(trace::Args),
+    Explain(explain::Args),
+    Test(test::Args),
+    Lint(lint::Args),
     Replay(replay::Args),
     Import(import::Args),
+    Select(select::Args),
     Detach(detach::Args),
     Version(version::Args),
     Completions(completions::Args),
@@ -82,10 +90,14 @@ pub fn execute(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Reload(args) => reload::run(args, json),
         Verb::Show(args) => show::run(args, json),
         Verb::Trace(args) => trace::run(args, json),
+        Verb::Explain(args) => explain::run(args, json),
+        Verb::Lint(args) => lint::run(args, json),
+        Verb::Test(args) => test::run(args, json),
         Verb::Detach(args) => detach::run(args, json),
         Verb::Check(args) => check::run(args, json),
         Verb::Replay(args) => replay::run(args, json),
         Verb::Import(args) => import::run(args, json),
+        Verb::Select(args) => select::run(args, json),
         Verb::Version(args) => version::run(args, json),
         Verb::Completions(args) => completions::run(args),
     };

@@ -45,7 +45,7 @@ pub(super) fn run(args: &Args, json: bool) -> Result<(), Failure> {
     let standard = |path: &Option<PathBuf>| path.as_deref() == Some(Path::new("-"));
     let config = match &args.config {
         Some(path) => {
-            let loaded = ravelin_config::load(path)?;
+            let loaded = crate::sources::load(path)?;
             if !loaded.warnings.is_empty() {
                 eprintln!("{}", loaded.warnings);
             }

@@ -120,11 +120,16 @@ pub(super) fn print_json(value: &impl Serialize, many: bool) -> Result<(), Failu
     print(&text.map_err(Failure::failed)?)
 }
 
-/// Prints an answer. That nobody reads it any more, as behind `| head`, ends the command well.
+/// Prints an answer.
 pub(super) fn print(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
-    match writeln!(out, "{text}").and_then(|()| out.flush()) {
-        Ok(()) => Ok(()),
+    written(writeln!(out, "{text}").and_then(|()| out.flush()))
+}
+
+/// What became of an answer. That nobody reads it any more, as behind `| head`, ends the command well.
+pub(super) fn written<T>(result: io::Result<T>) -> Result<T, Failure> {
+    match result {
+        Ok(value) => Ok(value),
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
         Err(error) => Err(Failure::failed(format_args!("cannot write the answer: {error}"))),
     }

@@ -2,15 +2,18 @@ use std::time::Duration;
 
 use ravelin_config::{Config, types::*};
 use ravelin_dataplane::{
+    clock::Timestamp,
     flow::{Evict, FlowSettings, Midstream, Timeouts},
     forward::{NonIp, Port},
     io::PortId,
     parse::FragmentSettings,
-    policy::RuleId,
+    policy::{Decision, Key, RuleId},
     snapshot::Snapshot,
+    verdict::DropReason,
 };
 
 use super::*;
+use crate::policy::{BookReader, Engine};
 
 const FULL: &str = r#"
 [[interface]]
@@ -28,20 +31,21 @@ arp = "drop"
 nd = "judge"
 stp = "drop"
 
-[policy]
-default = "deny"
+[enforcement]
+unknown = "deny"
+reject_rate = 7
 
-[[rule]]
+[[endpoint]]
+name = "clients"
+addresses = ["10.0.0.0/8"]
+
+[[policy]]
 name = "web"
-action = "allow"
-direction = "egress"
-protocol = "tcp"
-source = ["10.0.0.0/8"]
-destination_ports = [80, "8000-8999"]
 
-[[rule]]
-name = "rest"
-action = "deny"
+[[policy.egress]]
+action = "allow"
+protocol = "tcp"
+destination.ports = [80, "8000-8999"]
 
 [flow]
 capacity = 100001
@@ -66,24 +70,33 @@ timeout = "10s"
 full = "forward"
 "#;
 
+fn engine() -> Engine {
+    Engine::of(&Config::default()).unwrap()
+}
+
 fn config(text: &str) -> Config {
     ravelin_config::parse(text, "test.toml").unwrap_or_else(|report| panic!("{report}")).config
 }
 
-fn compile(text: &str, names: &mut RuleNames) -> (Ports, Snapshot) {
+fn compile(text: &str, engine: &mut Engine) -> (Ports, Snapshot) {
     let config = config(text);
     let ports = Ports::unlimited(&config).unwrap();
-    let snapshot = snapshot(&config, &ports, names).unwrap();
+    engine.replace_with(&config).unwrap();
+    let snapshot = snapshot(&config, &ports, engine.policy().clone()).unwrap();
     (ports, snapshot)
 }
 
-fn rule_name(text: &str) -> RuleName {
-    text.parse().unwrap()
+/// What is decided about a TCP connection.
+fn decision(snapshot: &Snapshot, source: [u8; 4], port: u16) -> Decision {
+    let [source, destination] = [source, [192, 0, 2, 1]].map(Into::into);
+    let key =
+        Key { source, destination, protocol: Protocol::TCP, source_port: 40_000, destination_port: port };
+    snapshot.policy.judge(&key).decision
 }
 
 #[test]
 fn every_setting_arrives() {
-    let (_, snapshot) = compile(FULL, &mut RuleNames::new());
+    let (_, snapshot) = compile(FULL, &mut engine());
     let seconds = Duration::from_secs;
     assert_eq!(
         snapshot.flow,
@@ -105,20 +118,24 @@ fn every_setting_arrives() {
         }
     );
     assert_eq!(snapshot.fragments, FragmentSettings { timeout: seconds(10), full: Exception::Forward });
-    assert_eq!(snapshot.policy.default, Action::Deny);
-    assert_eq!(snapshot.policy.rules.len(), 2);
-    let web = &snapshot.policy.rules[0];
-    assert_eq!((web.id, web.action), (RuleId(1), Action::Allow));
-    assert_eq!(web.direction, Some(Direction::Egress));
-    assert_eq!(web.protocol, Some(Protocol::TCP));
-    assert_eq!(web.source, ["10.0.0.0/8".parse().unwrap()]);
-    assert!(web.destination.is_empty() && web.source_ports.is_empty());
-    assert_eq!(web.destination_ports, ["80".parse().unwrap(), "8000-8999".parse().unwrap()]);
+    let client = [10, 1, 2, 3];
+    for (source, port, action, reason) in [
+        (client, 80, Action::Allow, None),
+        (client, 8500, Action::Allow, None),
+        (client, 81, Action::Deny, Some(DropReason::DefaultDeny)),
+        ([11, 0, 0, 1], 80, Action::Deny, Some(DropReason::UnknownDeny)),
+    ] {
+        let decision = decision(&snapshot, source, port);
+        assert_eq!((decision.action, decision.reason), (action, reason), "{source:?} {port}");
+    }
+    let answers = &snapshot.policy.answers;
+    let answered = (0..100).filter(|_| answers.take(Timestamp::from_micros(1))).count();
+    assert_eq!(answered, 7);
 }
 
 #[test]
 fn the_first_port_of_a_bridge_is_its_outside() {
-    let (ports, snapshot) = compile(FULL, &mut RuleNames::new());
+    let (ports, snapshot) = compile(FULL, &mut engine());
     let id = |name: &str| ports.id(&name.parse().unwrap()).unwrap();
     let (outside, inside, mirror) = (id("out0"), id("in0"), id("mirror"));
     assert_eq!(ports.iter().map(|(id, ..)| id).collect::<Vec<_>>(), [PortId(0), PortId(1), PortId(2)]);
@@ -147,7 +164,7 @@ fn facts_of_the_system_reach_the_plan() {
         partial_checksums: interface.name.as_str() == "out0",
     })
     .unwrap();
-    let snapshot = snapshot(&config, &ports, &mut RuleNames::new()).unwrap();
+    let snapshot = snapshot(&config, &ports, ravelin_dataplane::policy::PolicySet::default()).unwrap();
     let Some(Port::Bridge { mtu, complete_checksums, .. }) =
         snapshot.forward.port(ports.id(&"out0".parse().unwrap()).unwrap())
     else {
@@ -158,41 +175,42 @@ fn facts_of_the_system_reach_the_plan() {
 
 #[test]
 fn a_rule_keeps_its_number_over_reloads() {
-    let mut names = RuleNames::new();
-    let mut reader = names.reader();
-    let numbers =
-        |snapshot: &Snapshot| snapshot.policy.rules.iter().map(|rule| rule.id.0).collect::<Vec<_>>();
-    let rules = |list: &[&str]| {
-        list.iter()
-            .map(|name| format!("[[rule]]\nname = \"{name}\"\naction = \"deny\"\nprotocol = \"udp\"\n"))
-            .collect::<String>()
+    let mut engine = engine();
+    let mut reader = engine.book();
+    let policy = |name: &str, port: u16| {
+        format!(
+            "[[policy]]\nname = \"{name}\"\n[[policy.egress]]\naction = \"allow\"\nprotocol = \"tcp\"\n\
+             destination.ports = [{port}]\n"
+        )
     };
-    assert_eq!(numbers(&compile(&rules(&["a", "b"]), &mut names).1), [1, 2]);
-    assert_eq!(reader.name(RuleId(2)), Some(&rule_name("b")));
-    assert_eq!(numbers(&compile(&rules(&["c", "b"]), &mut names).1), [3, 2]);
-    assert_eq!(numbers(&compile(&rules(&["a"]), &mut names).1), [1]);
-    assert_eq!(reader.name(RuleId(3)), Some(&rule_name("c")));
-    assert_eq!(reader.name(RuleId(1)), Some(&rule_name("a")));
-    assert_eq!(reader.name(RuleId::NONE), None);
-    assert_eq!(reader.name(RuleId(4)), None);
-}
-
-#[test]
-fn the_last_rule_number_is_65535() {
-    let mut names = RuleNames::new();
-    for number in 1..=u16::MAX {
-        assert_eq!(names.intern(&rule_name(&format!("rule {number}"))), Ok(RuleId(number)));
-    }
-    let rule = rule_name("one more");
-    assert_eq!(names.intern(&rule), Err(CompileError::RuleNamesExhausted { rule: rule.clone() }));
-    assert_eq!(names.intern(&rule_name("rule 7")), Ok(RuleId(7)));
+    let endpoint = "[[endpoint]]\nname = \"e\"\naddresses = [\"10.0.0.0/8\"]\n";
+    let mut decider = |policies: &[(&str, u16)], port| {
+        let policies: String = policies.iter().map(|(name, port)| policy(name, *port)).collect();
+        let (_, snapshot) = compile(&format!("{endpoint}{policies}"), &mut engine);
+        *decision(&snapshot, [10, 0, 0, 1], port).egress.rules().last().unwrap()
+    };
+    let name = |rule, reader: &mut BookReader| {
+        let named = reader.rule(rule).unwrap();
+        format!("{} {}", named.block.policy, named.number())
+    };
+    let [a, b] = [1, 2].map(|port| decider(&[("a", 1), ("b", 2)], port));
+    assert_ne!(a, b);
+    assert_eq!((name(a, &mut reader), name(b, &mut reader)), ("default.a 0".into(), "default.b 0".into()));
+    assert_eq!(decider(&[("c", 1), ("b", 2)], 2), b);
+    let c = decider(&[("c", 1), ("b", 2)], 1);
+    assert!(c != a && c != b);
+    assert_eq!(decider(&[("a", 1)], 1), a, "it was away for a while");
+    assert_eq!(name(c, &mut reader), "default.c 0");
+    assert_eq!(name(decider(&[("a", 1)], 7), &mut reader), "default.a -1");
+    assert_eq!(reader.rule(RuleId(0)), None);
+    assert_eq!(reader.rule(RuleId(u32::MAX)), None);
 }
 
 #[test]
 fn an_interface_that_was_not_there_at_start_is_refused() {
     let ports = Ports::unlimited(&config("[[interface]]\nname = \"a\"\nmode = \"monitor\"")).unwrap();
     let later = config("[[bridge]]\nname = \"x\"\nports = [\"a\", \"b\"]");
-    let error = snapshot(&later, &ports, &mut RuleNames::new()).unwrap_err();
+    let error = snapshot(&later, &ports, ravelin_dataplane::policy::PolicySet::default()).unwrap_err();
     assert_eq!(error, CompileError::UnknownInterface { interface: "b".parse().unwrap() });
 }
 

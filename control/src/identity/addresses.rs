@@ -62,6 +62,11 @@ impl Prefixes {
         }
     }
 
+    /// After many insertions: makes memory as small as it can be.
+    pub(super) fn pack(&mut self) {
+        self.all = std::mem::take(&mut self.all).into_iter().collect();
+    }
+
     /// The endpoint whose address this is.
     pub(super) fn owner(&self, address: IpAddr) -> Option<ItemId> {
         self.lengths.covering(address).find_map(|net| {
@@ -70,30 +75,32 @@ impl Prefixes {
         })
     }
 
-    /// The addresses in `nets`, which are those of `item`, that are not another's.
-    pub(super) fn addresses(&self, item: ItemId, nets: &[IpNet]) -> AddressSet {
-        let sets = nets.iter().map(|net| {
-            let set = AddressSet::of_nets([net]);
+    /// Adds the prefixes of `item` in which no address is another's to `whole`, and what is left of the rest to `carved`.
+    pub(super) fn collect(
+        &self,
+        item: ItemId,
+        nets: &[IpNet],
+        whole: &mut Vec<IpNet>,
+        carved: &mut Vec<AddressSet>,
+    ) {
+        for net in nets {
             let taken: Vec<_> = self.taken(item, net.trunc()).collect();
-            if taken.is_empty() { set } else { set.difference(&AddressSet::of_nets(&taken)) }
-        });
-        AddressSet::union_of(&sets.collect::<Vec<_>>())
+            if taken.is_empty() {
+                whole.push(*net);
+            } else {
+                carved.push(AddressSet::of_nets([net]).difference(&AddressSet::of_nets(&taken)));
+            }
+        }
     }
 
     /// Others' prefixes inside of `net`.
     fn taken(&self, item: ItemId, net: IpNet) -> impl Iterator<Item = IpNet> {
-        let behind = last_inside(net);
-        let inside = self.all.range((net, ItemId::MIN)..=(behind, ItemId::MAX));
+        let inside = self.all.range((net, ItemId::MIN)..=(IpNet::from(net.broadcast()), ItemId::MAX));
         let taken = move |(other, owner): &&(IpNet, ItemId)| {
             *owner != item && (other.prefix_len() > net.prefix_len() || *owner < item)
         };
         inside.filter(taken).map(|(other, _)| *other)
     }
-}
-
-/// The last that lies inside of `net` in the order of prefixes.
-fn last_inside(net: IpNet) -> IpNet {
-    IpNet::from(net.broadcast())
 }
 
 /// The networks of all network sets.
@@ -147,8 +154,8 @@ impl Networks {
     }
 
     /// The addresses of a set.
-    pub(super) fn addresses(&self, set: u32) -> &AddressSet {
-        &self.sets[set as usize]
+    pub(super) fn addresses(&self, set: usize) -> &AddressSet {
+        &self.sets[set]
     }
 
     /// The sets that `address` is in, and the length of the longest prefix of each that covers it.
@@ -159,7 +166,9 @@ impl Networks {
             let first = self.nets[from..].iter().take_while(|(other, _)| *other == net);
             let later = self.added.range((net, 0)..=(net, u32::MAX));
             for (_, set) in first.chain(later) {
-                if found.iter().all(|(other, _)| other != set) && self.addresses(*set).contains(address) {
+                if found.iter().all(|(other, _)| other != set)
+                    && self.addresses(*set as usize).contains(address)
+                {
                     found.push((*set, net.prefix_len()));
                 }
             }

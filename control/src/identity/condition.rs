@@ -97,6 +97,19 @@ impl Condition {
         }
     }
 
+    /// The labels that it depends on, sorted.
+    pub(super) fn labels(&self) -> Vec<Word> {
+        let mut labels = match self {
+            Self::Has(label) | Self::In(label, _) | Self::Text(label, ..) => vec![*label],
+            Self::Is(pair) => vec![pair.label],
+            Self::Not(inner) => inner.labels(),
+            Self::All(parts) | Self::Any(parts) => parts.iter().flat_map(Self::labels).collect(),
+        };
+        labels.sort_unstable();
+        labels.dedup();
+        labels
+    }
+
     /// Keys of which every item that it holds for has one; `None` if there are no such keys. Where there is a choice, those that
     /// cost the least together.
     pub(super) fn keys(&self, cost: &impl Fn(Key) -> usize) -> Option<Vec<Key>> {

@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use ravelin_config::{
     resources::{Labels, Resources},
@@ -18,7 +18,7 @@ pub(super) struct Origin {
 }
 
 /// Which of [`Heritages`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct HeritageId(u32);
 
 /// The labels that all items of one origin have.
@@ -38,6 +38,7 @@ pub(super) struct Heritages {
     profiles: HashMap<Word, Vec<Pair>>,
     all: Vec<Heritage>,
     ids: HashMap<Origin, HeritageId>,
+    index: BTreeSet<(Pair, HeritageId)>,
 }
 
 impl Heritages {
@@ -73,6 +74,12 @@ impl Heritages {
         &self.all[id.0 as usize]
     }
 
+    /// The heritages with one of these labels.
+    pub(super) fn having(&self, first: Pair, last: Pair) -> impl Iterator<Item = HeritageId> {
+        let (lowest, highest) = (HeritageId(0), HeritageId(u32::MAX));
+        self.index.range((first, lowest)..=(last, highest)).map(|(_, heritage)| *heritage)
+    }
+
     /// What items of this origin inherit.
     pub(super) fn of(&mut self, words: &mut Words, origin: Origin) -> HeritageId {
         if let Some(id) = self.ids.get(&origin) {
@@ -80,6 +87,7 @@ impl Heritages {
         }
         let id = HeritageId(self.all.len() as u32);
         let heritage = self.compose(words, origin.clone());
+        self.index.extend(heritage.labels.iter().map(|pair| (*pair, id)));
         self.all.push(heritage);
         self.ids.insert(origin, id);
         id
@@ -95,8 +103,13 @@ impl Heritages {
         for at in 0..self.all.len() {
             if affected(&self.all[at].origin) {
                 let heritage = self.compose(words, self.all[at].origin.clone());
+                let id = HeritageId(at as u32);
                 let old = std::mem::replace(&mut self.all[at], heritage);
-                renewed.push((HeritageId(at as u32), old.labels));
+                for pair in &old.labels {
+                    self.index.remove(&(*pair, id));
+                }
+                self.index.extend(self.all[at].labels.iter().map(|pair| (*pair, id)));
+                renewed.push((id, old.labels));
             }
         }
         renewed

@@ -21,14 +21,13 @@ impl Identities {
 
     /// The items that a registered selector matches.
     pub fn members(&self, selector: SelectorId) -> Vec<ItemId> {
-        let groups = self.groups.ids().filter(|id| self.groups.get(*id).selectors.contains(&selector));
-        groups.flat_map(|group| self.groups.members(group)).collect()
+        self.matching_registered(selector)
     }
 
     /// The part of `some` that belongs to an item.
     pub fn within(&self, item: ItemId, some: &AddressSet) -> AddressSet {
         match item.kind() {
-            Kind::NetworkSet => some.intersection(self.networks.addresses(item.0 & !ItemId::NETWORK_SET)),
+            Kind::NetworkSet => some.intersection(self.networks.addresses(item.index())),
             Kind::Endpoint => some.intersection(&self.addresses(item)),
         }
     }

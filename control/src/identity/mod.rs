@@ -9,90 +9,43 @@
 //! `…/namespace`, `…/name` and `…/kind` of network sets), which it cannot have its own of; and those that it inherits, which its own
 //! cover: `pcns.…` of its namespace, then those of its profiles, of which the first wins.
 //!
-//! Items with the same labels, as the replicas of a deployment are, form a group, and everything about labels is kept and decided once
-//! for each group: an inverted index says which groups have a label or a label's value, and each group knows the registered
-//! selectors that match it. What an update changes is then the difference between two groups. Texts are numbers ([`words`]).
+//! Items with the same labels, as the replicas of a deployment are, form a group, and what concerns labels is kept and decided once
+//! for each group. Two inverted indices say which groups have a label or a label's value of their own, and from which origins it is
+//! inherited. What an update changes is found among the registered selectors that mention a label that changed and that can match
+//! the labels before or after. Texts are numbers ([`words`]), which are never forgotten.
 //!
 //! Promises: what comes out is what evaluating every selector on every item would give. Refuses: to be asked for a packet; answers are
-//! compiled into sets of addresses. Read next: `groups.rs`, `condition.rs`.
+//! compiled into sets of addresses. Read next: `groups.rs`, `change.rs`.
 
 mod addresses;
 mod change;
 mod condition;
 mod groups;
 mod heritage;
+mod items;
 mod members;
 #[cfg(test)]
 mod tests;
 mod words;
 
 pub use change::{Change, SelectorId};
+pub use items::{ItemId, Kind};
 
-use std::{collections::HashMap, net::IpAddr};
+use std::net::IpAddr;
 
 use ravelin_config::{
-    resources::{Endpoint, Labels, Resources},
+    resources::{Endpoint, Labels, NetworkSet, Resources},
     selector::Expression,
-    types::IpNet,
 };
 use ravelin_dataplane::policy::AddressSet;
 
 use addresses::{Networks, Prefixes};
-use change::Registered;
-use condition::Condition;
-use groups::{GroupId, Groups, effective};
-use heritage::{HeritageId, Heritages, Origin};
-use words::{Pair, Word, Words, value_of};
-
-/// What an item is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Kind {
-    /// A workload or a host.
-    Endpoint,
-    /// Addresses under common labels.
-    NetworkSet,
-}
-
-/// An endpoint or a network set. In order, endpoints stand before network sets, each in the order of the resources.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ItemId(u32);
-
-impl ItemId {
-    const MIN: Self = Self(0);
-    const MAX: Self = Self(u32::MAX);
-    const NETWORK_SET: u32 = 1 << 31;
-
-    /// The endpoint at this place of the resources.
-    pub const fn endpoint(index: usize) -> Self {
-        Self(index as u32 & !Self::NETWORK_SET)
-    }
-
-    /// The network set at this place of the resources.
-    pub const fn network_set(index: usize) -> Self {
-        Self(index as u32 | Self::NETWORK_SET)
-    }
-
-    /// What it is.
-    pub const fn kind(self) -> Kind {
-        if self.0 & Self::NETWORK_SET == 0 { Kind::Endpoint } else { Kind::NetworkSet }
-    }
-
-    /// Its place among the resources of its kind. Endpoints that came later have the places behind, or those of endpoints that
-    /// are gone.
-    pub const fn index(self) -> usize {
-        (self.0 & !Self::NETWORK_SET) as usize
-    }
-}
-
-/// What is kept of an item.
-#[derive(Debug)]
-struct Item {
-    group: GroupId,
-    namespace: Option<Word>,
-    name: Word,
-    /// Of endpoints.
-    addresses: Box<[IpNet]>,
-}
+use change::{Registered, View};
+use condition::{Condition, Key};
+use groups::{GroupId, Groups};
+use heritage::{Heritages, Origin};
+use items::{Addresses, Item, Items};
+use words::{Pair, Words};
 
 /// The endpoints and network sets that there are.
 #[derive(Debug)]
@@ -100,66 +53,77 @@ pub struct Identities {
     words: Words,
     heritages: Heritages,
     groups: Groups,
-    /// `None` where an endpoint was removed.
-    endpoints: Vec<Option<Item>>,
-    vacant: Vec<ItemId>,
-    network_sets: Vec<Item>,
-    by_name: HashMap<(Kind, Option<Word>, Word), ItemId>,
+    items: Items,
     prefixes: Prefixes,
     networks: Networks,
+    /// Names and what namespace selectors see.
     namespaces: Vec<(String, Labels)>,
     registered: Registered,
 }
 
 impl Identities {
-    /// All of `resources`. Of items of one kind, namespace and name the last is found by its name.
+    /// All of `resources`. No two items of a kind and a namespace have the same name.
     pub fn new(resources: &Resources) -> Self {
         let mut words = Words::default();
         let heritages = Heritages::new(resources, &mut words);
+        let namespaces = resources.namespaces.iter();
         let mut identities = Self {
             words,
             heritages,
             groups: Groups::default(),
-            endpoints: Vec::with_capacity(resources.endpoints.len()),
-            vacant: Vec::new(),
-            network_sets: Vec::with_capacity(resources.network_sets.len()),
-            by_name: HashMap::new(),
+            items: Items::default(),
             prefixes: Prefixes::default(),
             networks: Networks::new(&resources.network_sets),
-            namespaces: Vec::new(),
+            namespaces: namespaces.map(|n| (n.name.clone(), namespace_labels(&n.name, &n.labels))).collect(),
             registered: Registered::default(),
         };
-        for namespace in &resources.namespaces {
-            identities
-                .namespaces
-                .push((namespace.name.clone(), namespace_labels(&namespace.name, &namespace.labels)));
-        }
         for endpoint in &resources.endpoints {
-            identities.update_endpoint_at(ItemId::endpoint(identities.endpoints.len()), endpoint);
+            identities.add_endpoint(endpoint);
         }
         for set in &resources.network_sets {
-            let id = ItemId::network_set(identities.network_sets.len());
-            let origin = Origin {
-                namespace: set.namespace.as_deref().map(|namespace| identities.words.intern(namespace)),
-                network_set: Some(identities.words.intern(&set.name)),
-                ..Origin::default()
-            };
-            let (namespace, name) = (origin.namespace, identities.words.intern(&set.name));
-            let heritage = identities.heritages.of(&mut identities.words, origin);
-            let own = identities.heritages.get(heritage).own(&mut identities.words, &set.labels);
-            let group = identities.group(own, heritage);
-            identities.groups.join(group, id);
-            identities.by_name.insert((Kind::NetworkSet, namespace, name), id);
-            identities.network_sets.push(Item { group, namespace, name, addresses: Box::default() });
+            identities.add_network_set(set);
         }
+        identities.groups.pack();
+        identities.items.pack();
+        identities.prefixes.pack();
         identities
+    }
+
+    fn add_endpoint(&mut self, endpoint: &Endpoint) -> ItemId {
+        let origin = self.origin(endpoint);
+        let addresses = Addresses::new(&endpoint.addresses);
+        let id = self.add(Kind::Endpoint, origin, &endpoint.name, &endpoint.labels, addresses);
+        self.prefixes.insert(id, &endpoint.addresses);
+        id
+    }
+
+    fn add_network_set(&mut self, set: &NetworkSet) {
+        let origin = Origin {
+            namespace: set.namespace.as_deref().map(|namespace| self.words.intern(namespace)),
+            network_set: Some(self.words.intern(&set.name)),
+            ..Origin::default()
+        };
+        self.add(Kind::NetworkSet, origin, &set.name, &set.labels, Addresses::new(&[]));
+    }
+
+    fn add(
+        &mut self,
+        kind: Kind,
+        origin: Origin,
+        name: &str,
+        labels: &Labels,
+        addresses: Addresses,
+    ) -> ItemId {
+        let (namespace, name) = (origin.namespace, self.words.intern(name));
+        let heritage = self.heritages.of(&mut self.words, origin);
+        let own = self.heritages.get(heritage).own(&mut self.words, labels);
+        let group = self.groups.put(self.items.next(kind), None, &own, heritage);
+        self.items.push(kind, Item { group, namespace, name, addresses })
     }
 
     /// All items, in order.
     pub fn items(&self) -> impl Iterator<Item = ItemId> {
-        let endpoints = self.endpoints.iter().enumerate().filter(|(_, item)| item.is_some());
-        let sets = (0..self.network_sets.len()).map(ItemId::network_set);
-        endpoints.map(|(at, _)| ItemId::endpoint(at)).chain(sets)
+        self.items.ids()
     }
 
     /// The item of that name.
@@ -168,40 +132,51 @@ impl Identities {
             Some(namespace) => Some(self.words.find(namespace)?),
             None => None,
         };
-        self.by_name.get(&(kind, namespace, self.words.find(name)?)).copied()
+        self.items.find(kind, namespace, self.words.find(name)?)
     }
 
     /// The name of an item.
     pub fn name(&self, item: ItemId) -> &str {
-        self.words.text(self.item(item).name)
+        self.words.text(self.items.get(item).name)
     }
 
     /// The namespace of an item.
     pub fn namespace(&self, item: ItemId) -> Option<&str> {
-        self.item(item).namespace.map(|namespace| self.words.text(namespace))
+        self.items.get(item).namespace.map(|namespace| self.words.text(namespace))
     }
 
     /// All labels of an item, inherited ones as well.
     pub fn labels(&self, item: ItemId) -> Labels {
-        let group = self.item(item).group;
-        let (own, inherited) = self.pairs(group);
         let text = |word| self.words.text(word);
-        effective(own, inherited).map(|pair| (text(pair.label), text(pair.value))).collect()
+        let pairs = self.view(self.items.get(item).group).pairs();
+        pairs.map(|pair| (text(pair.label), text(pair.value))).collect()
     }
 
     /// The items that an expression matches, in order.
     pub fn matching(&self, expression: &Expression) -> Vec<ItemId> {
-        let condition = Condition::new(expression, &mut |text| self.words.find(text));
-        let groups = self.matching_groups(&condition);
-        let mut items: Vec<_> = groups.flat_map(|group| self.groups.members(group)).collect();
-        items.sort_unstable();
-        items
+        self.matching_condition(&Condition::new(expression, &mut |text| self.words.find(text)))
+    }
+
+    fn matching_condition(&self, condition: &Condition) -> Vec<ItemId> {
+        let mut groups = self.candidates(condition);
+        groups.retain(|group| self.holds(condition, *group));
+        if groups.len() < self.groups.end() / 8 {
+            let mut items: Vec<_> = groups.iter().flat_map(|group| self.groups.members(*group)).collect();
+            items.sort_unstable();
+            return items;
+        }
+        // To look at every item takes less time than to sort so many.
+        let mut matching = vec![false; self.groups.end()];
+        for group in groups {
+            matching[group.index()] = true;
+        }
+        self.items.ids().filter(|item| matching[self.items.get(*item).group.index()]).collect()
     }
 
     /// Whether an expression matches an item.
     pub fn matches(&self, item: ItemId, expression: &Expression) -> bool {
         let condition = Condition::new(expression, &mut |text| self.words.find(text));
-        self.holds(&condition, self.item(item).group)
+        self.holds(&condition, self.items.get(item).group)
     }
 
     /// The namespaces that an expression matches, by their places in the resources. Beside its own labels a namespace has
@@ -215,16 +190,27 @@ impl Identities {
     /// The addresses of an item. For an endpoint: its prefixes without those of other endpoints that lie inside; for a network set: its
     /// networks without the exceptions.
     pub fn addresses(&self, item: ItemId) -> AddressSet {
-        match item.kind() {
-            Kind::Endpoint => self.prefixes.addresses(item, &self.item(item).addresses),
-            Kind::NetworkSet => self.networks.addresses(item.0 & !ItemId::NETWORK_SET).clone(),
-        }
+        self.addresses_of(&[item])
     }
 
     /// The addresses of several items together.
     pub fn addresses_of(&self, items: &[ItemId]) -> AddressSet {
-        let sets: Vec<_> = items.iter().map(|item| self.addresses(*item)).collect();
-        AddressSet::union_of(&sets)
+        let (mut whole, mut carved, mut sets) = (Vec::new(), Vec::new(), Vec::new());
+        for item in items {
+            match item.kind() {
+                Kind::Endpoint => {
+                    self.prefixes.collect(
+                        *item,
+                        self.items.get(*item).addresses.nets(),
+                        &mut whole,
+                        &mut carved,
+                    );
+                }
+                Kind::NetworkSet => sets.push(self.networks.addresses(item.index())),
+            }
+        }
+        carved.push(AddressSet::of_nets(&whole));
+        AddressSet::union_of(carved.iter().chain(sets))
     }
 
     /// The endpoint whose address this is: the one with the longest prefix that covers it.
@@ -249,39 +235,38 @@ impl Identities {
         sets.into_iter().map(|(set, _)| ItemId::network_set(set as usize)).collect()
     }
 
-    fn item(&self, item: ItemId) -> &Item {
-        match item.kind() {
-            Kind::Endpoint => {
-                self.endpoints[item.index()].as_ref().expect("the endpoint has not been removed")
-            }
-            Kind::NetworkSet => &self.network_sets[item.index()],
-        }
-    }
-
-    /// The own and the inherited labels of a group's items.
-    fn pairs(&self, group: GroupId) -> (&[Pair], &[Pair]) {
+    /// The labels of a group's items.
+    fn view(&self, group: GroupId) -> View<'_> {
         let group = self.groups.get(group);
-        let inherited = group.heritage.map_or(&[][..], |heritage| &self.heritages.get(heritage).labels);
-        (&group.own, inherited)
+        View { own: &group.own, inherited: &self.heritages.get(group.heritage).labels }
     }
 
     fn holds(&self, condition: &Condition, group: GroupId) -> bool {
-        let (own, inherited) = self.pairs(group);
-        condition.holds(&self.words, &|label| value_of(own, label).or_else(|| value_of(inherited, label)))
+        let view = self.view(group);
+        condition.holds(&self.words, &|label| view.value(label))
     }
 
-    fn matching_groups(&self, condition: &Condition) -> impl Iterator<Item = GroupId> {
-        self.groups.candidates(condition).into_iter().filter(|group| self.holds(condition, *group))
+    /// All groups for which a condition can hold, as far as the indices know.
+    fn candidates(&self, condition: &Condition) -> Vec<GroupId> {
+        /// Beyond this many it does not matter any more which key has more.
+        const MANY: usize = 4096;
+        let Some(keys) = condition.keys(&|key| self.having(key).take(MANY).count()) else {
+            return self.groups.ids().collect();
+        };
+        let mut groups: Vec<_> = keys.into_iter().flat_map(|key| self.having(key)).collect();
+        groups.sort_unstable();
+        groups.dedup();
+        groups
     }
 
-    /// The group of items with these labels, which is made if there is none.
-    fn group(&mut self, own: Vec<Pair>, heritage: HeritageId) -> GroupId {
-        if let Some(group) = self.groups.find(&own, heritage) {
-            return group;
-        }
-        let group = self.groups.insert(own, heritage, &self.heritages.get(heritage).labels);
-        self.select(group);
-        group
+    /// The groups that have a key, and some that would inherit it if they had no other.
+    fn having(&self, key: Key) -> impl Iterator<Item = GroupId> {
+        let (first, last) = match key {
+            Key::Label(label) => Pair::all(label),
+            Key::Pair(pair) => (pair, pair),
+        };
+        let heirs = self.heritages.having(first, last).flat_map(|heritage| self.groups.heirs(heritage));
+        self.groups.having(first, last).chain(heirs)
     }
 
     fn origin(&mut self, endpoint: &Endpoint) -> Origin {

@@ -8,8 +8,8 @@ use hashbrown::HashTable;
 pub(super) struct Word(NonZeroU32);
 
 impl Word {
-    pub(super) const MIN: Self = Self(NonZeroU32::MIN);
-    pub(super) const MAX: Self = Self(NonZeroU32::MAX);
+    const MIN: Self = Self(NonZeroU32::MIN);
+    const MAX: Self = Self(NonZeroU32::MAX);
 
     fn at(index: usize) -> Self {
         let number = u32::try_from(index + 1).ok().and_then(NonZeroU32::new);
@@ -26,6 +26,13 @@ impl Word {
 pub(super) struct Pair {
     pub(super) label: Word,
     pub(super) value: Word,
+}
+
+impl Pair {
+    /// The first and the last pair of a label.
+    pub(super) const fn all(label: Word) -> (Self, Self) {
+        (Self { label, value: Word::MIN }, Self { label, value: Word::MAX })
+    }
 }
 
 /// The value of `label` among `pairs`, which are sorted and have each label once.

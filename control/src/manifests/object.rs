@@ -110,7 +110,8 @@ impl Importer {
         self.remarks.about(Some(kind), None, None);
         if let (Some(kind), Some(items)) = (kind.strip_suffix("List"), root.get("items")) {
             let item = if kind.is_empty() { None } else { Some((api, kind)) };
-            items.list()?.for_each(|at| self.object(&at, item));
+            // Fields are named from the object on, not from the list.
+            items.list()?.for_each(|at| self.object(&At::root(at.node), item));
             return Ok(());
         }
         let (group, version) = api.split_once('/').unwrap_or(("", api));
@@ -120,11 +121,6 @@ impl Importer {
         let header = header(group, &mut root)?;
         let namespace = namespaced.then_some(header.namespace.as_str());
         self.remarks.about(Some(kind), namespace, Some(&header.name));
-        checked_name(&header.name, at)?;
-        checked_name(&header.namespace, at)?;
-        if header.namespace.len() > NAMESPACE_MAX {
-            return Err(at.fault("the name of the namespace is too long"));
-        }
         root.ignore(&["status"]);
         convert(header, &mut root, self)?;
         self.ignored(&root);
@@ -231,11 +227,18 @@ fn header(group: &str, root: &mut Fields<'_>) -> Result<Header, Fault> {
     {
         stored_labels(&stored)?.iter().for_each(|(label, value)| all.insert(label, value));
     }
-    Ok(Header {
-        name: metadata.need("name")?.text()?.to_owned(),
-        namespace: metadata.text("namespace")?.unwrap_or("default").to_owned(),
-        labels: all,
-    })
+    let name = name_of(&metadata.need("name")?)?;
+    let namespace = match metadata.get("namespace") {
+        None => "default".to_owned(),
+        Some(at) => {
+            let namespace = name_of(&at)?;
+            if namespace.len() > NAMESPACE_MAX {
+                return Err(at.fault("the name is too long for a namespace"));
+            }
+            namespace
+        }
+    };
+    Ok(Header { name, namespace, labels: all })
 }
 
 /// The labels in metadata that are kept as a text.
@@ -268,14 +271,15 @@ const NAME_MAX: usize = 253;
 /// The most characters of the name of a namespace, which becomes that of a file.
 const NAMESPACE_MAX: usize = 63;
 
-/// That a text can be a name.
-pub(super) fn checked_name(name: &str, at: &At<'_>) -> Result<(), Fault> {
+/// The name of an object, wherever it is mentioned.
+pub(super) fn name_of(at: &At<'_>) -> Result<String, Fault> {
     let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    let name = at.text()?;
     if name.len() <= NAME_MAX
         && name.starts_with(|c: char| c.is_ascii_alphanumeric())
         && name.chars().all(legal)
     {
-        return Ok(());
+        return Ok(name.to_owned());
     }
     let shown: String = name.chars().take(64).collect();
     Err(at.fault(format_args!("`{}` cannot be a name", shown.escape_debug())))

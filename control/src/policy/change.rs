@@ -50,7 +50,7 @@ impl Resolver {
         let found = self.identities.find(Kind::NetworkSet, wanted.namespace.as_deref(), &wanted.name);
         let Some(item) = found else { return true };
         let (leave, join) = self.identities.change_network_set(item, &wanted.leave, &wanted.join);
-        let selected: Vec<_> = self.identities.selectors(item).to_vec();
+        let selected: Vec<_> = self.identities.selectors(item);
         for selector in selected {
             if let Some(set) = self.sets.find(&Formula::Selected(selector)) {
                 let leave = self.not_otherwise_in(set, &leave, item);
@@ -82,7 +82,7 @@ impl Resolver {
             endpoint.ports.iter().map(|port| Formula::Named(port.name.clone(), port.protocol, port.port)),
         );
         for selector in self.identities.selectors(item) {
-            formulas.extend([Formula::Selected(*selector), Formula::SelectedEndpoints(*selector)]);
+            formulas.extend([Formula::Selected(selector), Formula::SelectedEndpoints(selector)]);
         }
         let mut sets: Vec<_> = formulas.iter().filter_map(|formula| self.sets.find(formula)).collect();
         sets.sort_unstable();

@@ -7,6 +7,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use ravelin_config::{
+    Config,
     resources::{Endpoint, Policy, Resources},
     types::IpNet,
 };
@@ -83,6 +84,19 @@ struct Compiled {
     set: PolicySet,
 }
 
+/// All rules in order, before they are classifiers.
+pub(super) struct Ruled {
+    pub(super) resolver: Resolver,
+    enforced: Layouts,
+    pending: Option<Layouts>,
+    /// The rules in force about egress, then ingress.
+    pub(super) rules: [Vec<Rule>; 2],
+    /// The same with every staged policy; `None` if there are none.
+    pub(super) pending_rules: Option<[Vec<Rule>; 2]>,
+    pub(super) outcomes: Outcomes,
+    limits: Vec<Limit>,
+}
+
 impl Engine {
     /// Compiles resources.
     ///
@@ -92,6 +106,22 @@ impl Engine {
         let mut book = RuleBook::new();
         let Compiled { resolver, enforced, pending, set } = compile(&resources, &settings, &mut book)?;
         Ok(Self { resources: without_items(resources), settings, book, resolver, enforced, pending, set })
+    }
+
+    /// Compiles the resources of a configuration.
+    ///
+    /// # Errors
+    /// As for [`Engine::new`].
+    pub fn of(config: &Config) -> Result<Self, CompileError> {
+        Self::new(config.resources.clone(), Settings::of(&config.policy))
+    }
+
+    /// Takes over those of another configuration; all or nothing.
+    ///
+    /// # Errors
+    /// As for [`Engine::new`]; then everything is as it was.
+    pub fn replace_with(&mut self, config: &Config) -> Result<(), CompileError> {
+        self.replace(config.resources.clone(), Settings::of(&config.policy))
     }
 
     /// Takes over other resources and settings; all or nothing.
@@ -261,12 +291,12 @@ fn without_items(mut resources: Resources) -> Resources {
     resources
 }
 
-/// Compiles everything.
-fn compile(
+/// Puts everything in order.
+pub(super) fn rules(
     resources: &Resources,
     settings: &Settings,
     book: &mut RuleBook,
-) -> Result<Compiled, CompileError> {
+) -> Result<Ruled, CompileError> {
     let mut resolver = Resolver::new(resources);
     let profiles = order::profiles(resources);
     let lists: BTreeSet<_> = resources.endpoints.iter().map(|endpoint| &endpoint.profiles).collect();
@@ -288,19 +318,37 @@ fn compile(
     let (enforced, rules) = both(order::tiers(resources, order::enforced(resources)))?;
     let pending = order::pending(resources).map(|policies| both(order::tiers(resources, policies)));
     let (pending, pending_rules) = pending.transpose()?.unzip();
-    let sets = resolver.sets.from(0);
-    let sides = |[egress, ingress]: [Vec<Rule>; 2]| Sides {
-        egress: Classifier::new(sets.clone(), egress),
-        ingress: Classifier::new(sets.clone(), ingress),
-    };
     outcomes.seal();
-    let set = PolicySet {
-        enforced: sides(rules),
-        pending: pending_rules.map(sides),
-        outcomes,
-        limits,
-        unknown: settings.unknown,
-        answers: Limit::new(settings.reject_rate, Duration::from_secs(1)),
-    };
+    Ok(Ruled { resolver, enforced, pending, rules, pending_rules, outcomes, limits })
+}
+
+/// Compiles everything.
+fn compile(
+    resources: &Resources,
+    settings: &Settings,
+    book: &mut RuleBook,
+) -> Result<Compiled, CompileError> {
+    let ruled = self::rules(resources, settings, book)?;
+    let set = ruled.classified(settings);
+    let Ruled { resolver, enforced, pending, .. } = ruled;
     Ok(Compiled { resolver, enforced, pending, set })
+}
+
+impl Ruled {
+    /// The rules as classifiers.
+    pub(super) fn classified(&self, settings: &Settings) -> PolicySet {
+        let sets = self.resolver.sets.from(0);
+        let sides = |[egress, ingress]: &[Vec<Rule>; 2]| Sides {
+            egress: Classifier::new(sets.clone(), egress.clone()),
+            ingress: Classifier::new(sets.clone(), ingress.clone()),
+        };
+        PolicySet {
+            enforced: sides(&self.rules),
+            pending: self.pending_rules.as_ref().map(sides),
+            outcomes: self.outcomes.clone(),
+            limits: self.limits.clone(),
+            unknown: settings.unknown,
+            answers: Limit::new(settings.reject_rate, Duration::from_secs(1)),
+        }
+    }
 }

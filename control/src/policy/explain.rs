@@ -1,77 +1,22 @@
 //! Why a flow passes or does not: the answer of the compiled policy to a question in an operator's words.
 
-use std::{fmt, net::IpAddr, sync::Arc};
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 use ravelin_config::{
     Config,
     resources::{Endpoint, PolicyRule, Resources, Service, TargetPort},
     types::{Action, Protocol},
 };
-use ravelin_dataplane::policy::{AddressSet, Key, PolicySet, Trace};
-use serde::{Deserialize, Serialize};
+use ravelin_dataplane::policy::{AddressSet, Key, PolicySet, RuleId, Trace};
+use serde::Serialize;
 
-use super::{Block, Direction, Engine, Named, Settings, Teller, order, verdict_name};
+use super::{
+    Change, Engine, Named, Question, QuestionError, Settings, Teller, verdict_name, wording::Wording,
+};
 use crate::{
     compile::CompileError,
     identity::{Identities, ItemId, Kind},
 };
-
-/// A flow that is asked about.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Question {
-    /// Who opens it: an address, an endpoint (`name` or `namespace/name`).
-    pub from: String,
-    /// To whom: an address, an endpoint, or a service (`service:name` or `service:namespace/name`).
-    pub to: String,
-    /// The protocol; TCP if there is a port and nothing else is said.
-    #[serde(default)]
-    pub proto: Option<String>,
-    /// The destination port, by number; that of the service, if it is to one.
-    #[serde(default)]
-    pub port: Option<u16>,
-    /// The source port.
-    #[serde(default)]
-    pub source_port: Option<u16>,
-    /// The type of an ICMP message.
-    #[serde(default)]
-    pub icmp_type: Option<u8>,
-    /// The code of an ICMP message.
-    #[serde(default)]
-    pub icmp_code: Option<u8>,
-}
-
-/// Why a question has no answer.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum QuestionError {
-    /// There is nothing of that name.
-    #[error("`{name}` is neither an address nor an endpoint nor a service{hint}")]
-    Unknown {
-        /// The name.
-        name: String,
-        /// What may have been meant.
-        hint: String,
-    },
-    /// The thing has no address, or none of the other side's family.
-    #[error("`{name}` has no address{family}")]
-    NoAddress {
-        /// The name.
-        name: String,
-        /// Of which family.
-        family: &'static str,
-    },
-    /// The service does not have the port.
-    #[error("the service `{name}` has no port {port}")]
-    NoPort {
-        /// The service.
-        name: String,
-        /// The port.
-        port: String,
-    },
-    /// A protocol that does not exist, or does not go with the rest.
-    #[error("{0}")]
-    Protocol(String),
-}
 
 /// The answer about one side of a flow.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -120,13 +65,16 @@ pub struct Explainer {
     resources: Arc<Resources>,
     engine: Engine,
     teller: Teller,
+    wording: Wording,
+    /// The words of rules that were met before: few rules decide about many flows.
+    texts: HashMap<RuleId, String>,
 }
 
 /// One end of a flow, found.
 struct End<'r> {
     name: &'r str,
     addresses: AddressSet,
-    /// The endpoint that it is, if it was named.
+    /// The service that it is, if it is one.
     service: Option<&'r Service>,
 }
 
@@ -146,7 +94,19 @@ impl Explainer {
     pub fn of(resources: Arc<Resources>, settings: &Settings) -> Result<Self, CompileError> {
         let engine = Engine::new((*resources).clone(), settings.clone())?;
         let teller = Teller::new(Vec::new(), engine.book());
-        Ok(Self { resources, engine, teller })
+        let wording = Wording::new(&resources, settings);
+        Ok(Self { resources, engine, teller, wording, texts: HashMap::new() })
+    }
+
+    /// Takes over changes.
+    ///
+    /// # Errors
+    /// As for a snapshot.
+    pub fn change(&mut self, changes: Vec<Change>) -> Result<(), CompileError> {
+        self.engine.apply(changes)?;
+        self.resources = Arc::new(self.engine.resources());
+        self.texts.clear();
+        Ok(())
     }
 
     /// What it was compiled from.
@@ -169,18 +129,24 @@ impl Explainer {
     /// # Errors
     /// [`QuestionError`].
     pub fn ask(&mut self, question: &Question) -> Result<Vec<Answer>, QuestionError> {
-        let protocol = protocol(question)?;
+        let protocol = question.protocol()?;
         let resources = Arc::clone(&self.resources);
         let source = self.find(&resources, &question.from, false)?;
         let destination = self.find(&resources, &question.to, true)?;
         let targets = match destination.service {
             Some(service) => self.behind(service, question, protocol)?,
+            None if protocol.has_ports() && question.port.is_none() => {
+                return Err(QuestionError::WhichPort { protocol });
+            }
             None => vec![(destination.addresses, question.port.unwrap_or_default())],
         };
         let mut answers = Vec::new();
         for (addresses, port) in targets {
             let pair = common(&source.addresses, &addresses);
             let Some((from, to)) = pair else {
+                if destination.service.is_some() && !source.addresses.is_empty() {
+                    continue;
+                }
                 let of = |set: &AddressSet| if set.v4().is_empty() { " of IPv6" } else { " of IPv4" };
                 return Err(if source.addresses.is_empty() {
                     QuestionError::NoAddress { name: source.name.to_owned(), family: "" }
@@ -191,9 +157,12 @@ impl Explainer {
                     QuestionError::NoAddress { name: destination.name.to_owned(), family }
                 });
             };
-            let key = key(question, protocol, (from, to), port);
+            let key = question.key(protocol, [from, to], port);
             let port = (Some(port) != question.port && protocol.has_ports()).then_some(port);
             answers.push(self.answer(&key, port));
+        }
+        if answers.is_empty() {
+            return Err(QuestionError::NoEndpoint { name: destination.name.to_owned() });
         }
         Ok(answers)
     }
@@ -218,18 +187,20 @@ impl Explainer {
     }
 
     fn side(&mut self, address: IpAddr, trace: &Trace) -> Option<SideAnswer> {
-        let rules: Vec<Named> = trace.rules().iter().filter_map(|rule| self.teller.rule(*rule)).collect();
-        let last = rules.last()?;
+        let rules: Vec<_> =
+            trace.rules().iter().filter_map(|rule| Some((*rule, self.teller.rule(*rule)?))).collect();
+        let (_, last) = rules.last()?;
         Some(SideAnswer {
-            endpoint: self
-                .identities()
-                .endpoint_of(address)
-                .map(|item| self.full_name(item))
-                .unwrap_or_default(),
+            endpoint: self.endpoint_of(address).unwrap_or_default(),
             verdict: super::action_name(last.action()),
             trace: self.teller.entries(trace),
-            rules: rules.iter().map(|rule| self.text(rule)).collect(),
+            rules: rules.iter().map(|(id, rule)| self.known_text(*id, rule)).collect(),
         })
+    }
+
+    fn known_text(&mut self, id: RuleId, rule: &Named) -> String {
+        let Self { texts, wording, resources, .. } = self;
+        texts.entry(id).or_insert_with(|| wording.text(resources, rule)).clone()
     }
 
     /// An endpoint's name with its namespace.
@@ -240,33 +211,19 @@ impl Explainer {
             .map_or_else(|| name.to_owned(), |namespace| format!("{namespace}/{name}"))
     }
 
-    /// A rule as it is written, or what a default does, in words.
-    pub fn text(&self, rule: &Named) -> String {
-        match self.written(rule) {
-            Some(written) => inline(written),
-            None => format!("{} (default)", super::action_name(rule.action())),
-        }
+    /// The endpoint whose address this is.
+    pub fn endpoint_of(&self, address: IpAddr) -> Option<String> {
+        self.engine.identities().endpoint_of(address).map(|item| self.full_name(item))
     }
 
-    /// The rule that a number stands for.
+    /// A rule as it is written.
     pub fn written(&self, rule: &Named) -> Option<&PolicyRule> {
-        let Block { policy, direction, staged, .. } = &*rule.block;
-        let of = |ingress, egress| match direction {
-            Direction::Ingress => ingress,
-            Direction::Egress => egress,
-        };
-        let found = self.resources.policies.iter().find(|candidate| {
-            candidate.staged.is_some() == *staged && order::full_name(candidate) == *policy
-        });
-        let rules: &[PolicyRule] = match (found, policy.strip_prefix("__PROFILE__.")) {
-            (Some(found), _) => of(&found.ingress, &found.egress),
-            (None, Some(name)) => {
-                let profile = self.resources.profiles.iter().find(|profile| profile.name == name)?;
-                of(&profile.ingress, &profile.egress)
-            }
-            (None, None) => return None,
-        };
-        rules.get(rule.index?)
+        self.wording.written(&self.resources, rule)
+    }
+
+    /// A rule on one line.
+    pub fn text(&self, rule: &Named) -> String {
+        self.wording.text(&self.resources, rule)
     }
 
     fn find<'r>(
@@ -304,15 +261,19 @@ impl Explainer {
         question: &Question,
         protocol: Protocol,
     ) -> Result<Vec<(AddressSet, u16)>, QuestionError> {
-        let none = |what: &str| QuestionError::NoAddress { name: what.to_owned(), family: "" };
+        let none = || QuestionError::NoEndpoint { name: service.name.clone() };
         let wanted = |port: &&ravelin_config::resources::ServicePort| {
             port.protocol == protocol && question.port.is_none_or(|number| number == port.port)
         };
-        let port = service.ports.iter().find(wanted).ok_or_else(|| QuestionError::NoPort {
+        let mut ports = service.ports.iter().filter(wanted);
+        let port = ports.next().ok_or_else(|| QuestionError::NoPort {
             name: service.name.clone(),
             port: question.port.map_or_else(|| protocol.to_string(), |port| format!("{port}/{protocol}")),
         })?;
-        let selector = service.selector.as_ref().ok_or_else(|| none(&service.name))?;
+        if ports.next().is_some() && question.port.is_none() {
+            return Err(QuestionError::WhichPort { protocol });
+        }
+        let selector = service.selector.as_ref().ok_or_else(none)?;
         let mut items = self.engine.identities().matching(selector.expression());
         items.retain(|item| {
             item.kind() == Kind::Endpoint
@@ -330,7 +291,7 @@ impl Explainer {
             Some((self.engine.identities().addresses(item), number(endpoint)?))
         });
         let targets: Vec<_> = targets.collect();
-        if targets.is_empty() { Err(none(&service.name)) } else { Ok(targets) }
+        if targets.is_empty() { Err(none()) } else { Ok(targets) }
     }
 }
 
@@ -350,59 +311,4 @@ fn common(a: &AddressSet, b: &AddressSet) -> Option<(IpAddr, IpAddr)> {
     let v4 = |set: &AddressSet| set.v4().first().map(|(first, _)| IpAddr::V4((*first).into()));
     let v6 = |set: &AddressSet| set.v6().first().map(|(first, _)| IpAddr::V6((*first).into()));
     v4(a).zip(v4(b)).or_else(|| v6(a).zip(v6(b)))
-}
-
-fn protocol(question: &Question) -> Result<Protocol, QuestionError> {
-    let error = |text: String| Err(QuestionError::Protocol(text));
-    let protocol = match &question.proto {
-        Some(text) => match text.parse::<Protocol>() {
-            Ok(protocol) => protocol,
-            Err(wrong) => return error(wrong.to_string()),
-        },
-        None if question.icmp_type.is_some() => Protocol::ICMP,
-        None => Protocol::TCP,
-    };
-    let is_icmp = [Protocol::ICMP, Protocol::ICMPV6].contains(&protocol);
-    match (question.port, question.icmp_type) {
-        (Some(_), _) if !protocol.has_ports() => error(format!("{protocol} has no ports")),
-        (_, Some(_)) if !is_icmp => error(format!("{protocol} has no ICMP types")),
-        _ if question.icmp_code.is_some() && question.icmp_type.is_none() => {
-            error("an ICMP code needs a type".to_owned())
-        }
-        _ => Ok(protocol),
-    }
-}
-
-fn key(question: &Question, protocol: Protocol, (source, destination): (IpAddr, IpAddr), port: u16) -> Key {
-    let icmp = [question.icmp_type.unwrap_or_default(), question.icmp_code.unwrap_or_default()];
-    let is_icmp = [Protocol::ICMP, Protocol::ICMPV6].contains(&protocol);
-    // The message that goes with the addresses is meant.
-    let protocol = match (is_icmp, source) {
-        (true, IpAddr::V4(_)) => Protocol::ICMP,
-        (true, IpAddr::V6(_)) => Protocol::ICMPV6,
-        (false, _) => protocol,
-    };
-    let (source_port, destination_port) = match protocol {
-        Protocol::ICMP | Protocol::ICMPV6 => (0, u16::from_be_bytes(icmp)),
-        _ if protocol.has_ports() => (question.source_port.unwrap_or(DYNAMIC), port),
-        _ => (0, 0),
-    };
-    Key { source, destination, protocol, source_port, destination_port }
-}
-
-/// A source port as stacks choose them (RFC 6335 section 6), where none is said.
-const DYNAMIC: u16 = 49_152;
-
-/// A rule on one line, as TOML.
-fn inline(rule: &PolicyRule) -> String {
-    toml::Value::try_from(rule).map(|value| value.to_string()).unwrap_or_default()
-}
-
-impl fmt::Display for SideAnswer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (entry, rule) in self.trace.iter().zip(&self.rules) {
-            writeln!(f, "    {entry}\n        {rule}")?;
-        }
-        Ok(())
-    }
 }

@@ -18,21 +18,28 @@ mod change;
 mod engine;
 mod entity;
 mod explain;
+mod flat;
 mod layout;
+mod lint;
 mod order;
 mod ports;
+mod question;
 mod sets;
 mod settings;
 mod side;
 mod tell;
 #[cfg(test)]
 mod tests;
+mod wording;
 
 pub use book::{Block, BookReader, Named, RuleBook, action_name};
 pub use engine::{Change, Engine, Members};
-pub use explain::{Answer, Explainer, Question, QuestionError, SideAnswer, Verdicts};
+pub use explain::{Answer, Explainer, SideAnswer, Verdicts};
 pub use layout::PolicyKey;
+pub use lint::{Finding, Severity, lint};
 pub use order::full_name;
+pub(crate) use question::word_or_number;
+pub use question::{Question, QuestionError};
 pub use settings::Settings;
 pub use tell::{Teller, Told, verdict_name};
 

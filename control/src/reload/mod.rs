@@ -21,12 +21,13 @@ use ravelin_config::{Change, Config, Interface, Loaded, Report};
 use ravelin_dataplane::{
     handoff::WorkerId,
     policy::PolicySet,
-    snapshot::{Publisher, Reader},
+    snapshot::{Publisher, Reader, Snapshot},
 };
 
 use crate::{
     compile::{self, CompileError, PortFacts, Ports},
-    policy::{BookReader, Engine, Settings},
+    policy::{self, BookReader, Engine},
+    sources::{Watched, Watcher},
 };
 
 /// Why a configuration did not come into force. What was in force still is.
@@ -61,7 +62,7 @@ pub struct Reloaded {
 /// # Errors
 /// [`ReloadError::Config`] and [`ReloadError::Restart`].
 pub fn prepare(path: &Path, running: Option<&Config>) -> Result<(Loaded, Vec<Change>), ReloadError> {
-    let loaded = ravelin_config::load(path).map_err(ReloadError::Config)?;
+    let loaded = crate::sources::load(path).map_err(ReloadError::Config)?;
     loaded.config.check_runnable().map_err(ReloadError::Config)?;
     let changes = running.map_or_else(Vec::new, |running| ravelin_config::diff(running, &loaded.config));
     let refused: Vec<_> =
@@ -75,6 +76,7 @@ pub struct Reloader {
     path: PathBuf,
     running: Arc<Config>,
     engine: Engine,
+    watcher: Watcher,
     ports: Arc<Ports>,
     publisher: Publisher,
 }
@@ -94,10 +96,17 @@ impl Reloader {
         facts: impl FnMut(&Interface) -> PortFacts,
     ) -> Result<Self, CompileError> {
         let ports = Ports::new(&config, facts)?;
-        let engine = Engine::new(config.resources.clone(), Settings::of(&config.policy))?;
+        let engine = Engine::of(&config)?;
         let snapshot = compile::snapshot(&config, &ports, engine.policy().clone())?;
         let publisher = Publisher::new(snapshot, workers);
-        Ok(Self { path, running: Arc::new(config), engine, ports: Arc::new(ports), publisher })
+        Ok(Self {
+            path,
+            watcher: Watcher::new(&config),
+            running: Arc::new(config),
+            engine,
+            ports: Arc::new(ports),
+            publisher,
+        })
     }
 
     /// Reads the file again and publishes what it says. Also asks again what the system knows of the interfaces, so
@@ -109,12 +118,44 @@ impl Reloader {
         let (Loaded { config, warnings, .. }, changes) = prepare(&self.path, Some(&self.running))?;
         let ports = Ports::new(&config, facts)?;
         let mut snapshot = compile::snapshot(&config, &ports, PolicySet::default())?;
-        self.engine.replace(config.resources.clone(), Settings::of(&config.policy))?;
+        self.engine.replace_with(&config)?;
         snapshot.policy = self.engine.policy().clone();
         let generation = self.publisher.publish(snapshot);
+        self.watcher = Watcher::new(&config);
         self.running = Arc::new(config);
         self.ports = Arc::new(ports);
         Ok(Reloaded { generation, changes, warnings, behind: Vec::new() })
+    }
+
+    /// Looks for changes of what the configuration names and others write.
+    pub fn look(&mut self) -> Watched {
+        self.watcher.look(&self.running)
+    }
+
+    /// Brings changes of resources into force, and returns the number of the configuration with them.
+    ///
+    /// # Errors
+    /// Why they cannot be compiled; then what was in force still is.
+    pub fn apply(&mut self, changes: Vec<policy::Change>) -> Result<u32, CompileError> {
+        self.engine.apply(changes)?;
+        Ok(self.publish_policy())
+    }
+
+    /// Compiles policy anew if so much has changed that it is slow by now; says whether it did.
+    ///
+    /// # Errors
+    /// Why it cannot be compiled; then what was in force still is.
+    pub fn renew(&mut self) -> Result<bool, CompileError> {
+        let renewed = self.engine.renew()?;
+        if renewed {
+            self.publish_policy();
+        }
+        Ok(renewed)
+    }
+
+    fn publish_policy(&mut self) -> u32 {
+        let current = self.publisher.current();
+        self.publisher.publish(Snapshot { policy: self.engine.policy().clone(), ..(*current).clone() })
     }
 
     /// Waits until every worker runs on the newest configuration, waking those that sleep, and drops older ones. Returns

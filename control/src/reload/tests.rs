@@ -1,6 +1,7 @@
 use std::{cell::Cell, fs, time::Duration};
 
-use ravelin_dataplane::{handoff::WorkerId, policy::RuleId};
+use ravelin_config::types::{Action, Protocol};
+use ravelin_dataplane::{handoff::WorkerId, policy::Key};
 
 use super::*;
 use crate::testing::{BRIDGE, Directory};
@@ -14,24 +15,32 @@ fn begin(directory: &Directory, text: &str, workers: u8) -> Reloader {
     Reloader::begin(path, loaded.config, workers, |_| FACTS).unwrap()
 }
 
+/// What happens to FTP.
+fn verdict(reader: &Reader) -> Action {
+    let [source, destination] = [[192, 0, 2, 1], [198, 51, 100, 1]].map(Into::into);
+    let key = Key { source, destination, protocol: Protocol::TCP, source_port: 40_000, destination_port: 21 };
+    reader.snapshot().policy.judge(&key).decision.action
+}
+
 #[test]
 fn a_live_change_is_published_and_named() {
     let directory = Directory::new();
     let mut reloader = begin(&directory, BRIDGE, 1);
     let mut reader = reloader.reader(WorkerId(0));
-    assert_eq!((reader.snapshot().generation, reader.snapshot().policy.rules.len()), (1, 1));
+    assert_eq!((reader.snapshot().generation, verdict(&reader)), (1, Action::Allow));
 
-    let more =
-        "[[rule]]\nname = \"no ftp\"\naction = \"deny\"\nprotocol = \"tcp\"\ndestination_ports = [21]\n";
+    let more = "[[policy]]\nname = \"no-ftp\"\n[[policy.ingress]]\naction = \"deny\"\nprotocol = \"tcp\"\n\
+                destination.ports = [21]\n";
     directory.write("ravelin.toml", format!("{BRIDGE}{more}"));
     let reloaded = reloader.reload(|_| FACTS).unwrap();
     assert_eq!(reloaded.generation, 2);
     let fields: Vec<_> = reloaded.changes.iter().map(|change| change.field.as_str()).collect();
-    assert_eq!(fields, ["rule[no ftp]"]);
+    assert_eq!(fields, ["policy[no-ftp]"]);
 
     reader.observe();
-    assert_eq!((reader.snapshot().generation, reader.snapshot().policy.rules.len()), (2, 2));
-    assert_eq!(reloader.rule_names().name(RuleId(2)).unwrap().as_str(), "no ftp");
+    assert_eq!((reader.snapshot().generation, verdict(&reader)), (2, Action::Deny));
+    let book = reloader.book();
+    assert!(book.blocks().iter().any(|(_, block)| block.policy == "default.no-ftp"));
 }
 
 #[test]
@@ -53,13 +62,14 @@ fn a_change_that_needs_a_restart_is_refused_with_the_fields_and_nothing_changes(
     let before = Arc::clone(reloader.running());
 
     let changed = BRIDGE.replace("in0", "in1");
-    directory.write("ravelin.toml", format!("{changed}[policy]\ndefault = \"deny\"\n[workers]\nbatch = 7\n"));
+    directory
+        .write("ravelin.toml", format!("{changed}[enforcement]\nunknown = \"deny\"\n[workers]\nbatch = 7\n"));
     let ReloadError::Restart(fields) = reloader.reload(|_| FACTS).unwrap_err() else {
         panic!("a bridge with other ports needs a restart")
     };
     assert!(fields.contains(&"workers.batch".to_owned()), "{fields:?}");
     assert!(fields.contains(&"bridge[edge].ports".to_owned()), "{fields:?}");
-    assert!(!fields.contains(&"policy.default".to_owned()), "that one is live: {fields:?}");
+    assert!(!fields.contains(&"policy.unknown".to_owned()), "that one is live: {fields:?}");
 
     reader.observe();
     assert_eq!(reader.snapshot().generation, 1);
@@ -80,7 +90,7 @@ fn a_wrong_file_is_refused_with_its_report_and_the_next_right_one_is_taken() {
     }
     fs::remove_file(directory.file("ravelin.toml")).unwrap();
     assert!(matches!(reloader.reload(|_| FACTS), Err(ReloadError::Config(_))));
-    directory.write("ravelin.toml", format!("{BRIDGE}[policy]\ndefault = \"deny\"\n"));
+    directory.write("ravelin.toml", format!("{BRIDGE}[enforcement]\nunknown = \"deny\"\n"));
     assert_eq!(reloader.reload(|_| FACTS).unwrap().generation, 2);
 }
 

@@ -21,7 +21,7 @@ use ravelin_dataplane::{
 use super::{Parts, Progress, Summary, captures::Captures, drive};
 use crate::{
     compile::{self, CompileError, Ports, TableSizes},
-    policy::{Engine, Settings, Teller},
+    policy::{Engine, Teller},
     records::{Encoder, OrderedSink},
 };
 
@@ -110,7 +110,7 @@ impl Replay {
         }
         let config = with_ports(self.config);
         let ports = Ports::unlimited(&config)?;
-        let engine = Engine::new(config.resources.clone(), Settings::of(&config.policy))?;
+        let engine = Engine::of(&config)?;
         let decisions = DecisionLog::new(DecisionLog::CAPACITY);
         let snapshot = compile::snapshot(&config, &ports, engine.policy().clone())?;
         let map = port_map(&config, &ports, self.inside);

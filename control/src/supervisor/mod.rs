@@ -29,7 +29,7 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use ravelin_config::{Config, NapiThreads};
@@ -282,8 +282,11 @@ async fn watch(appliance: &Arc<Appliance>, crew: &Crew, ready: &mut bool) -> Res
 
     *ready = true;
     started(appliance);
+    let mut watch = tokio::time::interval(WATCH);
+    watch.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
+            _ = watch.tick() => appliance.watch().await,
             _ = terminate.recv() => return stopping("SIGTERM"),
             _ = interrupt.recv() => return stopping("SIGINT"),
             _ = hangup.recv() => {
@@ -305,6 +308,9 @@ async fn watch(appliance: &Arc<Appliance>, crew: &Crew, ready: &mut bool) -> Res
         }
     }
 }
+
+/// How often it is looked whether endpoints or manifests have changed.
+const WATCH: Duration = Duration::from_millis(250);
 
 fn started(appliance: &Appliance) {
     let in_force = appliance.in_force();

@@ -4,24 +4,55 @@
 //! on under the new decision, so that every record has one. A flow that was allowed and is not any more is cut, unless the
 //! policy that denies it says to keep such flows.
 
-use ravelin_config::types::Action;
+use ravelin_config::types::{Action, Protocol};
 
-use super::{EndReason, FlowTable, RawRecord, RecordSink, entry::Entry, table::Ledger};
+use super::{EndReason, FlowTable, RawRecord, RecordSink, Slot, entry::Entry, table::Ledger};
 use crate::{
     batch::Meta,
+    clock::Timestamp,
     pipeline::Context,
-    policy::{Judgement, Key, OnChange, Ruling, question},
+    policy::{Decision, Judgement, Key, OnChange, Ruling, question},
     verdict::DropReason,
 };
 
 impl Entry {
-    /// What is asked about the flow, as its initiator opened it; `meta` is one of its packets.
-    pub(super) fn question(&self, meta: &Meta) -> Key {
-        question(meta, self.initiator())
+    /// What is asked about the flow, as its initiator opened it.
+    pub(super) fn question(&self) -> Key {
+        question(&self.key, self.initiator())
     }
 }
 
 impl FlowTable {
+    /// The ruling on a flow that has none under the policy in force, which keeps it, or on a packet that belongs to no flow.
+    ///
+    /// A flow that a limit refuses counts as judged under no policy, so that its next packet may be luckier. If none is, its
+    /// record says what refused it.
+    pub(crate) fn conclude(
+        &mut self,
+        cx: &Context<'_>,
+        slot: Option<Slot>,
+        judgement: &Judgement,
+        time: Timestamp,
+    ) -> Ruling {
+        let generation =
+            if cx.snapshot.policy.within_limits(judgement, time) { cx.snapshot.generation } else { 0 };
+        let ruling = if generation == 0 {
+            let reason = Some(DropReason::RuleRateLimit);
+            self.make(&Decision { action: Action::Deny, reason, ..judgement.decision }, time)
+        } else {
+            self.make(&judgement.decision, time)
+        };
+        if let Some(slot) = slot {
+            self.decide(slot, generation, ruling);
+        }
+        ruling
+    }
+
+    /// A decision for one flow.
+    fn make(&mut self, decision: &Decision, time: Timestamp) -> Ruling {
+        Ruling { action: decision.action, decision: self.decisions.make(decision, time) }
+    }
+
     /// Whether the flow in `slot` was judged, but not by the policy in force.
     #[inline(always)]
     pub(super) fn is_stale(&self, cx: &Context<'_>, slot: u32) -> bool {
@@ -42,21 +73,19 @@ impl FlowTable {
     ) {
         let Some(entry) = self.entries.get_mut(slot as usize) else { return };
         let generation = cx.snapshot.generation;
-        let Judgement { mut decision, on_change, .. } = cx.snapshot.policy.judge(&entry.question(meta));
+        let Judgement { mut decision, on_change, .. } = cx.snapshot.policy.judge(&entry.question());
         let old = entry.ruling();
         let before = self.decisions.log().get(old.decision);
         let was_allowed = old.action == Action::Allow;
         let is_cut = was_allowed && decision.action != Action::Allow;
         let is_kept = is_cut && on_change == OnChange::Keep;
-        let is_same = before.as_ref().is_some_and(|before| before.is_enforced_as(&decision));
+        let is_same = before.as_ref().is_some_and(|before| self.decisions.are_same(before, &decision));
         if is_kept || is_same {
             let pending = before.is_some_and(|before| before.pending != decision.pending);
             let ruling = match before.filter(|_| pending) {
                 // The rules that count are the same, and the flow is not a new one.
                 Some(before) => {
-                    let moved = self
-                        .decisions
-                        .number(&crate::policy::Decision { pending: decision.pending, ..before });
+                    let moved = self.decisions.number(&Decision { pending: decision.pending, ..before });
                     Ruling { decision: moved, ..old }
                 }
                 None => old,
@@ -66,8 +95,8 @@ impl FlowTable {
         }
         if is_cut {
             decision.reason = Some(match on_change {
-                OnChange::Reset => DropReason::FlowReset,
-                OnChange::Keep | OnChange::Drop => DropReason::FlowCut,
+                OnChange::Reset if entry.key.protocol() == Protocol::TCP => DropReason::FlowReset,
+                OnChange::Keep | OnChange::Drop | OnChange::Reset => DropReason::FlowCut,
             });
             ledger.counters.flows_cut += 1;
         }
@@ -78,7 +107,7 @@ impl FlowTable {
         }
         ledger.write(&record);
         entry.restart(time);
-        let ruling = Ruling { action: decision.action, decision: self.decisions.make(&decision, meta.time) };
-        entry.judge(generation, ruling);
+        let ruling = self.make(&decision, meta.time);
+        self.decide(Slot(slot), generation, ruling);
     }
 }

@@ -34,6 +34,10 @@ impl Side {
 ///
 /// Kept as words, because it is compared and hashed for every packet: two for the address of the low end, two for that of the
 /// high one, and one for ports (16 bits each), protocol (8) and VLAN identifiers (12 each), from the highest bit down.
+///
+/// ICMP and ICMPv6 have no ports: the identifier stands for that of the low end, and type and code of the request, with which end
+/// it is that asks, for that of the high one. So a message never passes as part of a flow of messages of another kind, and a
+/// ping one way is another flow than one the other way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct FlowKey([u64; 5]);
 
@@ -42,21 +46,37 @@ impl FlowKey {
     pub(super) const NOBODY: Self = Self([u64::MAX, u64::MAX, 0, 0, 0]);
 
     /// The key of a packet and the end that sent it.
+    #[inline]
     pub fn of(headers: &Headers) -> (Self, Side) {
-        Self::new(
+        Self::with_icmp(
             (headers.source, headers.source_port),
             (headers.destination, headers.destination_port),
             headers.protocol,
             headers.vlans,
+            headers.icmp,
         )
     }
 
-    /// The key of what passes between `source` and `destination`, and which end `source` is.
+    /// The key of what passes between `source` and `destination`, and which end `source` is. For ICMP and ICMPv6, of an echo
+    /// request and its answer.
     pub fn new(
         source: (Address, u16),
         destination: (Address, u16),
         protocol: Protocol,
         vlans: Vlans,
+    ) -> (Self, Side) {
+        let echo = if protocol == Protocol::ICMPV6 { [128, 0] } else { [8, 0] };
+        Self::with_icmp(source, destination, protocol, vlans, echo)
+    }
+
+    /// The same; for ICMP and ICMPv6, `icmp` is type and code of a message from `source`.
+    #[inline]
+    pub(crate) fn with_icmp(
+        source: (Address, u16),
+        destination: (Address, u16),
+        protocol: Protocol,
+        vlans: Vlans,
+        icmp: [u8; 2],
     ) -> (Self, Side) {
         // Compared as numbers, which sort as the addresses do.
         let [source, destination] = [source, destination].map(|(address, port)| (halves(address), port));
@@ -72,6 +92,7 @@ impl FlowKey {
             | (u64::from(protocol.0) << 24)
             | (outer << 12)
             | inner;
+        let rest = if is_icmp(protocol) { exchanged(rest, protocol, icmp, side) } else { rest };
         let ([low_first, low_last], [high_first, high_last]) = (low.0, high.0);
         (Self([low_first, low_last, high_first, high_last, rest]), side)
     }
@@ -82,11 +103,12 @@ impl FlowKey {
         hasher.hash(&[a, b, c, d, e, u64::from(segment.0.0)])
     }
 
-    /// Address and port of one end.
+    /// Address and port of one end; for ICMP and ICMPv6, the identifier at both.
     pub fn end(&self, side: Side) -> (IpAddr, u16) {
         let [low_first, low_last, high_first, high_last, rest] = self.0;
         let (first, last, shift) = match side {
             Side::Low => (low_first, low_last, 48),
+            Side::High if is_icmp(self.protocol()) => (high_first, high_last, 48),
             Side::High => (high_first, high_last, 32),
         };
         let address = Address((u128::from(first) << 64 | u128::from(last)).to_be_bytes());
@@ -100,11 +122,78 @@ impl FlowKey {
         Protocol(protocol)
     }
 
+    /// For ICMP and ICMPv6, type and code of what one end sends; else nothing that means anything.
+    pub fn icmp(&self, sender: Side) -> [u8; 2] {
+        let [.., rest] = self.0;
+        let [kind, code] = low_bits(rest >> 32).to_be_bytes();
+        let asks = sender == asking(code);
+        let kind = if asks { kind } else { answer_to(self.protocol(), kind) };
+        [kind, code & CODE]
+    }
+
+    /// For ICMP and ICMPv6, the end that asks.
+    pub(super) fn asking(&self) -> Option<Side> {
+        let [.., rest] = self.0;
+        let [_, code] = low_bits(rest >> 32).to_be_bytes();
+        is_icmp(self.protocol()).then_some(asking(code))
+    }
+
     /// The VLAN identifiers, outermost first; zero where there is none.
     pub fn vlans(&self) -> [u16; 2] {
         let [.., rest] = self.0;
         [low_bits(rest >> 12) & 0x0fff, low_bits(rest) & 0x0fff]
     }
+}
+
+/// The bit of an ICMP code that says which end asks, and the others. No code beyond 16 has been assigned; those that do not fit
+/// are one.
+const ASKED_BY_HIGH: u8 = 0x80;
+const CODE: u8 = !ASKED_BY_HIGH;
+
+const fn is_icmp(protocol: Protocol) -> bool {
+    matches!(protocol, Protocol::ICMP | Protocol::ICMPV6)
+}
+
+fn asking(code: u8) -> Side {
+    if code & ASKED_BY_HIGH == 0 { Side::Low } else { Side::High }
+}
+
+/// The last word of a key, with what stands there for messages of `icmp` type and code from `sender`, and their answers.
+#[cold]
+fn exchanged(rest: u64, protocol: Protocol, [kind, code]: [u8; 2], sender: Side) -> u64 {
+    let (kind, asking) = match answered_by(protocol, kind) {
+        Some(request) => (request, sender.other()),
+        None => (kind, sender),
+    };
+    let direction = match asking {
+        Side::Low => 0,
+        Side::High => ASKED_BY_HIGH,
+    };
+    let exchange = u16::from_be_bytes([kind, direction | code.min(CODE)]);
+    (rest & !(0xffff << 32)) | u64::from(exchange) << 32
+}
+
+/// Pairs of request and answer: echo, router discovery, timestamp, information, mask (RFC 792, RFC 950, RFC 1256).
+const ICMP: [[u8; 2]; 5] = [[8, 0], [10, 9], [13, 14], [15, 16], [17, 18]];
+/// Echo, router and neighbour discovery, node information (RFC 4443, RFC 4861, RFC 4620).
+const ICMPV6: [[u8; 2]; 4] = [[128, 129], [133, 134], [135, 136], [139, 140]];
+
+fn pairs(protocol: Protocol) -> &'static [[u8; 2]] {
+    match protocol {
+        Protocol::ICMP => &ICMP,
+        Protocol::ICMPV6 => &ICMPV6,
+        _ => &[],
+    }
+}
+
+/// The type of request that a message of type `kind` answers.
+fn answered_by(protocol: Protocol, kind: u8) -> Option<u8> {
+    pairs(protocol).iter().find_map(|&[request, answer]| (answer == kind).then_some(request))
+}
+
+/// The type of the answer to a request of type `kind`; the same if there is none.
+fn answer_to(protocol: Protocol, kind: u8) -> u8 {
+    pairs(protocol).iter().find_map(|&[request, answer]| (request == kind).then_some(answer)).unwrap_or(kind)
 }
 
 fn halves(address: Address) -> [u64; 2] {

@@ -7,7 +7,7 @@ use super::{
     EndReason, FlowTable, RawRecord, RecordSink, Side, Slot, entry::Flag, index::Place, phase::Phase,
     table::Ledger,
 };
-use crate::{batch::Meta, pipeline::Context, policy::Ruling};
+use crate::{batch::Meta, clock::Timestamp, pipeline::Context, policy::Ruling};
 
 /// A flow that ended in the current batch while another took over its slot.
 #[derive(Clone, Copy, Debug)]
@@ -31,7 +31,7 @@ impl FlowTable {
         ledger: &mut Ledger<'_, R>,
     ) -> Option<u32> {
         let place = self.find(meta)?;
-        let ruling = self.judge_pending(cx, meta, place);
+        let ruling = self.judge_pending(cx, place);
         self.reopened.push(Reopened { slot: Slot(place.slot), at, ruling });
         let entry = self.entries.get(place.slot as usize)?;
         let limit = self.limits.of(entry.phase);
@@ -54,13 +54,11 @@ impl FlowTable {
     }
 
     /// Asks policy about a flow that ends in the batch that would have decided it.
-    fn judge_pending(&mut self, cx: &Context<'_>, meta: &Meta, place: Place) -> Option<Ruling> {
-        let entry = self.entries.get_mut(place.slot as usize).filter(|entry| entry.has(Flag::PENDING))?;
-        let judgement = cx.snapshot.policy.judge(&entry.question(meta));
-        let decision = self.decisions.make(&judgement.decision, meta.time);
-        let ruling = Ruling { action: judgement.decision.action, decision };
-        entry.judge(cx.snapshot.generation, ruling);
-        Some(ruling)
+    fn judge_pending(&mut self, cx: &Context<'_>, place: Place) -> Option<Ruling> {
+        let entry = self.entries.get(place.slot as usize).filter(|entry| entry.has(Flag::PENDING))?;
+        let judgement = cx.snapshot.policy.judge(&entry.question());
+        let opened = Timestamp::from_micros(entry.first());
+        Some(self.conclude(cx, Some(Slot(place.slot)), &judgement, opened))
     }
 
     /// Takes from the packets of flows that were opened again the slot, which is another flow's now, and gives those that

@@ -266,11 +266,12 @@ impl FlowTable {
             tcp::claimed(self.entries.get(slot as usize)?, meta.side, meta.headers.tcp, time)
         });
         let mut is_over = found.is_some_and(|slot| self.is_over(slot, meta, time, has_tcp));
-        if has_tcp && !is_over && found.is_some_and(|slot| self.is_contradicted(slot, meta)) {
-            let request = cx.snapshot.policy.judge(&question(meta, meta.side)).decision;
-            if request.action != Action::Allow {
-                let decision = self.decisions.make(&request, meta.time);
-                self.decisions.settle(meta, Ruling { action: request.action, decision });
+        // Only ICMP has a type, and only an answer has type 0.
+        if (has_tcp || meta.headers.icmp != [0; 2])
+            && !is_over
+            && found.is_some_and(|slot| self.is_contradicted(cx, slot, meta, has_tcp))
+        {
+            if !self.may_ask(cx, meta) {
                 return;
             }
             is_over = true;
@@ -339,16 +340,32 @@ impl FlowTable {
         })
     }
 
-    /// Whether a packet asks for a connection although its sender is taken for the end that answers, because the beginning
-    /// of what it belongs to was not seen. What was picked up may have been forged to have the request pass as an answer;
-    /// so it is judged as what it is, and if it may not pass it changes nothing.
-    fn is_contradicted(&self, slot: u32, meta: &Meta) -> bool {
+    /// Whether a packet asks for a connection, or is a request of ICMP, although its sender is taken for the end that answers,
+    /// because the beginning of what it belongs to was not seen. What was picked up may have been forged to have the request
+    /// pass as an answer; so it is judged as what it is, and if it may not pass it changes nothing.
+    fn is_contradicted(&self, cx: &Context<'_>, slot: u32, meta: &Meta, has_tcp: bool) -> bool {
         const SYN: u8 = tcp_flags::SYN;
-        self.entries.get(slot as usize).is_some_and(|entry| {
-            meta.headers.tcp.flags & (SYN | tcp_flags::ACK) == SYN
-                && meta.side != entry.initiator()
-                && entry.tcp_flags.of(entry.initiator()) & SYN == 0
+        let entry = self.entries.get(slot as usize).filter(|entry| entry.initiator() != meta.side);
+        entry.is_some_and(|entry| {
+            if has_tcp {
+                meta.headers.tcp.flags & (SYN | tcp_flags::ACK) == SYN
+                    && entry.tcp_flags.of(entry.initiator()) & SYN == 0
+            } else {
+                meta.key.asking() == Some(meta.side) && !passes_unjudged(cx, meta)
+            }
         })
+    }
+
+    /// Whether a packet that asks for a flow of its own may pass; if not, it is dropped.
+    #[inline(never)]
+    fn may_ask(&mut self, cx: &Context<'_>, meta: &mut Meta) -> bool {
+        let request = cx.snapshot.policy.judge(&question(&meta.key, meta.side)).decision;
+        let passes = request.action == Action::Allow;
+        if !passes {
+            let decision = self.decisions.make(&request, meta.time);
+            self.decisions.settle(meta, Ruling { action: request.action, decision });
+        }
+        passes
     }
 
     /// Opens a flow for a packet that has none.
@@ -433,10 +450,14 @@ impl fmt::Debug for FlowTable {
     }
 }
 
+/// Whether a packet asks for no verdict.
+fn passes_unjudged(cx: &Context<'_>, meta: &Meta) -> bool {
+    meta.headers.neighbour_discovery && cx.snapshot.forward.passes_neighbour_discovery(meta.port)
+}
+
 /// Gives a packet its flow's verdict, if there is one.
 fn settle(cx: &Context<'_>, meta: &mut Meta, entry: &mut Entry, decisions: &Decisions) {
-    // Such a packet asks for no verdict.
-    if meta.headers.neighbour_discovery && cx.snapshot.forward.passes_neighbour_discovery(meta.port) {
+    if passes_unjudged(cx, meta) {
         return;
     }
     match entry.judged(cx.snapshot.generation) {

@@ -22,8 +22,9 @@ pub(super) fn flow(mut cursor: Cursor<'_>, error: &Headers) -> Option<(FlowKey, 
         Network::Ipv6 => addresses_v6(&mut cursor)?,
         Network::Arp | Network::Lldp | Network::Stp | Network::Other => return None,
     };
-    let (source_port, destination_port) = ports(cursor, protocol, error.network)?;
-    Some(FlowKey::new((source, source_port), (destination, destination_port), protocol, error.vlans))
+    let Transport { source_port, destination_port, icmp } = transport(cursor, protocol, error.network)?;
+    let (source, destination) = ((source, source_port), (destination, destination_port));
+    Some(FlowKey::with_icmp(source, destination, protocol, error.vlans, icmp))
 }
 
 fn addresses_v4(cursor: &mut Cursor<'_>) -> Option<(Address, Address, Protocol)> {
@@ -54,17 +55,26 @@ fn addresses_v6(cursor: &mut Cursor<'_>) -> Option<(Address, Address, Protocol)>
     (first >> 4 == 6).then_some((Address(*source), Address(*destination), chain.next))
 }
 
-fn ports(mut cursor: Cursor<'_>, protocol: Protocol, network: Network) -> Option<(u16, u16)> {
+/// What of the quoted packet's transport header names its flow.
+#[derive(Default)]
+struct Transport {
+    source_port: u16,
+    destination_port: u16,
+    icmp: [u8; 2],
+}
+
+fn transport(mut cursor: Cursor<'_>, protocol: Protocol, network: Network) -> Option<Transport> {
     let is_echo = match (protocol, network) {
         (Protocol::ICMP, Network::Ipv4) => is_echo,
         (Protocol::ICMPV6, Network::Ipv6) => is_echo_v6,
         _ if protocol.has_ports() => {
             let &[s0, s1, d0, d1] = cursor.take()?;
-            return Some((u16::from_be_bytes([s0, s1]), u16::from_be_bytes([d0, d1])));
+            let [source_port, destination_port] = [[s0, s1], [d0, d1]].map(u16::from_be_bytes);
+            return Some(Transport { source_port, destination_port, icmp: [0; 2] });
         }
-        _ => return Some((0, 0)),
+        _ => return Some(Transport::default()),
     };
-    let &[kind, _, _, _, i0, i1] = cursor.take()?;
+    let &[kind, code, _, _, i0, i1] = cursor.take()?;
     let id = if is_echo(kind) { u16::from_be_bytes([i0, i1]) } else { 0 };
-    Some((id, id))
+    Some(Transport { source_port: id, destination_port: id, icmp: [kind, code] })
 }

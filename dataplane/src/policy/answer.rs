@@ -94,7 +94,7 @@ impl Answer {
     }
 
     fn error(frame: &[u8], headers: &Headers) -> Option<Self> {
-        if headers.icmp_error || !may_be_answered(frame, headers) {
+        if is_error(headers) || !may_be_answered(frame, headers) {
             return None;
         }
         let (protocol, icmp, room) = match headers.network {
@@ -171,6 +171,16 @@ impl Answer {
     }
 }
 
+/// Whether a packet is an ICMP error or redirect, also one that does not quote enough to be related to a flow.
+fn is_error(headers: &Headers) -> bool {
+    let [kind, _] = headers.icmp;
+    match headers.protocol {
+        Protocol::ICMP => matches!(kind, 3..=5 | 11 | 12),
+        Protocol::ICMPV6 => kind < 128 || kind == 137,
+        _ => false,
+    }
+}
+
 /// Whether a packet is from one host to one host and is the whole of it, or begins it.
 fn may_be_answered(frame: &[u8], headers: &Headers) -> bool {
     let group_mac = frame.first().is_some_and(|first| first & 1 != 0);
@@ -189,13 +199,16 @@ fn may_be_answered(frame: &[u8], headers: &Headers) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use etherparse::{NetSlice, PacketBuilder, SlicedPacket, TransportSlice};
+    use etherparse::{IpNumber, NetSlice, PacketBuilder, SlicedPacket, TransportSlice};
 
-    use super::Answer;
+    use super::{Answer, fold, sum};
     use crate::{
         batch::{Batch, Meta},
         io::memory::MemoryFrame,
-        parse::{DecodeStage, Headers},
+        parse::{
+            DecodeStage, Headers,
+            tcp_flags::{FIN, PSH, SYN},
+        },
         verdict::Verdict,
     };
 
@@ -265,6 +278,34 @@ mod tests {
     }
 
     #[test]
+    fn a_segment_without_acknowledgement_is_acknowledged_by_its_reset() {
+        // Sequence number, flags, payload: what the sender has used up by it.
+        for (sequence, flags, payload, expected) in [
+            (1000, PSH, &b"hello"[..], 1005),
+            (1000, FIN, b"", 1001),
+            (1000, FIN, b"hello", 1006),
+            (1000, SYN, b"hello", 1006),
+            (u32::MAX, SYN, b"", 0),
+            (u32::MAX - 2, 0, b"hello", 2),
+        ] {
+            let mut frame = Vec::new();
+            let eth = PacketBuilder::ethernet2(MACS.0, MACS.1).ipv4([10, 0, 0, 1], [10, 0, 0, 2], 9);
+            eth.tcp(4000, 443, sequence, 1024).write(&mut frame, payload).unwrap();
+            frame[47] = flags;
+            // What pads a frame to its least length is not of the segment.
+            frame.resize(frame.len().max(60), 0xee);
+            let answer = Answer::reject(&frame, &decoded(&frame)).unwrap();
+            let Some(TransportSlice::Tcp(tcp)) = checked(&answer).transport else { panic!() };
+            assert_eq!((tcp.sequence_number(), tcp.acknowledgment_number()), (0, expected));
+            assert!(tcp.rst() && tcp.ack());
+            // The other end takes a reset without acknowledgement at the number that it expects.
+            let answer = Answer::reset_receiver(&frame, &decoded(&frame)).unwrap();
+            let Some(TransportSlice::Tcp(tcp)) = checked(&answer).transport else { panic!() };
+            assert_eq!((tcp.sequence_number(), tcp.rst(), tcp.ack()), (sequence, true, false));
+        }
+    }
+
+    #[test]
     fn both_ends_of_a_connection_accept_their_reset() {
         let mut frame = Vec::new();
         let eth =
@@ -302,6 +343,84 @@ mod tests {
         let Some(TransportSlice::Icmpv6(icmp)) = checked(&answer).transport else { panic!() };
         assert_eq!((icmp.type_u8(), icmp.code_u8()), (1, 1));
         assert_eq!(answer.bytes().len(), 14 + 1280);
+    }
+
+    #[test]
+    fn extension_headers_are_quoted_and_not_answered_in_kind() {
+        /// Hop-by-hop options that say nothing, before `next`.
+        const fn options(next: u8) -> [u8; 8] {
+            [next, 0, 1, 4, 0, 0, 0, 0]
+        }
+        let with_options = |mut frame: Vec<u8>| {
+            let next = std::mem::replace(&mut frame[20], 0);
+            frame.splice(54..54, options(next));
+            frame[19] += 8;
+            // Behind the end of the packet.
+            frame.extend([0xee; 10]);
+            frame
+        };
+        let mut frame = Vec::new();
+        let packet = || PacketBuilder::ethernet2(MACS.0, MACS.1).ipv6(A6, B6, 9);
+        packet().udp(53, 5353).write(&mut frame, &[1; 60]).unwrap();
+        let frame = with_options(frame);
+        let answer = Answer::reject(&frame, &decoded(&frame)).unwrap();
+        let Some(TransportSlice::Icmpv6(icmp)) = checked(&answer).transport else { panic!() };
+        assert_eq!(icmp.payload(), &frame[14..frame.len() - 10]);
+
+        let mut frame = Vec::new();
+        packet().tcp(4000, 443, 77, 1024).syn().write(&mut frame, &[]).unwrap();
+        let frame = with_options(frame);
+        let answer = Answer::reject(&frame, &decoded(&frame)).unwrap();
+        assert_eq!(answer.bytes().len(), 14 + 40 + 20);
+        let Some(TransportSlice::Tcp(tcp)) = checked(&answer).transport else { panic!() };
+        assert_eq!((tcp.acknowledgment_number(), tcp.destination_port()), (78, 4000));
+    }
+
+    #[test]
+    fn protocols_without_an_answer_of_their_own_are_told_by_icmp() {
+        let sctp = [0, 7, 0, 9, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 4];
+        for (protocol, payload) in [(132, &sctp[..]), (47, &[0; 4]), (50, &[5; 30])] {
+            let mut frame = Vec::new();
+            let eth = PacketBuilder::ethernet2(MACS.0, MACS.1).ipv4([10, 0, 0, 1], [10, 0, 0, 2], 9);
+            eth.write(&mut frame, IpNumber(protocol), payload).unwrap();
+            let answer = Answer::reject(&frame, &decoded(&frame)).unwrap();
+            let Some(TransportSlice::Icmpv4(icmp)) = checked(&answer).transport else { panic!() };
+            assert_eq!((icmp.type_u8(), icmp.code_u8(), icmp.payload()), (3, 13, &frame[14..]));
+        }
+    }
+
+    #[test]
+    fn errors_and_redirects_are_not_answered() {
+        let quote = [0x45, 0, 0];
+        for (kind, answered) in [(3, false), (5, false), (11, false), (8, true), (0, true), (13, true)] {
+            let mut frame = Vec::new();
+            let eth = PacketBuilder::ethernet2(MACS.0, MACS.1).ipv4([10, 0, 0, 1], [10, 0, 0, 2], 9);
+            eth.icmpv4_raw(kind, 0, [0; 4]).write(&mut frame, &quote).unwrap();
+            let headers = decoded(&frame);
+            assert!(!headers.icmp_error, "it quotes too little");
+            assert_eq!(Answer::reject(&frame, &headers).is_some(), answered, "type {kind}");
+        }
+        for (kind, answered) in [(1, false), (4, false), (100, false), (137, false), (128, true), (136, true)]
+        {
+            let mut frame = Vec::new();
+            let eth = PacketBuilder::ethernet2(MACS.0, MACS.1).ipv6(A6, B6, 9);
+            eth.icmpv6_raw(kind, 0, [0; 4]).write(&mut frame, &quote).unwrap();
+            assert_eq!(Answer::reject(&frame, &decoded(&frame)).is_some(), answered, "type {kind}");
+        }
+    }
+
+    #[test]
+    fn a_first_fragment_is_answered_and_a_later_one_is_not() {
+        for (place, answered) in [([0x20, 0], true), ([0, 9], false)] {
+            let mut frame = Vec::new();
+            let eth = PacketBuilder::ethernet2(MACS.0, MACS.1).ipv4([10, 0, 0, 1], [10, 0, 0, 2], 9);
+            eth.udp(53, 5353).write(&mut frame, &[1; 64]).unwrap();
+            frame[20..22].copy_from_slice(&place);
+            frame[24..26].fill(0);
+            let checksum = !fold(sum(&frame[14..34]));
+            frame[24..26].copy_from_slice(&checksum.to_be_bytes());
+            assert_eq!(Answer::reject(&frame, &decoded(&frame)).is_some(), answered);
+        }
     }
 
     #[test]

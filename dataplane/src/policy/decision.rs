@@ -117,10 +117,10 @@ pub struct Decision {
 }
 
 impl Decision {
-    /// Whether the same rules, in force, decided the same; what is pending may differ.
+    /// Whether the same rules, in force, decided the same; what is pending may differ, and a flow that was cut is dropped for
+    /// another reason.
     pub(crate) fn is_enforced_as(&self, other: &Self) -> bool {
-        let passes = |decision: &Self| decision.action == Action::Allow;
-        passes(self) == passes(other) && (&self.egress, &self.ingress) == (&other.egress, &other.ingress)
+        self.action == other.action && (&self.egress, &self.ingress) == (&other.egress, &other.ingress)
     }
 
     /// Verdicts, reason and the lengths of the traces in one word.
@@ -186,7 +186,7 @@ impl Decision {
 /// What came of a decision.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DecisionCounts {
-    /// Flows that it was made for.
+    /// Flows that it was made for; for one that a limit made, how often it refused one.
     pub flows: u64,
     /// Packets of flows that have ended.
     pub packets: u64,
@@ -336,6 +336,14 @@ impl Decisions {
         self.lost += 1;
         // Reserved: there are few of these.
         self.find_or_add(&decision.bare(), 0).unwrap_or_default()
+    }
+
+    /// Whether the same rules, in force, decided the same, as far as the log could keep them.
+    pub(crate) fn are_same(&mut self, before: &Decision, now: &Decision) -> bool {
+        before.is_enforced_as(now)
+            || (self.lost > 0
+                && before.is_enforced_as(&now.bare())
+                && self.find_or_add(now, DecisionLog::RESERVED).is_none())
     }
 
     /// The number of a decision that was made for a flow at `time`, which is counted.

@@ -6,9 +6,9 @@
 //! each profile for what happens there, and a last one that denies behind everything for every endpoint; so a side that no
 //! rule matches belongs to no endpoint and is not judged.
 
-use std::{net::IpAddr, time::Duration};
+use std::time::Duration;
 
-use ravelin_config::types::{Action, Protocol};
+use ravelin_config::types::Action;
 
 use super::{
     Classifier, Decision, Effect, Key, Limit, Match, OnChange, Outcome, Outcomes, Pending, Position, Trace,
@@ -115,12 +115,16 @@ impl PolicySet {
         }
     }
 
-    /// Whether every rule that let the flow pass lets one more pass now.
+    /// Whether every rule that let the flow pass lets one more pass now. A flow that does not pass takes from no limit.
     pub(crate) fn within_limits(&self, judgement: &Judgement, now: Timestamp) -> bool {
-        judgement.deciders.iter().flatten().all(|outcome| {
-            let limit = self.outcomes.get(*outcome).and_then(|outcome| outcome.limit);
-            limit.and_then(|id| self.limits.get(id.0 as usize)).is_none_or(|limit| limit.take(now))
-        })
+        let limit = |outcome: &u32| {
+            let limit = self.outcomes.get(*outcome)?.limit?;
+            self.limits.get(limit.0 as usize)
+        };
+        let limits = || judgement.deciders.iter().flatten().filter_map(limit);
+        judgement.decision.action != Action::Allow
+            // Another worker may be quicker between the two; then the first limit has counted one too many.
+            || (limits().all(|limit| limit.allows(now)) && limits().all(|limit| limit.take(now)))
     }
 
     /// From the first match of each side to the judgement.
@@ -196,29 +200,5 @@ impl PolicySet {
             Some(outcome) => (self.action(outcome), Some(outcome)),
             None => (self.unknown, None),
         }
-    }
-}
-
-/// What is asked about a flow. For ICMP and ICMPv6, `icmp` is type and code of the message that opens it.
-pub(crate) fn key(
-    (source, source_port): (IpAddr, u16),
-    (destination, destination_port): (IpAddr, u16),
-    protocol: Protocol,
-    icmp: [u8; 2],
-) -> Key {
-    let [source_port, destination_port] = match protocol {
-        Protocol::ICMP | Protocol::ICMPV6 => [0, u16::from_be_bytes(icmp)],
-        _ => [source_port, destination_port],
-    };
-    Key { source, destination, protocol, source_port, destination_port }
-}
-
-/// The message that an ICMP or ICMPv6 message of `icmp` type and code answers, if it is an answer; else the same.
-pub(crate) const fn request(protocol: Protocol, icmp: [u8; 2]) -> [u8; 2] {
-    match (protocol, icmp) {
-        (Protocol::ICMP, [0, code]) => [8, code],
-        (Protocol::ICMP, [14, code]) => [13, code],
-        (Protocol::ICMPV6, [129, code]) => [128, code],
-        (_, icmp) => icmp,
     }
 }

@@ -41,11 +41,18 @@ impl Limit {
 
     /// Whether one more flow may pass now, and counts it if so.
     pub fn take(&self, now: Timestamp) -> bool {
+        self.due.try_update(Ordering::Relaxed, Ordering::Relaxed, |due| self.next(due, now)).is_ok()
+    }
+
+    /// Whether one more flow may pass now.
+    pub(super) fn allows(&self, now: Timestamp) -> bool {
+        self.next(self.due.load(Ordering::Relaxed), now).is_some()
+    }
+
+    /// When the flow after one that comes now is due; `None` if one that comes now is too early.
+    fn next(&self, due: u64, now: Timestamp) -> Option<u64> {
         let now = now.as_nanos();
-        let next = |due: u64| {
-            (due <= now.saturating_add(self.tolerance)).then(|| due.max(now).saturating_add(self.interval))
-        };
-        self.due.try_update(Ordering::Relaxed, Ordering::Relaxed, next).is_ok()
+        (due <= now.saturating_add(self.tolerance)).then(|| due.max(now).saturating_add(self.interval))
     }
 }
 

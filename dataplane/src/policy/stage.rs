@@ -2,12 +2,12 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use ravelin_config::types::Protocol;
 
-use super::{Judgement, Key, PolicySet, Ruling, judge};
+use super::{Judgement, Key, PolicySet};
 use crate::{
     batch::Meta,
-    flow::{FlowTable, Side},
+    flow::{FlowKey, FlowTable, Side},
     pipeline::Context,
-    verdict::{DropReason, Verdict},
+    verdict::Verdict,
 };
 
 /// Decides every packet that has a flow key and is still undecided, and keeps the ruling in the flow.
@@ -37,7 +37,7 @@ impl PolicyStage {
                 continue;
             }
             let initiator = meta.slot.and_then(|slot| flows.initiator(slot));
-            asked.add(at, question(meta, initiator.unwrap_or(meta.side)));
+            asked.add(at, question(&meta.key, initiator.unwrap_or(meta.side)));
             if asked.len == PolicySet::CHUNK {
                 asked.judge(cx, metas, flows);
             }
@@ -92,32 +92,20 @@ impl Asked {
 }
 
 fn conclude(cx: &Context<'_>, meta: &mut Meta, flows: &mut FlowTable, judgement: &Judgement) {
-    let generation = cx.snapshot.generation;
     // An earlier packet of this batch may have decided for the flow already.
-    let cached = meta.slot.and_then(|slot| flows.ruling(slot, generation));
-    let ruling = match cached {
-        Some(ruling) => ruling,
-        None if !cx.snapshot.policy.within_limits(judgement, meta.time) => {
-            // The flow is not judged, so that its next packet may be luckier.
-            meta.verdict = Verdict::Drop(DropReason::RuleRateLimit);
-            return;
-        }
-        None => {
-            let decision = flows.decisions.make(&judgement.decision, meta.time);
-            let ruling = Ruling { action: judgement.decision.action, decision };
-            if let Some(slot) = meta.slot {
-                flows.decide(slot, generation, ruling);
-            }
-            ruling
-        }
-    };
+    let cached = meta.slot.and_then(|slot| flows.ruling(slot, cx.snapshot.generation));
+    let ruling = cached.unwrap_or_else(|| flows.conclude(cx, meta.slot, judgement, meta.time));
     flows.decisions.settle(meta, ruling);
 }
 
-/// What is asked about the flow of a packet that `initiator` opened: a reply asks about the flow, not about itself.
-pub(crate) fn question(meta: &Meta, initiator: Side) -> Key {
-    let protocol = meta.key.protocol();
-    let icmp = meta.headers.icmp;
-    let icmp = if initiator == meta.side { icmp } else { judge::request(protocol, icmp) };
-    judge::key(meta.key.end(initiator), meta.key.end(initiator.other()), protocol, icmp)
+/// What is asked about a flow that `initiator` opened. Replies ask about the flow, not about themselves.
+pub(crate) fn question(flow: &FlowKey, initiator: Side) -> Key {
+    let (source, source_port) = flow.end(initiator);
+    let (destination, destination_port) = flow.end(initiator.other());
+    let protocol = flow.protocol();
+    let [source_port, destination_port] = match protocol {
+        Protocol::ICMP | Protocol::ICMPV6 => [0, u16::from_be_bytes(flow.icmp(initiator))],
+        _ => [source_port, destination_port],
+    };
+    Key { source, destination, protocol, source_port, destination_port }
 }

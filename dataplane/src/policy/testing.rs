@@ -146,7 +146,7 @@ fn classifier(policy: &mut PolicySet, lines: &[Line]) -> Classifier {
                 policy.limits.push(Limit::new(flows, per));
                 LimitId(u32::try_from(policy.limits.len()).unwrap() - 1)
             });
-            policy.outcomes.push(Outcome { limit, ..line.outcome });
+            let outcome = policy.outcomes.push(Outcome { limit, ..line.outcome });
             Rule {
                 position: Position(place),
                 source: set(&line.source),
@@ -154,7 +154,7 @@ fn classifier(policy: &mut PolicySet, lines: &[Line]) -> Classifier {
                 protocol: line.protocol,
                 source_ports: PortRange::new(0, u16::MAX).unwrap(),
                 destination_ports: line.ports,
-                outcome: u32::try_from(policy.outcomes.len()).unwrap() - 1,
+                outcome,
             }
         })
         .collect();

@@ -274,15 +274,16 @@ impl RecordSink for Sink {
     }
 }
 
-/// A worker with small tables over a bridge of ports 0 and 1 and a monitor, port 2.
-pub(crate) fn worker<I: PacketIo>(io: I) -> Worker<I, Sink> {
+/// A worker with small tables over a bridge of ports 0 and 1 and a monitor, port 2; and who gives it other policies.
+pub(crate) fn worker<I: PacketIo>(io: I) -> (Worker<I, Sink>, Publisher) {
     const PORTS: usize = 3;
     let id = WorkerId(0);
     let wakers: Arc<[Waker]> = [Waker::new().unwrap()].into();
+    let publisher = Publisher::new(snapshot(policy()), 1);
     let links = Links {
         id,
         handoff: Handoff::new(64, wakers),
-        reader: Publisher::new(snapshot(), 1).reader(id),
+        reader: publisher.reader(id),
         commands: Arc::new(CommandQueue::new(4)),
         block: Arc::new(CounterBlock::new(PORTS)),
     };
@@ -291,10 +292,10 @@ pub(crate) fn worker<I: PacketIo>(io: I) -> Worker<I, Sink> {
         FlowTable::new(1_024, id),
         FragmentTable::new(64),
     );
-    Worker::new(io, pipeline, Sink::default(), links, 64, PORTS)
+    (Worker::new(io, pipeline, Sink::default(), links, 64, PORTS), publisher)
 }
 
-fn snapshot() -> Snapshot {
+pub(crate) fn snapshot(policy: PolicySet) -> Snapshot {
     let bridge = |twin, direction| Port::Bridge {
         twin: PortId(twin),
         direction,
@@ -304,14 +305,14 @@ fn snapshot() -> Snapshot {
     };
     Snapshot {
         flow: FlowSettings::default(),
-        policy: policy(),
+        policy,
         forward: Plan::new(vec![bridge(1, Direction::Ingress), bridge(0, Direction::Egress), Port::Monitor]),
         ..Snapshot::default()
     }
 }
 
 /// Denies one port, rejects another and notes all of UDP; ends that are neither client nor server are unknown.
-fn policy() -> PolicySet {
+pub(crate) fn policy() -> PolicySet {
     let set = |nets: &[&str]| {
         let nets: Vec<_> = nets.iter().map(|net| net.parse().unwrap()).collect();
         Arc::new(AddressSet::of_nets(&nets))
@@ -348,4 +349,13 @@ fn policy() -> PolicySet {
         answers: Limit::new(u32::MAX, Duration::from_secs(1)),
         ..PolicySet::default()
     }
+}
+
+/// Resets what was allowed so far.
+pub(crate) fn another_policy() -> PolicySet {
+    let policy = policy();
+    let outcomes = (0..).map_while(|number| policy.outcomes.get(number));
+    let outcomes =
+        outcomes.map(|outcome| Outcome { effect: Effect::Deny, on_change: OnChange::Reset, ..*outcome });
+    PolicySet { outcomes: outcomes.collect(), ..policy }
 }

@@ -7,9 +7,12 @@
     reason = "each test binary uses its own part of this"
 )]
 
-use std::sync::{Arc, Mutex};
+use std::{
+    ops::RangeInclusive,
+    sync::{Arc, Mutex},
+};
 
-use ravelin_config::types::Direction;
+use ravelin_config::types::{Direction, PortRange};
 use ravelin_dataplane::{
     clock::Timestamp,
     command::CommandQueue,
@@ -24,6 +27,9 @@ use ravelin_dataplane::{
     },
     parse::FragmentTable,
     pipeline::Pipeline,
+    policy::{
+        Classifier, Effect, OnChange, Outcome, PolicySet, Position, ProtocolMatch, Rule, RuleId, SetId, Sides,
+    },
     snapshot::{Publisher, Snapshot},
     wake::Waker,
     worker::{Links, Worker},
@@ -105,6 +111,30 @@ pub fn two_bridges() -> Snapshot {
 pub fn bridge() -> Snapshot {
     let ports = vec![port(1, Direction::Ingress), port(0, Direction::Egress), Port::Monitor];
     Snapshot { forward: Plan::new(ports), ..Snapshot::default() }
+}
+
+/// A policy of one list about the destination of flows, by destination port (for ICMP, type and code).
+pub fn policy(lines: &[(RangeInclusive<u16>, Effect, OnChange)]) -> PolicySet {
+    let any = PortRange::new(0, u16::MAX).unwrap();
+    let rules = lines.iter().zip(0..).map(|((ports, ..), place)| Rule {
+        position: Position(place),
+        source: SetId::ANY,
+        destination: SetId::ANY,
+        protocol: ProtocolMatch::Any,
+        source_ports: any,
+        destination_ports: PortRange::new(*ports.start(), *ports.end()).unwrap(),
+        outcome: place,
+    });
+    let outcomes = lines.iter().zip(1..).map(|(&(_, effect, on_change), rule)| Outcome {
+        rule: RuleId(rule),
+        effect,
+        is_default: false,
+        on_change,
+        limit: None,
+    });
+    let ingress = Classifier::new(Vec::new(), rules.collect());
+    let enforced = Sides { ingress, ..Sides::default() };
+    PolicySet { enforced, outcomes: outcomes.collect(), ..PolicySet::default() }
 }
 
 impl Appliance {

@@ -13,7 +13,7 @@ mod rule;
 mod settings;
 mod walk;
 
-pub use settings::{Failsafe, Settings};
+pub use settings::Settings;
 
 use ravelin_config::{
     resources::{

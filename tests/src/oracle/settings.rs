@@ -1,16 +1,5 @@
 use super::Verdict;
-use ravelin_config::types::{IpNet, Protocol};
-
-/// A port of hosts that no policy can shut.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Failsafe {
-    /// TCP, UDP or SCTP.
-    pub protocol: Protocol,
-    /// Only for partners in this network.
-    pub net: Option<IpNet>,
-    /// The destination port.
-    pub port: u16,
-}
+use ravelin_config::resources::Failsafe;
 
 /// The part of `[policy]` that verdicts depend on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,20 +13,7 @@ pub struct Settings {
 }
 
 impl Default for Settings {
-    /// The failsafe ports of 1.10.
     fn default() -> Self {
-        let list = |ports: &[(Protocol, u16)]| {
-            ports
-                .iter()
-                .map(|(protocol, port)| Failsafe { protocol: *protocol, net: None, port: *port })
-                .collect()
-        };
-        let (tcp, udp) = (Protocol::TCP, Protocol::UDP);
-        let common = [179, 2379, 2380, 5473, 6443, 6666, 6667].map(|port| (tcp, port));
-        Self {
-            unknown: Verdict::Allow,
-            inbound: list(&[&[(tcp, 22), (udp, 68)], &common[..]].concat()),
-            outbound: list(&[&[(udp, 53), (udp, 67)], &common[..]].concat()),
-        }
+        Self { unknown: Verdict::Allow, inbound: Failsafe::inbound(), outbound: Failsafe::outbound() }
     }
 }

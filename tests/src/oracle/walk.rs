@@ -1,12 +1,13 @@
 //! The order in which tiers, policies, rules and profiles are asked (1.2, 1.3, 1.5, 1.10).
 
 use super::{
-    Effective, Entry, Failsafe, Flow, Oracle, Trace, Verdict,
+    Effective, Entry, Flow, Oracle, Trace, Verdict,
     rule::{in_account, in_namespace},
 };
 use ravelin_config::{
     resources::{
-        Endpoint, EndpointKind, Order, Policy, PolicyRule, Profile, Resources, RuleAction, Tier, TierDefault,
+        Endpoint, EndpointKind, Failsafe, Order, Policy, PolicyRule, Profile, Resources, RuleAction, Tier,
+        TierDefault,
     },
     selector::{Labelled, NAMESPACE_LABEL},
 };
@@ -204,7 +205,8 @@ impl Oracle<'_> {
         let list: &[Failsafe] = direction.of(&self.settings.inbound, &self.settings.outbound);
         let partner: IpAddr = direction.of(flow.source, flow.destination);
         list.iter().position(|failsafe| {
-            failsafe.protocol == flow.protocol
+            flow.protocol.has_ports()
+                && failsafe.protocol.is_none_or(|protocol| protocol == flow.protocol)
                 && failsafe.port == flow.destination_port
                 && failsafe.net.is_none_or(|net| net.contains(&partner))
         })

@@ -1,12 +1,12 @@
 //! Who is asked, in which order, under which name: tiers, both ends of a flow, hosts, staged policies.
 
 use super::{Vector, build::*};
-use crate::oracle::{Failsafe, Flow, Settings, Verdict};
+use crate::oracle::{Flow, Settings, Verdict};
 use Verdict::{Allow, Deny, Reject};
 use ravelin_config::{
     resources::{
-        Endpoint, EndpointKind, Entity, Policy, PolicyRule, Profile, Resources, RuleAction, StagedAction,
-        TierDefault, Types,
+        Endpoint, EndpointKind, Entity, Failsafe, Policy, PolicyRule, Profile, Resources, RuleAction,
+        StagedAction, TierDefault, Types,
     },
     types::Protocol,
 };
@@ -241,11 +241,15 @@ fn hosts() -> Vec<Vector> {
     let usual = Settings::default;
     let none = || Settings { inbound: vec![], outbound: vec![], ..usual() };
     let near = || {
-        let failsafe = Failsafe { protocol: Protocol::TCP, net: Some(net("203.0.113.0/28")), port: 22 };
-        Settings { inbound: vec![failsafe.clone()], outbound: vec![failsafe], ..usual() }
+        let failsafe = Failsafe { protocol: Some(Protocol::TCP), net: Some(net("203.0.113.0/28")), port: 22 };
+        Settings { inbound: vec![failsafe], outbound: vec![failsafe], ..usual() }
     };
+    let any = || Settings { inbound: vec!["22".parse().expect("a failsafe")], ..usual() };
     let udp = |from, to, port| flow(Protocol::UDP, from, to, port);
+    let odd = icmp(Protocol::ICMP, UNKNOWN, A, (0, 22));
     vec![
+        ask("hosts: any protocol with ports", host, udp(UNKNOWN, A, 22), any(), inbound(0)),
+        ask("hosts: an ICMP code is no port", host, odd, any(), shut_in()),
         ask("hosts: SSH cannot be shut", host, tcp(UNKNOWN, A, 22), usual(), inbound(0)),
         ask("hosts: DHCP cannot be shut", host, udp(UNKNOWN, A, 68), usual(), inbound(1)),
         ask("hosts: the last of the list", host, tcp(UNKNOWN, A, 6667), usual(), inbound(8)),

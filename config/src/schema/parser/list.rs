@@ -8,18 +8,33 @@ pub(crate) struct List<P> {
     element: P,
     /// What an element is called: "prefixes".
     plural: &'static str,
-    may_be_empty: bool,
+    empty: Empty,
+}
+
+/// What it means that a list is empty.
+enum Empty {
+    Legal,
+    /// Nothing that leaving the key out would not mean.
+    Needless,
+    /// The key is required.
+    Incomplete,
 }
 
 /// A list of `element`s, called `plural` in messages. It must not be empty.
 pub(crate) const fn list<P: Parser>(plural: &'static str, element: P) -> List<P> {
-    List { element, plural, may_be_empty: false }
+    List { element, plural, empty: Empty::Needless }
 }
 
 impl<P> List<P> {
     /// The same list, allowed to be empty.
     pub(crate) const fn or_empty(mut self) -> Self {
-        self.may_be_empty = true;
+        self.empty = Empty::Legal;
+        self
+    }
+
+    /// The same list, of a key that is required.
+    pub(crate) const fn required(mut self) -> Self {
+        self.empty = Empty::Incomplete;
         self
     }
 }
@@ -50,9 +65,13 @@ impl<P: Parser> Parser for List<P> {
             }
             return None;
         };
-        if array.is_empty() && !self.may_be_empty {
-            let finding = findings.add(Code::EmptyList, value.span(), format!("empty {}", self.kind()));
-            finding.help("leave the key out to mean \"any\"");
+        let help = match self.empty {
+            Empty::Legal => None,
+            Empty::Needless => Some("leave the key out"),
+            Empty::Incomplete => Some("write one at least"),
+        };
+        if let (true, Some(help)) = (array.is_empty(), help) {
+            findings.add(Code::EmptyList, value.span(), format!("empty {}", self.kind())).help(help);
             return None;
         }
         let parsed: Vec<_> = array
@@ -108,7 +127,7 @@ pub(crate) const fn cores() -> Cores {
     Cores(List {
         element: integer(0..=CORE_MAX),
         plural: "cores from 0 to 1023, each once",
-        may_be_empty: true,
+        empty: Empty::Legal,
     })
 }
 

@@ -119,13 +119,20 @@ fn parse_protocol(value: &Value<'_>, kind: &str, findings: &mut Findings) -> Opt
         }
         return protocol;
     }
-    match text(value, kind, findings)?.parse() {
-        Ok(protocol) => Some(protocol),
+    let text = text(value, kind, findings)?;
+    let lower = text.to_ascii_lowercase();
+    match text.parse::<Protocol>() {
+        Ok(protocol) if lower == text => return Some(protocol),
+        Ok(_) => {
+            let message = format!("`{text}` is not a protocol: words of the configuration are lower case");
+            let finding = findings.add(Code::Malformed, value.span(), message);
+            finding.label(format!("did you mean {}?", quoted(&lower)));
+        }
         Err(error) => {
-            findings.add(Code::Malformed, value.span(), format!("{error}"));
-            None
+            findings.add(Code::Malformed, value.span(), error.to_string());
         }
     }
+    None
 }
 
 parser! {

@@ -29,10 +29,10 @@ fn parse_name(value: &Value<'_>, kind: &str, findings: &mut Findings) -> Option<
     let text = text(value, kind, findings)?;
     let problem = if text.is_empty() {
         "a name must not be empty".to_owned()
-    } else if text.len() > NAME_MAX {
-        format!("a name has at most {NAME_MAX} characters, this one has {}", text.chars().count())
     } else if let Some(character) = text.chars().find(|character| !is_plain(*character)) {
         format!("a name must not contain {character:?}")
+    } else if text.len() > NAME_MAX {
+        format!("a name has at most {NAME_MAX} characters, this one has {}", text.len())
     } else {
         return Some(text.to_owned());
     };

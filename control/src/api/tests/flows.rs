@@ -8,14 +8,13 @@ use ravelin_dataplane::{
     handoff::WorkerId,
     io::PortId,
     parse::{Address, Vlans},
-    policy::RuleId,
-    verdict::DropReason,
+    policy::DecisionId,
 };
 
 use super::serve;
 use crate::{
     api::{client, view::Flows},
-    testing::{BRIDGE, Running},
+    testing::{BRIDGE, Running, decide},
 };
 
 /// A flow from 192.0.2.1 to 198.51.100.`host`, port `port`, of `kilobytes` in each direction.
@@ -41,8 +40,7 @@ fn record(worker: u8, host: u8, port: u16, kilobytes: u64) -> FlowRecord {
         retransmissions: [0, 3],
         zero_windows: [0; 2],
         verdict: if denied { Action::Deny } else { Action::Allow },
-        drop_reason: denied.then_some(DropReason::RuleDeny),
-        rule: if denied { RuleId(1) } else { RuleId::NONE },
+        decision: DecisionId::NONE,
         generation: 1,
         worker: WorkerId(worker),
         port_in: PortId(0),
@@ -53,8 +51,9 @@ fn record(worker: u8, host: u8, port: u16, kilobytes: u64) -> FlowRecord {
 /// Plays the workers: answers one listing each with `flows`, a few at a time.
 fn answer(running: &Running, flows: Vec<Vec<FlowRecord>>) -> tokio::task::JoinHandle<()> {
     let appliance = Arc::clone(&running.appliance);
+    let logs = appliance.roster.logs();
     tokio::spawn(async move {
-        for (member, flows) in appliance.roster.members().iter().zip(flows) {
+        for ((member, log), flows) in appliance.roster.members().iter().zip(logs).zip(flows) {
             let list: Arc<FlowList> = loop {
                 match member.commands().pop() {
                     Some(Command::ListFlows(list)) => break list,
@@ -62,7 +61,8 @@ fn answer(running: &Running, flows: Vec<Vec<FlowRecord>>) -> tokio::task::JoinHa
                     None => tokio::task::yield_now().await,
                 }
             };
-            for flow in flows {
+            for mut flow in flows {
+                flow.decision = decide(BRIDGE, &log, flow.key, flow.initiator);
                 while !list.push(flow) {
                     tokio::task::yield_now().await;
                 }
@@ -91,8 +91,11 @@ async fn a_flow_is_shown_in_words() {
     assert_eq!((flow.proto.as_str(), flow.vlan.as_slice()), ("tcp", &[7][..]));
     assert_eq!((flow.port_in.as_str(), flow.port_out.as_str()), ("out0", "in0"));
     assert_eq!((flow.state.as_str(), flow.tcp.as_deref()), ("established", Some("established")));
-    assert_eq!((flow.verdict.as_str(), flow.rule.as_deref()), ("deny", Some("no telnet")));
-    assert_eq!(flow.drop_reason.as_deref(), Some("rule_deny"));
+    let decision = &flow.decision;
+    assert_eq!((decision.verdict.as_str(), decision.policy.as_deref()), ("deny", Some("default.no-telnet")));
+    assert_eq!((decision.rule, decision.drop_reason.as_deref()), (Some(0), Some("rule_deny")));
+    assert_eq!(decision.enforced, ["0|default|default.no-telnet|deny|0"]);
+    assert_eq!((&decision.pending, decision.pending_verdict.as_str()), (&decision.enforced, "deny"));
     assert_eq!((flow.packets, flow.bytes), ([2, 2], [2000, 2000]));
     assert_eq!((flow.first.as_str(), flow.last.as_str()), ("1970-01-01T00:00:01Z", "1970-01-01T00:00:03.5Z"));
     assert_eq!((flow.age_seconds, flow.srtt_us, flow.retransmissions), (2.5, Some(1500), [0, 3]));

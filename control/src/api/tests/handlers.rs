@@ -90,8 +90,14 @@ async fn live_flows_of_all_workers_are_listed() {
     }
     let denied: Flows = client::get(&socket, "/flows?verdict=deny").await.unwrap();
     let [flow] = denied.flows.as_slice() else { panic!("{denied:?}") };
-    assert_eq!((flow.dst_port, flow.rule.as_deref()), (Some(23), Some("no telnet")));
-    assert_eq!((flow.drop_reason.as_deref(), flow.tcp.as_deref()), (Some("rule_deny"), Some("syn_sent")));
+    assert_eq!(
+        (flow.dst_port, flow.decision.decider().as_deref()),
+        (Some(23), Some("default.no-telnet, rule 0"))
+    );
+    assert_eq!(
+        (flow.decision.drop_reason.as_deref(), flow.tcp.as_deref()),
+        (Some("rule_deny"), Some("syn_sent"))
+    );
     let dns: Flows = client::get(&socket, "/flows?proto=udp&dst=198.51.100.0/24").await.unwrap();
     assert_eq!((dns.flows.len(), dns.flows[0].packets), (1, [1, 0]));
     let status: Status = client::get(&socket, "/status").await.unwrap();
@@ -102,9 +108,10 @@ async fn live_flows_of_all_workers_are_listed() {
 async fn a_reload_through_the_socket_changes_what_happens_to_packets() {
     let running = Running::start(BRIDGE, 2);
     let (socket, _claim) = serve(&running);
-    running.directory.write("ravelin.toml", format!("{BRIDGE}[policy]\ndefault = \"deny\"\n"));
+    let pings = BRIDGE.replace("\"allow\"", "\"allow\"\nprotocol = \"icmp\"");
+    running.directory.write("ravelin.toml", pings);
     let answer: Reload = client::post(&socket, "/reload").await.unwrap();
-    assert_eq!((answer.generation, answer.changes.as_slice()), (2, &["policy.default".to_owned()][..]));
+    assert_eq!((answer.generation, answer.changes.as_slice()), (2, &["policy[no-telnet]".to_owned()][..]));
     assert_eq!((answer.behind, answer.warnings), (Vec::new(), None));
     running.receive(0, 0, &dns(b"question"));
     running.settled(1).await;
@@ -190,7 +197,7 @@ async fn a_trace_shows_the_steps_and_why_a_packet_was_dropped() {
     assert_eq!(steps, ["decode", "fragment", "steer", "flow"]);
     assert_eq!(packet.steps[0].verdict, "passed");
     assert_eq!(packet.steps[3].verdict, "drop rule_deny");
-    assert_eq!(packet.rule.as_deref(), Some("no telnet"));
+    assert_eq!((packet.policy.as_deref(), packet.rule), (Some("default.no-telnet"), Some(0)));
     let drop = packet.drop.as_ref().unwrap();
     assert_eq!((drop.reason.as_str(), drop.group.as_str()), ("rule_deny", "policy"));
     assert!(drop.help.ends_with('.'));

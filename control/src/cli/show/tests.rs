@@ -1,7 +1,7 @@
 use super::tables;
 use crate::api::view::{
-    Counter, Drop, Flow, Flows, Interface, LastReload, Link, LinkState, ReceiveThreads, Statistic, Status,
-    Worker,
+    Counter, Decided, Drop, Flow, Flows, Interface, LastReload, Link, LinkState, ReceiveThreads, Statistic,
+    Status, Worker,
 };
 
 /// Lines without the space at their ends, which a table may or may not have.
@@ -68,7 +68,7 @@ fn a_flow_shows_who_talks_to_whom_and_which_rule_decided() {
         "out0 > in0",
         "vlan 7",
         "syn_sent",
-        "deny by no telnet",
+        "deny by default.no-telnet, rule 0",
         "3 / 1.5 MB >",
         "2.2s",
         "1.234 ms",
@@ -295,9 +295,15 @@ fn a_flow() -> Flow {
         port_out: "in0".to_owned(),
         state: "new".to_owned(),
         tcp: Some("syn_sent".to_owned()),
-        verdict: "deny".to_owned(),
-        rule: Some("no telnet".to_owned()),
-        drop_reason: Some("rule_deny".to_owned()),
+        decision: Decided {
+            verdict: "deny".to_owned(),
+            policy: Some("default.no-telnet".to_owned()),
+            rule: Some(0),
+            drop_reason: Some("rule_deny".to_owned()),
+            enforced: vec!["0|default|default.no-telnet|deny|0".to_owned()],
+            pending: vec!["0|default|default.no-telnet|deny|0".to_owned()],
+            pending_verdict: "deny".to_owned(),
+        },
         generation: 1,
         packets: [3, 0],
         bytes: [1_500_000, 0],

@@ -7,8 +7,8 @@ use ravelin_config::{
 
 use super::rule::{self, Home};
 use crate::manifests::{
-    fields::{At, Fault, Fields},
-    object::{Header, Importer, labels},
+    fields::{Fault, Fields},
+    object::{Header, Importer, labels, name_of},
     rules::{Direction, port_name, port_number, protocol_with_ports},
 };
 
@@ -141,11 +141,11 @@ pub(super) fn workload_endpoint(
         return Ok(());
     }
     let Header { name, namespace, mut labels } = header;
-    let name = spec.text("pod")?.filter(|pod| !pod.is_empty()).map_or(name, str::to_owned);
-    if let Some(orchestrator) = spec.text("orchestrator")? {
-        labels.insert(ORCHESTRATOR, orchestrator);
+    let pod = spec.get("pod").map(|at| name_of(&at)).transpose()?;
+    if let Some(at) = spec.get("orchestrator") {
+        labels.insert(ORCHESTRATOR, name_of(&at)?);
     }
-    let service_account = spec.text("serviceAccountName")?.map(str::to_owned);
+    let service_account = spec.get("serviceAccountName").map(|at| name_of(&at)).transpose()?;
     let ports = ports(&mut spec)?;
     let profiles = names(&mut spec, "profiles")?;
     spec.ignore(&[
@@ -162,7 +162,7 @@ pub(super) fn workload_endpoint(
     ]);
     into.ignored(&spec);
     into.add_endpoint(Endpoint {
-        name,
+        name: pod.unwrap_or(name),
         namespace: Some(namespace),
         kind: EndpointKind::Workload,
         addresses,
@@ -174,14 +174,7 @@ pub(super) fn workload_endpoint(
 }
 
 fn names(spec: &mut Fields<'_>, key: &'static str) -> Result<Vec<String>, Fault> {
-    spec.list(key)?.iter().map(name).collect()
-}
-
-/// The name of another object.
-pub(super) fn name(at: &At<'_>) -> Result<String, Fault> {
-    let name = at.text()?;
-    crate::manifests::object::checked_name(name, at)?;
-    Ok(name.to_owned())
+    spec.list(key)?.iter().map(name_of).collect()
 }
 
 fn ports(spec: &mut Fields<'_>) -> Result<Vec<NamedPort>, Fault> {

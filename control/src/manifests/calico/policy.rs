@@ -8,7 +8,7 @@ use super::{
 use crate::manifests::{
     fields::{At, Fault, Fields},
     kubernetes,
-    object::{Header, Importer},
+    object::{Header, Importer, name_of},
     rules::{self, Direction},
 };
 
@@ -93,7 +93,7 @@ fn policy(
     } else {
         None
     };
-    let tier = spec.get("tier").map_or(Ok("default".to_owned()), |at| inventory::name(&at))?;
+    let tier = spec.get("tier").map_or(Ok("default".to_owned()), |at| name_of(&at))?;
     let (home, namespace_selector) = match namespace {
         Some(_) => (Home::Namespace, None),
         None => {

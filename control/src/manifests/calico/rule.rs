@@ -8,10 +8,9 @@ use ravelin_config::{
     types::{IpNet, PortRange, Protocol},
 };
 
-use super::inventory::name;
 use crate::manifests::{
     fields::{At, Fault, Fields},
-    object::Importer,
+    object::{Importer, name_of},
     rules::{self, Direction, any, port_name},
 };
 
@@ -182,7 +181,7 @@ fn has_global(expression: &Expression) -> bool {
 
 fn service_accounts(at: &At<'_>) -> Result<ServiceAccounts, Fault> {
     let mut fields = at.fields()?;
-    let names = fields.list("names")?.iter().map(name).collect::<Result<_, _>>()?;
+    let names = fields.list("names")?.iter().map(name_of).collect::<Result<_, _>>()?;
     let selector = local(&mut fields, "selector")?;
     fields.finish()?;
     Ok(ServiceAccounts { names, selector })
@@ -191,8 +190,8 @@ fn service_accounts(at: &At<'_>) -> Result<ServiceAccounts, Fault> {
 fn service(at: &At<'_>, home: Home) -> Result<ServiceRef, Fault> {
     let mut fields = at.fields()?;
     let service = ServiceRef {
-        name: name(&fields.need("name")?)?,
-        namespace: fields.get("namespace").map(|at| name(&at)).transpose()?,
+        name: name_of(&fields.need("name")?)?,
+        namespace: fields.get("namespace").map(|at| name_of(&at)).transpose()?,
     };
     fields.finish()?;
     if home == Home::Global && service.namespace.is_none() {
@@ -231,10 +230,7 @@ pub(super) fn domains(at: &At<'_>) -> Result<Vec<String>, Fault> {
 
 /// A protocol by name or number.
 fn protocol(at: &At<'_>) -> Result<Protocol, Fault> {
-    /// RFC 3828.
-    const UDP_LITE: Protocol = Protocol(136);
-    let text = at.text()?;
-    let protocol = if text.eq_ignore_ascii_case("udplite") { UDP_LITE } else { at.parse()? };
+    let protocol: Protocol = at.parse()?;
     if protocol.0 == 0 { Err(at.fault("expected a name or a number from 1 to 255")) } else { Ok(protocol) }
 }
 

@@ -6,7 +6,7 @@ use super::{labels, network_policy};
 use crate::manifests::{
     fields::{At, Fault, Fields},
     object::{Header, Importer},
-    rules::{self, port_number},
+    rules::{self, port_name, port_number},
 };
 
 /// `Namespace`.
@@ -79,7 +79,8 @@ fn service_port(at: &At<'_>) -> Result<ServicePort, Fault> {
         Some(target) => rules::port(&target, TargetPort::Number, TargetPort::Name)?,
     };
     Ok(ServicePort {
-        name: fields.text("name")?.map(str::to_owned),
+        // Nothing goes by it, so that one that is not a name is left out.
+        name: fields.get("name").and_then(|at| port_name(at.text().ok()?, &at).ok()),
         protocol: network_policy::protocol(fields.get("protocol"))?,
         port,
         target,

@@ -8,7 +8,7 @@ use ravelin_config::{
 use super::{ORCHESTRATOR, cluster::service_account_profile, network_policy};
 use crate::manifests::{
     fields::{At, Fault, Fields},
-    object::{Header, Importer},
+    object::{Header, Importer, name_of},
     rules::{port_name, port_number},
 };
 
@@ -36,10 +36,8 @@ pub(super) fn pod(header: Header, root: &mut Fields<'_>, into: &mut Importer) ->
     let Header { name, namespace, mut labels } = header;
     let (orchestrator, kubernetes) = ORCHESTRATOR;
     labels.insert(orchestrator, kubernetes);
-    let account = match (spec.text("serviceAccountName")?, spec.text("serviceAccount")?) {
-        (Some(account), _) | (None, Some(account)) => account,
-        (None, None) => "default",
-    };
+    let account = spec.get("serviceAccountName").or_else(|| spec.get("serviceAccount"));
+    let account = account.map_or(Ok("default".to_owned()), |at| name_of(&at))?;
     let mut ports = Vec::new();
     for container in spec.list("containers")? {
         named_ports(&mut container.fields()?, &mut ports)?;
@@ -56,9 +54,9 @@ pub(super) fn pod(header: Header, root: &mut Fields<'_>, into: &mut Importer) ->
         kind: EndpointKind::Workload,
         addresses,
         labels,
-        service_account: Some(account.to_owned()),
+        profiles: vec![format!("kns.{namespace}"), service_account_profile(&namespace, &account)],
+        service_account: Some(account),
         ports,
-        profiles: vec![format!("kns.{namespace}"), service_account_profile(&namespace, account)],
         namespace: Some(namespace),
     })
 }

@@ -136,7 +136,7 @@ fn every_field_of_a_rule() {
     assert_eq!(egress("[{action: Allow}, {action: Deny}, {action: Log}, {action: Pass}]").len(), 4);
     for (yaml, toml) in [
         ("protocol: TCP", "protocol = \"tcp\""),
-        ("protocol: UDPLite", "protocol = \"136\""),
+        ("protocol: UDPLite", "protocol = \"udplite\""),
         ("protocol: 47", "protocol = \"gre\""),
         ("notProtocol: SCTP", "not_protocol = \"sctp\""),
         ("ipVersion: 6", "ip_version = 6"),

@@ -1,6 +1,7 @@
 mod calico;
 mod cluster_policies;
 mod kubernetes;
+mod load;
 mod objects;
 
 use ravelin_config::resources::{Policy, PolicyRule, Resources};

@@ -4,16 +4,22 @@ use ravelin_dataplane::{
     flow::{EndReason, FlowRecord, FlowState, TcpState},
     io::PortId,
     parse::Vlans,
-    policy::RuleId,
-    verdict::DropReason,
+    policy::DecisionId,
 };
 use serde_json::{Value, json};
 
-use super::{super::json as pieces, START, encoder, key, record};
+use super::{
+    super::{Encoder, json as pieces},
+    START, encoder, encoder_for, key, record,
+};
 
 fn line(record: &FlowRecord) -> String {
+    line_of(&mut encoder(), record)
+}
+
+fn line_of(encoder: &mut Encoder, record: &FlowRecord) -> String {
     let mut out = Vec::new();
-    encoder().encode(record, &mut out);
+    encoder.encode(record, &mut out);
     let text = String::from_utf8(out).unwrap();
     assert!(text.ends_with("}\n") && text.matches('\n').count() == 1, "{text}");
     text
@@ -39,9 +45,10 @@ fn a_tcp_flow_has_every_field() {
     flow.smoothed_rtt_us = 23_456;
     flow.retransmissions = [1, 2];
     flow.zero_windows = [3, 4];
-    flow.rule = RuleId(1);
     flow.generation = 9;
-    let value = parsed(&flow);
+    flow.verdict = Action::Deny;
+    let mut encoder = encoder_for(&mut flow);
+    let value: Value = serde_json::from_str(&line_of(&mut encoder, &flow)).unwrap();
     let flow_id = value["flow_id"].as_u64().unwrap();
     assert!(flow_id < 1 << 51);
     assert_eq!(
@@ -80,9 +87,15 @@ fn a_tcp_flow_has_every_field() {
                 "state": "time_wait",
             },
             "ravelin": {
-                "verdict": "allow",
-                "rule": "no \"C:\\\" – ü",
-                "drop_reason": null,
+                "verdict": "deny",
+                "policy": "default.first",
+                "rule": 0,
+                "drop_reason": "rule_deny",
+                "policies": {
+                    "enforced": ["0|default|default.first|deny|0"],
+                    "pending": ["0|default|default.first|deny|0"],
+                    "pending_verdict": "deny",
+                },
                 "worker": 0,
                 "in": "o\"ut",
                 "out": "in\\",
@@ -96,6 +109,22 @@ fn a_tcp_flow_has_every_field() {
             },
         })
     );
+    assert_eq!(line_of(&mut encoder, &flow), line_of(&mut encoder, &flow), "the text of a decision is kept");
+}
+
+#[test]
+fn what_staged_policies_would_do_stands_beside_what_was_done() {
+    let mut flow = record(("10.0.0.2", 1), ("192.0.2.7", 2));
+    let mut encoder = encoder_for(&mut flow);
+    let ravelin = &serde_json::from_str::<Value>(&line_of(&mut encoder, &flow)).unwrap()["ravelin"];
+    assert_eq!((&ravelin["verdict"], &ravelin["drop_reason"]), (&json!("allow"), &Value::Null));
+    assert_eq!((&ravelin["policy"], &ravelin["rule"]), (&json!("default.first"), &json!(1)));
+    let policies = json!({
+        "enforced": ["0|default|default.first|allow|1"],
+        "pending": ["0|default|default.staged:second|reject|0"],
+        "pending_verdict": "reject",
+    });
+    assert_eq!(ravelin["policies"], policies);
 }
 
 #[test]
@@ -138,19 +167,14 @@ fn what_was_not_measured_is_null() {
 }
 
 #[test]
-fn every_drop_reason_and_word_is_written() {
-    for reason in DropReason::ALL {
-        let flow = FlowRecord {
-            verdict: Action::Deny,
-            drop_reason: Some(*reason),
-            ..record(("10.0.0.2", 1), ("10.0.0.1", 2))
-        };
-        let value = parsed(&flow);
-        assert_eq!(value["ravelin"]["verdict"], json!("deny"));
-        assert_eq!(value["ravelin"]["drop_reason"], json!(reason.name()));
+fn every_word_is_written() {
+    for (verdict, word) in [(Action::Allow, "allow"), (Action::Deny, "deny"), (Action::Reject, "reject")] {
+        let flow = FlowRecord { verdict, ..record(("10.0.0.2", 1), ("10.0.0.1", 2)) };
+        assert_eq!(parsed(&flow)["ravelin"]["verdict"], json!(word));
     }
     for (reason, word) in [
         (EndReason::Timeout, "timeout"),
+        (EndReason::Policy, "policy"),
         (EndReason::Forced, "forced"),
         (EndReason::Shutdown, "shutdown"),
         (EndReason::Active, "active"),
@@ -177,8 +201,12 @@ fn protocols_without_a_name_are_three_digits() {
 }
 
 #[test]
-fn a_port_or_rule_that_nobody_knows_is_null() {
-    let flow = FlowRecord { port_in: PortId(9), rule: RuleId(2), ..record(("10.0.0.2", 1), ("10.0.0.1", 2)) };
+fn a_port_or_decision_that_nobody_knows_is_null() {
+    let flow = FlowRecord {
+        port_in: PortId(9),
+        decision: DecisionId(2),
+        ..record(("10.0.0.2", 1), ("10.0.0.1", 2))
+    };
     let value = parsed(&flow);
     assert_eq!((&value["ravelin"]["in"], &value["ravelin"]["rule"]), (&Value::Null, &Value::Null));
 }

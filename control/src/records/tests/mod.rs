@@ -15,12 +15,16 @@ use ravelin_dataplane::{
     io::PortId,
     parse::{Headers, Vlans},
     pipeline::Context,
-    policy::RuleId,
+    policy::{DecisionId, DecisionLog},
     snapshot::Snapshot,
 };
 
 use super::Encoder;
-use crate::compile::{Ports, RuleNames};
+use crate::{
+    compile::Ports,
+    policy::{Engine, Teller},
+    testing::decide,
+};
 
 /// 2024-03-26T10:11:12.123456Z.
 const START: u64 = 1_711_447_872_123_456_000;
@@ -50,8 +54,7 @@ fn record(source: (&str, u16), destination: (&str, u16)) -> FlowRecord {
         retransmissions: [0, 0],
         zero_windows: [0, 0],
         verdict: Action::Allow,
-        drop_reason: None,
-        rule: RuleId::NONE,
+        decision: DecisionId::NONE,
         generation: 1,
         worker: WorkerId(0),
         port_in: PortId(0),
@@ -86,11 +89,40 @@ fn raw(source: (&str, u16), destination: (&str, u16)) -> RawRecord {
     raw_at(source, destination, first, first + Duration::from_secs(30))
 }
 
-/// An encoder for two ports and a rule, all of which need escaping.
+/// Two ports that need escaping, and policies about what 10.0.0.0/24 opens: one in force, one staged in front of it.
+const CONFIG: &str = r#"
+[[bridge]]
+name = "b"
+ports = ['o"ut', 'in\']
+
+[[endpoint]]
+name = "judged"
+addresses = ["10.0.0.0/24"]
+
+[[policy]]
+name = "first"
+egress = [{ action = "deny", protocol = "tcp" }, { action = "allow" }]
+
+[[policy]]
+name = "second"
+staged = "set"
+order = 1
+types = ["egress"]
+egress = [{ action = "reject", protocol = "udp" }]
+"#;
+
+/// An encoder, and the number of what is decided about `record`.
+fn encoder_for(record: &mut FlowRecord) -> Encoder {
+    let log = DecisionLog::new(8);
+    record.decision = decide(CONFIG, &log, record.key, record.initiator);
+    let config = ravelin_config::parse(CONFIG, "test.toml").unwrap().config;
+    let book = Engine::of(&config).unwrap().book();
+    Encoder::new(&Ports::unlimited(&config).unwrap(), Teller::new(vec![log], book))
+}
+
+/// An encoder that knows of no decision.
 fn encoder() -> Encoder {
-    let text = "[[bridge]]\nname = \"b\"\nports = ['o\"ut', 'in\\']\n";
-    let config = ravelin_config::parse(text, "test.toml").unwrap_or_else(|report| panic!("{report}")).config;
-    let mut names = RuleNames::new();
-    names.intern(&r#"no "C:\" – ü"#.parse().unwrap()).unwrap();
-    Encoder::new(&Ports::unlimited(&config).unwrap(), names.reader())
+    let config =
+        ravelin_config::parse(CONFIG, "test.toml").unwrap_or_else(|report| panic!("{report}")).config;
+    Encoder::new(&Ports::unlimited(&config).unwrap(), Teller::default())
 }

@@ -8,12 +8,21 @@ const CLIENT: &str = "10.0.0.2";
 const SERVER: &str = "192.0.2.7";
 
 const CONFIG: &str = r#"
-[[rule]]
-name = "no telnet"
+[[endpoint]]
+name = "clients"
+addresses = ["10.0.0.0/8"]
+profiles = ["default-allow"]
+
+[[policy]]
+name = "no-telnet"
+
+[[policy.egress]]
 action = "deny"
-direction = "egress"
 protocol = "tcp"
-destination_ports = [23]
+destination.ports = [23]
+
+[[policy.egress]]
+action = "pass"
 "#;
 
 fn check(name: &str, capture: &Capture, packets: u64) {

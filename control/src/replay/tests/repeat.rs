@@ -65,10 +65,9 @@ const CONFIG: &str = r#"
 [flow]
 capacity = 16384
 
-[[rule]]
+[[endpoint]]
 name = "some"
-action = "deny"
-source = ["10.0.1.0/24"]
+addresses = ["10.0.1.0/24"]
 "#;
 
 /// Replays with batches of several sizes; the records, their order and the sums must be the same.

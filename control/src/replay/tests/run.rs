@@ -3,7 +3,7 @@ use std::fs;
 use super::{
     super::{Replay, ReplayError},
     capture::{Capture, tcp, udp},
-    lines, load, replay,
+    lines, replay,
 };
 use crate::testing::Directory;
 
@@ -51,31 +51,32 @@ fn what_is_denied_is_not_written() {
     capture.add(0, &tcp((CLIENT, 1), (SERVER, 23), "S", (1, 0), 0));
     capture.add(1, &tcp((CLIENT, 1), (SERVER, 80), "S", (1, 0), 0));
     let forwarded = directory.file("forwarded.pcap");
-    let config = "[[rule]]\nname = \"r\"\naction = \"deny\"\nprotocol = \"tcp\"\ndestination_ports = [23]\n";
+    let config = "[[endpoint]]\nname = \"servers\"\naddresses = [\"192.0.2.0/24\"]\n\
+                  [[policy]]\nname = \"no-telnet\"\n\
+                  ingress = [{ action = \"deny\", protocol = \"tcp\", destination.ports = [23] }, { action = \"allow\" }]\n";
     let (summary, _) = replay(capture.bytes(), config, |replay| replay.write = Some(forwarded.clone()));
     assert_eq!((summary.written, summary.dropped()), (1, 1));
     let [drops] = summary.drops.as_slice() else { panic!("{:?}", summary.drops) };
     assert_eq!((drops.reason, drops.packets), ("rule_deny", 1));
 }
 
-/// With the interfaces of the configuration; those of a bridge by `inside`, direction by that.
+/// With the interfaces of the configuration; those of a bridge by `inside`. What is decided does not depend on them.
 #[test]
-fn directions_follow_the_inside() {
+fn interfaces_follow_the_inside() {
     let config = "[[bridge]]\nname = \"b\"\nports = [\"wan\", \"lan\"]\n\
-                  [[rule]]\nname = \"out\"\naction = \"deny\"\ndirection = \"egress\"\n";
-    let (summary, _) = replay(datagrams(3, 0).bytes(), config, |_| {});
-    assert_eq!(summary.flows.deny, 0);
-    let (summary, records) = replay(datagrams(3, 0).bytes(), config, |replay| {
-        replay.inside = vec!["10.0.0.0/8".parse().unwrap()];
-        assert!(!replay.direction_is_unknown());
-    });
-    assert_eq!(summary.flows.deny, 3);
-    let ravelin = &lines(&records)[0]["ravelin"];
-    assert_eq!(
-        (&ravelin["in"], &ravelin["out"], &ravelin["rule"]),
-        (&"lan".into(), &"wan".into(), &"out".into())
-    );
-    assert!(Replay { config: load(config), ..Replay::default() }.direction_is_unknown());
+                  [[endpoint]]\nname = \"clients\"\naddresses = [\"10.0.0.0/8\"]\n\
+                  [[policy]]\nname = \"out\"\negress = [{ action = \"deny\" }]\n";
+    let ends = |inside: &[&str]| {
+        let (summary, records) = replay(datagrams(3, 0).bytes(), config, |replay| {
+            replay.inside = inside.iter().map(|net| net.parse().unwrap()).collect();
+        });
+        assert_eq!(summary.flows.deny, 3);
+        let ravelin = &lines(&records)[0]["ravelin"];
+        assert_eq!((&ravelin["policy"], &ravelin["rule"]), (&"default.out".into(), &0.into()));
+        [&ravelin["in"], &ravelin["out"]].map(|name| name.as_str().unwrap().to_owned())
+    };
+    assert_eq!(ends(&["10.0.0.0/8"]), ["lan", "wan"]);
+    assert_eq!(ends(&[]), ["wan", "lan"]);
 }
 
 #[test]

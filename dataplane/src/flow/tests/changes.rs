@@ -8,14 +8,15 @@ use super::{A, B, Packet, Random, World};
 use crate::{
     batch::Meta,
     clock::Timestamp,
-    flow::{EndReason, FlowRecord, FlowSettings},
+    flow::{EndReason, FlowRecord, FlowSettings, FlowTable},
     forward::NonIp,
+    handoff::WorkerId,
     parse::{
         TcpFields,
         tcp_flags::{ACK, RST, SYN},
     },
     policy::{
-        Decision, DecisionCounts, OnChange, PolicySet,
+        Decision, DecisionCounts, DecisionLog, OnChange, PolicySet,
         testing::{Line, Lists, list, policy},
     },
     verdict::{DropReason, Verdict},
@@ -142,6 +143,45 @@ fn a_flow_that_was_denied_may_pass_after_a_change() {
 }
 
 #[test]
+fn a_full_log_does_not_make_every_change_one_of_its_flows() {
+    let mut world = world(list([Line::deny(1).port(1), Line::allow(2)]));
+    world.table = FlowTable::with_log(64, WorkerId(0), DecisionLog::new(1));
+    let denied = Packet { destination: (B.0, 1), ..udp() };
+    let ids = world.batch(&[denied, udp()]).into_iter().map(|meta| meta.decision);
+    let ids: Vec<_> = ids.collect();
+    assert_eq!(
+        (world.decider(ids[0]), world.decider(ids[1]), world.table.decisions.lost),
+        (Some(1), None, 1)
+    );
+    // The same rules, and one more decision that finds no room.
+    change(&mut world, list([Line::deny(1).port(1), Line::allow(2).port(B.1), Line::deny(3)]));
+    assert_eq!(world.one(udp()).verdict, Verdict::Allow);
+    assert!(world.records.kept.is_empty());
+    change(&mut world, list([Line::deny(3)]));
+    assert_eq!(world.one(udp()).verdict, Verdict::Drop(DropReason::FlowCut));
+    change(&mut world, list([Line::deny(3)]));
+    assert_eq!(world.one(udp()).verdict, Verdict::Drop(DropReason::FlowCut));
+    assert_eq!((world.records.kept.len(), world.counters.flows_cut), (1, 1));
+}
+
+#[test]
+fn what_knows_no_reset_is_dropped() {
+    let mut world = world(PolicySet::default());
+    world.one(udp());
+    change(&mut world, list([Line::deny(1).on_change(OnChange::Reset)]));
+    assert_eq!(world.one(udp()).verdict, Verdict::Drop(DropReason::FlowCut));
+}
+
+#[test]
+fn a_rule_that_comes_to_reject_is_another_decision() {
+    let mut world = world(list([Line::deny(1)]));
+    world.one(udp());
+    change(&mut world, list([Line::reject(1)]));
+    assert_eq!(world.one(udp()).verdict, Verdict::Drop(DropReason::RuleReject));
+    assert_eq!((world.records.kept.len(), world.counters.flows_cut), (1, 0));
+}
+
+#[test]
 fn what_is_staged_changes_without_a_record() {
     let enforced = Lists { ingress: vec![Line::allow(1)], ..Lists::default() };
     let mut world = world(policy(&enforced, None));
@@ -202,8 +242,8 @@ fn an_icmp_error_judges_the_flow_that_it_is_about() {
 
 #[test]
 fn a_reply_of_icmp_has_its_flow_judged_as_the_request() {
-    let request = Packet { icmp: [8, 0], ..Packet::new(Protocol::ICMP, (A.0, 7), (B.0, 7)) };
-    let reply = Packet { icmp: [0, 0], ..request.back() };
+    let request = Packet::new(Protocol::ICMP, (A.0, 7), (B.0, 7));
+    let reply = request.back();
     let (echo, answer) = (8 << 8, 0);
     let mut world = world(PolicySet::default());
     world.batch(&[request, reply]);

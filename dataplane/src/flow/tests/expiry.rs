@@ -34,7 +34,7 @@ fn nothing_ends_early_and_everything_in_time() {
     for port in 1..=1000 {
         let protocol = [Protocol::UDP, Protocol::ICMP, Protocol(99)][port as usize % 3];
         let time = i64::from(port) * 1_000;
-        let packet = Packet::new(protocol, A, (B.0, port)).at(time);
+        let packet = Packet::new(protocol, (A.0, port), (B.0, port)).at(time);
         let meta = world.one(packet);
         let mut limit = match protocol {
             Protocol::UDP => timeouts.udp_new,

@@ -4,7 +4,9 @@ mod batches;
 mod changes;
 mod expiry;
 mod full;
+mod icmp;
 mod index;
+mod limits;
 mod model;
 mod other;
 mod segments;
@@ -68,7 +70,7 @@ impl Packet {
             payload: 0,
             port: OUTSIDE,
             discovery: false,
-            icmp: [0; 2],
+            icmp: [if protocol == Protocol::ICMPV6 { 128 } else { 8 }, 0],
         }
     }
 
@@ -93,7 +95,14 @@ impl Packet {
             OTHER_INSIDE => OTHER_OUTSIDE,
             monitor => monitor,
         };
-        Self { source: self.destination, destination: self.source, port, ..self }
+        let icmp = match self.icmp {
+            [8, code] => [0, code],
+            [0, code] => [8, code],
+            [128, code] => [129, code],
+            [129, code] => [128, code],
+            other => other,
+        };
+        Self { source: self.destination, destination: self.source, port, icmp, ..self }
     }
 
     pub(super) fn headers(&self) -> Headers {

@@ -195,9 +195,9 @@ impl Model {
             let expired = time.saturating_sub(flow.last) > flow.limit(&self.limits);
             let closed = request && flow.phase().flow_state() == FlowState::Closed;
             // Asked for by the end that should have answered somebody whose request was not seen.
-            let contradicted = request
-                && meta.side != flow.initiator
-                && flow.connection.tcp_flags.of(flow.initiator) & SYN == 0;
+            let is_ping = meta.headers.icmp == [8, 0] && meta.key.protocol() == Protocol::ICMP;
+            let contradicted = meta.side != flow.initiator
+                && (is_ping || request && flow.connection.tcp_flags.of(flow.initiator) & SYN == 0);
             (expired, expired || closed || contradicted || claim.is_some())
         });
         match over {

@@ -45,6 +45,7 @@ struct Datagram {
     protocol: Protocol,
     source_port: u16,
     destination_port: u16,
+    icmp: [u8; 2],
     /// Whether fragments of it overlapped: then nothing of it passes any more.
     poisoned: bool,
     ranges: Ranges,
@@ -117,6 +118,7 @@ impl FragmentTable {
             protocol: meta.headers.protocol,
             source_port: meta.headers.source_port,
             destination_port: meta.headers.destination_port,
+            icmp: meta.headers.icmp,
             poisoned: false,
             ranges: Ranges::default(),
         };
@@ -151,6 +153,7 @@ impl FragmentTable {
         headers.protocol = datagram.protocol;
         headers.source_port = datagram.source_port;
         headers.destination_port = datagram.destination_port;
+        headers.icmp = datagram.icmp;
         if datagram.ranges.is_complete() {
             self.datagrams.remove(slot);
         }

@@ -88,6 +88,14 @@ fn later_fragments_get_the_ports_of_the_first() {
 }
 
 #[test]
+fn later_fragments_are_of_the_message_that_the_first_begins() {
+    let mut bench = Bench::new(4, Exception::Drop);
+    let ping = |fragment| Headers { protocol: Protocol::ICMP, ..fragment };
+    bench.passes(Headers { icmp: [8, 0], ..ping(fragment(1, 0, 1480, true)) });
+    assert_eq!(bench.passes(ping(fragment(1, 1480, 8, false))).icmp, [8, 0]);
+}
+
+#[test]
 fn every_part_of_the_key_tells_datagrams_apart() {
     let first = fragment(1, 0, 1480, true);
     let later = fragment(1, 1480, 8, true);

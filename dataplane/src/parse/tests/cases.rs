@@ -176,6 +176,10 @@ fn an_icmp_error_belongs_to_the_flow_that_it_quotes() {
     let id = 0x1234;
     let (key, sender) = FlowKey::new((source, id), (destination, id), Protocol::ICMP, Vlans::default());
     assert_eq!((meta.headers.icmp_error, meta.key, meta.side), (true, key, sender.other()));
+    // About the answer to a ping: on its way to the end that sent the answer.
+    let meta = decode(&v4(1, &icmp(3, 1, quoted(&v4(1, &icmp(0, 0, b""))))));
+    let (key, sender) = FlowKey::new((destination, id), (source, id), Protocol::ICMP, Vlans::default());
+    assert_eq!((meta.headers.icmp_error, meta.key, meta.side), (true, key, sender));
 }
 
 #[test]

@@ -4,7 +4,6 @@ use ravelin_config::types::{Action, Protocol};
 use crate::{
     policy::{
         Decision, Effect, Key, Pending, PolicySet, Position, RuleId, Trace,
-        judge::request,
         testing::{Line, Lists, list, policy},
     },
     verdict::DropReason,
@@ -164,22 +163,6 @@ fn what_is_staged_is_told_and_decides_nothing() {
     let decision = policy.judge(&telnet()).decision;
     assert_eq!((decision.action, decision.pending.unwrap().action), (Action::Allow, Action::Deny));
     assert_eq!(list([Line::allow(1)]).judge(&telnet()).decision.pending, None);
-}
-
-#[test]
-fn replies_of_icmp_ask_for_their_request() {
-    assert_eq!(request(Protocol::ICMP, [0, 0]), [8, 0]);
-    assert_eq!(request(Protocol::ICMP, [14, 0]), [13, 0]);
-    assert_eq!(request(Protocol::ICMPV6, [129, 0]), [128, 0]);
-    for (protocol, icmp) in [
-        (Protocol::ICMP, [8, 0]),
-        (Protocol::ICMP, [129, 0]),
-        (Protocol::ICMPV6, [128, 0]),
-        (Protocol::ICMPV6, [0, 0]),
-        (Protocol::UDP, [0, 0]),
-    ] {
-        assert_eq!(request(protocol, icmp), icmp);
-    }
 }
 
 const NETS: [&[&str]; 5] = [
