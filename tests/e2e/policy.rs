@@ -69,7 +69,7 @@ fn ingress_is_about_flows_that_others_open() {
 #[test]
 fn who_is_no_endpoint_is_treated_as_configured() {
     let Some(lab) = Lab::new(&["ping"]) else { return };
-    let ravelin = lab.ravelin("[policy]\nunknown = \"deny\"\n");
+    let ravelin = lab.ravelin("[enforcement]\nunknown = \"deny\"\n");
     assert!(!lab.client.succeeds(&format!("ping -n -q -c 2 -i 0.2 -W 1 {SERVER}")));
     let flow = ravelin.wait_for_flow(&format!("--dst {SERVER} --proto icmp"), |_| true);
     assert_eq!((&flow["verdict"], &flow["drop_reason"]), (&"deny".into(), &"unknown_deny".into()));

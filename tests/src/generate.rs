@@ -26,7 +26,7 @@ use ravelin_config::{
 pub struct World {
     /// Who is there and what holds.
     pub resources: Resources,
-    /// The settings of `[policy]`.
+    /// The settings of `[enforcement]`.
     pub settings: Settings,
     /// What comes.
     pub flows: Vec<Flow>,
