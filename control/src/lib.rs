@@ -7,8 +7,9 @@
 //! ```
 //!
 //! `cli/` has one file for each verb; [`supervisor`] starts, watches and stops the process; [`reload`] is the one path by
-//! which a configuration comes into force; [`compile`] turns configuration into what the packet path runs on; [`api`] holds
-//! the handlers behind the control socket, [`stats`] the metrics.
+//! which a configuration comes into force; [`compile`] turns configuration into what the packet path runs on; [`identity`]
+//! knows which endpoints and network sets a selector matches; [`api`] holds the handlers behind the control socket, [`stats`] the
+//! metrics.
 //!
 //! Promises: whatever happens here never makes a packet wait. Refuses: unsafe code. Read next: `supervisor/mod.rs`.
 
