@@ -48,7 +48,7 @@ pub(super) fn run(args: &Args, json: bool) -> Result<(), Failure> {
             target::print(&canonical)
         };
     };
-    let loaded = ravelin_config::load(path)?;
+    let loaded = crate::sources::load(path)?;
     let matches = Matches::new(&selector, &loaded.config.resources);
     if json { target::print_json(&matches, false) } else { target::print(matches.to_string().trim_end()) }
 }
