@@ -19,17 +19,22 @@ const UNITS: [(&str, u64); 6] = [
 
 /// Why a text is not a duration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum DurationError {
+pub enum DurationError {
+    /// It is not one number with a unit.
     #[error(
         "expected a whole number and a unit, such as \"500us\", \"10ms\", \"30s\", \"5m\", \"1h\" or \"1d\""
     )]
     Form,
+    /// There are not so many microseconds.
     #[error("this duration is too long to be represented")]
     TooLong,
 }
 
 /// Reads a duration.
-pub(crate) fn parse(text: &str) -> Result<Duration, DurationError> {
+///
+/// # Errors
+/// [`DurationError`].
+pub fn parse(text: &str) -> Result<Duration, DurationError> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at_checked(digits).ok_or(DurationError::Form)?;
     let (_, scale) = UNITS.iter().find(|(name, _)| *name == unit).ok_or(DurationError::Form)?;

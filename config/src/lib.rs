@@ -45,6 +45,7 @@ pub mod types;
 mod validate;
 
 pub use diff::{Change, diff};
+pub use duration::{DurationError, parse as parse_duration};
 pub use load::{Loaded, load, load_endpoints, parse};
 pub use model::{
     ChecksumMode, Control, Enforcement, Evict, Fail, Flow, Fragments, Handling, Idle, InterfaceMode, Io,

@@ -2,18 +2,23 @@
 //!
 //! Promises: reading anything here never makes a worker wait. Refuses: to know of HTTP or tables. Read next: `api/mod.rs`.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use jiff::{Timestamp, Unit};
 use parking_lot::Mutex;
-use ravelin_config::{Config, Interface, RecordsTarget};
-use ravelin_dataplane::{handoff::WorkerId, io::PortId, policy::DecisionId};
+use ravelin_config::{Config, Interface, RecordsTarget, types::Protocol};
+use ravelin_dataplane::{
+    flow::FlowRecord,
+    handoff::WorkerId,
+    io::PortId,
+    policy::{DecisionId, Key},
+};
 
 use crate::{
     api::view::{LastReload, Link, LinkState},
     compile::{PortFacts, Ports},
     log::LogLevelHandle,
-    policy::{Teller, Told},
+    policy::{Live, RuleUsage, Tally, Teller, Told},
     records::{Writer, WriterStats},
     reload::{ReloadError, Reloaded, Reloader},
     supervisor::{crew::Roster, notify},
@@ -53,6 +58,7 @@ pub struct Appliance {
     reloader: tokio::sync::Mutex<Reloader>,
     in_force: Mutex<InForce>,
     teller: Mutex<Teller>,
+    cut: Mutex<Cut>,
     writer: Mutex<Option<Writer>>,
     log: LogLevelHandle,
 }
@@ -107,6 +113,7 @@ impl Appliance {
             listing: tokio::sync::Mutex::default(),
             tracing: Arc::default(),
             teller: Mutex::new(teller),
+            cut: Mutex::default(),
             reloader: tokio::sync::Mutex::new(reloader),
             in_force: Mutex::new(in_force),
             writer: Mutex::new(writer),
@@ -236,17 +243,91 @@ impl Appliance {
         }
     }
 
-    /// Drops configurations that are no longer in force and that no worker holds any more.
+    /// Drops configurations that are no longer in force and that no worker holds any more; and takes note of flows that a change of
+    /// policy has cut.
     pub fn reclaim(&self) {
         if let Ok(mut reloader) = self.reloader.try_lock() {
             reloader.reclaim();
+            self.note_cut(&reloader);
         }
+    }
+
+    /// The flows that changes of policy have cut, the last ones last, and how many there were before them.
+    pub(crate) async fn cut(&self) -> (Vec<CutFlow>, u64) {
+        self.note_cut(&*self.reloader.lock().await);
+        let cut = self.cut.lock();
+        (cut.flows.iter().cloned().collect(), cut.forgotten)
+    }
+
+    /// Takes from the workers what they have cut, and asks policy by which rule.
+    fn note_cut(&self, reloader: &Reloader) {
+        let mut teller = self.teller.lock();
+        let logs = teller.logs().to_vec();
+        for record in logs.iter().flat_map(|log| std::iter::from_fn(|| log.take_cut())) {
+            let record = record.read();
+            let judgement = reloader.policy().judge(&question(&record));
+            let now = teller.name(&judgement.decision);
+            self.cut.lock().add(CutFlow { record, now });
+        }
+    }
+
+    /// What the rules of the configuration in force did, with what live flows add to it.
+    pub(crate) fn usage(&self, live: &Live) -> Vec<RuleUsage> {
+        let (logs, mut book) = {
+            let teller = self.teller.lock();
+            (teller.logs().to_vec(), teller.book())
+        };
+        let config = self.in_force().config;
+        Tally::new(&logs, live, &mut book).rules(&config.resources)
     }
 
     /// Workers that make no progress.
     pub fn stalled(&self) -> Vec<WorkerId> {
         self.roster.members().iter().filter(|member| member.is_stalled()).map(|member| member.id).collect()
     }
+}
+
+/// A flow that a change of policy has cut.
+#[derive(Clone, Debug)]
+pub(crate) struct CutFlow {
+    /// What it was until then.
+    pub(crate) record: FlowRecord,
+    /// What policy said about it when that was noticed.
+    pub(crate) now: Told,
+}
+
+/// The last flows that were cut.
+#[derive(Debug, Default)]
+struct Cut {
+    flows: VecDeque<CutFlow>,
+    /// Those that are forgotten.
+    forgotten: u64,
+}
+
+impl Cut {
+    /// Flows that are remembered.
+    const MOST: usize = 1_000;
+
+    fn add(&mut self, flow: CutFlow) {
+        if self.flows.len() == Self::MOST {
+            self.flows.pop_front();
+            self.forgotten += 1;
+        }
+        self.flows.push_back(flow);
+    }
+}
+
+/// What would be asked about a flow if it came now. Its ICMP message is not known any more: one that asks for an echo is likely.
+fn question(record: &FlowRecord) -> Key {
+    let (source, source_port) = record.key.end(record.initiator);
+    let (destination, destination_port) = record.key.end(record.initiator.other());
+    let protocol = record.key.protocol();
+    let [source_port, destination_port] = match protocol {
+        Protocol::ICMP => [0, u16::from_be_bytes([8, 0])],
+        Protocol::ICMPV6 => [0, u16::from_be_bytes([128, 0])],
+        _ => [source_port, destination_port],
+    };
+    Key { source, destination, protocol, source_port, destination_port }
 }
 
 impl std::fmt::Debug for Appliance {

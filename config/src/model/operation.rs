@@ -2,7 +2,7 @@
 
 use crate::report::Findings;
 use crate::schema::{
-    parser::{Parser, Value, duration, integer, optional, path, socket_address, socket_path, word},
+    parser::{Parser, Value, boolean, duration, integer, optional, path, socket_address, socket_path, word},
     section,
     word::words,
 };
@@ -68,6 +68,8 @@ section! {
     pub struct Metrics in "metrics" {
         /// Where the HTTP server listens. Without it there is none.
         listen: Option<SocketAddr> = None => optional(socket_address()), Restart;
+        /// Whether there are metrics for each rule of each policy, under its name. As many as there are rules.
+        policies: bool = false => boolean(), Restart;
     }
 }
 

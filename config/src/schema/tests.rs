@@ -66,6 +66,17 @@ fn numbers_have_bounds() {
 }
 
 #[test]
+fn yes_or_no_has_no_quotes() {
+    for value in ["true", "false"] {
+        assert_eq!(code("metrics", "policies", value), None, "{value}");
+    }
+    for value in ["'true'", "1", "'yes'", "[]"] {
+        assert_eq!(code("metrics", "policies", value), Some(Code::WrongType), "{value}");
+    }
+    assert!(parse("[metrics]\npolicies = true\n", "t").unwrap().config.metrics.policies);
+}
+
+#[test]
 fn durations_have_units_and_bounds() {
     for value in ["'1ms'", "'30s'", "'5m'", "'1h'", "'30d'", "'1500us'"] {
         assert_eq!(code("flow.timeouts", "icmp", value), None, "{value}");

@@ -14,7 +14,7 @@ use ravelin_dataplane::{
 use super::view::{Decided, Dropped, Flow, TracedPacket, TracedStep, decider};
 use crate::{
     appliance::Appliance,
-    policy::{Named, verdict_name},
+    policy::{Named, Told, verdict_name},
 };
 
 /// A flow in words.
@@ -57,16 +57,21 @@ pub(super) fn flow(appliance: &Appliance, record: &FlowRecord) -> Flow {
 /// What policy decided about a flow.
 fn decided(appliance: &Appliance, record: &FlowRecord) -> Decided {
     let verdict = verdict_name(record.verdict).to_owned();
-    let Some(told) = appliance.told(record.worker, record.decision) else {
-        return Decided { pending_verdict: verdict.clone(), verdict, ..Decided::default() };
-    };
+    match appliance.told(record.worker, record.decision) {
+        Some(decision) => told(&decision),
+        None => Decided { pending_verdict: verdict.clone(), verdict, ..Decided::default() },
+    }
+}
+
+/// A decision in words.
+pub(super) fn told(told: &Told) -> Decided {
     Decided {
         verdict: verdict_name(told.verdict).to_owned(),
         policy: told.decider.as_ref().map(|rule| rule.block.policy.clone()),
         rule: told.decider.as_ref().map(Named::number),
         drop_reason: told.reason.map(|reason| reason.name().to_owned()),
-        enforced: told.enforced,
-        pending: told.pending,
+        enforced: told.enforced.clone(),
+        pending: told.pending.clone(),
         pending_verdict: verdict_name(told.pending_verdict).to_owned(),
     }
 }
@@ -205,7 +210,7 @@ fn flags(bits: u8) -> String {
 }
 
 /// RFC 3339 in UTC, to the microsecond.
-fn time(time: clock::Timestamp) -> String {
+pub(super) fn time(time: clock::Timestamp) -> String {
     let exact = Timestamp::from_nanosecond(time.as_nanos().into()).unwrap_or_default();
     exact.round(Unit::Microsecond).unwrap_or(exact).to_string()
 }

@@ -21,6 +21,15 @@ const PAUSE: Duration = Duration::from_millis(1);
 
 /// Collects the flows that `query` asks for.
 pub(super) async fn collect(appliance: &Appliance, query: &FlowQuery) -> Flows {
+    let mut chosen = Chosen::new(query);
+    let missing = walk(appliance, |record| chosen.offer(record)).await;
+    let Chosen { seen, matching, .. } = chosen;
+    let flows = chosen.into_sorted().iter().map(|record| describe::flow(appliance, record)).collect();
+    Flows { seen, matching, missing, flows }
+}
+
+/// Shows every live flow to `take`, and returns the workers that did not answer in time.
+pub(super) async fn walk(appliance: &Appliance, mut take: impl FnMut(FlowRecord)) -> Vec<u8> {
     let _turn = appliance.listing.lock().await;
     let mut missing = Vec::new();
     let mut open = Vec::new();
@@ -32,18 +41,16 @@ pub(super) async fn collect(appliance: &Appliance, query: &FlowQuery) -> Flows {
             missing.push(member.id.0);
         }
     }
-
-    let mut chosen = Chosen::new(query);
     while !open.is_empty() {
         let mut read = 0;
         open.retain_mut(|walk| {
-            let before = chosen.seen;
+            let before = read;
             // One ring at a time, so that no worker waits for us while we read another's.
             for record in std::iter::from_fn(|| walk.list.pop()).take(RING) {
-                chosen.offer(record);
+                take(record);
+                read += 1;
             }
-            if chosen.seen > before {
-                read += chosen.seen - before;
+            if read > before {
                 walk.heard = Instant::now();
             }
             if walk.list.is_drained() {
@@ -62,9 +69,7 @@ pub(super) async fn collect(appliance: &Appliance, query: &FlowQuery) -> Flows {
         }
     }
     missing.sort_unstable();
-    let Chosen { seen, matching, .. } = chosen;
-    let flows = chosen.into_sorted().iter().map(|record| describe::flow(appliance, record)).collect();
-    Flows { seen, matching, missing, flows }
+    missing
 }
 
 /// A worker's walk over its table.

@@ -18,8 +18,8 @@ use ravelin_dataplane::{
 };
 
 use super::{
-    flows,
-    query::{FlowQuery, QueryError, TraceQuery},
+    flows, policy,
+    query::{FlowQuery, LimitQuery, QueryError, TraceQuery, UsageQuery},
     trace, view,
 };
 use crate::{
@@ -43,6 +43,9 @@ pub fn router(appliance: Arc<Appliance>) -> Router {
         .route("/counters", get(counters))
         .route("/drops", get(drops))
         .route("/flows", get(list_flows))
+        .route("/policy", get(used))
+        .route("/staged", get(staged))
+        .route("/cut", get(cut))
         .route("/trace", get(start_trace))
         .route("/reload", post(reload))
         .fallback(async || {
@@ -175,6 +178,21 @@ async fn drops(State(appliance): Shared) -> Json<Vec<view::Drop>> {
 async fn list_flows(State(appliance): Shared, Query(pairs): Pairs) -> Result<Json<view::Flows>, Refused> {
     let query = FlowQuery::parse(&pairs)?;
     Ok(Json(flows::collect(&appliance, &query).await))
+}
+
+async fn used(State(appliance): Shared, Query(pairs): Pairs) -> Result<Json<view::Used>, Refused> {
+    let query = UsageQuery::parse(&pairs)?;
+    Ok(Json(policy::usage(&appliance, query.unused).await))
+}
+
+async fn staged(State(appliance): Shared, Query(pairs): Pairs) -> Result<Json<view::StagedFlows>, Refused> {
+    let query = LimitQuery::parse(&pairs)?;
+    Ok(Json(policy::staged(&appliance, query.limit).await))
+}
+
+async fn cut(State(appliance): Shared, Query(pairs): Pairs) -> Result<Json<view::CutFlows>, Refused> {
+    let query = LimitQuery::parse(&pairs)?;
+    Ok(Json(policy::cut(&appliance, query.limit).await))
 }
 
 async fn start_trace(State(appliance): Shared, Query(pairs): Pairs) -> Result<Response, Refused> {

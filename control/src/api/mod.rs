@@ -8,6 +8,9 @@
 //! | `GET /counters` | list of [`view::Counter`] |
 //! | `GET /drops` | list of [`view::Drop`] |
 //! | `GET /flows?src=&dst=&port=&proto=&verdict=&top=&limit=` | [`view::Flows`] |
+//! | `GET /policy?unused=` | [`view::Used`] |
+//! | `GET /staged?limit=` | [`view::StagedFlows`] |
+//! | `GET /cut?limit=` | [`view::CutFlows`] |
 //! | `GET /trace?count=&host=&port=&proto=&dropped=` | lines of [`view::TraceLine`], as packets come |
 //! | `POST /reload` | [`view::Reload`] |
 //!
@@ -18,6 +21,7 @@ pub mod client;
 mod describe;
 mod flows;
 mod handlers;
+mod policy;
 pub mod query;
 pub mod socket;
 #[cfg(test)]

@@ -160,6 +160,66 @@ impl FlowQuery {
     }
 }
 
+/// Which rules to show.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UsageQuery {
+    /// Only rules that did nothing for so many seconds, or never.
+    pub unused: Option<u64>,
+}
+
+impl UsageQuery {
+    /// Reads a query string.
+    ///
+    /// # Errors
+    /// The first key or value that is wrong.
+    pub fn parse(pairs: &[(String, String)]) -> Result<Self, QueryError> {
+        let mut query = Self::default();
+        for (key, value) in pairs {
+            match key.as_str() {
+                "unused" => query.unused = Some(read(key, value)?),
+                _ => return Err(unknown(key, "unused")),
+            }
+        }
+        Ok(query)
+    }
+
+    /// The query string that [`UsageQuery::parse`] reads.
+    pub fn to_query(self) -> String {
+        join([("unused", self.unused.map(|seconds| seconds.to_string()))])
+    }
+}
+
+/// How much to show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::Args)]
+pub struct LimitQuery {
+    /// Show at most so many flows.
+    #[arg(long, default_value_t = FlowQuery::LIMIT)]
+    pub limit: usize,
+}
+
+impl LimitQuery {
+    /// Reads a query string.
+    ///
+    /// # Errors
+    /// The first key or value that is wrong.
+    pub fn parse(pairs: &[(String, String)]) -> Result<Self, QueryError> {
+        let mut query = Self { limit: FlowQuery::LIMIT };
+        for (key, value) in pairs {
+            match key.as_str() {
+                "limit" => query.limit = read(key, value)?,
+                _ => return Err(unknown(key, "limit")),
+            }
+        }
+        query.limit = query.limit.min(FlowQuery::MOST);
+        Ok(query)
+    }
+
+    /// The query string that [`LimitQuery::parse`] reads.
+    pub fn to_query(self) -> String {
+        join([("limit", Some(self.limit.to_string()))])
+    }
+}
+
 /// Which packets to trace.
 #[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
 pub struct TraceQuery {

@@ -36,7 +36,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, json: bool) -> Result<(), Failure> {
-    let config = ravelin_config::load(&args.config)?.config;
+    let config = crate::sources::load(&args.config)?.config;
     let findings =
         policy::lint(&config.resources, &Settings::of(&config.enforcement)).map_err(Failure::usage)?;
     let report = Report { findings };

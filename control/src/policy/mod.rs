@@ -30,6 +30,7 @@ mod side;
 mod tell;
 #[cfg(test)]
 mod tests;
+mod usage;
 mod wording;
 
 pub use book::{Block, BookReader, Named, RuleBook, action_name};
@@ -42,6 +43,7 @@ pub(crate) use question::word_or_number;
 pub use question::{Question, QuestionError};
 pub use settings::Settings;
 pub use tell::{Teller, Told, verdict_name};
+pub use usage::{Live, RuleUsage, Tally, Usage};
 
 /// The way a flow passes an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -20,6 +20,8 @@ pub struct Told {
     pub decider: Option<Named>,
     /// The way to the verdict: the source's egress rules, then the destination's ingress rules.
     pub enforced: Vec<String>,
+    /// The rule that would decide with every staged policy.
+    pub pending_decider: Option<Named>,
     /// The verdict with every staged policy.
     pub pending_verdict: Action,
     /// The way to that.
@@ -48,16 +50,20 @@ impl Teller {
     /// A decision in names.
     pub fn name(&mut self, decision: &Decision) -> Told {
         let enforced = self.way([&decision.egress, &decision.ingress]);
-        let last = [&decision.ingress, &decision.egress].into_iter().find_map(|trace| trace.rules().last());
-        let (pending_verdict, pending) = match &decision.pending {
-            Some(pending) => (pending.action, self.way([&pending.egress, &pending.ingress])),
-            None => (decision.action, enforced.clone()),
+        let decider = self.last([&decision.egress, &decision.ingress]);
+        let (pending_verdict, pending_decider, pending) = match &decision.pending {
+            Some(pending) => {
+                let sides = [&pending.egress, &pending.ingress];
+                (pending.action, self.last(sides), self.way(sides))
+            }
+            None => (decision.action, decider.clone(), enforced.clone()),
         };
         Told {
             verdict: decision.action,
             reason: decision.reason,
-            decider: last.and_then(|rule| self.rule(*rule)),
+            decider,
             enforced,
+            pending_decider,
             pending_verdict,
             pending,
         }
@@ -68,9 +74,20 @@ impl Teller {
         self.book.rule(rule)
     }
 
+    /// The names of rules.
+    pub fn book(&self) -> BookReader {
+        self.book.clone()
+    }
+
     /// The logs that it reads.
     pub fn logs(&self) -> &[Arc<DecisionLog>] {
         &self.logs
+    }
+
+    /// The rule at the end of a way.
+    fn last(&mut self, [egress, ingress]: [&Trace; 2]) -> Option<Named> {
+        let last = ingress.rules().last().or(egress.rules().last())?;
+        self.rule(*last)
     }
 
     fn way(&mut self, traces: [&Trace; 2]) -> Vec<String> {

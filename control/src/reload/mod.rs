@@ -198,6 +198,11 @@ impl Reloader {
         self.publisher.reader(worker)
     }
 
+    /// The policy in force.
+    pub fn policy(&self) -> &PolicySet {
+        self.engine.policy()
+    }
+
     /// Turns rule numbers into names, on another thread.
     pub fn book(&self) -> BookReader {
         self.engine.book()

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use metrics::{SharedString, Unit, counter, describe_counter, describe_gauge, gauge, with_local_recorder};
+use metrics::{
+    Label, SharedString, Unit, counter, describe_counter, describe_gauge, gauge, with_local_recorder,
+};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use ravelin_config::types::IfName;
 use ravelin_dataplane::{
@@ -12,7 +14,12 @@ use ravelin_dataplane::{
 };
 
 use super::metric;
-use crate::{api::view::LinkState, appliance::Appliance, supervisor::crew::Member};
+use crate::{
+    api::view::LinkState,
+    appliance::Appliance,
+    policy::{Live, RuleUsage, action_name},
+    supervisor::crew::Member,
+};
 
 /// A metric that is not a worker counter.
 pub(super) struct Family {
@@ -46,6 +53,9 @@ families! {
     RELOAD_TIME Gauge "ravelin_config_last_reload_timestamp_seconds" "" "When the last reload was tried, in seconds since 1970.",
     FLOW_CAPACITY Gauge "ravelin_flow_capacity_flows" "" "Flows that the tables of all workers hold.",
     START_TIME Gauge "ravelin_process_start_time_seconds" "" "When the process was started, in seconds since 1970.",
+    POLICY_FLOWS Counter "ravelin_policy_flows_total" "tier, policy, direction, rule, action, staged" "Flows that met the rule, if `[metrics] policies` asks for it; `rule` is its number from 0, or -1 for the default behind the rules.",
+    POLICY_PACKETS Counter "ravelin_policy_packets_total" "tier, policy, direction, rule, action, staged" "Packets of those flows that have ended.",
+    POLICY_BYTES Counter "ravelin_policy_bytes_total" "tier, policy, direction, rule, action, staged" "Bytes of those flows that have ended, whole frames.",
     BUILD Gauge "ravelin_build_info" "version" "Always 1; the label says which version runs.",
 }
 
@@ -115,6 +125,10 @@ impl Metrics {
             count(SENT_BYTES, port.sent_bytes);
             count(INTERFACE_DROPPED, port.dropped);
         }
+        if in_force.config.metrics.policies {
+            // Flows that have ended only: these counts never go down.
+            self.appliance.usage(&Live::new()).iter().for_each(record_rule);
+        }
         gauge!(GENERATION).set(in_force.generation);
         gauge!(RELOAD_SUCCESS).set(f64::from(u8::from(in_force.last_reload.succeeded)));
         gauge!(RELOAD_TIME).set(seconds(in_force.last_reload_time));
@@ -154,6 +168,25 @@ fn record_worker(member: &Member, counters: &WorkerCounters) {
             .absolute(counters.drops.count(*reason));
     }
     gauge!(STALLED, "worker" => worker).set(f64::from(u8::from(member.is_stalled())));
+}
+
+/// The exporter escapes what needs it in the values of labels.
+fn record_rule(rule: &RuleUsage) {
+    let RuleUsage { tier, policy, staged, direction, index, action, usage } = rule;
+    let number = index.map_or_else(|| "-1".to_owned(), |index| index.to_string());
+    let labels = [
+        Label::new("tier", tier.clone()),
+        Label::new("policy", policy.clone()),
+        Label::new("direction", direction.name()),
+        Label::new("rule", number),
+        Label::new("action", action_name(*action)),
+        Label::new("staged", staged.to_string()),
+    ];
+    for (metric, value) in
+        [(POLICY_FLOWS, usage.flows), (POLICY_PACKETS, usage.packets), (POLICY_BYTES, usage.bytes)]
+    {
+        counter!(metric, labels.iter()).absolute(value);
+    }
 }
 
 fn interface_counter(metric: &'static str, name: &IfName, value: u64) {

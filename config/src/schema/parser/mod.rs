@@ -11,7 +11,7 @@ pub(crate) use policy::{
     description, domain, failsafe, ip_version, labels, order, port_match, port_name, resource_name, selector,
     target_port, types,
 };
-pub(crate) use scalar::{DurationParser, choice, duration, integer, name, power_of_two, word};
+pub(crate) use scalar::{DurationParser, boolean, choice, duration, integer, name, power_of_two, word};
 
 use crate::report::{Code, Finding, Findings};
 use crate::schema::reader::article;

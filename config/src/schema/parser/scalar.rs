@@ -77,6 +77,37 @@ impl<T: TryFrom<u64> + fmt::Display> Parser for Integer<T> {
     }
 }
 
+/// Yes or no.
+pub(crate) struct Boolean;
+
+/// Yes or no.
+pub(crate) const fn boolean() -> Boolean {
+    Boolean
+}
+
+impl Parser for Boolean {
+    type Output = bool;
+
+    fn kind(&self) -> String {
+        "true or false".to_owned()
+    }
+
+    fn parse(&self, value: &Value<'_>, findings: &mut Findings) -> Option<bool> {
+        let written = value.get_ref().as_bool();
+        if written.is_none() {
+            let finding = wrong_type(value, &self.kind(), findings);
+            if let Some(text) = value.get_ref().as_str().filter(|text| text.parse::<bool>().is_ok()) {
+                finding.help(format!("write it without quotes: {text}"));
+            }
+        }
+        written
+    }
+
+    fn show(&self, value: &bool) -> Option<String> {
+        Some(value.to_string())
+    }
+}
+
 /// A duration in `range`.
 pub(crate) struct DurationParser(RangeInclusive<Duration>);
 

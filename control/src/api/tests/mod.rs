@@ -1,5 +1,6 @@
 mod flows;
 mod handlers;
+mod policy;
 mod query;
 mod socket;
 

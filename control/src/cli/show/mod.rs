@@ -1,6 +1,7 @@
 //! `ravelin show`: asks the running process and prints tables, or the answer itself as JSON.
 
 mod number;
+mod policy;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -10,10 +11,15 @@ use std::{
     time::{Duration, Instant},
 };
 
+use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{Failure, target};
-use crate::api::{client, query::FlowQuery, view};
+use crate::api::{
+    client,
+    query::{FlowQuery, LimitQuery, UsageQuery},
+    view,
+};
 
 /// Shows what the running process does.
 #[derive(Debug, clap::Args)]
@@ -52,6 +58,16 @@ enum What {
     },
     /// Live flows.
     Flows(FlowQuery),
+    /// What each rule of each policy did: flows, packets, bytes, first and last time. Of a staged policy: what it would have done.
+    Policy {
+        /// Only rules and policies that did nothing in this time, such as 30d, 12h or 5m.
+        #[arg(long, value_name = "TIME", value_parser = duration)]
+        unused: Option<Duration>,
+    },
+    /// Live flows whose verdict would change if every staged policy were in force, and by which policy.
+    Staged(LimitQuery),
+    /// The last flows that a change of policy has cut, and what denies them now.
+    Cut(LimitQuery),
     /// Packets dropped, by reason.
     Drops {
         /// Show reasons for which nothing was dropped as well.
@@ -90,11 +106,31 @@ pub(super) fn run(args: &Args, json: bool) -> Result<(), Failure> {
             &format!("/flows?{}", query.to_query()),
             |now: &view::Flows, _: Before<'_, view::Flows>| tables::flows(now),
         ),
+        What::Policy { unused } => {
+            let unused = unused.map(|unused| unused.as_secs());
+            watcher.show(
+                &format!("/policy?{}", UsageQuery { unused }.to_query()),
+                |now: &view::Used, _: Before<'_, view::Used>| policy::used(now, unused, Timestamp::now()),
+            )
+        }
+        What::Staged(query) => watcher.show(
+            &format!("/staged?{}", query.to_query()),
+            |now: &view::StagedFlows, _: Before<'_, view::StagedFlows>| policy::staged(now),
+        ),
+        What::Cut(query) => watcher.show(
+            &format!("/cut?{}", query.to_query()),
+            |now: &view::CutFlows, _: Before<'_, view::CutFlows>| policy::cut(now),
+        ),
         What::Drops { all } => watcher
             .show("/drops", |now: &Vec<view::Drop>, before: Before<'_, Vec<view::Drop>>| {
                 tables::drops(now, before, *all)
             }),
     }
+}
+
+/// A time such as `30d`.
+fn duration(text: &str) -> Result<Duration, String> {
+    ravelin_config::parse_duration(text).map_err(|error| error.to_string())
 }
 
 /// Asks once, or again and again.

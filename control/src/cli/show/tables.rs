@@ -255,12 +255,12 @@ fn verdict(flow: &Flow) -> String {
 }
 
 /// Both ends, one below the other. ICMP has an identifier for both instead of ports.
-fn ends(flow: &Flow) -> String {
+pub(super) fn ends(flow: &Flow) -> String {
     let id = flow.icmp_id.map(|id| format!("\nid {id}")).unwrap_or_default();
     format!("{}\n{}{id}", end(&flow.src, flow.src_port), end(&flow.dst, flow.dst_port))
 }
 
-fn traffic(flow: &Flow) -> String {
+pub(super) fn traffic(flow: &Flow) -> String {
     let [there, back] = flow.packets;
     let [bytes_there, bytes_back] = flow.bytes.map(number::bytes);
     format!("{there} / {bytes_there} >\n{back} / {bytes_back} <")
@@ -328,10 +328,10 @@ fn blocks(table: &Table, names: &[String]) -> String {
     table.row_iter().map(block).collect::<Vec<_>>().join("\n").trim_end().to_owned()
 }
 
-fn right(text: String) -> Cell {
+pub(super) fn right(text: String) -> Cell {
     Cell::new(text).set_alignment(CellAlignment::Right)
 }
 
-fn list(workers: &[u8]) -> String {
+pub(super) fn list(workers: &[u8]) -> String {
     workers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }

@@ -1,7 +1,7 @@
-use super::tables;
+use super::{policy, tables};
 use crate::api::view::{
-    Counter, Decided, Drop, Flow, Flows, Interface, LastReload, Link, LinkState, ReceiveThreads, Statistic,
-    Status, Worker,
+    Counter, CutFlows, CutOne, Decided, Drop, Flow, Flows, Interface, LastReload, Link, LinkState,
+    ReceiveThreads, RuleUse, StagedFlows, StagedGroup, Statistic, Status, Used, Worker,
 };
 
 /// Lines without the space at their ends, which a table may or may not have.
@@ -345,4 +345,106 @@ fn flows_fit_the_terminal() {
         assert_eq!(text.contains('─'), is_table, "{text}");
         println!("{text}\n");
     }
+}
+
+fn a_rule(policy: &str, rule: i64, flows: u64) -> RuleUse {
+    RuleUse {
+        tier: "default".to_owned(),
+        policy: policy.to_owned(),
+        staged: false,
+        direction: "ingress".to_owned(),
+        rule,
+        action: "reject".to_owned(),
+        flows,
+        packets: 10 * flows,
+        bytes: 1000 * flows,
+        first: (flows > 0).then(|| "2026-01-01T00:00:00.5Z".to_owned()),
+        last: (flows > 0).then(|| "2026-01-01T23:59:00Z".to_owned()),
+    }
+}
+
+const NOW: &str = "2026-01-02T00:00:00Z";
+
+#[test]
+fn rules_are_shown_with_what_they_did() {
+    let rules = vec![a_rule("shop/default.web", 0, LARGE / 1000), a_rule("shop/default.web", -1, 0)];
+    let used = Used { since: "2025-12-31T00:00:00Z".to_owned(), missing: vec![3], rules, ..Used::default() };
+    let mut table = policy::used_table(&used, NOW.parse().unwrap());
+    table.set_width(80);
+    let text = tables::fit(table);
+    println!("{text}\n");
+    assert!(text.contains('─') && text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    for part in
+        ["shop/default.web", "ingress, rule 0", "ingress, default", "reject", "123456789012", "23h 59m ago"]
+    {
+        assert!(text.contains(part), "{part} is not in\n{text}");
+    }
+    assert!(text.contains("1m 0s ago") || text.contains("1m ago"), "{text}");
+    assert!(text.contains("never"), "{text}");
+    let text = policy::used(&used, None, NOW.parse().unwrap());
+    assert!(text.ends_with("\n\ncounted since 2025-12-31T00:00:00Z; no answer from worker 3"), "{text}");
+
+    let used = Used { missing: Vec::new(), unused_policies: vec!["default.a".to_owned()], ..used };
+    let text = policy::used(&used, Some(30 * 86_400), NOW.parse().unwrap());
+    assert!(text.starts_with("policies of which no rule was met:\n  default.a\n\n"), "{text}");
+    assert!(text.ends_with(": the process has not run for 30d, so this may change"), "{text}");
+    let text = policy::used(&used, Some(86_400), NOW.parse().unwrap());
+    assert!(text.ends_with("counted since 2025-12-31T00:00:00Z"), "{text}");
+    let none = Used { since: NOW.to_owned(), ..Used::default() };
+    assert!(policy::used(&none, None, NOW.parse().unwrap()).starts_with("there is no policy"));
+    assert!(policy::used(&none, Some(0), NOW.parse().unwrap()).starts_with("every rule was met"));
+}
+
+#[test]
+fn flows_that_would_turn_or_were_cut_are_shown_with_who_decides() {
+    let mut flow = Flow { src: "10.0.0.1".to_owned(), ..a_flow() };
+    flow.decision.pending = vec!["0|default|shop/default.staged:no-telnet|reject|3".to_owned()];
+    flow.decision.pending_verdict = "reject".to_owned();
+    let group = StagedGroup {
+        policy: "shop/default.staged:no-telnet".to_owned(),
+        direction: Some("ingress".to_owned()),
+        rule: 3,
+        verdict: "deny".to_owned(),
+        pending_verdict: "reject".to_owned(),
+        flows: 2,
+        packets: 7,
+        bytes: 7000,
+    };
+    let staged = StagedFlows {
+        seen: 9,
+        changing: 2,
+        missing: vec![1],
+        groups: vec![group],
+        flows: vec![flow.clone()],
+    };
+    let mut table = policy::staged_table(&staged);
+    table.set_width(80);
+    let mut groups = policy::staged_groups(&staged);
+    groups.set_width(80);
+    let text = format!("{}\n\n{}", tables::fit(groups), tables::fit(table));
+    println!("{text}\n");
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    for part in
+        ["shop/default.staged:no-telnet", "ingress, rule 3", "deny > reject", "by shop/", "rule 3", "7.0 kB"]
+    {
+        assert!(text.contains(part), "{part} is not in\n{text}");
+    }
+    let text = policy::staged(&staged);
+    let end = "\n\n1 shown, 2 would change, 9 in all; --limit shows more; no answer from worker 1";
+    assert!(text.ends_with(end), "{text}");
+    assert!(policy::staged(&StagedFlows::default()).starts_with("no live flow would be decided otherwise"));
+
+    let now = Decided { policy: Some("default.new".to_owned()), rule: Some(-1), ..flow.decision.clone() };
+    let cut = CutOne { time: "2026-01-02T03:04:05.678901Z".to_owned(), now, flow };
+    let cut = CutFlows { total: 5, flows: vec![cut] };
+    let mut table = policy::cut_table(&cut);
+    table.set_width(80);
+    let text = tables::fit(table);
+    println!("{text}\n");
+    assert!(text.contains('─') && text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    for part in ["2026-01-02", "03:04:05", "deny by default.new, default;", "before: deny by", "tcp"] {
+        assert!(text.contains(part), "{part} is not in\n{text}");
+    }
+    assert!(policy::cut(&cut).ends_with("1 shown, 5 in all"));
+    assert!(policy::cut(&CutFlows::default()).starts_with("no flow was cut"));
 }

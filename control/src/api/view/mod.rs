@@ -2,6 +2,10 @@
 //!
 //! Units are in the names; times are RFC 3339 in UTC.
 
+mod policy;
+
+pub use policy::{CutFlows, CutOne, RuleUse, StagedFlows, StagedGroup, Used};
+
 use serde::{Deserialize, Serialize};
 
 /// `GET /status`
