@@ -148,6 +148,9 @@ at "$client" curl -sS -o "$work/download" -w '%{size_download} bytes in %{time_t
 cmp "$work/www/file" "$work/download" && echo "what arrived is what was sent"
 show flows --port 80
 
+say "What will become of telnet? Nobody has to try: ravelin explain"
+"$ravelin" explain -c "$work/ravelin.toml" --from 10.64.0.1 --to server --port 23
+
 say "telnet, which the policy rejects: refused at once"
 at "$client" nc -v -z -w 2 10.64.0.2 23 2>&1 && { echo "demo: the rule did not hold" >&2; exit 1; }
 show flows --port 23
