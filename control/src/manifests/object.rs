@@ -137,7 +137,7 @@ impl Importer {
     /// An object of a kind that is not known.
     fn other(&mut self, at: &At<'_>, group: &str, api: &str, kind: &str) -> Result<(), Fault> {
         if kind.ends_with("NetworkPolicy") || family(group, "", kind).is_some() {
-            return Err(at.fault(format_args!("{kind} of {} cannot be read", api.escape_debug())));
+            return Err(at.fault(format_args!("this kind cannot be read in {api}")));
         }
         let kind: String = kind.chars().take(64).collect();
         let place = &self.remarks.place;

@@ -138,7 +138,7 @@ impl Remarks {
             namespace,
             name,
             field: Some(fault.field).filter(|field| !field.is_empty()),
-            problem: fault.what,
+            problem: short(&fault.what),
             instead: instead.to_owned(),
         });
     }
@@ -155,9 +155,10 @@ impl Remarks {
     }
 }
 
-/// What an object says of itself, in a length that can be read.
+/// What somebody wrote, in a length that can be read, and without what a terminal would act upon.
 fn short(text: &str) -> String {
     /// Longer than any name that Kubernetes allows.
-    const SHOWN: usize = 260;
-    text.chars().take(SHOWN).collect::<String>().escape_debug().to_string()
+    const SHOWN: usize = 400;
+    let shown = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+    text.chars().take(SHOWN).map(shown).collect()
 }

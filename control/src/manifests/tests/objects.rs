@@ -158,3 +158,23 @@ fn there_are_never_more_remarks_than_can_be_read() {
     assert_eq!(remarks.len(), 10_000);
     assert_eq!(remarks[9_999].problem, "10001 more remarks");
 }
+
+#[test]
+fn remarks_are_safe_to_show() {
+    let evil = "\\e[2Jx\\u009b".to_owned() + &"y".repeat(10_000);
+    for yaml in [
+        format!("{{apiVersion: v1, kind: \"{evil}\", metadata: {{name: a}}}}"),
+        format!("{{apiVersion: \"{evil}\", kind: NetworkPolicy, metadata: {{name: a}}}}"),
+        format!(
+            "{{apiVersion: projectcalico.org/v3, kind: Tier, metadata: {{name: a}}, spec: {{\"{evil}\": 1}}}}"
+        ),
+        format!(
+            "{{apiVersion: projectcalico.org/v3, kind: NetworkPolicy, metadata: {{name: a}}, spec: {{ingress: [{{action: \
+             Deny, protocol: \"{evil}\"}}]}}}}"
+        ),
+    ] {
+        let said = remarks(&yaml);
+        assert_eq!(said.len(), 1, "{said:?}");
+        assert!(said[0].len() < 1_000 && !said[0].contains(char::is_control), "{said:?}");
+    }
+}
