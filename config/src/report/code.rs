@@ -89,7 +89,7 @@ codes! {
     NotActedUpon = "C108" Warning "Something is accepted, but nothing acts upon it yet.";
     NeverAsked = "C109" Warning "A policy has rules for a direction that it does not govern.";
     ManifestPart = "C110" Warning "Part of a manifest is not in force as it was written.";
-    EndpointFile = "C111" Warning "A file of the directory of endpoints cannot be used, and is left out.";
+    EndpointFile = "C111" Warning "A file of the directory of endpoints cannot be used, and is left out; or an endpoint in it names a profile that does not exist.";
 }
 
 impl fmt::Display for Code {

@@ -1,6 +1,6 @@
 use std::{collections::BTreeSet, net::IpAddr};
 
-use ravelin_config::{resources::NetworkSet, types::IpNet};
+use ravelin_config::{resources::Resources, types::IpNet};
 use ravelin_dataplane::policy::AddressSet;
 
 use super::ItemId;
@@ -116,16 +116,16 @@ pub(super) struct Networks {
 }
 
 impl Networks {
-    pub(super) fn new(sets: &[NetworkSet]) -> Self {
+    pub(super) fn new(resources: &Resources) -> Self {
         let mut networks = Self::default();
-        for (index, set) in (0_u32..).zip(sets) {
-            // What `nets_file` holds was added to `nets` when the configuration was loaded.
-            let addresses = AddressSet::of_nets(&set.nets);
+        for (index, set) in (0_u32..).zip(&resources.network_sets) {
+            let nets: Vec<_> = resources.nets(set).collect();
+            let addresses = AddressSet::of_nets(&nets);
             let excepted = AddressSet::of_nets(&set.except);
             networks.sets.push(addresses.difference(&excepted));
             networks.excepted.push(excepted);
-            networks.nets.reserve(set.nets.len());
-            for net in &set.nets {
+            networks.nets.reserve(nets.len());
+            for net in &nets {
                 networks.nets.push((net.trunc(), index));
                 *networks.lengths.of(*net) += 1;
             }

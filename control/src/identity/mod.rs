@@ -73,7 +73,7 @@ impl Identities {
             groups: Groups::default(),
             items: Items::default(),
             prefixes: Prefixes::default(),
-            networks: Networks::new(&resources.network_sets),
+            networks: Networks::new(resources),
             namespaces: namespaces.map(|n| (n.name.clone(), namespace_labels(&n.name, &n.labels))).collect(),
             registered: Registered::default(),
         };

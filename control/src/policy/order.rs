@@ -7,14 +7,14 @@ use ravelin_config::resources::{
 };
 
 /// Tiers that are there although nobody declares them.
-const TIERS: [(&str, f64, TierDefault); 3] = [
+pub(crate) const TIERS: [(&str, f64, TierDefault); 3] = [
     ("kube-admin", 1_000.0, TierDefault::Pass),
     ("default", 1_000_000.0, TierDefault::Deny),
     ("kube-baseline", 10_000_000.0, TierDefault::Pass),
 ];
 
 /// Profiles that are there although nobody declares them; they allow everything. So does `kns.<namespace>` of every namespace.
-const PROFILES: [&str; 2] = ["projectcalico-default-allow", "default-allow"];
+pub(crate) const PROFILES: [&str; 2] = ["projectcalico-default-allow", "default-allow"];
 
 /// A tier with its policies, in order.
 #[derive(Clone, Debug)]

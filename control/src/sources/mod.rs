@@ -5,6 +5,7 @@
 //! manifest that cannot be carried over fails closed and is reported; a file of an endpoint that cannot be used is left out and
 //! reported, since whoever writes such files is a program. Refuses: to resolve conflicts; two things of one name are an error.
 
+mod references;
 #[cfg(test)]
 mod tests;
 mod watch;
@@ -13,7 +14,7 @@ pub use watch::{Watched, Watcher};
 
 use std::{
     collections::{HashMap, HashSet},
-    fs,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -23,6 +24,7 @@ use ravelin_config::{
 };
 
 use crate::manifests::{self, Severity};
+use references::References;
 
 /// Loads a configuration with all that it names.
 ///
@@ -32,7 +34,18 @@ pub fn load(path: &Path) -> Result<Loaded, Report> {
     let mut loaded = ravelin_config::load(path)?;
     let (manifests, report) = read_manifests(&loaded.config, loaded.warnings);
     let (endpoints, report) = read_endpoints(&loaded.config, report);
-    loaded.warnings = join(&mut loaded.config.resources, [manifests, endpoints], report);
+    let own = &loaded.config.resources;
+    let report = repeated([own, &manifests, &endpoints], report);
+    let mut references = References::new(&[own, &manifests, &endpoints]);
+    let mut report = references.check_directory(&endpoints, report);
+    // Without manifests whoever read the configuration has looked, and says where.
+    if !loaded.config.manifests.is_empty() {
+        report = references.check(own, report);
+        report = references.check(&manifests, report);
+    }
+    loaded.warnings = report;
+    loaded.config.resources.extend(manifests);
+    loaded.config.resources.extend(endpoints);
     if loaded.warnings.errors() > 0 { Err(loaded.warnings) } else { Ok(loaded) }
 }
 
@@ -61,18 +74,23 @@ fn read_manifests(config: &Config, mut report: Report) -> (Resources, Report) {
     (imported.resources, report)
 }
 
-/// The files of the directory of endpoints, sorted.
-fn endpoint_files(directory: &Path) -> std::io::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(directory)? {
-        let path = entry?.path();
-        let hidden = path.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
-        if !hidden && path.extension().is_some_and(|extension| extension == "toml") && path.is_file() {
-            files.push(path);
+/// The files of the directory of endpoints, sorted; or why it cannot be read.
+fn endpoint_files(directory: &Path) -> Result<Vec<PathBuf>, String> {
+    let list = || {
+        let mut files = Vec::new();
+        for entry in fs::read_dir(directory)? {
+            let path = entry?.path();
+            let hidden = path.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
+            if !hidden && path.extension().is_some_and(|extension| extension == "toml") && path.is_file() {
+                files.push(path);
+            }
         }
-    }
-    files.sort_unstable();
-    Ok(files)
+        files.sort_unstable();
+        Ok(files)
+    };
+    list().map_err(|error: io::Error| {
+        format!("cannot read the directory of endpoints `{}`: {error}", directory.display())
+    })
 }
 
 /// What the directory of endpoints holds.
@@ -81,11 +99,7 @@ fn read_endpoints(config: &Config, mut report: Report) -> (Resources, Report) {
     let Some(directory) = &config.endpoints_dir else { return (resources, report) };
     let files = match endpoint_files(directory) {
         Ok(files) => files,
-        Err(error) => {
-            let message =
-                format!("cannot read the directory of endpoints `{}`: {error}", directory.display());
-            return (resources, report.with(Code::Unreadable, message));
-        }
+        Err(wrong) => return (resources, report.with(Code::Unreadable, wrong)),
     };
     let mut names = HashSet::new();
     for file in files {
@@ -95,10 +109,7 @@ fn read_endpoints(config: &Config, mut report: Report) -> (Resources, Report) {
                     if names.insert((endpoint.namespace.clone(), endpoint.name.clone())) {
                         resources.endpoints.push(endpoint);
                     } else {
-                        let name = called(&endpoint);
-                        let message =
-                            format!("`{}`: another file has the endpoint `{name}` too", file.display());
-                        report = report.with(Code::EndpointFile, message);
+                        report = report.with(Code::EndpointFile, held_twice(&file, &endpoint));
                     }
                 }
             }
@@ -116,6 +127,10 @@ fn one_line(file: &Path, report: &Report) -> String {
     format!("`{}{}` is left out: {message}", file.display(), line.unwrap_or_default())
 }
 
+fn held_twice(file: &Path, endpoint: &Endpoint) -> String {
+    format!("`{}`: another file has the endpoint `{}` too", file.display(), called(endpoint))
+}
+
 fn called(endpoint: &Endpoint) -> String {
     match &endpoint.namespace {
         Some(namespace) => format!("{namespace}/{}", endpoint.name),
@@ -123,19 +138,19 @@ fn called(endpoint: &Endpoint) -> String {
     }
 }
 
-/// Adds resources from elsewhere, and reports those that are there already.
-fn join<const N: usize>(resources: &mut Resources, others: [Resources; N], mut report: Report) -> Report {
-    let mut seen: HashMap<String, usize> = HashMap::new();
-    for (source, part) in std::iter::once(&*resources).chain(&others).enumerate() {
-        for name in names(part) {
+/// Reports what more than one source declares.
+fn repeated(sources: [&Resources; 3], mut report: Report) -> Report {
+    const KINDS: [&str; 3] = ["the configuration", "a manifest", "the directory of endpoints"];
+    let mut seen: HashMap<String, &str> = HashMap::new();
+    for (source, kind) in sources.into_iter().zip(KINDS) {
+        for name in names(source) {
             // Within one source, whoever reads it has looked.
-            if *seen.entry(name.clone()).or_insert(source) != source {
-                report =
-                    report.with(Code::Duplicate, format!("{name} is declared twice, in different places"));
+            let first = *seen.entry(name.clone()).or_insert(kind);
+            if first != kind {
+                report = report.with(Code::Duplicate, format!("{name} is declared in {first} and in {kind}"));
             }
         }
     }
-    others.into_iter().for_each(|part| resources.extend(part));
     report
 }
 

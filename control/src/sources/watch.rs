@@ -5,7 +5,7 @@
 //! changed manifest means that the configuration has to be read again, which costs more and happens less often.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     fs,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
@@ -13,7 +13,7 @@ use std::{
 
 use ravelin_config::{Config, resources::Endpoint};
 
-use super::{called, endpoint_files, one_line};
+use super::{called, endpoint_files, held_twice, one_line};
 use crate::policy::Change;
 
 /// When a file was changed last, and how: equal if it is the same file as before.
@@ -62,6 +62,8 @@ pub struct Watcher {
     manifests: BTreeMap<PathBuf, Stamp>,
     /// Endpoints that are declared elsewhere, which no file of the directory may change.
     declared: HashSet<Name>,
+    /// Whether the directory could not be read: that is said once.
+    is_lost: bool,
 }
 
 /// Namespace and name of an endpoint.
@@ -71,12 +73,15 @@ fn name_of(endpoint: &Endpoint) -> Name {
     (endpoint.namespace.clone(), endpoint.name.clone())
 }
 
+/// What became of a file: it is another than before, or gone.
+type Update = (PathBuf, Option<(Stamp, Vec<Endpoint>)>);
+
 impl Watcher {
     /// Begins to watch what a configuration names that was just loaded.
     pub fn new(config: &Config) -> Self {
         let mut watcher = Self::default();
         watcher.look_at_manifests(config);
-        for path in endpoints_of(config) {
+        for path in endpoints_of(config).unwrap_or_default() {
             if let Some(stamp) = Stamp::of(&path) {
                 let endpoints = ravelin_config::load_endpoints(&path).unwrap_or_default();
                 watcher.endpoints.insert(path, (stamp, endpoints));
@@ -97,53 +102,105 @@ impl Watcher {
     /// Looks at all files, and says what has changed since the last time.
     pub fn look(&mut self, config: &Config) -> Watched {
         let mut watched = Watched { manifests: self.look_at_manifests(config), ..Watched::default() };
-        let files = endpoints_of(config);
-        let mut before: Vec<Endpoint> = Vec::new();
-        let mut after: Vec<Endpoint> = Vec::new();
-        let gone: Vec<_> = self.endpoints.keys().filter(|path| !files.contains(path)).cloned().collect();
-        for path in gone {
-            before.extend(self.endpoints.remove(&path).into_iter().flat_map(|(_, endpoints)| endpoints));
+        let updates = self.updates(config, &mut watched.refused);
+        if updates.is_empty() {
+            return watched;
         }
+        let mut names = BTreeSet::new();
+        for (path, now) in &updates {
+            let before = self.endpoints.get(path).into_iter().chain(now);
+            names.extend(before.flat_map(|(_, endpoints)| endpoints).map(name_of));
+        }
+        let before = self.holders(&names);
+        let updated: Vec<_> = updates.iter().map(|(path, _)| path.clone()).collect();
+        for (path, now) in updates {
+            match now {
+                Some(now) => drop(self.endpoints.insert(path, now)),
+                None => drop(self.endpoints.remove(&path)),
+            }
+        }
+        let after = self.holders(&names);
+        for path in updated {
+            self.not_in_force(&path, &after, &mut watched.refused);
+        }
+        names.retain(|name| !self.declared.contains(name));
+        // What is gone comes first: its addresses may be another's now.
+        for (namespace, name) in
+            names.iter().filter(|name| before.contains_key(name) && !after.contains_key(name))
+        {
+            watched.changes.push(Change::NoEndpoint(namespace.clone(), name.clone()));
+        }
+        for name in &names {
+            let (was, is) = (before.get(name), after.get(name));
+            if let Some((_, is)) = is.filter(|(_, is)| was.is_none_or(|(_, was)| was != is)) {
+                watched.changes.push(Change::Endpoint(Box::new(is.clone())));
+            }
+        }
+        watched
+    }
+
+    /// The files that changed, came or went. One that cannot be used stays what it was.
+    fn updates(&mut self, config: &Config, refused: &mut Vec<String>) -> Vec<Update> {
+        let files = match endpoints_of(config) {
+            Ok(files) => files,
+            Err(wrong) => {
+                // A directory that cannot be read is not an empty one: everything stays.
+                refused.extend((!self.is_lost).then_some(wrong));
+                self.is_lost = true;
+                return Vec::new();
+            }
+        };
+        self.is_lost = false;
+        let there: HashSet<_> = files.iter().collect();
+        let gone = self.endpoints.keys().filter(|path| !there.contains(path));
+        let mut updates: Vec<Update> = gone.map(|path| (path.clone(), None)).collect();
         for path in files {
             let Some(stamp) = Stamp::of(&path) else { continue };
             if self.endpoints.get(&path).is_some_and(|(known, _)| *known == stamp) {
                 continue;
             }
             match ravelin_config::load_endpoints(&path) {
-                Ok(endpoints) => {
-                    after.extend(endpoints.iter().cloned());
-                    let old = self.endpoints.insert(path, (stamp, endpoints));
-                    before.extend(old.into_iter().flat_map(|(_, endpoints)| endpoints));
-                }
+                Ok(endpoints) => updates.push((path, Some((stamp, endpoints)))),
                 Err(report) => {
-                    watched.refused.push(one_line(&path, &report));
+                    refused.push(one_line(&path, &report));
                     // It is looked at again when it changes.
                     self.endpoints.entry(path).or_insert((stamp, Vec::new())).0 = stamp;
                 }
             }
         }
-        watched.changes = self.changes(&before, after, &mut watched.refused);
-        watched
+        updates
     }
 
-    /// From endpoints before and after to what has to change. What stays as it is, in another file perhaps, is no change.
-    fn changes(&self, before: &[Endpoint], after: Vec<Endpoint>, refused: &mut Vec<String>) -> Vec<Change> {
-        let now: HashSet<Name> =
-            self.endpoints.values().flat_map(|(_, endpoints)| endpoints).map(name_of).collect();
-        let gone =
-            before.iter().map(name_of).filter(|name| !now.contains(name) && !self.declared.contains(name));
-        let mut changes: Vec<_> = gone.map(|(namespace, name)| Change::NoEndpoint(namespace, name)).collect();
-        for new in after {
-            if self.declared.contains(&name_of(&new)) {
-                refused.push(format!(
-                    "the endpoint `{}` is declared in the configuration already",
-                    called(&new)
-                ));
-            } else if !before.contains(&new) {
-                changes.push(Change::Endpoint(Box::new(new)));
+    /// Which file each of some endpoints is in, and as what: as when the configuration is loaded, the first one counts.
+    fn holders(&self, names: &BTreeSet<Name>) -> HashMap<Name, (PathBuf, Endpoint)> {
+        let mut holders = HashMap::new();
+        for (path, (_, endpoints)) in &self.endpoints {
+            for endpoint in endpoints {
+                let name = name_of(endpoint);
+                if names.contains(&name) {
+                    holders.entry(name).or_insert_with(|| (path.clone(), endpoint.clone()));
+                }
             }
         }
-        changes
+        holders
+    }
+
+    /// Reports the endpoints of a file that are declared elsewhere.
+    fn not_in_force(
+        &self,
+        path: &Path,
+        holders: &HashMap<Name, (PathBuf, Endpoint)>,
+        refused: &mut Vec<String>,
+    ) {
+        for endpoint in self.endpoints.get(path).into_iter().flat_map(|(_, endpoints)| endpoints) {
+            let name = name_of(endpoint);
+            if self.declared.contains(&name) {
+                let called = called(endpoint);
+                refused.push(format!("the endpoint `{called}` is declared in the configuration already"));
+            } else if holders.get(&name).is_some_and(|(holder, _)| holder != path) {
+                refused.push(held_twice(path, endpoint));
+            }
+        }
     }
 
     fn look_at_manifests(&mut self, config: &Config) -> bool {
@@ -155,7 +212,8 @@ impl Watcher {
     }
 }
 
-fn endpoints_of(config: &Config) -> Vec<PathBuf> {
+/// The files of the directory of endpoints; none if there is no such directory to look at.
+fn endpoints_of(config: &Config) -> Result<Vec<PathBuf>, String> {
     let directory = config.endpoints_dir.as_deref();
-    directory.and_then(|directory| endpoint_files(directory).ok()).unwrap_or_default()
+    directory.map_or(Ok(Vec::new()), endpoint_files)
 }

@@ -4,7 +4,6 @@ use super::{Effective, Oracle};
 use ravelin_config::{
     resources::{Endpoint, NetworkSet, Resources},
     selector::NAMESPACE_LABEL,
-    types::IpNet,
 };
 use std::{collections::BTreeMap, net::IpAddr};
 
@@ -79,11 +78,11 @@ impl<'r> Oracle<'r> {
 
     /// The labels of everything that an address is: its endpoint, and each network set that it lies in.
     pub(super) fn identities_of(&self, address: IpAddr) -> Vec<&Effective> {
-        let within = |nets: &[IpNet]| nets.iter().any(|net| net.contains(&address));
         let mut identities: Vec<_> =
             self.endpoint_of(address).map(|(_, labels)| labels).into_iter().collect();
         for (set, labels) in &self.network_sets {
-            if within(&set.nets) && !within(&set.except) {
+            let in_set = self.resources.nets(set).any(|net| net.contains(&address));
+            if in_set && !set.except.iter().any(|net| net.contains(&address)) {
                 identities.push(labels);
             }
         }
