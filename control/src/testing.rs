@@ -1,9 +1,12 @@
 //! A whole appliance in a test process: real workers and handlers over packets from memory, no privileges needed.
 
 use std::{
+    cell::RefCell,
+    collections::HashMap,
     fs, io,
     io::Write,
     path::PathBuf,
+    rc::Rc,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -24,6 +27,7 @@ use ravelin_dataplane::{
     parse::{Headers, tcp_flags},
     pipeline::Context,
     policy::{DecisionId, DecisionLog, PolicyStage},
+    snapshot::Snapshot,
     wake::Waker,
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -290,12 +294,19 @@ action = "allow"
 /// What a worker with this log decides about a new flow under `config`. Rules have the numbers that they have in a process that
 /// was started with it.
 pub(crate) fn decide(config: &str, log: &Arc<DecisionLog>, key: FlowKey, initiator: Side) -> DecisionId {
-    let config =
-        ravelin_config::parse(config, "test.toml").unwrap_or_else(|report| panic!("{report}")).config;
-    let ports = Ports::unlimited(&config).unwrap();
-    let mut snapshot =
-        compile::snapshot(&config, &ports, Engine::of(&config).unwrap().policy().clone()).unwrap();
-    snapshot.generation = 1;
+    thread_local! {
+        /// Compiled once: some tests make thousands of flows.
+        static COMPILED: RefCell<HashMap<String, Rc<Snapshot>>> = RefCell::default();
+    }
+    let compiled = || {
+        let config =
+            ravelin_config::parse(config, "test.toml").unwrap_or_else(|report| panic!("{report}")).config;
+        let policy = Engine::of(&config).unwrap().policy().clone();
+        let snapshot = compile::snapshot(&config, &Ports::unlimited(&config).unwrap(), policy).unwrap();
+        Rc::new(Snapshot { generation: 1, ..snapshot })
+    };
+    let snapshot =
+        COMPILED.with_borrow_mut(|known| Rc::clone(known.entry(config.to_owned()).or_insert_with(compiled)));
     let cx = Context { now: Timestamp::from_micros(1), snapshot: &snapshot, worker: WorkerId(0), workers: 1 };
     let mut headers = Headers { protocol: key.protocol(), ..Headers::default() };
     headers.tcp.flags = tcp_flags::SYN;

@@ -3,7 +3,7 @@ mod encode;
 mod sink;
 mod writer;
 
-use std::{net::IpAddr, time::Duration};
+use std::{cell::RefCell, net::IpAddr, time::Duration};
 
 use ravelin_config::types::{Action, Protocol};
 use ravelin_dataplane::{
@@ -76,10 +76,15 @@ fn raw_at(source: (&str, u16), destination: (&str, u16), first: Timestamp, ended
     let cx = Context { now: first, snapshot: &snapshot, worker: WorkerId(0), workers: 1 };
     let headers = Headers { protocol: Protocol::UDP, ..Headers::default() };
     let meta = Meta { time: first, keyed: true, headers, key, side, ..Meta::default() };
-    let (mut table, mut counters) = (FlowTable::new(1, WorkerId(0)), WorkerCounters::new(1));
-    let mut one = One(None);
-    table.run(&cx, &mut [meta], &mut one, &mut counters);
-    table.drain(ended, EndReason::Shutdown, 1, &mut one, &mut counters);
+    thread_local! {
+        /// Made once: some tests make thousands of flows.
+        static TABLE: RefCell<FlowTable> = RefCell::new(FlowTable::new(1, WorkerId(0)));
+    }
+    let (mut one, mut counters) = (One(None), WorkerCounters::new(1));
+    TABLE.with_borrow_mut(|table| {
+        table.run(&cx, &mut [meta], &mut one, &mut counters);
+        table.drain(ended, EndReason::Shutdown, 1, &mut one, &mut counters);
+    });
     one.0.expect("the flow has ended")
 }
 
