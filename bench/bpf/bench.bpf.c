@@ -41,8 +41,10 @@ int bench_sink(struct __sk_buff *skb)
 
 struct source {
 	__u32 ifindex; // where frames leave; 0: they are received by the interface that the program runs for
-	__u32 flows;
+	__u32 flows; // 0: every packet is a new one
 	__u64 sent;
+	__u32 port; // where the port is that tells flows apart
+	__u32 header[7]; // what a frame begins with: Ethernet, and IPv4 until behind its checksum
 };
 
 struct {
@@ -52,20 +54,40 @@ struct {
 	__type(value, struct source);
 } source SEC(".maps");
 
-// Where the UDP source port is in the frames that it sends: behind Ethernet and an IPv4 header without options.
-#define SOURCE_PORT 34
 #define FIRST_PORT 20000
+// Behind Ethernet: the identification of an IPv4 header, and the lower half of its destination.
+#define IDENTIFICATION 18
+#define DESTINATION 32
+#define FIRST_DESTINATION 0x8000
 
 SEC("xdp")
 int bench_source(struct xdp_md *ctx)
 {
 	__u32 zero = 0;
 	struct source *to = bpf_map_lookup_elem(&source, &zero);
-	void *port = (void *)(long)ctx->data + SOURCE_PORT;
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	__u32 *word = data;
+	void *port;
+	int i;
 
-	if (!to || !to->flows || port + sizeof(__u16) > (void *)(long)ctx->data_end)
+	if (!to)
 		return XDP_ABORTED;
-	*(__be16 *)port = bpf_htons(FIRST_PORT + to->sent % to->flows);
+	port = data + (to->port & 63);
+	if (port + sizeof(__u16) > end || data + DESTINATION + sizeof(__u16) > end || (void *)(word + 7) > end)
+		return XDP_ABORTED;
+	// Frames come back and are sent again, with another TTL and other addresses if they were routed.
+	for (i = 0; i < 7; i++)
+		word[i] = to->header[i];
+	if (to->flows) {
+		*(__be16 *)port = bpf_htons(FIRST_PORT + to->sent % to->flows);
+	} else {
+		__u16 destination = FIRST_DESTINATION + (to->sent >> 16);
+
+		*(__be16 *)port = bpf_htons(to->sent);
+		*(__be16 *)(data + DESTINATION) = bpf_htons(destination);
+		// The two add up to what they added up to before, so the header's checksum stays right.
+		*(__be16 *)(data + IDENTIFICATION) = bpf_htons(~destination);
+	}
 	to->sent += 1;
 	return to->ifindex ? bpf_redirect(to->ifindex, 0) : XDP_PASS;
 }

@@ -50,6 +50,8 @@ enum Benchmark {
     Start(veth::StartOptions),
     /// Packets a second through a bridge, against a bare AF_XDP forwarder, testpmd and the kernel. Needs root.
     Bridge(veth::BridgeOptions),
+    /// What policy adds to a packet, against what nftables adds to it in the kernel. Needs root and nft.
+    Nftables(veth::NftablesOptions),
     /// TCP through a bridge, against the kernel's. Needs root and iperf3.
     Goodput(veth::GoodputOptions),
     /// Round-trip times through a bridge, and the cost of idling. Needs root.
@@ -73,6 +75,7 @@ fn main() {
         Benchmark::Selectors(options) => selectors::run(&report, &options),
         Benchmark::Start(options) => veth::start(&report, &options),
         Benchmark::Bridge(options) => veth::bridge(&report, &options),
+        Benchmark::Nftables(options) => veth::nftables(&report, &options),
         Benchmark::Goodput(options) => veth::goodput(&report, &options),
         Benchmark::Latency(options) => veth::latency(&report, &options),
         Benchmark::Role(role) => veth::play(&role),

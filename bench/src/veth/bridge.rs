@@ -96,7 +96,7 @@ fn measure(report: &Report, topology: &Topology, middle: Middle, options: &Optio
     };
     let [spoken, flows, length] =
         [seconds.to_string(), options.flows.to_string(), options.length.to_string()];
-    let arguments = ["role", "source", interface, entrance, &spoken, &flows, &length];
+    let arguments = ["role", "source", interface, entrance, &spoken, &flows, &length, "flows"];
     let source = topology.start(host, 0, &myself(), &arguments);
     std::thread::sleep(Duration::from_millis(400));
     let count = |sink: &mut super::topology::Process| sink.ask().parse::<u64>().expect("a count");

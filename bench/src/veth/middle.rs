@@ -144,8 +144,8 @@ pub(crate) fn ravelin() -> PathBuf {
     std::env::current_exe().expect("the program knows its path").with_file_name("ravelin")
 }
 
-/// A configuration that joins `r0` and `r1`, with more keys for its `workers` and `io`; returns its path and that of its control
-/// socket.
+/// A configuration that joins `r0` and `r1`, with more keys for its `workers` and `io`, and sections behind the latter; returns its path and
+/// that of its control socket.
 pub(crate) fn write_config(cpu: usize, mode: Mode, workers: &str, io: &str) -> (PathBuf, PathBuf) {
     let directory = std::env::temp_dir().join(format!("ravelin-bench-{}", std::process::id()));
     std::fs::create_dir_all(&directory).expect("the temporary directory is writable");

@@ -8,6 +8,7 @@ mod bridge;
 mod goodput;
 mod latency;
 mod middle;
+mod nftables;
 mod programs;
 mod sink;
 mod source;
@@ -17,7 +18,8 @@ mod topology;
 pub(crate) use bridge::{Options as BridgeOptions, run as bridge};
 pub(crate) use goodput::{Options as GoodputOptions, run as goodput};
 pub(crate) use latency::{Options as LatencyOptions, run as latency};
-use programs::{Entrance, Mode};
+pub(crate) use nftables::{Options as NftablesOptions, run as nftables};
+use programs::{Entrance, Mode, Pattern};
 pub(crate) use start::{Options as StartOptions, run as start};
 
 /// Programs that the comparisons start in namespaces. Not for people.
@@ -26,7 +28,14 @@ pub(crate) enum Role {
     /// Forward descriptors between two interfaces.
     Bare { left: String, right: String, mode: Mode },
     /// Send packets.
-    Source { interface: String, entrance: Entrance, seconds: f64, flows: u16, length: usize },
+    Source {
+        interface: String,
+        entrance: Entrance,
+        seconds: f64,
+        flows: u16,
+        length: usize,
+        pattern: Pattern,
+    },
     /// Count and drop packets.
     Sink { interface: String },
     /// Answer UDP packets.
@@ -42,8 +51,8 @@ pub(crate) enum Role {
 pub(crate) fn play(role: &Role) {
     match role {
         Role::Bare { left, right, mode } => bare::run(left, right, *mode),
-        Role::Source { interface, entrance, seconds, flows, length } => {
-            source::run(interface, *entrance, *seconds, *flows, *length);
+        Role::Source { interface, entrance, seconds, flows, length, pattern } => {
+            source::run(interface, *entrance, *seconds, *flows, *length, *pattern);
         }
         Role::Sink { interface } => sink::run(interface),
         Role::Echo { address } => latency::echo(address),

@@ -75,6 +75,17 @@ pub(crate) enum Entrance {
     Receive,
 }
 
+/// Which frames a source sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Pattern {
+    /// Some flows, in turn.
+    Flows,
+    /// The answers to them.
+    Answers,
+    /// Every frame a flow of its own, to one of the addresses 10.78.128.0/17.
+    New,
+}
+
 /// The program that sends. It is attached to nothing: the kernel runs it on demand.
 pub(crate) struct Source {
     object: Object,
@@ -86,20 +97,34 @@ impl Source {
     /// `BPF_F_TEST_XDP_LIVE_FRAMES` of `linux/bpf.h` (Linux 5.18): what the program says happens to the frame.
     const LIVE_FRAMES: u32 = 1 << 1;
 
-    /// Sends frames of `length` bytes and `flows` flows.
-    pub(crate) fn new(interface: &str, entrance: Entrance, flows: u16, length: usize) -> Self {
+    /// Sends frames like this one, of `flows` flows.
+    pub(crate) fn new(
+        interface: &str,
+        entrance: Entrance,
+        pattern: Pattern,
+        flows: u16,
+        frame: &[u8],
+    ) -> Self {
         let object = load();
         let index = ifindex(interface);
         let (leaves, context) = match entrance {
             Entrance::Transmit => (index, None),
             Entrance::Receive => {
-                let end = u32::try_from(length).expect("a frame is short");
+                let end = u32::try_from(frame.len()).expect("a frame is short");
                 (0, Some([0, end, 0, index, 0, 0]))
             }
         };
-        let mut value = [0; 16];
+        // Where the client's port is, behind Ethernet and an IPv4 header without options.
+        let (flows, port) = match pattern {
+            Pattern::Flows => (flows, 34_u32),
+            Pattern::Answers => (flows, 36),
+            Pattern::New => (0, 34),
+        };
+        let mut value = [0; 48];
         value[..4].copy_from_slice(&leaves.to_ne_bytes());
         value[4..8].copy_from_slice(&u32::from(flows).to_ne_bytes());
+        value[16..20].copy_from_slice(&port.to_ne_bytes());
+        value[20..].copy_from_slice(&frame[..28]);
         let map = object.maps().find(|map| map.name() == "source").expect("a map of the object");
         map.update(&0_u32.to_ne_bytes(), &value, MapFlags::ANY).expect("slot 0");
         Self { object, context }
@@ -111,7 +136,7 @@ impl Source {
         Counter(MapHandle::try_from(&map).expect("another descriptor"))
     }
 
-    /// Sends a frame `count` times, each with the next flow's port; the kernel does it all on this CPU.
+    /// Sends a frame `count` times, each of the next flow; the kernel does it all on this CPU.
     pub(crate) fn send(&self, frame: &[u8], count: u32) {
         let program = self.object.progs_mut().find(|program| program.name() == "bench_source");
         let mut context = self.context.map(|words| words.map(u32::to_ne_bytes).concat());
@@ -132,7 +157,7 @@ pub(crate) struct Counter(MapHandle);
 impl Counter {
     pub(crate) fn read(&self) -> u64 {
         let value = self.0.lookup(&0_u32.to_ne_bytes(), MapFlags::ANY).expect("the map is there");
-        u64::from_ne_bytes(value.expect("slot 0")[8..].try_into().expect("the second half of 16 bytes"))
+        u64::from_ne_bytes(value.expect("slot 0")[8..16].try_into().expect("8 bytes"))
     }
 }
 
