@@ -257,7 +257,11 @@ fn short(change: &Change) -> String {
         Change::Endpoint(endpoint) => format!("{} {}", endpoint.name, endpoint.addresses[0]),
         Change::NoEndpoint(None, name) => format!("no {name}"),
         Change::NoEndpoint(Some(namespace), name) => format!("no {namespace}/{name}"),
-        other => panic!("{other:?}"),
+        Change::Policy(_)
+        | Change::NoPolicy(_)
+        | Change::StagedPolicy(_)
+        | Change::NoStagedPolicy(_)
+        | Change::Members(_) => panic!("{change:?}"),
     }
 }
 

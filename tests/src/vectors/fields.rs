@@ -11,6 +11,7 @@ use ravelin_config::{
     selector::Selector,
     types::Protocol,
 };
+use std::{path::PathBuf, sync::Arc};
 
 /// `blue/t`, whose policy is asked.
 const T: &str = "10.1.0.9";
@@ -254,7 +255,19 @@ fn identities() -> Vec<Vector> {
             true,
         ),
         own_labels_win(),
+        from_a_file("identity: a set from a file", OFFICE, true),
+        from_a_file("identity: an exception of a set from a file", OFFICE_EXCEPT, false),
     ]
+}
+
+/// The networks of `office` stand in a file.
+fn from_a_file(name: &'static str, from: &str, matches: bool) -> Vector {
+    let mut vector = source(name, selected("zone == 'office'"), from, matches);
+    let office = &mut vector.resources.network_sets[0];
+    let file = PathBuf::from("office.txt");
+    vector.resources.nets_files.insert(file.clone(), Arc::new(std::mem::take(&mut office.nets)));
+    office.nets_file = Some(file);
+    vector
 }
 
 fn own_labels_win() -> Vector {
