@@ -24,7 +24,11 @@ pub(crate) fn check(manifests: &[u8]) {
 /// A file need not have the profiles that its endpoints name; a configuration must.
 fn declare_profiles(resources: &mut Resources) {
     let named = resources.endpoints.iter().flat_map(|endpoint| &endpoint.profiles);
-    let mut missing: Vec<String> = named.filter(|name| !name.starts_with("kns.")).cloned().collect();
+    let built_in = |name: &str| {
+        let namespace = name.strip_prefix("kns.");
+        namespace.is_some_and(|namespace| resources.namespaces.iter().any(|it| it.name == namespace))
+    };
+    let mut missing: Vec<String> = named.filter(|name| !built_in(name)).cloned().collect();
     missing.sort();
     missing.dedup();
     missing.retain(|name| !resources.profiles.iter().any(|profile| profile.name == *name));
