@@ -71,7 +71,13 @@ fn read_manifests(config: &Config, mut report: Report) -> (Resources, Report) {
         let is_broken = remark.severity == Severity::Error && remark.kind.is_none();
         report = report.with(if is_broken { Code::Manifest } else { Code::ManifestPart }, remark.to_string());
     }
-    (imported.resources, report)
+    let mut resources = imported.resources;
+    // Objects of a namespace may come without it.
+    let implied = manifests::output::declare_namespaces(&mut resources);
+    let declared = |name: &String| config.resources.namespaces.iter().any(|namespace| namespace.name == *name);
+    let declared: HashSet<_> = implied.into_iter().filter(declared).collect();
+    resources.namespaces.retain(|namespace| !declared.contains(&namespace.name));
+    (resources, report)
 }
 
 /// The files of the directory of endpoints, sorted; or why it cannot be read.
