@@ -1,7 +1,7 @@
 use super::{
     Key, Match, Position,
     cross::Cross,
-    list::{Fields, ListRef},
+    list::{Fields, Item, ListRef},
     space::{Map, Space},
     tree::Forest,
 };
@@ -30,6 +30,7 @@ pub(super) struct Side<A: Space> {
 
 /// What an interval leads to.
 #[derive(Clone, Copy, Debug, Default)]
+#[repr(C, align(8))]
 pub(super) struct Slot {
     /// The rules of all merged sets that hold it.
     pub(super) merged: ListRef,
@@ -37,12 +38,21 @@ pub(super) struct Slot {
     more: u32,
 }
 
-/// The rules of one chained set.
+/// A list, and the position of the first of its rules, so that it need not be looked at in vain.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Link {
     pub(super) list: ListRef,
-    /// The position of the first of them.
     pub(super) first: Position,
+}
+
+impl Link {
+    pub(super) const EMPTY: Self = Self { list: ListRef::EMPTY, first: Position(u32::MAX) };
+
+    /// Adds a list, whose items are in order.
+    pub(super) fn new(items: &[Item], forest: &mut Forest) -> Self {
+        let first = items.first().map_or(Self::EMPTY.first, |item| item.record.found.position);
+        Self { list: forest.add(items), first }
+    }
 }
 
 impl Slot {
@@ -121,28 +131,27 @@ fn fields(key: &Key, other: u16) -> Fields {
 
 /// The best match so far.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Best {
-    /// Its position; behind all while there is none.
-    position: u64,
-    outcome: u32,
-}
+pub(super) struct Best(u64);
 
 impl Best {
-    pub(super) const NONE: Self = Self { position: u64::MAX, outcome: 0 };
+    /// What every match is better than. No rule stands at the last position with the last outcome: see
+    /// [`Classifier::new`](super::Classifier::new).
+    pub(super) const NONE: Self = Self(u64::MAX);
 
     #[inline]
     pub(super) fn found(self) -> Option<Match> {
-        let position = u32::try_from(self.position).ok()?;
-        Some(Match { position: Position(position), outcome: self.outcome })
+        let found = Match { position: Position((self.0 >> 32) as u32), outcome: self.0 as u32 };
+        (self.0 != u64::MAX).then_some(found)
     }
 
     #[inline]
-    pub(super) fn is_before(&self, position: Position) -> bool {
-        self.position <= u64::from(position.0)
+    pub(super) fn is_before(self, position: Position) -> bool {
+        self.0 >> 32 <= u64::from(position.0) && self.0 != u64::MAX
     }
 
+    /// The better one.
     #[inline]
-    pub(super) fn take(&mut self, found: Match) {
-        *self = Self { position: found.position.0.into(), outcome: found.outcome };
+    pub(super) fn or(self, found: Match) -> Self {
+        Self(self.0.min(u64::from(found.position.0) << 32 | u64::from(found.outcome)))
     }
 }
