@@ -14,7 +14,8 @@ pub(crate) fn fetch<T>(target: &T) {
         unsafe { _mm_prefetch::<_MM_HINT_T0>(start.add(offset)) };
         offset += LINE;
     }
-    if !align_of::<T>().is_multiple_of(LINE) && size_of::<T>() > 0 {
+    // What is aligned to its size, or to a line, lies in no more lines than that.
+    if !align_of::<T>().is_multiple_of(LINE) && size_of::<T>() > align_of::<T>() {
         // SAFETY: as above; the last byte, since an object that starts within a line may end in one more.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(start.add(size_of::<T>() - 1)) };
     }

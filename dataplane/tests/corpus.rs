@@ -1,6 +1,8 @@
 //! Replays the committed inputs of the fuzz targets. Every input that ever broke something is to be added to them, so
 //! that it is checked on every test run and not only when somebody fuzzes.
 
+#[path = "../../tests/fuzz/src/classifier.rs"]
+mod classifier;
 #[path = "../../tests/fuzz/src/decode.rs"]
 mod decode;
 #[path = "../../tests/fuzz/src/fragments.rs"]
@@ -19,6 +21,11 @@ fn replay(target: &str, check: fn(&[u8])) {
         println!("{}", input.display()); // shown if the check fails
         check(&fs::read(&input).expect("the file can be read"));
     }
+}
+
+#[test]
+fn classifier_inputs() {
+    replay("classifier", classifier::check);
 }
 
 #[test]

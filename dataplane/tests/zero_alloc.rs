@@ -11,9 +11,11 @@ use std::{
     cell::Cell,
     io::Read,
     ops::Range,
+    sync::Arc,
 };
 
 use common::{Sink, Traffic, another_policy, policy, snapshot, worker};
+use ravelin_config::types::{PortRange, Protocol};
 use ravelin_dataplane::{
     clock::Timestamp,
     io::{
@@ -21,6 +23,10 @@ use ravelin_dataplane::{
         fault::FaultIo,
         memory::MemoryIo,
         pcap::{PcapIo, PortMap},
+    },
+    policy::{
+        AddressSet,
+        classifier::{Classifier, Key, Patch, Position, ProtocolMatch, Rule, SetId},
     },
     verdict::DropReason,
     worker::Worker,
@@ -153,6 +159,45 @@ fn a_warm_worker_over_a_capture_allocates_nothing() {
     // The capture brings its own time: a second each time it starts anew.
     let io = io.expect("a capture").write_into("nowhere".to_owned(), Box::new(std::io::sink()));
     watch("capture", io, |_, _| {});
+}
+
+#[test]
+fn the_classifier_allocates_nothing() {
+    let net = |text: String| Arc::new(AddressSet::of_nets([&text.parse().expect("a net")]));
+    let sets = (0..64).map(|n| net(format!("10.{}.0.0/{}", n % 8, 9 + n % 20))).collect();
+    let set = |n: u32| if n.is_multiple_of(5) { SetId::ANY } else { SetId(n * 7 % 64) };
+    let rules = (0..2_000).map(|n| Rule {
+        position: Position(n),
+        source: set(n),
+        destination: set(n / 3 + 1),
+        protocol: ProtocolMatch::Is(Protocol::TCP),
+        source_ports: PortRange::new(0, u16::MAX).expect("a range"),
+        destination_ports: PortRange::single((n % 300) as u16),
+        outcome: n,
+    });
+    let classifier = Classifier::new(sets, rules.collect());
+    let gone = Patch { remove: vec![Position(3)..=Position(900)], ..Patch::default() };
+    let patched = classifier.patched(&gone);
+    let keys: Vec<Key> = (0..256_u16)
+        .map(|n| Key {
+            source: [10, (n % 8) as u8, 0, 1].into(),
+            destination: [10, (n / 8 % 8) as u8, 0, 1].into(),
+            protocol: Protocol::TCP,
+            source_port: n,
+            destination_port: n,
+        })
+        .collect();
+    let from = vec![Position::START; keys.len()];
+    let mut found = vec![None; keys.len()];
+    let before = ALLOCATIONS.get();
+    for classifier in [&classifier, &patched] {
+        classifier.first_of_batch(&keys, &from, &mut found);
+        for (key, found) in keys.iter().zip(&found) {
+            assert_eq!(classifier.first(key, Position::START), *found);
+        }
+        assert!(found.iter().flatten().count() > 100, "nothing was found");
+    }
+    assert_eq!(ALLOCATIONS.get() - before, 0);
 }
 
 fn looping() -> MemoryIo {

@@ -138,7 +138,6 @@ impl Bench {
     }
 
     /// Nanoseconds of single lookups with those of the peer, and of batched ones.
-    #[expect(clippy::type_complexity, reason = "three lists of runs")]
     fn lookups(
         &self,
         options: &Options,

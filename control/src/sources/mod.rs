@@ -74,7 +74,8 @@ fn read_manifests(config: &Config, mut report: Report) -> (Resources, Report) {
     let mut resources = imported.resources;
     // Objects of a namespace may come without it.
     let implied = manifests::output::declare_namespaces(&mut resources);
-    let declared = |name: &String| config.resources.namespaces.iter().any(|namespace| namespace.name == *name);
+    let declared =
+        |name: &String| config.resources.namespaces.iter().any(|namespace| namespace.name == *name);
     let declared: HashSet<_> = implied.into_iter().filter(declared).collect();
     resources.namespaces.retain(|namespace| !declared.contains(&namespace.name));
     (resources, report)

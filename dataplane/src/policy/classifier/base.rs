@@ -65,6 +65,7 @@ impl BySet {
 
 impl Base {
     pub(super) fn new(sets: Vec<Arc<AddressSet>>, mut rules: Vec<Rule>) -> Self {
+        rules.retain(|rule| rule.names_sets_below(sets.len()));
         rules.sort_by_key(|rule| rule.position);
         let [by_source, by_destination] = Role::BOTH.map(|role| BySet::new(sets.len(), &rules, role));
         let (v4, v6) = (Index::new(&sets, &rules), Index::new(&sets, &rules));
@@ -87,13 +88,13 @@ impl Base {
     /// The same for many keys.
     pub(super) fn first_of_batch(&self, keys: &[Key], from: &[Position], out: &mut [Option<Match>]) {
         for ((keys, from), out) in keys.chunks(KEYS).zip(from.chunks(KEYS)).zip(out.chunks_mut(KEYS)) {
-            let wave = Wave::<u32>::new(keys);
-            self.v4.first_of_wave(&wave, keys, from, out, |rule, key| self.asks(rule, key));
+            let wave = Wave::<u32>::new(keys, from);
+            self.v4.first_of_wave(&wave, keys, out, |rule, key| self.asks(rule, key));
             if wave.len() == keys.len() {
                 continue;
             }
-            let wave = Wave::<u128>::new(keys);
-            self.v6.first_of_wave(&wave, keys, from, out, |rule, key| self.asks(rule, key));
+            let wave = Wave::<u128>::new(keys, from);
+            self.v6.first_of_wave(&wave, keys, out, |rule, key| self.asks(rule, key));
             for ((key, from), out) in keys.iter().zip(from).zip(out) {
                 if key.source.is_ipv4() != key.destination.is_ipv4() {
                     *out = self.first(key, *from);

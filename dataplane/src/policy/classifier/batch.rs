@@ -7,7 +7,7 @@
 use super::{
     Key, Match, Position,
     index::{Best, Index, Link},
-    list::{Fields, Hits, ListRef, Wide},
+    list::{FIELDS, Fields, Hits, ListRef, Records, Wide},
     space::{Map, Space},
 };
 use crate::prefetch::fetch;
@@ -15,8 +15,14 @@ use crate::prefetch::fetch;
 /// Keys that go through the steps together.
 pub(super) const KEYS: usize = 64;
 
-/// Quads that are compared together: enough for the three lists of each key.
-const QUADS: usize = KEYS * 3 * ListRef::FEW as usize;
+/// Each key is compared with lists that are found by its source, and with lists that are found by its destination.
+const PROBES: usize = 2 * KEYS;
+
+/// Quads that are compared together: enough for the merged lists of each key.
+const QUADS: usize = KEYS * 2 * FEW;
+
+/// The most quads of a list that is not long.
+const FEW: usize = ListRef::FEW as usize;
 
 /// Nodes that wait to be looked at.
 const NODES: usize = 512;
@@ -29,28 +35,32 @@ const LINKS: usize = 32;
 #[derive(Debug)]
 pub(super) struct Wave<A> {
     ends: [(A, A); KEYS],
+    /// All fields but that of the other end.
+    fields: [Fields; KEYS],
+    from: [Position; KEYS],
     /// Which of the keys they are.
     numbers: [u8; KEYS],
     len: usize,
 }
 
-/// A quad, or a node, and a probe: one of the two of a key.
+/// The number of a quad or a node, and below it that of a probe: twice that of the key, and one more if the list is found
+/// by the destination.
 #[derive(Clone, Copy, Debug, Default)]
-struct Item {
-    index: u32,
-    probe: u32,
-}
+struct Item(u32);
 
 /// What is kept of the keys between two steps.
 struct Steps {
-    /// Where the search for source and destination is; at last their intervals.
-    intervals: [(u32, u32); KEYS],
-    /// Of each key the probe of lists that are found by the source, and that by the destination.
-    fields: [[Fields; 2]; KEYS],
+    /// Of each key where the search for source and destination is; at last their intervals.
+    intervals: [u32; PROBES],
+    fields: [Fields; PROBES],
+    /// Where the crossed list is.
+    cells: [u32; KEYS],
     best: [Best; KEYS],
     /// Quads to be compared.
     quads: [Item; QUADS],
     waiting: usize,
+    /// Those of which a lane hit, with the lanes.
+    found: [(Item, Hits); QUADS],
     /// Nodes to be looked at, from the first that was not yet.
     nodes: [Item; NODES],
     first_node: usize,
@@ -61,14 +71,25 @@ struct Steps {
 
 impl<A: Space> Wave<A> {
     /// Those of at most [`KEYS`] keys that are of this family.
-    pub(super) fn new(keys: &[Key]) -> Self {
-        let mut wave = Self { ends: [(A::FIRST, A::FIRST); KEYS], numbers: [0; KEYS], len: 0 };
-        for (number, key) in (0u8..).zip(keys) {
+    pub(super) fn new(keys: &[Key], from: &[Position]) -> Self {
+        let mut wave = Self {
+            ends: [(A::FIRST, A::FIRST); KEYS],
+            fields: [[0; FIELDS]; KEYS],
+            from: [Position::START; KEYS],
+            numbers: [0; KEYS],
+            len: 0,
+        };
+        for ((number, key), start) in (0u8..).zip(keys).zip(from) {
             if let (Some(source), Some(destination)) = (A::of(key.source), A::of(key.destination))
-                && let (Some(ends), Some(place)) =
-                    (wave.ends.get_mut(wave.len), wave.numbers.get_mut(wave.len))
+                && let (Some(ends), Some(fields), Some(from), Some(place)) = (
+                    wave.ends.get_mut(wave.len),
+                    wave.fields.get_mut(wave.len),
+                    wave.from.get_mut(wave.len),
+                    wave.numbers.get_mut(wave.len),
+                )
             {
-                (*ends, *place) = ((source, destination), number);
+                (*ends, *from, *place) = ((source, destination), *start, number);
+                *fields = [0, key.source_port, key.destination_port, key.protocol.0.into()];
                 wave.len += 1;
             }
         }
@@ -83,34 +104,65 @@ impl<A: Space> Wave<A> {
         self.ends.get(..self.len).unwrap_or_default()
     }
 
-    fn numbers(&self) -> impl Iterator<Item = usize> {
-        self.numbers.iter().take(self.len).map(|number| usize::from(*number))
+    /// The number among all keys.
+    fn number(&self, at: usize) -> usize {
+        self.numbers.get(at % KEYS).copied().unwrap_or_default().into()
+    }
+}
+
+impl Item {
+    const PROBE: u32 = PROBES.ilog2();
+
+    fn new(index: u32, probe: u32) -> Self {
+        Self(index << Self::PROBE | probe)
+    }
+
+    fn index(self) -> u32 {
+        self.0 >> Self::PROBE
+    }
+
+    fn probe(self) -> usize {
+        self.0 as usize % PROBES
     }
 }
 
 impl Steps {
-    /// Puts a list among what is to be looked at. If there is no room, the key is looked up alone.
+    /// Puts a list among what is to be looked at.
     #[inline]
     fn push(&mut self, list: ListRef, probe: u32) {
-        let places = self.quads.get_mut(self.waiting..).and_then(|rest| rest.first_chunk_mut());
-        let places: Option<&mut [Item; ListRef::FEW as usize]> = places;
-        let node = self.nodes.get_mut(self.nodes_waiting);
-        match (places, node) {
-            (Some(places), Some(node)) if !list.is_long() => {
-                for (place, index) in places.iter_mut().zip(list.index()..) {
-                    *place = Item { index, probe };
-                }
-                *node = Item { index: list.index(), probe };
-                self.waiting += list.count() as usize;
-                self.nodes_waiting += usize::from(list.is_node());
-            }
-            _ => self.alone |= 1 << (probe / 2),
+        if list.is_quads() {
+            let quads = self.quads.get_mut(self.waiting..).and_then(|rest| rest.first_chunk_mut::<FEW>());
+            let Some(quads) = quads else { return self.alone(probe) };
+            let first = Item::new(list.index(), probe).0;
+            *quads = std::array::from_fn(|at| Item(first.wrapping_add((at as u32) << Item::PROBE)));
+            self.waiting += list.count() as usize;
+        } else {
+            self.push_node(list, probe);
         }
+    }
+
+    fn push_node(&mut self, list: ListRef, probe: u32) {
+        match self.nodes.get_mut(self.nodes_waiting) {
+            Some(place) if list.is_node() => {
+                *place = Item::new(list.index(), probe);
+                self.nodes_waiting += 1;
+            }
+            _ => self.alone(probe),
+        }
+    }
+
+    /// Has the probe's key looked up alone, for which there is always room.
+    fn alone(&mut self, probe: u32) {
+        self.alone |= 1 << (probe / 2);
     }
 
     /// Whether there may be no room for two more lists.
     fn is_full(&self) -> bool {
-        self.waiting + 2 * ListRef::FEW as usize > QUADS
+        self.waiting + 2 * FEW > QUADS || self.nodes_waiting == NODES
+    }
+
+    fn fields(&self, item: Item) -> Fields {
+        self.fields.get(item.probe()).copied().unwrap_or_default()
     }
 }
 
@@ -118,7 +170,6 @@ impl Steps {
 struct Context<'c, A, F> {
     wave: &'c Wave<A>,
     keys: &'c [Key],
-    from: &'c [Position],
     ask: F,
 }
 
@@ -128,31 +179,37 @@ impl<A: Space> Index<A> {
         &self,
         wave: &Wave<A>,
         keys: &[Key],
-        from: &[Position],
         out: &mut [Option<Match>],
         ask: impl Fn(u32, &Key) -> bool,
     ) {
         let mut steps = Steps {
-            intervals: [(0, 0); KEYS],
-            fields: [[[0; 4]; 2]; KEYS],
+            intervals: [0; PROBES],
+            fields: [[0; FIELDS]; PROBES],
+            cells: [0; KEYS],
             best: [Best::NONE; KEYS],
             quads: [Item::default(); QUADS],
             waiting: 0,
+            found: [(Item::default(), Hits::default()); QUADS],
             nodes: [Item::default(); NODES],
             first_node: 0,
             nodes_waiting: 0,
             alone: 0,
         };
-        let context = Context { wave, keys, from, ask };
+        let context = Context { wave, keys, ask };
         self.find_intervals(wave, &mut steps);
         self.find_lists(&context, &mut steps);
         self.look(&context, &mut steps);
-        for (at, (number, best)) in wave.numbers().zip(&steps.best).enumerate() {
-            let Some(out) = out.get_mut(number) else { continue };
-            *out = best.found();
-            if steps.alone >> at & 1 != 0
-                && let (Some(key), Some(from), Some(ends)) =
-                    (keys.get(number), from.get(number), wave.ends.get(at))
+        self.find_crossed(wave.len, &mut steps);
+        self.look(&context, &mut steps);
+        for (at, best) in steps.best.iter().enumerate().take(wave.len) {
+            if let Some(out) = out.get_mut(wave.number(at)) {
+                *out = best.found();
+            }
+        }
+        for at in (0..KEYS).filter(|at| steps.alone >> at & 1 != 0) {
+            let number = wave.number(at);
+            if let (Some(ends), Some(key), Some(from), Some(out)) =
+                (wave.ends.get(at), keys.get(number), wave.from.get(at), out.get_mut(number))
             {
                 *out = self.first(*ends, key, *from, |rule| (context.ask)(rule, key));
             }
@@ -162,43 +219,55 @@ impl<A: Space> Index<A> {
     #[inline(never)]
     fn find_intervals(&self, wave: &Wave<A>, steps: &mut Steps) {
         let (sources, destinations) = (&self.source.map, &self.destination.map);
-        for (source, destination) in wave.ends() {
-            sources.fetch(*source);
-            destinations.fetch(*destination);
+        let (pairs, _) = steps.intervals.as_chunks_mut::<2>();
+        for ((source, destination), at) in wave.ends().iter().zip(&mut *pairs) {
+            *at = [sources.begin(*source), destinations.begin(*destination)];
         }
-        for ((source, destination), at) in wave.ends().iter().zip(&mut steps.intervals) {
-            *at = (sources.begin(*source), destinations.begin(*destination));
+        for ((source, destination), at) in wave.ends().iter().zip(&mut *pairs) {
+            *at = [sources.step(at[0], *source), destinations.step(at[1], *destination)];
         }
-        for ((source, destination), at) in wave.ends().iter().zip(&mut steps.intervals) {
-            *at = (sources.step(at.0, *source), destinations.step(at.1, *destination));
-        }
-        for ((source, destination), at) in wave.ends().iter().zip(&mut steps.intervals) {
-            *at = (sources.finish(at.0, *source), destinations.finish(at.1, *destination));
-            self.source.fetch_slot(at.0);
-            self.destination.fetch_slot(at.1);
+        for ((source, destination), at) in wave.ends().iter().zip(&mut *pairs) {
+            *at = [sources.finish(at[0], *source), destinations.finish(at[1], *destination)];
+            self.source.fetch_slot(at[0]);
+            self.destination.fetch_slot(at[1]);
         }
     }
 
-    /// Finds the lists of each key.
+    /// Finds the merged and chained lists of each key.
     #[inline(never)]
     fn find_lists<F: Fn(u32, &Key) -> bool>(&self, context: &Context<'_, A, F>, steps: &mut Steps) {
         let mut chained: u64 = 0;
-        for (at, number) in context.wave.numbers().enumerate() {
-            let Some(key) = context.keys.get(number) else { continue };
-            let (source, destination) = steps.intervals.get(at).copied().unwrap_or_default();
+        for (at, fields) in context.wave.fields.iter().enumerate().take(context.wave.len) {
+            let [source, destination] = steps.intervals.as_chunks().0.get(at).copied().unwrap_or_default();
             let slots = (self.source.slot(source), self.destination.slot(destination));
-            if let Some(place) = steps.fields.get_mut(at) {
-                *place = self.fields(key, source, destination);
+            let [_, source_port, destination_port, protocol] = *fields;
+            if let Some(place) = steps.fields.as_chunks_mut().0.get_mut(at) {
+                *place = [destination >> self.destination.shift, source >> self.source.shift]
+                    .map(|other| [other as u16, source_port, destination_port, protocol]);
             }
             let probe = 2 * at as u32;
-            let cross = self.cross.list(slots.0.combination(), slots.1.combination(), key.protocol.0);
+            if let Some(place) = steps.cells.get_mut(at) {
+                *place = self.cross.cell(slots.0.combination(), slots.1.combination(), protocol as u8);
+            }
             steps.push(slots.0.merged, probe);
             steps.push(slots.1.merged, probe + 1);
-            steps.push(cross, probe);
             chained |= u64::from(slots.0.is_chained() || slots.1.is_chained()) << at;
         }
         if chained != 0 {
             self.find_chains(context, steps, chained);
+        }
+    }
+
+    /// Finds the crossed lists of those keys for which they may hold something better. Mostly these are the rules of the
+    /// greatest reach, which stand last.
+    #[inline(never)]
+    fn find_crossed(&self, keys: usize, steps: &mut Steps) {
+        for at in 0..keys.min(KEYS) {
+            let (Some(cell), Some(best)) = (steps.cells.get(at), steps.best.get(at)) else { continue };
+            let link = self.cross.list(*cell);
+            if !best.is_before(link.first) {
+                steps.push(link.list, 2 * at as u32);
+            }
         }
     }
 
@@ -211,7 +280,7 @@ impl<A: Space> Index<A> {
         chained: u64,
     ) {
         for at in (0..KEYS).filter(|at| chained >> at & 1 != 0) {
-            let (source, destination) = steps.intervals.get(at).copied().unwrap_or_default();
+            let [source, destination] = steps.intervals.as_chunks().0.get(at).copied().unwrap_or_default();
             let slots = (self.source.slot(source), self.destination.slot(destination));
             let chains: [&[Link]; 2] = [self.source.chain(slots.0), self.destination.chain(slots.1)];
             if chains.iter().any(|links| links.len() > LINKS) {
@@ -220,7 +289,7 @@ impl<A: Space> Index<A> {
             }
             for (links, probe) in chains.into_iter().zip(2 * at as u32..) {
                 for link in links {
-                    if steps.is_full() || steps.nodes_waiting == NODES {
+                    if steps.is_full() {
                         self.look(context, steps);
                     }
                     steps.push(link.list, probe);
@@ -233,26 +302,24 @@ impl<A: Space> Index<A> {
     #[inline(never)]
     fn look<F: Fn(u32, &Key) -> bool>(&self, context: &Context<'_, A, F>, steps: &mut Steps) {
         self.fetch_quads(steps, 0);
-        for node in steps.nodes.iter().take(steps.nodes_waiting) {
-            if let Some(node) = self.forest.node(node.index) {
+        for item in steps.nodes.iter().take(steps.nodes_waiting) {
+            if let Some(node) = self.forest.node(item.index()) {
                 fetch(node);
             }
         }
         while steps.first_node < steps.nodes_waiting {
-            let from = steps.waiting;
-            let until = steps.nodes_waiting;
+            let (from, until) = (steps.waiting, steps.nodes_waiting);
             while steps.first_node < until {
-                if steps.is_full() {
+                if steps.waiting + 2 * FEW > QUADS {
                     self.compare(context, steps);
                 }
                 let item = steps.nodes.get(steps.first_node).copied().unwrap_or_default();
                 steps.first_node += 1;
-                let fields =
-                    steps.fields.as_flattened().get(item.probe as usize).copied().unwrap_or_default();
-                if let Some(node) = self.forest.node(item.index) {
-                    let (below, stay) = node.children(&fields);
-                    steps.push(below, item.probe);
-                    steps.push(stay, item.probe);
+                if let Some(node) = self.forest.node(item.index()) {
+                    let (below, stay) = node.children(&steps.fields(item));
+                    let probe = item.probe() as u32;
+                    steps.push(below, probe);
+                    steps.push(stay, probe);
                 }
             }
             self.fetch_quads(steps, from);
@@ -263,7 +330,7 @@ impl<A: Space> Index<A> {
 
     fn fetch_quads(&self, steps: &Steps, from: usize) {
         for item in steps.quads.get(from..steps.waiting).unwrap_or_default() {
-            if let Some(quad) = self.forest.lists.quad(item.index) {
+            if let Some(quad) = self.forest.lists.quad(item.index()) {
                 fetch(quad);
             }
         }
@@ -272,58 +339,67 @@ impl<A: Space> Index<A> {
     /// Compares the quads that wait.
     #[inline(never)]
     fn compare<F: Fn(u32, &Key) -> bool>(&self, context: &Context<'_, A, F>, steps: &mut Steps) {
-        // Where a lane hits, the item stays, with the hits above its probe.
+        let Steps { quads, waiting, found, fields, intervals, best, .. } = steps;
+        let lists = &self.forest.lists;
         let mut count = 0;
-        for at in 0..steps.waiting {
-            let Some(item) = steps.quads.get(at).copied() else { continue };
-            let fields = steps.fields.as_flattened().get(item.probe as usize);
-            let (Some(quad), Some(fields)) = (self.forest.lists.quad(item.index), fields) else { continue };
-            let hits = quad.hits(&Wide::new(*fields));
-            if let Some(place) = steps.quads.get_mut(count) {
-                *place = Item { index: item.index, probe: item.probe | hits.bits() << PROBE };
+        for item in quads.iter().take(*waiting) {
+            let fields = fields.get(item.probe()).copied().unwrap_or_default();
+            let Some(quad) = lists.quad(item.index()) else { continue };
+            let hits = quad.hits(&Wide::new(fields));
+            if let Some(place) = found.get_mut(count) {
+                *place = (*item, hits);
             }
             count += usize::from(hits.any());
         }
-        steps.waiting = 0;
-        for item in steps.quads.iter().take(count) {
-            if let Some(records) = self.forest.lists.records(item.index) {
+        *waiting = 0;
+        for (item, _) in found.iter().take(count) {
+            if let Some(records) = lists.records(item.index()) {
                 fetch(records);
             }
         }
-        for at in 0..count {
-            if let Some(item) = steps.quads.get(at).copied() {
-                self.resolve(context, steps, item);
+        for (item, hits) in found.iter().take(count) {
+            let (Some(records), Some(other), Some(best), Some(from)) = (
+                lists.records(item.index()),
+                intervals.get(item.probe() ^ 1),
+                best.get_mut(item.probe() / 2),
+                context.wave.from.get(item.probe() / 2),
+            ) else {
+                continue;
+            };
+            let record = records.lane(hits.first());
+            if record.check.lies_in(*other) & (record.found.position >= *from) {
+                // Those behind are no better.
+                *best = best.or(record.found);
+            } else {
+                *best = Self::next_of(context, *item, *hits, records, *other, *best);
             }
         }
     }
 
-    /// Takes the first of the lanes whose rule matches, if it is better than what there is.
-    #[inline]
-    fn resolve<F: Fn(u32, &Key) -> bool>(&self, context: &Context<'_, A, F>, steps: &mut Steps, item: Item) {
-        let (probe, hits) = (item.probe & ((1 << PROBE) - 1), Hits::from_bits(item.probe >> PROBE));
-        let at = (probe / 2) as usize;
-        let number = context.wave.numbers.get(at).map_or(0, |number| usize::from(*number));
-        let (source, destination) = steps.intervals.get(at).copied().unwrap_or_default();
-        let other = if probe.is_multiple_of(2) { destination } else { source };
-        let (Some(best), Some(key), Some(from), Some(records)) = (
-            steps.best.get_mut(at),
-            context.keys.get(number),
-            context.from.get(number),
-            self.forest.lists.records(item.index),
-        ) else {
-            return;
+    /// The same when the first lane that hits is not what it seemed, or its rule has to be asked.
+    #[cold]
+    fn next_of<F: Fn(u32, &Key) -> bool>(
+        context: &Context<'_, A, F>,
+        item: Item,
+        hits: Hits,
+        records: &Records,
+        other: u32,
+        best: Best,
+    ) -> Best {
+        let at = item.probe() / 2;
+        let (Some(from), Some(key)) = (context.wave.from.get(at), context.keys.get(context.wave.number(at)))
+        else {
+            return best;
         };
-        for record in hits.filter_map(|lane| records.0.get(lane)) {
-            let asks = |rule| !best.is_before(record.found.position) && (context.ask)(rule, key);
-            let holds = record.check.holds(other, asks) & (record.found.position >= *from);
-            *best = best.or(record.found, holds);
-            // Those behind are no better.
-            if holds {
-                return;
+        for lane in hits {
+            let record = records.lane(lane);
+            if best.is_before(record.found.position) {
+                break;
+            }
+            if record.found.position >= *from && record.check.holds(other, |rule| (context.ask)(rule, key)) {
+                return best.or(record.found);
             }
         }
+        best
     }
 }
-
-/// Bits of a probe's number.
-const PROBE: u32 = 8;

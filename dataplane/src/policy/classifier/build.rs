@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use super::{
-    Position, Rule,
+    Rule,
     cross::{Combinations, Cross},
     homes::{Homes, choose_merged},
     index::{Index, Link, Side, Slot},
@@ -66,7 +66,7 @@ impl<A: Space> Index<A> {
     fn chained(sides: &Sides<A>, homes: &Homes, role: Role) -> Result<Sweep, Way> {
         let sets = sides.role(role);
         let intervals = sets.starts.len();
-        let room = (sides.rules.len() + intervals) * 16 + (1 << 20);
+        let room = (sides.rules.len() + intervals) * 16 + (1 << 16);
         let sets = sets.sets_of(Way::Chained).filter(|(set, _)| !homes.rules(role, *set).is_empty());
         Sweep::new(sets, intervals, Slot::CHAINS, room).map_err(|_| Way::Chained)
     }
@@ -98,11 +98,7 @@ impl<A: Space> Index<A> {
         for chain in &chained.lists {
             let from = links.len();
             for set in chain {
-                let make = || {
-                    let items = items.items(homes.rules(role, *set), Some(role));
-                    let first = items.first().map_or(Position(u32::MAX), |item| item.record.found.position);
-                    Link { list: forest.add(&items), first }
-                };
+                let make = || Link::new(&items.items(homes.rules(role, *set), Some(role)), forest);
                 if let Some(link) = of_set.get_mut(*set as usize) {
                     links.push(*link.get_or_insert_with(make));
                 }

@@ -3,8 +3,8 @@ use hashbrown::HashMap;
 
 use super::{
     ProtocolMatch, Rule,
+    index::Link,
     items::Items,
-    list::ListRef,
     sides::{Part, Role, Sides, Way},
     space::Space,
     tree::Forest,
@@ -13,7 +13,7 @@ use super::{
 /// Rules of which neither end says much: a list for each combination of source sets, of destination sets, and protocol.
 #[derive(Debug)]
 pub(super) struct Cross {
-    lists: Vec<ListRef>,
+    lists: Vec<Link>,
     destinations: u32,
     /// The class of each protocol.
     protocols: [u8; 256],
@@ -97,7 +97,7 @@ impl<'s> Combinations<'s> {
     }
 
     fn fits<A: Space>(&self, sides: &Sides<A>, all_rules: &[Rule]) -> bool {
-        let room = self.rules.len() * 2 + (1 << 16);
+        let room = self.rules.len() * 2 + (1 << 14);
         let cells = self.all.iter().map(Vec::len).product::<usize>() * self.classes.count as usize;
         let mut copies = 0;
         for rule in self.rules {
@@ -155,11 +155,11 @@ impl Cross {
                 }
             }
         }
-        let mut known: HashMap<Vec<u32>, ListRef, RandomState> = HashMap::default();
+        let mut known: HashMap<Vec<u32>, Link, RandomState> = HashMap::default();
         let lists = cells
             .into_iter()
             .map(|cell| {
-                let mut make = |cell: &Vec<u32>| forest.add(&items.items(cell, None));
+                let mut make = |cell: &Vec<u32>| Link::new(&items.items(cell, None), forest);
                 match known.get(&cell) {
                     Some(list) => *list,
                     None => {
@@ -173,11 +173,16 @@ impl Cross {
         Self { lists, destinations, protocols: classes.of_protocol, classes: count }
     }
 
+    /// Which list is for these combinations and this protocol.
     #[inline]
-    pub(super) fn list(&self, source: u32, destination: u32, protocol: u8) -> ListRef {
+    pub(super) fn cell(&self, source: u32, destination: u32, protocol: u8) -> u32 {
         let class = self.protocols.get(usize::from(protocol)).copied().unwrap_or_default();
-        let cell = (source * self.destinations + destination) * self.classes + u32::from(class);
-        self.lists.get(cell as usize).copied().unwrap_or_default()
+        (source * self.destinations + destination) * self.classes + u32::from(class)
+    }
+
+    #[inline]
+    pub(super) fn list(&self, cell: u32) -> Link {
+        self.lists.get(cell as usize).copied().unwrap_or(Link::EMPTY)
     }
 
     pub(super) fn bytes(&self) -> usize {

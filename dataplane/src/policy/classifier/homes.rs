@@ -15,13 +15,16 @@ pub(super) struct Homes {
     pub(super) crossed: Vec<u32>,
 }
 
+/// Rules of one set that make a short list.
+const SHORT: u32 = 8;
+
 /// The most intervals of a set whose rules are merged with others, tried in turn.
 const COVERAGE: [u32; 5] = [64, 32, 16, 8, 2];
 
 /// Chooses the sets whose rules are merged into a list for each of their intervals: those of few intervals, as far as the
 /// copies do not become too many.
 pub(super) fn choose_merged<A: Space>(sides: &mut Sides<A>) {
-    let room = sides.rules.len() * 4 + (1 << 15);
+    let room = sides.rules.len() * 4 + (1 << 13);
     let copies = |most: u32| -> usize {
         let coverage = |role: Role, rule: u32| {
             let sets = sides.role(role);
@@ -52,8 +55,43 @@ impl Homes {
             destination: vec![Vec::new(); sides.destination.way.len()],
             crossed: sides.rules.clone(),
         };
+        homes.concentrate(sides);
         homes.distribute(sides, Way::Merged);
         homes
+    }
+
+    /// Gives rules a home on that side on which lists of merged sets are shorter, as long as they are short: an address
+    /// whose lists are all empty costs nothing to compare.
+    fn concentrate<A: Space>(&mut self, sides: &Sides<A>) {
+        let lists = Role::BOTH.map(|role| {
+            let mut lists = vec![0u32; sides.role(role).way.len()];
+            for rule in &self.crossed {
+                if let Some((set, Way::Merged)) = sides.way(role, *rule)
+                    && let Some(count) = lists.get_mut(set as usize)
+                {
+                    *count += 1;
+                }
+            }
+            lists
+        });
+        // How long a list its rules see on average.
+        let [source, destination] = lists.each_ref().map(|lists| {
+            let (sum, squares) = lists.iter().fold((0.0, 0.0), |(sum, squares), count| {
+                (sum + f64::from(*count), squares + f64::from(*count) * f64::from(*count))
+            });
+            squares / sum
+        });
+        let role = if source <= destination { Role::Source } else { Role::Destination };
+        let [source_lists, destination_lists] = lists;
+        let lists = if role == Role::Source { source_lists } else { destination_lists };
+        for rule in std::mem::take(&mut self.crossed) {
+            match sides.way(role, rule) {
+                Some((set, Way::Merged)) if lists.get(set as usize).is_some_and(|count| *count <= SHORT) => {
+                    self.take(role, set as usize, rule);
+                }
+                _ => self.crossed.push(rule),
+            }
+        }
     }
 
     /// Gives each other rule that names a chained set a home.

@@ -1,7 +1,7 @@
 use super::{
     Key, Match, Position,
     cross::Cross,
-    list::{Fields, ListRef},
+    list::{Fields, Item, ListRef},
     space::{Map, Space},
     tree::Forest,
 };
@@ -30,6 +30,7 @@ pub(super) struct Side<A: Space> {
 
 /// What an interval leads to.
 #[derive(Clone, Copy, Debug, Default)]
+#[repr(C, align(8))]
 pub(super) struct Slot {
     /// The rules of all merged sets that hold it.
     pub(super) merged: ListRef,
@@ -37,12 +38,21 @@ pub(super) struct Slot {
     more: u32,
 }
 
-/// The rules of one chained set.
+/// A list, and the position of the first of its rules, so that it need not be looked at in vain.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Link {
     pub(super) list: ListRef,
-    /// The position of the first of them.
     pub(super) first: Position,
+}
+
+impl Link {
+    pub(super) const EMPTY: Self = Self { list: ListRef::EMPTY, first: Position(u32::MAX) };
+
+    /// Adds a list, whose items are in order.
+    pub(super) fn new(items: &[Item], forest: &mut Forest) -> Self {
+        let first = items.first().map_or(Self::EMPTY.first, |item| item.record.found.position);
+        Self { list: forest.add(items), first }
+    }
 }
 
 impl Slot {
@@ -139,10 +149,9 @@ impl Best {
         self.0 >> 32 <= u64::from(position.0) && self.0 != u64::MAX
     }
 
-    /// The better one, without a branch.
+    /// The better one.
     #[inline]
-    pub(super) fn or(self, found: Match, holds: bool) -> Self {
-        let own = u64::from(found.position.0) << 32 | u64::from(found.outcome);
-        Self(self.0.min(if holds { own } else { u64::MAX }))
+    pub(super) fn or(self, found: Match) -> Self {
+        Self(self.0.min(u64::from(found.position.0) << 32 | u64::from(found.outcome)))
     }
 }

@@ -41,23 +41,19 @@ impl Quad {
     /// The lanes whose ranges hold all fields of the key.
     #[inline]
     pub(super) fn hits(&self, key: &Wide) -> Hits {
-        Hits(lanes::within(&key.0, &self.lowest, &self.length))
+        Hits(lanes::within(&key.0, &self.lowest, &self.length) as u8)
     }
 }
 
 /// Lanes of a quad, the lowest first: two bits for each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Hits(u32);
+pub(super) struct Hits(u8);
 
 impl Hits {
+    /// The first of them, if there is any.
     #[inline]
-    pub(super) fn bits(self) -> u32 {
-        self.0
-    }
-
-    #[inline]
-    pub(super) fn from_bits(bits: u32) -> Self {
-        Self(bits)
+    pub(super) fn first(self) -> usize {
+        (self.0.trailing_zeros() / 2) as usize
     }
 
     #[inline]
@@ -71,9 +67,9 @@ impl Iterator for Hits {
 
     #[inline]
     fn next(&mut self) -> Option<usize> {
-        let lane = self.0.trailing_zeros() / 2;
-        self.0 &= !(3_u32.checked_shl(2 * lane).unwrap_or(0));
-        (lane < LANES as u32).then_some(lane as usize)
+        let lane = self.first();
+        self.0 &= !(3_u8.checked_shl(2 * lane as u32).unwrap_or(0));
+        (lane < LANES).then_some(lane)
     }
 }
 
@@ -87,7 +83,15 @@ pub(super) struct Record {
 /// What is behind the lanes of a quad: one cache line.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
-pub(super) struct Records(pub(super) [Record; LANES]);
+pub(super) struct Records([Record; LANES]);
+
+impl Records {
+    #[inline]
+    pub(super) fn lane(&self, lane: usize) -> &Record {
+        let [first, ..] = &self.0;
+        self.0.get(lane % LANES).unwrap_or(first)
+    }
+}
 
 /// The intervals of the other end, if `first <= last`; otherwise the rule that has to be asked itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,11 +115,17 @@ impl Check {
         (self.first > self.last).then(|| self.first - 1)
     }
 
+    /// Whether the interval `other` is among these; never, if a rule has to be asked.
+    #[inline]
+    pub(super) fn lies_in(self, other: u32) -> bool {
+        (self.first <= other) & (other <= self.last)
+    }
+
     /// Whether the rule matches a key whose other end lies in the interval `other`, if its fields do.
     #[inline]
     pub(super) fn holds(self, other: u32, ask: impl FnOnce(u32) -> bool) -> bool {
         match self.asked() {
-            None => self.first <= other && other <= self.last,
+            None => self.lies_in(other),
             Some(rule) => ask(rule),
         }
     }
@@ -175,6 +185,11 @@ impl ListRef {
     }
 
     #[inline]
+    pub(super) fn is_quads(self) -> bool {
+        self.0 & (Self::NODE | Self::LONG) == 0
+    }
+
+    #[inline]
     pub(super) fn is_long(self) -> bool {
         self.0 & Self::LONG != 0
     }
@@ -210,6 +225,9 @@ pub(super) struct Lists {
 }
 
 impl Lists {
+    /// Lists behind so many quads are found as long ones.
+    const FAR: u32 = 1 << 25;
+
     pub(super) fn new() -> Self {
         Self { quads: Vec::new(), records: Vec::new(), long: Vec::new() }
     }
@@ -233,7 +251,7 @@ impl Lists {
         items.chunks(LANES).for_each(|chunk| self.push(chunk));
         match count {
             0 => ListRef::EMPTY,
-            1..=ListRef::FEW => ListRef::quads(first, count),
+            1..=ListRef::FEW if first < Self::FAR => ListRef::quads(first, count),
             _ => {
                 self.long.push((first, count));
                 ListRef::long(self.long.len() as u32 - 1)

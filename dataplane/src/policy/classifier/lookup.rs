@@ -52,13 +52,13 @@ impl<F: Fn(u32) -> bool> Search<'_, F> {
             let hits = quad.hits(&probe.wide);
             if hits.any() {
                 let Some(records) = self.forest.lists.records(index) else { return };
-                for record in hits.filter_map(|lane| records.0.get(lane)) {
+                for record in hits.map(|lane| records.lane(lane)) {
                     let position = record.found.position;
                     if self.best.is_before(position) {
                         return;
                     }
                     if position >= self.from && record.check.holds(probe.other, &self.ask) {
-                        self.best = self.best.or(record.found, true);
+                        self.best = self.best.or(record.found);
                         return;
                     }
                 }
@@ -78,7 +78,8 @@ impl<A: Space> Index<A> {
     ) -> Option<Match> {
         let intervals = (self.source.map.rank(source), self.destination.map.rank(destination));
         let slots = (self.source.slot(intervals.0), self.destination.slot(intervals.1));
-        let cross = self.cross.list(slots.0.combination(), slots.1.combination(), key.protocol.0);
+        let cell = self.cross.cell(slots.0.combination(), slots.1.combination(), key.protocol.0);
+        let cross = self.cross.list(cell);
         for list in [slots.0.merged, slots.1.merged] {
             self.fetch_list(list);
         }
@@ -86,10 +87,12 @@ impl<A: Space> Index<A> {
         let probe = |fields, other| Probe { fields, wide: Wide::new(fields), other };
         let (by_source, by_destination) = (probe(by_source, intervals.1), probe(by_destination, intervals.0));
         let mut search = Search { forest: &self.forest, from, ask, best: Best::NONE };
-        // In crossed lists no rule looks at the other end.
-        search.walk(cross, &by_source);
         search.walk(slots.0.merged, &by_source);
         search.walk(slots.1.merged, &by_destination);
+        // In crossed lists no rule looks at the other end. Mostly these are the rules of the greatest reach, which stand last.
+        if !search.best.is_before(cross.first) {
+            search.walk(cross.list, &by_source);
+        }
         self.chain(&mut search, self.source.chain(slots.0), &by_source);
         self.chain(&mut search, self.destination.chain(slots.1), &by_destination);
         search.best.found()

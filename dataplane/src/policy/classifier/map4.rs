@@ -146,13 +146,6 @@ impl Map<u32> for Map4 {
     }
 
     #[inline]
-    fn fetch(&self, address: u32) {
-        if let Some(entry) = self.root.get((address >> 16) as usize) {
-            fetch(entry);
-        }
-    }
-
-    #[inline]
     fn begin(&self, address: u32) -> u32 {
         let start = self.start(address);
         fetch(self.piece(start));

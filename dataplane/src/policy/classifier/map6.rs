@@ -69,9 +69,6 @@ impl Map<u128> for Map6 {
     }
 
     #[inline]
-    fn fetch(&self, _address: u128) {}
-
-    #[inline]
     fn begin(&self, address: u128) -> u32 {
         let group = self.group((address >> 64) as u64);
         if let Some(first) = self.first.get(group) {

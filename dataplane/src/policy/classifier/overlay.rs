@@ -58,7 +58,7 @@ impl Overlay {
         }
         let changes = patch.members.iter().flat_map(|change| [&change.join, &change.leave]);
         overlay.touched = AddressSet::union_of(changes.chain([&overlay.touched]));
-        overlay.rules.extend_from_slice(&patch.rules);
+        overlay.rules.extend(patch.rules.iter().filter(|rule| rule.names_sets_below(known)));
         overlay.rules.sort_by_key(|rule| rule.position);
         overlay
     }

@@ -14,7 +14,7 @@ pub struct Patch {
     pub sets: Vec<Arc<AddressSet>>,
     /// Addresses that join or leave sets.
     pub members: Vec<MemberChange>,
-    /// New rules. Their positions may lie anywhere.
+    /// New rules. Their positions may lie anywhere; the sets that they name are there, or come with this change.
     pub rules: Vec<Rule>,
 }
 

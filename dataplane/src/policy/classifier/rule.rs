@@ -81,6 +81,11 @@ impl Rule {
             && self.protocol.matches(key.protocol)
     }
 
+    /// Whether the sets that it names are among the first `sets`.
+    pub(super) fn names_sets_below(&self, sets: usize) -> bool {
+        [self.source, self.destination].iter().all(|set| set.index().is_none_or(|index| index < sets))
+    }
+
     /// What is told when it matches.
     pub(super) fn found(&self) -> Match {
         Match { position: self.position, outcome: self.outcome }

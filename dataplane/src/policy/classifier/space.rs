@@ -21,8 +21,6 @@ pub(super) trait Space: Copy + Ord + std::hash::Hash + std::fmt::Debug {
 pub(super) trait Map<A: Copy>: std::fmt::Debug {
     /// From the first address of every interval, in order.
     fn new(starts: &[A]) -> Self;
-    /// Asks for the memory that [`Map::begin`] reads.
-    fn fetch(&self, address: A);
     /// Begins to look for an address, and asks for the memory that [`Map::step`] reads; says where it is.
     fn begin(&self, address: A) -> u32;
     /// Goes on from where it was, and asks for the memory that [`Map::finish`] reads.

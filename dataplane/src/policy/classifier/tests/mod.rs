@@ -1,3 +1,5 @@
+mod hostile;
+
 use std::{net::IpAddr, sync::Arc};
 
 use proptest::prelude::*;
