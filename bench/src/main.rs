@@ -3,6 +3,7 @@
 //! Every figure in `docs/SPECIFICATION.md` names the command that made it. Comparisons are interleaved pairs
 //! ([`harness`]); a figure from another run or another machine is no peer.
 
+mod classify;
 mod decode;
 mod flow;
 mod harness;
@@ -29,6 +30,8 @@ struct Arguments {
 
 #[derive(Clone, Subcommand)]
 enum Benchmark {
+    /// The packet classifier alone, against linear search and DPDK's rte_acl.
+    Classify(classify::Options),
     /// Decode alone, against etherparse.
     Decode,
     /// The flow table alone, against hashbrown with the same hasher.
@@ -60,6 +63,7 @@ fn main() {
     let Arguments { json, benchmark } = Arguments::parse();
     let report = harness::Report::new(json);
     match benchmark {
+        Benchmark::Classify(options) => classify::run(&report, &options),
         Benchmark::Decode => decode::run(&report),
         Benchmark::Flow(options) => flow::run(&report, &options),
         Benchmark::Pipeline(options) => pipeline::run(&report, &options),

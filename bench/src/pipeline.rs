@@ -3,6 +3,7 @@
 use std::{hint::black_box, sync::Arc, time::Duration};
 
 use ravelin_config::types::Direction;
+use ravelin_control::policy::Engine;
 use ravelin_dataplane::{
     batch::Batch,
     command::CommandQueue,
@@ -14,6 +15,7 @@ use ravelin_dataplane::{
     io::{Frame, PacketIo, PortId},
     parse::FragmentTable,
     pipeline::Pipeline,
+    policy::PolicySet,
     snapshot::{Publisher, Snapshot},
     wake::Waker,
     worker::{Links, Worker},
@@ -45,12 +47,18 @@ pub(crate) struct Options {
     /// Measure how two workers on two cores compare with one, and nothing else.
     #[arg(long)]
     scaling: bool,
+    /// Measure established flows and new ones under so many rules each, and nothing else.
+    #[arg(long, value_delimiter = ',')]
+    rules: Vec<usize>,
 }
 
 pub(crate) fn run(report: &Report, options: &Options) {
     state_calibration(report);
     if options.scaling {
         return scaling(report, options);
+    }
+    if !options.rules.is_empty() {
+        return under_rules(report, options);
     }
     for &flows in &options.flows {
         for &mix in &options.mix {
@@ -88,6 +96,57 @@ fn established(report: &Report, options: &Options, flows: u32, mix: Mix) {
     report.figure("turn of the worker, whole", whole, "ns/packet", None);
     report.figure("making the packets alone (baseline)", baseline, "ns/packet", None);
     report.figure("the pipeline", &own, "ns/packet", must);
+}
+
+/// The same flows under policies of different sizes.
+fn under_rules(report: &Report, options: &Options) {
+    let flows = options.flows.first().copied().unwrap_or(10_000);
+    report.heading(&format!("pipeline under rules, {flows} flows, 64 B, batch {}", options.batch));
+    let mut workers: Vec<_> = options
+        .rules
+        .iter()
+        .map(|rules| warm_under(flows, Mix::Small, options.batch, rules_for(*rules)))
+        .collect();
+    let mut runs: Vec<_> =
+        workers.iter_mut().map(|worker| || turns(worker, options.packets)).collect::<Vec<_>>();
+    let mut candidates: Vec<&mut dyn FnMut() -> f64> =
+        runs.iter_mut().map(|run| run as &mut dyn FnMut() -> f64).collect();
+    let results = interleave(options.rounds, &mut candidates);
+    let first = &results[0];
+    for (rules, result) in options.rules.iter().zip(&results) {
+        report.figure(&format!("established flows, {rules} rules"), result, "ns/packet", None);
+        let ratios = crate::harness::ratios(result, first);
+        report.figure(
+            &format!("{rules} rules / {} rules", options.rules[0]),
+            &ratios,
+            "x",
+            Some("must be 1"),
+        );
+    }
+}
+
+/// So many rules, of which only the last lets the traffic of the generator pass: in policies of a thousand.
+fn rules_for(count: usize) -> PolicySet {
+    let mut text = String::from(
+        "[[endpoint]]\nname = \"all\"\naddresses = [\"0.0.0.0/0\"]\nprofiles = [\"default-allow\"]\n",
+    );
+    for rule in 0..count.saturating_sub(1) {
+        if rule % 1000 == 0 {
+            text.push_str(&format!(
+                "[[policy]]\nname = \"p{rule:06}\"\norder = {rule}\ntypes = [\"ingress\"]\n"
+            ));
+        }
+        let (a, b, c) = (rule >> 16, rule >> 8 & 0xff, rule & 0xff);
+        text.push_str(&format!(
+            "[[policy.ingress]]\naction = \"deny\"\nprotocol = \"tcp\"\nsource.nets = [\"192.{a}.{b}.{c}/32\"]\ndestination.ports = [{}]\n",
+            1 + rule % 60_000
+        ));
+    }
+    text.push_str(
+        "[[policy]]\nname = \"last\"\ntypes = [\"ingress\"]\n[[policy.ingress]]\naction = \"allow\"\n",
+    );
+    let config = ravelin_config::parse(&text, "rules").unwrap_or_else(|report| panic!("{report}")).config;
+    Engine::of(&config).expect("it compiles").policy().clone()
 }
 
 /// One worker with one million flows, then two on two cores with half a million each.
@@ -132,7 +191,11 @@ fn scaling(report: &Report, options: &Options) {
 
 /// A worker whose flows are all open, in both directions, and that will receive packets of any of them.
 pub(crate) fn warm(flows: u32, mix: Mix, batch: usize) -> Worker<TrafficIo, Discard> {
-    let mut worker = worker(TrafficIo::new(flows, mix), flows as usize, batch);
+    warm_under(flows, mix, batch, PolicySet::default())
+}
+
+fn warm_under(flows: u32, mix: Mix, batch: usize, policy: PolicySet) -> Worker<TrafficIo, Discard> {
+    let mut worker = worker_under(TrafficIo::new(flows, mix), flows as usize, batch, policy);
     for order in [Order::Opening, Order::Answering] {
         worker.io_mut().set_order(order);
         while !worker.io().is_exhausted() {
@@ -215,6 +278,11 @@ impl RecordSink for Discard {
 
 /// A worker over one bridge that allows everything.
 pub(crate) fn worker<I: PacketIo>(io: I, flows: usize, batch: usize) -> Worker<I, Discard> {
+    worker_under(io, flows, batch, PolicySet::default())
+}
+
+/// A worker over one bridge, under a policy.
+fn worker_under<I: PacketIo>(io: I, flows: usize, batch: usize, policy: PolicySet) -> Worker<I, Discard> {
     let port = |twin, direction| Port::Bridge {
         twin: PortId(twin),
         direction,
@@ -224,6 +292,7 @@ pub(crate) fn worker<I: PacketIo>(io: I, flows: usize, batch: usize) -> Worker<I
     };
     let snapshot = Snapshot {
         forward: Plan::new(vec![port(1, Direction::Ingress), port(0, Direction::Egress)]),
+        policy,
         ..Snapshot::default()
     };
     let id = WorkerId(0);

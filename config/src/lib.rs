@@ -9,7 +9,7 @@
 //!
 //! Promises: every mistake of a file is reported in one run, with file, line, column and caret; whatever
 //! bytes come in, the answer is a value, never a panic; a [`Config`] has been checked as a whole. Refuses:
-//! unknown keys and values that would have to be guessed. Read next: `model/rule.rs` as an example of a
+//! unknown keys and values that would have to be guessed. Read next: `model/bridge.rs` as an example of a
 //! section, `schema/mod.rs` for what its declaration yields, `validate/mod.rs` for the order of the checks.
 //!
 //! ```
@@ -48,11 +48,11 @@ pub use diff::{Change, diff};
 pub use duration::{DurationError, parse as parse_duration};
 pub use load::{Loaded, load, load_endpoints, parse};
 pub use model::{
-    ChecksumMode, Control, Evict, Fail, Flow, Fragments, Handling, Idle, InterfaceMode, Io, IoMode, Log,
-    LogFormat, LogLevel, Metrics, Midstream, NapiThreads, NdHandling, Policy, Records, RecordsTarget,
+    ChecksumMode, Control, Enforcement, Evict, Fail, Flow, Fragments, Handling, Idle, InterfaceMode, Io,
+    IoMode, Log, LogFormat, LogLevel, Metrics, Midstream, NapiThreads, NdHandling, Records, RecordsTarget,
     Timeouts, Workers, ZeroCopy,
 };
 pub use pattern::FilePattern;
 pub use reference::reference;
 pub use report::{Code, Diagnostic, Report, Severity, Span};
-pub use validate::{Bridge, Config, Interface, Rule};
+pub use validate::{Bridge, Config, Interface};

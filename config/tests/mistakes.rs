@@ -15,15 +15,13 @@ name = \"edge\"
 ports = [\"outside0\"]
 arp = true
 
-\t[[rule]]
-\tname = \"größe\"\t# a tab, and letters of two bytes
-\taction = \"denny\"
-\tsource = [\"10.0.0.0/33\", \"10.0.0.0/8\"]
+\t[[policy]]
+\tname = \"p\"\t# a tab, and letters of two bytes
+\tingress = [{ description = \"größe\", action = \"denny\", source = { nets = [\"10.0.0.0/33\", \"10.0.0.0/8\"] } }]
 
-[[rule]]
-name = \"größe\"
-action = \"allow\"
-destination_ports = [53]
+[[policy]]
+name = \"p\"
+egress = [{ action = \"allow\", destination = { ports = [53] } }]
 
 [flow.timeouts]
 icmp = 30
@@ -47,11 +45,11 @@ fn ten_mistakes_are_ten_diagnostics() {
         (Code::OutOfRange, 6, 13, 17),
         (Code::BridgePorts, 10, 9, 21),
         (Code::WrongType, 11, 7, 11),
-        (Code::UnknownWord, 15, 11, 18),
-        (Code::Malformed, 16, 12, 25),
-        (Code::DuplicateName, 19, 8, 15),
-        (Code::PortsWithoutProtocol, 21, 21, 25),
-        (Code::WrongType, 24, 8, 10),
+        (Code::UnknownWord, 15, 47, 54),
+        (Code::Malformed, 15, 75, 88),
+        (Code::DuplicateName, 18, 8, 11),
+        (Code::PortsWithoutProtocol, 19, 55, 59),
+        (Code::WrongType, 22, 8, 10),
     ];
     assert_eq!(found, expected, "\n{report}");
     assert_eq!((report.errors(), report.warnings()), (10, 0));

@@ -48,7 +48,7 @@ const EXAMPLES: [&str; 6] = [
     include_str!("../examples/monitor.toml"),
     include_str!("../examples/policy.toml"),
     include_str!("policy_mistakes.toml"),
-    "[[interface]]\nname = 'x'\n[[bridge]]\nname = 'b'\nports = ['x', 'y']\n[[rule]]\nname = 'r'\naction = 'deny'\n",
+    "[[interface]]\nname = 'x'\n[[bridge]]\nname = 'b'\nports = ['x', 'y']\n[[policy]]\nname = 'r'\negress = [{ action = 'deny' }]\n",
 ];
 
 /// A change of a text: cut `remove` bytes out at a place, and put others there.
@@ -186,7 +186,7 @@ fn line() -> impl Strategy<Value = String> {
     prop_oneof![
         2 => select(PATHS.to_vec()).prop_map(str::to_owned),
         6 => (select(KEYS.to_vec()), select(VALUES.to_vec())).prop_map(|(key, value)| format!("{key} = {value}")),
-        1 => Just("[[rule]]\nname = 'r'\naction = 'deny'".to_owned()),
+        1 => Just("[[policy]]\nname = 'r'\negress = [{ action = 'deny' }]".to_owned()),
         1 => Just("[[bridge]]\nname = 'r'\nports = ['a', 'b']".to_owned()),
     ]
 }

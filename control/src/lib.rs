@@ -7,8 +7,10 @@
 //! ```
 //!
 //! `cli/` has one file for each verb; [`supervisor`] starts, watches and stops the process; [`reload`] is the one path by
-//! which a configuration comes into force; [`compile`] turns configuration into what the packet path runs on; [`api`] holds
-//! the handlers behind the control socket, [`stats`] the metrics.
+//! which a configuration comes into force; [`sources`] reads it, [`manifests`] among it those of Kubernetes and Calico;
+//! [`identity`] knows which endpoints and network sets a selector matches, [`policy`] compiles, explains and changes policies,
+//! [`compile`] all else that the packet path runs on; [`api`] holds the handlers behind the control socket, [`stats`] the
+//! metrics.
 //!
 //! Promises: whatever happens here never makes a packet wait. Refuses: unsafe code. Read next: `supervisor/mod.rs`.
 

@@ -45,7 +45,8 @@ fn check_says_all_and_its_exit_code_says_whether_it_is_usable() {
         assert!(wrong.err.contains(part), "{part}: {}", wrong.err);
     }
 
-    let offline = ravelin(&["check", &scratch.write("offline.toml", "[policy]\nunknown = \"deny\"\n")], b"");
+    let offline =
+        ravelin(&["check", &scratch.write("offline.toml", "[enforcement]\nunknown = \"deny\"\n")], b"");
     assert_eq!(offline.code, 0);
     let note =
         "note: no interface is configured: `ravelin replay` needs none, `ravelin run` would refuse it\n";

@@ -1,8 +1,10 @@
 //! Another configuration under traffic: all or nothing, and without losing a packet.
 
+use std::{fmt::Write, fs, time::Instant};
+
 use ravelin_tests::{
     echo::Echo,
-    process::wait_for,
+    process::{attempt, wait_for},
     ravelin::Ravelin,
     topology::{ENDPOINTS, Lab, SERVER, bridge, ping_all, pings},
 };
@@ -98,4 +100,96 @@ fn a_bad_reload_is_refused_and_changes_nothing() {
     let last = &ravelin.show("status")["last_reload"];
     assert_eq!(last["succeeded"], false);
     ravelin.finish(&[]);
+}
+
+/// A hundred policies of a hundred rules that match nothing here, in front of one that allows; `variant` is part of each rule.
+fn ten_thousand_rules(variant: u16) -> String {
+    let mut text = String::new();
+    for policy in 0..100 {
+        let _ = writeln!(text, "[[policy]]\nname = \"p{policy}\"\norder = {policy}");
+        for rule in 0..100 {
+            let port = 10_000 + variant;
+            let _ = writeln!(
+                text,
+                "[[policy.ingress]]\naction = \"deny\"\nprotocol = \"udp\"\n\
+                 source = {{ nets = [\"198.18.{policy}.{rule}\"] }}\ndestination = {{ ports = [{port}] }}"
+            );
+        }
+    }
+    text + "[[policy]]\nname = \"open\"\n[[policy.ingress]]\naction = \"allow\"\n"
+}
+
+#[test]
+fn ten_thousand_rules_come_and_go_without_losing_a_packet() {
+    let Some(lab) = Lab::new(&[]) else { return };
+    let ravelin = lab.ravelin(ENDPOINTS);
+    let echo = Echo::start(&lab, SERVER, 4, 300);
+    wait_for("traffic", || echo.returned() > 100);
+    for variant in 0..4 {
+        let before = echo.returned();
+        ravelin.rewrite(&config(&ten_thousand_rules(variant)));
+        let start = Instant::now();
+        ravelin.reload().expect("a good configuration is taken");
+        println!("10 thousand rules in force after {:?}", start.elapsed());
+        let flow = ravelin.wait_for_flow("--port 7", |flow| flow["policy"] == "default.open");
+        assert_eq!(flow["verdict"], "allow");
+        ravelin.rewrite(&config(""));
+        ravelin.reload().expect("a good configuration is taken");
+        wait_for("traffic after the changes", || echo.returned() > before + 100);
+    }
+    assert_eq!(generation(&ravelin), 9);
+    let outcome = echo.finish();
+    println!("{outcome:?}");
+    outcome.assert_lossless();
+    let counters = ravelin.finish(&[]);
+    assert_eq!(counters["flows_cut"], 0);
+}
+
+#[test]
+fn a_broken_policy_file_is_named_and_the_old_policy_stays() {
+    let Some(lab) = Lab::new(&["ping"]) else { return };
+    let policies = lab.folder().join("policies");
+    let write =
+        |name: &str, text: &str| fs::write(policies.join(name), text).expect("the folder is writable");
+    fs::create_dir(&policies).expect("the folder is writable");
+    write("hosts.toml", ENDPOINTS);
+    write("ping.toml", NO_PING);
+    let main = |more: &str| format!("include = [\"policies/*.toml\"]\n{}{more}", bridge("open"));
+    let ravelin = Ravelin::start(&lab.appliance, lab.folder(), &main(""));
+    assert!(!pings(&lab.client, SERVER), "the included policy denies ping");
+
+    // A rule without a word that it needs, TOML that is none, a selector that is none; and a broken main file.
+    let broken = [
+        ("ping.toml", NO_PING.replace("deny", "block"), "ping.toml:5:", "block"),
+        ("ping.toml", "[[policy\nname = ".to_owned(), "ping.toml:1:", ""),
+        (
+            "web.toml",
+            "[[policy]]\nname = \"web\"\nselector = \"role = 'web'\"\n".to_owned(),
+            "web.toml:3:",
+            "==",
+        ),
+    ];
+    for (number, (name, text, place, hint)) in broken.iter().enumerate() {
+        write(name, text);
+        let (status, _, said) = attempt(&mut ravelin.command(&["reload"]));
+        assert_eq!(status.code(), Some(2), "{said}");
+        assert!(said.contains(place) && said.contains(hint), "{place} and {hint} in:\n{said}");
+        ravelin.signal(Signal::HUP);
+        wait_for("the refusal in the log", || {
+            ravelin.log().matches("reload refused").count() == 2 * number + 2
+        });
+        assert!(ravelin.log().contains(place), "{}", ravelin.log());
+        write("ping.toml", NO_PING);
+        let _ = fs::remove_file(policies.join("web.toml"));
+    }
+    ravelin.rewrite(&main("[[policy]]\nname = \"p\"\ntypes = [\"sideways\"]\n"));
+    let (status, _, said) = attempt(&mut ravelin.command(&["reload"]));
+    assert_eq!(status.code(), Some(2), "{said}");
+    assert!(said.contains("ravelin.toml:8:") && said.contains("sideways"), "{said}");
+
+    assert_eq!(generation(&ravelin), 1);
+    assert_eq!(ravelin.show("status")["last_reload"]["succeeded"], false);
+    assert!(!pings(&lab.client, SERVER), "the policy that denies ping is still in force");
+    let counters = ravelin.finish(&["rule_deny"]);
+    assert!(counters.dropped("rule_deny") >= 4);
 }

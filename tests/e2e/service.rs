@@ -31,11 +31,11 @@ fn every_reload_has_a_beginning_and_an_outcome() {
     let ravelin = Ravelin::start_as_service(&lab.appliance, lab.folder(), &bridge("open"), &socket);
     assert_eq!(heard(&manager), ["READY=1", "STATUS=generation 1, 1 workers"]);
 
-    let denying = format!("{}[policy]\nunknown = \"deny\"\n", bridge("open"));
+    let denying = format!("{}[enforcement]\nunknown = \"deny\"\n", bridge("open"));
     ravelin.rewrite(&denying);
     ravelin.reload().expect("a good configuration is taken");
     assert_reloading(&heard(&manager));
-    assert_eq!(heard(&manager), ["READY=1", "STATUS=generation 2: policy.unknown changed"]);
+    assert_eq!(heard(&manager), ["READY=1", "STATUS=generation 2: enforcement.unknown changed"]);
 
     ravelin.rewrite("[polcy]\n");
     ravelin.reload().expect_err("there is no such section");
@@ -46,7 +46,7 @@ fn every_reload_has_a_beginning_and_an_outcome() {
     ravelin.rewrite(&bridge("open"));
     ravelin.signal(Signal::HUP);
     assert_reloading(&heard(&manager));
-    assert_eq!(heard(&manager), ["READY=1", "STATUS=generation 3: policy.unknown changed"]);
+    assert_eq!(heard(&manager), ["READY=1", "STATUS=generation 3: enforcement.unknown changed"]);
 
     ravelin.finish(&["unknown_deny"]);
     assert_eq!(heard(&manager), ["STOPPING=1"]);

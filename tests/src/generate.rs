@@ -3,7 +3,7 @@
 //! A [`World`] is drawn from bytes, so that a fuzz target can hand over its input, a property test a vector that it knows how to
 //! shrink, and a loop the numbers of a generator ([`bytes`]). Where the bytes end, every choice is the first one, which is the
 //! simplest. Promises: resources that the configuration would accept (no ports without a protocol that has them, no two families
-//! in a rule, nothing twice), but for what it only warns of, as an undeclared tier; few labels and few values, so that things meet.
+//! in a rule, nothing twice); few labels and few values, so that things meet.
 //! Refuses: large worlds. Read next: `generate/policies.rs` for rules, `generate/flows.rs` for how flows aim at them.
 
 mod addresses;
@@ -26,7 +26,7 @@ use ravelin_config::{
 pub struct World {
     /// Who is there and what holds.
     pub resources: Resources,
-    /// The settings of `[policy]`.
+    /// The settings of `[enforcement]`.
     pub settings: Settings,
     /// What comes.
     pub flows: Vec<Flow>,
@@ -54,13 +54,15 @@ impl World {
 fn settings(choices: &mut C) -> Settings {
     let list = |choices: &mut C| {
         (0..choices.below(3))
-            .map(|_| Failsafe {
-                protocol: choices.one(&[Some(Protocol::TCP), Some(Protocol::UDP), None]),
-                net: choices.chance(3).then(|| {
+            .map(|_| {
+                let net = choices.chance(3).then(|| {
                     let family = addresses::Family::draw(choices);
                     addresses::net(choices, family)
-                }),
-                port: choices.one(&policies::PORTS),
+                });
+                let protocols = [Some(Protocol::TCP), Some(Protocol::UDP), None];
+                // A network stands behind a protocol.
+                let protocol = choices.one(&protocols[..if net.is_some() { 2 } else { 3 }]);
+                Failsafe { protocol, net, port: choices.one(&policies::PORTS).max(1) }
             })
             .collect()
     };

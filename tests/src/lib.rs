@@ -12,6 +12,7 @@ pub mod compiled;
 pub mod conformance;
 pub mod counters;
 pub mod echo;
+pub mod explain;
 pub mod flood;
 pub mod generate;
 pub mod netns;

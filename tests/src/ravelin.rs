@@ -97,11 +97,16 @@ impl Ravelin {
     /// # Errors
     /// What the command said on standard error, if it failed.
     pub fn ask(&self, arguments: &[&str]) -> Result<String, String> {
+        let (status, out, err) = attempt(&mut self.command(arguments));
+        if status.success() { Ok(out) } else { Err(err) }
+    }
+
+    /// A command of `ravelin` for this process.
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.namespace]).arg(binary::ravelin()).args(arguments);
         command.arg("--socket").arg(&self.socket);
-        let (status, out, err) = attempt(&mut command);
-        if status.success() { Ok(out) } else { Err(err) }
+        command
     }
 
     /// `ravelin show … --json`.

@@ -19,7 +19,7 @@ pub struct Vector {
     pub name: &'static str,
     /// Who is there and what holds.
     pub resources: Resources,
-    /// The settings of `[policy]`.
+    /// The settings of `[enforcement]`.
     pub settings: Settings,
     /// What comes.
     pub flow: Flow,

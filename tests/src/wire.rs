@@ -22,7 +22,7 @@ use std::{
     process::Command,
 };
 
-/// What a flow record says about policy.
+/// What the program says about a flow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
     /// What happened.
@@ -146,21 +146,56 @@ impl Ends {
 }
 
 fn verdict_of(record: &Value) -> Seen {
-    let verdict = |value: &Value| match value.as_str() {
-        Some("allow") => Verdict::Allow,
-        Some("deny") => Verdict::Deny,
-        Some("reject") => Verdict::Reject,
-        _ => panic!("no verdict in {record}"),
-    };
-    let lines = |value: &Value| {
-        let lines = value.as_array().unwrap_or_else(|| panic!("no trace in {record}"));
-        lines.iter().map(|line| line.as_str().expect("a text").to_owned()).collect()
-    };
     let ours = &record["ravelin"];
     Seen {
         verdict: verdict(&ours["verdict"]),
         enforced: lines(&ours["policies"]["enforced"]),
         pending_verdict: verdict(&ours["policies"]["pending_verdict"]),
         pending: lines(&ours["policies"]["pending"]),
+    }
+}
+
+/// A verdict as the program writes it.
+pub(crate) fn verdict(value: &Value) -> Verdict {
+    match value.as_str() {
+        Some("allow") => Verdict::Allow,
+        Some("deny") => Verdict::Deny,
+        Some("reject") => Verdict::Reject,
+        _ => panic!("no verdict: {value}"),
+    }
+}
+
+/// A trace as the program writes it.
+pub(crate) fn lines(value: &Value) -> Vec<String> {
+    let lines = value.as_array().unwrap_or_else(|| panic!("no trace: {value}"));
+    lines.iter().map(|line| line.as_str().expect("a text").to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        generate::{World, bytes},
+        vectors,
+    };
+
+    fn assert_is_accepted(resources: &Resources, settings: &Settings) {
+        let text = config(resources, settings);
+        let loaded =
+            ravelin_config::parse(&text, "world.toml").unwrap_or_else(|report| panic!("{report}\n{text}"));
+        assert_eq!(loaded.config.resources, *resources, "{text}");
+    }
+
+    #[test]
+    fn vectors_are_configurations() {
+        vectors::all().iter().for_each(|vector| assert_is_accepted(&vector.resources, &vector.settings));
+    }
+
+    #[test]
+    fn random_worlds_are_configurations() {
+        for seed in 0..500 {
+            let world = World::from_bytes(&bytes(seed, World::BYTES));
+            assert_is_accepted(&world.resources, &world.settings);
+        }
     }
 }

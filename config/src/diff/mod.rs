@@ -3,9 +3,9 @@
 //! Whether a key is live is declared with the key (`model/`); adding, removing or reordering entries is as
 //! live as their `name`.
 
-use crate::model::{BridgeModel, InterfaceModel, RuleModel};
+use crate::model::{BridgeModel, InterfaceModel};
 use crate::schema::{Effect, Section};
-use crate::{Bridge, Config, Interface, Rule};
+use crate::{Bridge, Config, Interface};
 use serde::Serialize;
 use std::collections::HashMap;
 
@@ -36,8 +36,7 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
     old.io.diff(&new.io, &mut changes);
     entries(InterfaceModel::declare, &old.interfaces, &new.interfaces, &mut changes);
     entries(BridgeModel::declare, &old.bridges, &new.bridges, &mut changes);
-    old.policy.diff(&new.policy, &mut changes);
-    entries(RuleModel::declare, &old.rules, &new.rules, &mut changes);
+    old.enforcement.diff(&new.enforcement, &mut changes);
     resources::resources(&old.resources, &new.resources, &mut changes);
     old.flow.diff(&new.flow, &mut changes);
     old.fragments.diff(&new.fragments, &mut changes);
@@ -78,7 +77,6 @@ macro_rules! entry {
 
 entry!(Interface { mode, checksum; derived bridge });
 entry!(Bridge { ports, fail, arp, nd, lldp, stp, unknown });
-entry!(Rule { action, direction, protocol, source, destination, source_ports, destination_ports });
 
 fn entries<T: Entry>(declare: fn(&mut Vec<Section>), old: &[T], new: &[T], changes: &mut Vec<Change>) {
     let mut sections = Vec::new();

@@ -11,7 +11,7 @@ fn changes(old: &str, new: &str) -> Vec<(String, bool)> {
 
 #[test]
 fn equal_configurations_do_not_differ() {
-    let text = "[[bridge]]\nname = 'a'\nports = ['x', 'y']\n[[rule]]\nname = 'r'\naction = 'deny'\n";
+    let text = "[[bridge]]\nname = 'a'\nports = ['x', 'y']\n[[policy]]\nname = 'p'\n";
     assert_eq!(changes(text, text), []);
     assert_eq!(changes("", "[workers]\nbatch = 64\n[log]\nlevel = 'info'"), []);
 }
@@ -31,12 +31,11 @@ fn each_key_is_compared_and_knows_whether_it_is_live() {
         ("io", "napi_threads", "'auto'", false),
         ("io", "ring_size", "64", false),
         ("io", "frame_size", "2048", false),
-        ("policy", "default", "'deny'", true),
-        ("policy", "unknown", "'deny'", true),
-        ("policy", "on_change", "'keep'", true),
-        ("policy", "reject_rate", "1", true),
-        ("policy", "failsafe_inbound", "[]", true),
-        ("policy", "failsafe_outbound", "[22]", true),
+        ("enforcement", "unknown", "'deny'", true),
+        ("enforcement", "on_change", "'keep'", true),
+        ("enforcement", "reject_rate", "1", true),
+        ("enforcement", "failsafe_inbound", "[]", true),
+        ("enforcement", "failsafe_outbound", "[22]", true),
         ("flow", "capacity", "1024", false),
         ("flow", "full", "'forward'", true),
         ("flow", "evict", "'none'", true),
@@ -108,16 +107,6 @@ fn an_order_that_changes_indices_is_a_change() {
     let old = "[[bridge]]\nname = 'a'\nports = ['x', 'y']\n[[bridge]]\nname = 'b'\nports = ['v', 'w']\n";
     let new = "[[bridge]]\nname = 'b'\nports = ['v', 'w']\n[[bridge]]\nname = 'a'\nports = ['x', 'y']\n";
     assert_eq!(changes(old, new), [("interface".to_owned(), false), ("bridge".to_owned(), false)]);
-}
-
-#[test]
-fn rules_are_live() {
-    let old = "[[rule]]\nname = 'a'\naction = 'deny'\nprotocol = 1\n[[rule]]\nname = 'b'\naction = 'deny'\nprotocol = 2\n\
-               [[rule]]\nname = 'c'\naction = 'deny'\nprotocol = 3\n";
-    let new = "[[rule]]\nname = 'c'\naction = 'deny'\nprotocol = 3\n[[rule]]\nname = 'a'\naction = 'allow'\nprotocol = 1\n\
-               source = ['::/0', '10.0.0.0/8']\n[[rule]]\nname = 'd'\naction = 'deny'\nprotocol = 4\n";
-    let expected = ["rule[b]", "rule[a].action", "rule[a].source", "rule[d]", "rule"];
-    assert_eq!(changes(old, new), expected.map(|field| (field.to_owned(), true)));
 }
 
 #[test]

@@ -34,7 +34,7 @@ pub(super) fn report(errors: &[toml::de::Error], findings: &mut Findings) {
         let twice = message == "duplicate key" && findings.sources().text(range.clone()) == "policy";
         let finding = findings.add(Code::Syntax, range, message);
         if twice {
-            finding.help("where [[policy]] stands, write [enforcement] in place of [policy]");
+            finding.help("a policy is written [[policy]], and what was [policy] is [enforcement] now");
         }
     }
 }

@@ -4,6 +4,7 @@
 
 mod bridge;
 mod endpoint;
+mod enforcement;
 mod file;
 mod flow;
 mod fragments;
@@ -11,7 +12,6 @@ mod interface;
 mod io;
 mod operation;
 mod policy;
-mod rule;
 mod workers;
 
 pub(crate) use bridge::BridgeModel;
@@ -19,6 +19,7 @@ pub use bridge::{Fail, Handling, NdHandling};
 pub(crate) use endpoint::{
     EndpointModel, NamedPortModel, NamespaceModel, NetworkSetModel, ServiceModel, ServicePortModel,
 };
+pub use enforcement::Enforcement;
 pub(crate) use file::FileModel;
 pub use flow::{Evict, Flow, Midstream, Timeouts};
 pub use fragments::Fragments;
@@ -30,8 +31,6 @@ pub(crate) use policy::{
     EntityModel, IcmpModel, PolicyModel, PolicyRuleModel, ProfileModel, ServiceAccountsModel,
     ServiceRefModel, TierModel,
 };
-pub use rule::Policy;
-pub(crate) use rule::RuleModel;
 pub use workers::{Idle, Workers};
 
 use crate::FilePattern;
@@ -45,7 +44,7 @@ pub(crate) struct Model {
     pub(crate) endpoints_dir: Option<PathBuf>,
     pub(crate) workers: Workers,
     pub(crate) io: Io,
-    pub(crate) policy: Policy,
+    pub(crate) enforcement: Enforcement,
     pub(crate) flow: Flow,
     pub(crate) fragments: Fragments,
     pub(crate) records: Records,
@@ -60,7 +59,6 @@ pub(crate) struct Model {
 pub(crate) struct Lists {
     pub(crate) interfaces: Vec<InterfaceModel>,
     pub(crate) bridges: Vec<BridgeModel>,
-    pub(crate) rules: Vec<RuleModel>,
     pub(crate) tiers: Vec<TierModel>,
     pub(crate) policies: Vec<PolicyModel>,
     pub(crate) profiles: Vec<ProfileModel>,
@@ -72,11 +70,10 @@ pub(crate) struct Lists {
 
 impl Lists {
     fn read(reader: &mut Reader<'_, '_>) -> Self {
-        let policies = settings(reader) != "policy";
+        let policies = replaced(reader);
         Self {
             interfaces: reader.entries("interface", InterfaceModel::read),
             bridges: reader.entries("bridge", BridgeModel::read),
-            rules: reader.entries("rule", RuleModel::read),
             tiers: reader.entries("tier", TierModel::read),
             policies: if policies { reader.entries("policy", PolicyModel::read) } else { Vec::new() },
             profiles: reader.entries("profile", ProfileModel::read),
@@ -91,10 +88,7 @@ impl Lists {
     pub(crate) fn included(reader: &mut Reader<'_, '_>) -> Self {
         let lists = Self::read(reader);
         for key in ONCE {
-            // `[[policy]]` is another thing than `[policy]`.
-            if key != "policy" || !reader.has_list(key) {
-                reader.misplaced(key);
-            }
+            reader.misplaced(key);
         }
         lists
     }
@@ -103,7 +97,6 @@ impl Lists {
     pub(crate) fn extend(&mut self, other: Self) {
         self.interfaces.extend(other.interfaces);
         self.bridges.extend(other.bridges);
-        self.rules.extend(other.rules);
         self.tiers.extend(other.tiers);
         self.policies.extend(other.policies);
         self.profiles.extend(other.profiles);
@@ -115,11 +108,10 @@ impl Lists {
 }
 
 /// What may stand in the main file only.
-const ONCE: [&str; 11] = [
+const ONCE: [&str; 10] = [
     "endpoints_dir",
     "workers",
     "io",
-    "policy",
     "enforcement",
     "flow",
     "fragments",
@@ -129,22 +121,33 @@ const ONCE: [&str; 11] = [
     "log",
 ];
 
-/// What the section with the settings of policy is called in a file. TOML has one meaning for a name: where `[[policy]]` stands,
-/// it cannot be `[policy]`.
-fn settings(reader: &mut Reader<'_, '_>) -> &'static str {
-    if reader.has("enforcement") || reader.has_list("policy") { "enforcement" } else { "policy" }
+/// Reports sections of the language as it was before there were endpoints. Says whether `policy` can be read.
+fn replaced(reader: &mut Reader<'_, '_>) -> bool {
+    reader.replaced(
+        "rule",
+        "`[[rule]]` was replaced by `[[endpoint]]` and `[[policy]]`",
+        "say who lives on the network with [[endpoint]], and what may talk to what with [[policy]]: see the README",
+    );
+    let settings = reader.has_table("policy");
+    if settings {
+        reader.replaced(
+            "policy",
+            "the section `[policy]` is called `[enforcement]` now",
+            "write [enforcement], without `default`: each tier has its own; a policy is written [[policy]]",
+        );
+    }
+    !settings
 }
 
 impl Model {
     /// Reads the main file.
     pub(crate) fn read(reader: &mut Reader<'_, '_>) -> Self {
-        let settings = settings(reader);
         Self {
             manifests: Vec::new(),
             endpoints_dir: None,
             workers: reader.table("workers", Workers::read),
             io: reader.table("io", Io::read),
-            policy: reader.table(settings, Policy::read),
+            enforcement: reader.table("enforcement", Enforcement::read),
             flow: reader.table("flow", Flow::read),
             fragments: reader.table("fragments", Fragments::read),
             records: reader.table("records", Records::read),
@@ -164,8 +167,7 @@ impl Model {
             Io::declare,
             InterfaceModel::declare,
             BridgeModel::declare,
-            Policy::declare,
-            RuleModel::declare,
+            Enforcement::declare,
             TierModel::declare,
             PolicyModel::declare,
             PolicyRuleModel::declare,

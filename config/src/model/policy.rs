@@ -52,7 +52,7 @@ entry! {
         types: Types = Means("the directions with rules; `[\"ingress\"]` if there are none") => types(), Live;
         /// What happens to flows that were allowed and that it denies after a change: they go on (`keep`), their packets are
         /// dropped (`drop`), or both ends of a TCP connection are sent a reset as well (`reset`).
-        on_change: OnChange = Means("`on_change` of the section `[policy]`") => word(), Live;
+        on_change: OnChange = Means("`on_change` of the section `[enforcement]`") => word(), Live;
     }
     entries {
         /// Rules about flows to its endpoints, in the order in which they are asked.

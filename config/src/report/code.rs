@@ -62,7 +62,7 @@ codes! {
     Malformed = "C008" Error "The text is not an address, port, protocol, duration, name or path, whichever the key wants.";
     EmptyList = "C009" Error "A list that must not be empty is empty.";
     DuplicateCore = "C010" Error "The same core is given to two workers.";
-    DuplicateName = "C011" Error "Two interfaces, bridges, rules, policies or other things of one kind have the same name.";
+    DuplicateName = "C011" Error "Two interfaces, bridges, policies or other things of one kind have the same name.";
     BridgePorts = "C012" Error "A bridge has other than two ports.";
     PortTaken = "C013" Error "An interface is a port twice, in one bridge or in two.";
     MonitorPort = "C014" Error "An interface that only receives (`mode = \"monitor\"`) is a port of a bridge.";
@@ -80,9 +80,8 @@ codes! {
     AddressTaken = "C026" Error "Two endpoints have the same address.";
     Manifest = "C027" Error "A manifest cannot be read at all.";
     Duplicate = "C028" Error "The configuration and a manifest, or the directory of endpoints, declare the same thing.";
+    Replaced = "C029" Error "A section of an older language, which another has replaced.";
     HostBits = "C101" Warning "A prefix has bits set behind its length. They are ignored.";
-    Shadowed = "C102" Warning "A rule can never decide, because an earlier rule matches everything it matches.";
-    IcmpFamily = "C103" Warning "A rule asks for icmp with IPv6 prefixes only, or for icmpv6 with IPv4 prefixes only.";
     PublicMetrics = "C104" Warning "Metrics are served, without authentication, on an address that other machines may reach.";
     NoMatch = "C105" Warning "A pattern matches no file.";
     UnknownTier = "C106" Warning "A policy names a tier that is not declared.";

@@ -2,7 +2,7 @@
 //!
 //! Two macros take such declarations. [`section!`] is for a table that may stand once (`[workers]`): it
 //! yields the validated struct with its `Default`, a reader, the comparison behind [`crate::diff()`] and the
-//! entries of the reference page. [`entry!`] is for a table that may be repeated (`[[rule]]`): it yields a
+//! entries of the reference page. [`entry!`] is for a table that may be repeated (`[[bridge]]`): it yields a
 //! model of what was written, with positions, which `validate` turns into the validated struct. An entry may
 //! hold entries and tables of its own (`[[policy.ingress]]`, `source = {…}`). Types of values are
 //! [`parser::Parser`]s; their words are declared in [`word`]. Nothing here stops at the first error: a value

@@ -134,14 +134,17 @@ impl<'r, 'd> Reader<'r, 'd> {
         Self { path, header, table, known: Vec::new(), missing: Vec::new(), findings }
     }
 
-    /// Whether `key` is there.
-    pub(crate) fn has(&mut self, key: &'static str) -> bool {
-        self.look_up(key).is_some()
+    /// Whether `key` is there, and a table.
+    pub(crate) fn has_table(&self, key: &str) -> bool {
+        self.table.get(key).is_some_and(|value| value.get_ref().is_table())
     }
 
-    /// Whether `key` is there, and a list.
-    pub(crate) fn has_list(&mut self, key: &'static str) -> bool {
-        self.look_up(key).is_some_and(|value| value.get_ref().is_array())
+    /// Reports `key` if it is there: something else has taken its place.
+    pub(crate) fn replaced(&mut self, key: &'static str, message: &str, help: &str) {
+        if let Some((name, _)) = self.table.get_key_value(key) {
+            self.known.push(key);
+            self.findings.add(Code::Replaced, name.span(), message).help(help);
+        }
     }
 
     /// Reports `key` if it is there: it may only stand in the main file.

@@ -27,7 +27,7 @@ fn code(section: &str, key: &str, value: &str) -> Option<Code> {
 fn every_section_and_key_is_declared_once_with_help() {
     let sections = Model::declare();
     let paths: HashSet<_> = sections.iter().map(|section| (section.path, section.form)).collect();
-    assert_eq!((paths.len(), sections.len()), (28, 28));
+    assert_eq!((paths.len(), sections.len()), (27, 27));
     for section in sections {
         let keys: HashSet<_> = section.keys.iter().map(|key| key.name).collect();
         assert_eq!(keys.len(), section.keys.len());
@@ -151,40 +151,57 @@ fn addresses_and_paths_are_checked() {
 #[test]
 fn settings_of_policy_are_checked() {
     for value in ["[]", "[22]", "['22', 'tcp:22', 'udp:[2001:db8::/32]:53', 'sctp:10.0.0.0/8:7']"] {
-        assert_eq!(code("policy", "failsafe_inbound", value), None, "{value}");
+        assert_eq!(code("enforcement", "failsafe_inbound", value), None, "{value}");
         assert_eq!(code("enforcement", "failsafe_outbound", value), None, "{value}");
     }
-    assert_eq!(code("policy", "failsafe_inbound", "22"), Some(Code::WrongType));
+    assert_eq!(code("enforcement", "failsafe_inbound", "22"), Some(Code::WrongType));
     for (element, expected) in
         [("'icmp:1'", Code::Malformed), ("0", Code::OutOfRange), ("true", Code::WrongType)]
     {
-        let report = parse(&format!("[policy]\nfailsafe_inbound = [{element}]"), "t").unwrap_err();
+        let report = parse(&format!("[enforcement]\nfailsafe_inbound = [{element}]"), "t").unwrap_err();
         assert_eq!((report.errors(), report.diagnostics()[0].code), (1, expected));
     }
-    assert_eq!(code("policy", "unknown", "'pass'"), Some(Code::UnknownWord));
-    assert_eq!(code("policy", "reject_rate", "100001"), Some(Code::OutOfRange));
-    let loaded = parse("[policy]\nfailsafe_inbound = []\non_change = 'reset'", "t").unwrap();
-    assert_eq!(loaded.config.policy.failsafe_inbound, []);
-    assert_eq!(loaded.config.policy.failsafe_outbound, Failsafe::outbound());
+    assert_eq!(code("enforcement", "unknown", "'pass'"), Some(Code::UnknownWord));
+    assert_eq!(code("enforcement", "reject_rate", "100001"), Some(Code::OutOfRange));
+    let loaded = parse("[enforcement]\nfailsafe_inbound = []\non_change = 'reset'", "t").unwrap();
+    assert_eq!(loaded.config.enforcement.failsafe_inbound, []);
+    assert_eq!(loaded.config.enforcement.failsafe_outbound, Failsafe::outbound());
 }
 
-/// Where policies stand, TOML has no room for a section of the same name.
 #[test]
-fn settings_of_policy_have_two_names() {
+fn a_policy_may_say_otherwise_than_the_settings() {
     let policy = "[[policy]]\nname = 'a'\n[[policy]]\nname = 'b'\non_change = 'keep'\n";
     let config = parse(&format!("{policy}[enforcement]\non_change = 'reset'"), "t").unwrap().config;
     let changes: Vec<_> = config.resources.policies.iter().map(|policy| policy.on_change).collect();
-    assert_eq!((changes, config.policy.on_change), (vec![OnChange::Reset, OnChange::Keep], OnChange::Reset));
-    let report = parse("[policy]\n[enforcement]\n", "t").unwrap_err();
-    assert_eq!((report.errors(), report.diagnostics()[0].code), (1, Code::WrongType));
-    assert_eq!(report.diagnostics()[0].help.as_deref(), Some("write [[policy]]"));
-    assert_eq!(parse(&format!("[policy]\n{policy}"), "t").unwrap_err().diagnostics()[0].code, Code::Syntax);
+    assert_eq!(
+        (changes, config.enforcement.on_change),
+        (vec![OnChange::Reset, OnChange::Keep], OnChange::Reset)
+    );
+}
+
+/// Who has a file of an older version is told what to write instead, once for each section.
+#[test]
+fn sections_that_were_replaced_say_by_what() {
+    let rules = "[[rule]]\nname = 'a'\naction = 'deny'\n[[rule]]\nname = 'b'\naction = 'allow'\n";
+    let report = parse(&format!("[policy]\ndefault = 'deny'\n{rules}"), "t").unwrap_err();
+    let found: Vec<_> = report.diagnostics().iter().map(|it| (it.code, it.span.as_ref().unwrap())).collect();
+    let places: Vec<_> = found.iter().map(|(code, span)| (*code, span.line, span.column, span.end)).collect();
+    assert_eq!(places, [(Code::Replaced, 1, 2, 8), (Code::Replaced, 3, 3, 7)], "{report}");
+    let help: Vec<_> = report.diagnostics().iter().map(|it| it.help.as_deref().unwrap()).collect();
+    assert!(help[0].starts_with("write [enforcement]"), "{report}");
+    assert!(help[1].contains("[[endpoint]]") && help[1].contains("[[policy]]"), "{report}");
+    // Both kinds of brackets in one file are no TOML; then the help says what is meant.
+    let report = parse("[policy]\nunknown = 'deny'\n[[policy]]\nname = 'a'\n", "t").unwrap_err();
+    let last = report.diagnostics().last().unwrap();
+    assert_eq!((last.code, last.span.as_ref().unwrap().line), (Code::Syntax, 3), "{report}");
+    assert!(last.help.as_deref().unwrap().contains("[enforcement]"), "{report}");
 }
 
 /// The only finding for a rule with `key = value`.
 fn in_rule(key: &str, value: &str) -> Option<Code> {
     let protocol = if key == "protocol" { "" } else { "protocol = 'udp'\n" };
-    let text = format!("[[rule]]\nname = 'r'\naction = 'deny'\n{protocol}{key} = {value}\n");
+    let text =
+        format!("[[policy]]\nname = 'p'\n[[policy.egress]]\naction = 'deny'\n{protocol}{key} = {value}\n");
     let report = parse(&text, "t").map_or_else(|report| report, |loaded| loaded.warnings);
     assert!(report.diagnostics().len() <= 1, "{report}");
     report.diagnostics().first().map(|it| it.code)
@@ -199,27 +216,27 @@ fn what_rules_match_is_checked() {
     assert_eq!(in_rule("protocol", "'256'"), Some(Code::Malformed));
     assert_eq!(in_rule("protocol", "'TCP'"), Some(Code::Malformed));
     assert_eq!(in_rule("protocol", "['tcp']"), Some(Code::WrongType));
-    for value in ["['0.0.0.0/0']", "['192.0.2.1', '2001:db8::/32']"] {
-        assert_eq!(in_rule("source", value), None, "{value}");
+    for value in ["['0.0.0.0/0']", "['192.0.2.1', '10.0.0.0/8']", "['2001:db8::/32']"] {
+        assert_eq!(in_rule("source.nets", value), None, "{value}");
     }
     for value in ["['10.0.0/8']", "['10.0.0.0/33']", "['::/129']", "['host']", "['']"] {
-        assert_eq!(in_rule("source", value), Some(Code::Malformed), "{value}");
+        assert_eq!(in_rule("source.nets", value), Some(Code::Malformed), "{value}");
     }
-    assert_eq!(in_rule("source", "[]"), Some(Code::EmptyList));
-    assert_eq!(in_rule("source", "'10.0.0.0/8'"), Some(Code::WrongType));
-    assert_eq!(in_rule("source", "[10]"), Some(Code::WrongType));
-    assert_eq!(in_rule("source_ports", "[0, 65535, '1-2', '7']"), None);
-    assert_eq!(in_rule("source_ports", "[65536]"), Some(Code::OutOfRange));
-    assert_eq!(in_rule("source_ports", "[-1]"), Some(Code::OutOfRange));
-    for value in ["['2-1']", "['x']", "['1-']", "['1-65536']"] {
-        assert_eq!(in_rule("source_ports", value), Some(Code::Malformed), "{value}");
+    assert_eq!(in_rule("source.nets", "[]"), Some(Code::EmptyList));
+    assert_eq!(in_rule("source.nets", "'10.0.0.0/8'"), Some(Code::WrongType));
+    assert_eq!(in_rule("source.nets", "[10]"), Some(Code::WrongType));
+    assert_eq!(in_rule("source.ports", "[0, 65535, '1-2', '7']"), None);
+    assert_eq!(in_rule("source.ports", "[65536]"), Some(Code::OutOfRange));
+    assert_eq!(in_rule("source.ports", "[-1]"), Some(Code::OutOfRange));
+    for value in ["['2-1']", "['1-']", "['1-65536']"] {
+        assert_eq!(in_rule("source.ports", value), Some(Code::Malformed), "{value}");
     }
 }
 
 #[test]
 fn unknown_and_misspelt_keys_are_one_finding_each() {
     let report =
-        parse("[[rule]]\nnmae = 'x'\naction = 'deny'\ncolour = 1\n[flows]\n[zebra]\n", "t").unwrap_err();
+        parse("[[tier]]\nnmae = 'x'\ndefault = 'deny'\ncolour = 1\n[flows]\n[zebra]\n", "t").unwrap_err();
     let found: Vec<_> = report.diagnostics().iter().map(|it| (it.code, it.label.as_deref())).collect();
     let expected = [
         (Code::UnknownKey, Some("did you mean `name`?")),
@@ -231,7 +248,7 @@ fn unknown_and_misspelt_keys_are_one_finding_each() {
     let known = report.diagnostics()[3].help.as_deref().unwrap().strip_prefix("known here: ").unwrap();
     let known: Vec<_> = known.split(", ").collect();
     assert_eq!(known.iter().filter(|section| **section == "policy").count(), 1, "{known:?}");
-    assert_eq!(known.len(), 3 + 8 + 1 + 10);
+    assert_eq!(known.len(), 3 + 9 + 9);
 }
 
 #[test]
@@ -243,27 +260,23 @@ fn an_empty_list_says_what_to_do() {
 
 #[test]
 fn a_missing_key_is_reported_at_the_header() {
-    let report = parse("\n[[rule]]\naction = 'deny'\n", "t").unwrap_err();
+    let report = parse("\n[[tier]]\ndefault = 'deny'\n", "t").unwrap_err();
     let finding = &report.diagnostics()[0];
-    assert_eq!((finding.code, finding.message.as_str()), (Code::MissingKey, "this [[rule]] has no `name`"));
+    assert_eq!((finding.code, finding.message.as_str()), (Code::MissingKey, "this [[tier]] has no `name`"));
     assert_eq!(finding.span.as_ref().unwrap().line, 2);
 }
 
 #[test]
 fn sections_have_their_brackets() {
     for (text, help) in
-        [("[[log]]\n", "write [log]"), ("log = 1", "write [log]"), ("[rule]\n", "write [[rule]]")]
+        [("[[log]]\n", "write [log]"), ("log = 1", "write [log]"), ("[tier]\n", "write [[tier]]")]
     {
         let report = parse(text, "t").unwrap_err();
         assert_eq!((report.errors(), report.diagnostics()[0].code), (1, Code::WrongType));
         assert_eq!(report.diagnostics()[0].help.as_deref(), Some(help));
     }
-    assert_eq!(parse("rule = [1]", "t").unwrap_err().diagnostics()[0].code, Code::WrongType);
-    parse(
-        "log = { level = 'warn' }\nflow.timeouts.icmp = '1s'\nrule = [{ name = 'a', action = 'deny' }]",
-        "t",
-    )
-    .unwrap();
+    assert_eq!(parse("tier = [1]", "t").unwrap_err().diagnostics()[0].code, Code::WrongType);
+    parse("log = { level = 'warn' }\nflow.timeouts.icmp = '1s'\ntier = [{ name = 'a' }]", "t").unwrap();
 }
 
 #[test]

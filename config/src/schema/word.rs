@@ -1,5 +1,5 @@
 use crate::resources::{EndpointKind, OnChange, RuleAction, StagedAction, TierDefault};
-use crate::types::{Action, Direction, Exception};
+use crate::types::{Action, Exception};
 
 /// A value that is written as one of a few words.
 pub(crate) trait Word: Copy + PartialEq + 'static {
@@ -35,11 +35,6 @@ impl Word for Action {
 
 impl Word for Exception {
     const WORDS: &'static [(Self, &'static str)] = &[(Self::Drop, "drop"), (Self::Forward, "forward")];
-}
-
-impl Word for Option<Direction> {
-    const WORDS: &'static [(Self, &'static str)] =
-        &[(None, "both"), (Some(Direction::Ingress), "ingress"), (Some(Direction::Egress), "egress")];
 }
 
 impl Word for EndpointKind {

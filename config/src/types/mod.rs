@@ -7,13 +7,13 @@ mod protocol;
 mod tests;
 
 pub use ipnet::IpNet;
-pub use name::{BridgeName, IfName, IfNameError, NameError, RuleName};
+pub use name::{BridgeName, IfName, IfNameError, NameError};
 pub use port_range::{PortRange, PortRangeError};
 pub use protocol::{Protocol, ProtocolError};
 
 use serde::{Deserialize, Serialize};
 
-/// What a rule, or the default behind all rules, does with a flow.
+/// What happens to a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Action {

@@ -50,11 +50,6 @@ name! {
 }
 
 name! {
-    /// The name of a rule, as records, counters and commands show it: 1 to 63 printable characters.
-    RuleName, NameError, printable
-}
-
-name! {
     /// The name of a bridge, as counters and commands show it: 1 to 63 printable characters.
     BridgeName, NameError, printable
 }
@@ -62,7 +57,7 @@ name! {
 /// The most bytes an interface name may have: the kernel's `IFNAMSIZ` less the closing zero.
 const INTERFACE_MAX: usize = 15;
 
-/// The most characters a rule or bridge name may have.
+/// The most characters a bridge's name may have.
 const NAME_MAX: usize = 63;
 
 fn interface(text: &str) -> Result<(), IfNameError> {
@@ -122,7 +117,7 @@ pub enum IfNameError {
     },
 }
 
-/// Why a text is not a [`RuleName`] or [`BridgeName`].
+/// Why a text is not a [`BridgeName`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     /// The text is empty.

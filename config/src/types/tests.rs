@@ -1,4 +1,4 @@
-use super::{BridgeName, IfName, IfNameError, NameError, PortRange, Protocol, RuleName};
+use super::{BridgeName, IfName, IfNameError, NameError, PortRange, Protocol};
 
 #[test]
 fn interface_names_are_those_of_the_kernel() {
@@ -20,10 +20,10 @@ fn interface_names_are_those_of_the_kernel() {
 fn names_are_printable() {
     let long = "ä".repeat(63);
     for name in ["a", "no telnet", &long] {
-        assert_eq!(name.parse::<RuleName>().unwrap().as_str(), name);
+        assert_eq!(name.parse::<BridgeName>().unwrap().as_str(), name);
         assert_eq!(name.parse::<BridgeName>().unwrap().to_string(), name);
     }
-    let error = |name: &str| name.parse::<RuleName>().unwrap_err();
+    let error = |name: &str| name.parse::<BridgeName>().unwrap_err();
     assert_eq!(error(""), NameError::Empty);
     assert_eq!(error(&"a".repeat(64)), NameError::TooLong { characters: 64 });
     assert_eq!(error(" a"), NameError::Margin);

@@ -1,26 +1,23 @@
 //! From what a file says to what it means.
 //!
 //! [`validate`] checks what no single value can show: names that repeat, interfaces that are used twice or
-//! not at all, rules that contradict themselves (`network.rs`, `rules.rs`), rules that never decide
-//! (`cover.rs`), and everything about policy (`resources/`). Like the reader, it reports all there is to
+//! not at all (`network.rs`), and everything about policy (`resources/`). Like the reader, it reports all there is to
 //! report; a value that was unusable already is passed over, so that one mistake is one finding.
 
-mod cover;
 mod network;
 mod resources;
-mod rules;
 #[cfg(test)]
 mod tests;
 
 use crate::FilePattern;
 use crate::model::{
-    ChecksumMode, Control, Fail, Flow, Fragments, Handling, InterfaceMode, Io, Log, Metrics, Model,
-    NdHandling, Policy, Records, Workers,
+    ChecksumMode, Control, Enforcement, Fail, Flow, Fragments, Handling, InterfaceMode, Io, Log, Metrics,
+    Model, NdHandling, Records, Workers,
 };
 use crate::report::{Code, Findings, Report};
 use crate::resources::Resources;
 use crate::schema::reader::At;
-use crate::types::{Action, BridgeName, Direction, IfName, IpNet, PortRange, Protocol, RuleName};
+use crate::types::{BridgeName, IfName};
 use serde::Serialize;
 use std::{collections::HashMap, fmt::Display, hash::Hash, path::PathBuf};
 
@@ -44,10 +41,8 @@ pub struct Config {
     pub interfaces: Vec<Interface>,
     /// `[[bridge]]`, in the order of the file.
     pub bridges: Vec<Bridge>,
-    /// `[policy]`
-    pub policy: Policy,
-    /// `[[rule]]`, in the order of the file, which is the order in which they are asked.
-    pub rules: Vec<Rule>,
+    /// `[enforcement]`
+    pub enforcement: Enforcement,
     /// `[[tier]]`, `[[policy]]`, `[[profile]]`, `[[namespace]]`, `[[endpoint]]`, `[[service]]` and `[[network_set]]`
     pub resources: Resources,
     /// `[flow]`
@@ -100,28 +95,6 @@ pub struct Bridge {
     pub unknown: Handling,
 }
 
-/// Decides flows by their first packet.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct Rule {
-    /// Unique among rules.
-    pub name: RuleName,
-    /// What happens to a flow that matches.
-    pub action: Action,
-    /// Which way the flow is opened; `None` for either.
-    pub direction: Option<Direction>,
-    /// The protocol; `None` for any. Always one with ports if there are port ranges.
-    pub protocol: Option<Protocol>,
-    /// Addresses of the side that opens the flow, host bits cleared; empty for any.
-    pub source: Vec<IpNet>,
-    /// Addresses of the other side, host bits cleared; empty for any.
-    pub destination: Vec<IpNet>,
-    /// Ports of the side that opens the flow; empty for any.
-    pub source_ports: Vec<PortRange>,
-    /// Ports of the other side; empty for any.
-    pub destination_ports: Vec<PortRange>,
-}
-
 impl Config {
     /// Whether `ravelin run` has something to do with this configuration. `replay` takes any.
     ///
@@ -142,7 +115,6 @@ impl Config {
 /// Checks `model` as a whole. `None` if anything is missing; what is wrong is in `findings`.
 pub(crate) fn validate(mut model: Model, findings: &mut Findings) -> Option<Config> {
     let network = network::validate(&model.lists.interfaces, &model.lists.bridges, findings);
-    let rules = rules::validate(&model.lists.rules, findings);
     let resources = resources::validate(&mut model, findings);
     let (interfaces, bridges) = network?;
     Some(Config {
@@ -153,8 +125,7 @@ pub(crate) fn validate(mut model: Model, findings: &mut Findings) -> Option<Conf
         io: model.io,
         interfaces,
         bridges,
-        policy: model.policy,
-        rules: rules?,
+        enforcement: model.enforcement,
         resources,
         flow: model.flow,
         fragments: model.fragments,

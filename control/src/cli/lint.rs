@@ -37,7 +37,8 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, json: bool) -> Result<(), Failure> {
     let config = crate::sources::load(&args.config)?.config;
-    let findings = policy::lint(&config.resources, &Settings::of(&config.policy)).map_err(Failure::usage)?;
+    let findings =
+        policy::lint(&config.resources, &Settings::of(&config.enforcement)).map_err(Failure::usage)?;
     let report = Report { findings };
     if json {
         target::print_json(&report, false)?;

@@ -113,7 +113,7 @@ impl Engine {
     /// # Errors
     /// As for [`Engine::new`].
     pub fn of(config: &Config) -> Result<Self, CompileError> {
-        Self::new(config.resources.clone(), Settings::of(&config.policy))
+        Self::new(config.resources.clone(), Settings::of(&config.enforcement))
     }
 
     /// Takes over those of another configuration; all or nothing.
@@ -121,7 +121,7 @@ impl Engine {
     /// # Errors
     /// As for [`Engine::new`]; then everything is as it was.
     pub fn replace_with(&mut self, config: &Config) -> Result<(), CompileError> {
-        self.replace(config.resources.clone(), Settings::of(&config.policy))
+        self.replace(config.resources.clone(), Settings::of(&config.enforcement))
     }
 
     /// Takes over other resources and settings; all or nothing.

@@ -84,7 +84,7 @@ impl Resolver {
         parts.extend(namespace.map(in_own_namespace));
         parts.extend(namespaces.map(in_namespace));
         parts.extend(accounts.map(in_account));
-        self.selected_endpoints(joined(parts))
+        self.selected_endpoints(&joined(parts))
     }
 
     /// All hosts.
@@ -119,21 +119,21 @@ impl Resolver {
         })
     }
 
-    fn selected_endpoints(&mut self, expression: Expression) -> SetId {
+    fn selected_endpoints(&mut self, expression: &Expression) -> SetId {
         let id = self.identities.register(&Selector::new(expression.clone()));
         let Self { identities, sets, .. } = self;
         sets.add(Formula::SelectedEndpoints(id), || {
-            let mut items = identities.matching(&expression);
+            let mut items = identities.matching(expression);
             items.retain(|item| item.kind() == Kind::Endpoint);
             identities.addresses_of(&items)
         })
     }
 
     /// All endpoints and network sets that an expression matches.
-    fn selected(&mut self, expression: Expression) -> SetId {
+    fn selected(&mut self, expression: &Expression) -> SetId {
         let id = self.identities.register(&Selector::new(expression.clone()));
         let Self { identities, sets, .. } = self;
-        sets.add(Formula::Selected(id), || identities.addresses_of(&identities.matching(&expression)))
+        sets.add(Formula::Selected(id), || identities.addresses_of(&identities.matching(expression)))
     }
 
     /// Every way to satisfy an entity of a rule for `protocol`; none if there is no way.
@@ -281,7 +281,7 @@ impl Resolver {
             return Vec::new();
         };
         let place = home.as_deref().map_or(Expression::Global, in_own_namespace);
-        let all = self.selected_endpoints(joined(vec![selector.expression().clone(), place]));
+        let all = self.selected_endpoints(&joined(vec![selector.expression().clone(), place]));
         let Some(all) = self.sets.both(within, all) else { return Vec::new() };
         if side == Side::Source {
             return vec![Alternative { set: all, ports: Ports::all(), protocol: None }];
@@ -316,7 +316,7 @@ impl Resolver {
             return *known;
         }
         let mut set = Some(match positive(entity, namespace) {
-            Some(expression) => self.selected(expression),
+            Some(expression) => self.selected(&expression),
             None => SetId::ANY,
         });
         if !entity.nets.is_empty() {
@@ -329,7 +329,7 @@ impl Resolver {
             set = self.sets.without(within, nets);
         }
         if let (Some(within), Some(selector)) = (set, &entity.not_selector) {
-            let not = self.selected(selector.expression().clone());
+            let not = self.selected(selector.expression());
             set = self.sets.without(within, not);
         }
         self.entities.insert(key, set);

@@ -84,7 +84,7 @@ impl Explainer {
     /// # Errors
     /// As for a snapshot.
     pub fn new(config: &Config) -> Result<Self, CompileError> {
-        Self::of(Arc::new(config.resources.clone()), &Settings::of(&config.policy))
+        Self::of(Arc::new(config.resources.clone()), &Settings::of(&config.enforcement))
     }
 
     /// Compiles resources to be asked.

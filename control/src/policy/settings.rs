@@ -1,5 +1,5 @@
 use ravelin_config::{
-    Policy,
+    Enforcement,
     resources::{Failsafe, OnChange},
     types::Action,
 };
@@ -21,13 +21,13 @@ pub struct Settings {
 
 impl Settings {
     /// What a configuration says.
-    pub fn of(policy: &Policy) -> Self {
+    pub fn of(enforcement: &Enforcement) -> Self {
         Self {
-            unknown: policy.unknown,
-            on_change: policy.on_change,
-            reject_rate: policy.reject_rate,
-            failsafe_inbound: policy.failsafe_inbound.clone(),
-            failsafe_outbound: policy.failsafe_outbound.clone(),
+            unknown: enforcement.unknown,
+            on_change: enforcement.on_change,
+            reject_rate: enforcement.reject_rate,
+            failsafe_inbound: enforcement.failsafe_inbound.clone(),
+            failsafe_outbound: enforcement.failsafe_outbound.clone(),
         }
     }
 }

@@ -69,7 +69,7 @@ fn a_change_that_needs_a_restart_is_refused_with_the_fields_and_nothing_changes(
     };
     assert!(fields.contains(&"workers.batch".to_owned()), "{fields:?}");
     assert!(fields.contains(&"bridge[edge].ports".to_owned()), "{fields:?}");
-    assert!(!fields.contains(&"policy.unknown".to_owned()), "that one is live: {fields:?}");
+    assert!(!fields.contains(&"enforcement.unknown".to_owned()), "that one is live: {fields:?}");
 
     reader.observe();
     assert_eq!(reader.snapshot().generation, 1);

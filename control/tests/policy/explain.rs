@@ -51,7 +51,7 @@ reject: 192.0.2.1 > shop/web-2 (10.0.0.2), tcp port 9090
     let done = ask(&shop, &["--from", "192.0.2.1", "--to", "203.0.113.1", "--proto", "gre"]);
     let expected = "\
 allow: 192.0.2.1 > 203.0.113.1, gre
-  neither end is an endpoint: `unknown` of [policy] decides
+  neither end is an endpoint: `unknown` of [enforcement] decides
 ";
     assert_eq!((done.code, done.out.as_str()), (0, expected));
 

@@ -46,6 +46,7 @@ impl FlowKey {
     pub(super) const NOBODY: Self = Self([u64::MAX, u64::MAX, 0, 0, 0]);
 
     /// The key of a packet and the end that sent it.
+    #[inline]
     pub fn of(headers: &Headers) -> (Self, Side) {
         Self::with_icmp(
             (headers.source, headers.source_port),
@@ -69,7 +70,7 @@ impl FlowKey {
     }
 
     /// The same; for ICMP and ICMPv6, `icmp` is type and code of a message from `source`.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn with_icmp(
         source: (Address, u16),
         destination: (Address, u16),
@@ -84,14 +85,14 @@ impl FlowKey {
         } else {
             (destination, source, Side::High)
         };
-        let high_port = if is_icmp(protocol) { exchange(protocol, icmp, side) } else { high.1 };
         let [outer, inner] = vlans.ids.map(|id| u64::from(id & 0x0fff));
         // Tag 0 is priority-only (802.1Q 9.6); it shares the key of the untagged frame on purpose.
         let rest = (u64::from(low.1) << 48)
-            | (u64::from(high_port) << 32)
+            | (u64::from(high.1) << 32)
             | (u64::from(protocol.0) << 24)
             | (outer << 12)
             | inner;
+        let rest = if is_icmp(protocol) { exchanged(rest, protocol, icmp, side) } else { rest };
         let ([low_first, low_last], [high_first, high_last]) = (low.0, high.0);
         (Self([low_first, low_last, high_first, high_last, rest]), side)
     }
@@ -157,8 +158,9 @@ fn asking(code: u8) -> Side {
     if code & ASKED_BY_HIGH == 0 { Side::Low } else { Side::High }
 }
 
-/// What stands in a key for messages of `icmp` type and code from `sender`, and their answers.
-fn exchange(protocol: Protocol, [kind, code]: [u8; 2], sender: Side) -> u16 {
+/// The last word of a key, with what stands there for messages of `icmp` type and code from `sender`, and their answers.
+#[cold]
+fn exchanged(rest: u64, protocol: Protocol, [kind, code]: [u8; 2], sender: Side) -> u64 {
     let (kind, asking) = match answered_by(protocol, kind) {
         Some(request) => (request, sender.other()),
         None => (kind, sender),
@@ -167,7 +169,8 @@ fn exchange(protocol: Protocol, [kind, code]: [u8; 2], sender: Side) -> u16 {
         Side::Low => 0,
         Side::High => ASKED_BY_HIGH,
     };
-    u16::from_be_bytes([kind, direction | code.min(CODE)])
+    let exchange = u16::from_be_bytes([kind, direction | code.min(CODE)]);
+    (rest & !(0xffff << 32)) | u64::from(exchange) << 32
 }
 
 /// Pairs of request and answer: echo, router discovery, timestamp, information, mask (RFC 792, RFC 950, RFC 1256).

@@ -266,11 +266,12 @@ impl FlowTable {
             tcp::claimed(self.entries.get(slot as usize)?, meta.side, meta.headers.tcp, time)
         });
         let mut is_over = found.is_some_and(|slot| self.is_over(slot, meta, time, has_tcp));
-        if !is_over && found.is_some_and(|slot| self.is_contradicted(cx, slot, meta, has_tcp)) {
-            let request = cx.snapshot.policy.judge(&question(&meta.key, meta.side)).decision;
-            if request.action != Action::Allow {
-                let decision = self.decisions.make(&request, meta.time);
-                self.decisions.settle(meta, Ruling { action: request.action, decision });
+        // Only ICMP has a type, and only an answer has type 0.
+        if (has_tcp || meta.headers.icmp != [0; 2])
+            && !is_over
+            && found.is_some_and(|slot| self.is_contradicted(cx, slot, meta, has_tcp))
+        {
+            if !self.may_ask(cx, meta) {
                 return;
             }
             is_over = true;
@@ -353,6 +354,18 @@ impl FlowTable {
                 meta.key.asking() == Some(meta.side) && !passes_unjudged(cx, meta)
             }
         })
+    }
+
+    /// Whether a packet that asks for a flow of its own may pass; if not, it is dropped.
+    #[inline(never)]
+    fn may_ask(&mut self, cx: &Context<'_>, meta: &mut Meta) -> bool {
+        let request = cx.snapshot.policy.judge(&question(&meta.key, meta.side)).decision;
+        let passes = request.action == Action::Allow;
+        if !passes {
+            let decision = self.decisions.make(&request, meta.time);
+            self.decisions.settle(meta, Ruling { action: request.action, decision });
+        }
+        passes
     }
 
     /// Opens a flow for a packet that has none.

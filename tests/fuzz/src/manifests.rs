@@ -1,6 +1,8 @@
 //! What the import of manifests promises for every byte string: an answer, which is the same each time, and which is legal
 //! configuration that means the same when it is read again. Used by the fuzz target and by `control/tests/corpus.rs`.
 
+use std::collections::BTreeSet;
+
 use ravelin_config::resources::{Labels, Profile, Resources};
 use ravelin_control::manifests::{import, output::declare_namespaces};
 
@@ -24,10 +26,13 @@ pub(crate) fn check(manifests: &[u8]) {
 /// A file need not have the profiles that its endpoints name; a configuration must.
 fn declare_profiles(resources: &mut Resources) {
     let named = resources.endpoints.iter().flat_map(|endpoint| &endpoint.profiles);
-    let mut missing: Vec<String> = named.filter(|name| !name.starts_with("kns.")).cloned().collect();
-    missing.sort();
-    missing.dedup();
-    missing.retain(|name| !resources.profiles.iter().any(|profile| profile.name == *name));
+    let mut missing: BTreeSet<String> = named.cloned().collect();
+    for namespace in &resources.namespaces {
+        missing.remove(&format!("kns.{}", namespace.name));
+    }
+    for profile in &resources.profiles {
+        missing.remove(&profile.name);
+    }
     resources.profiles.extend(missing.into_iter().map(|name| Profile {
         name,
         labels_to_apply: Labels::default(),

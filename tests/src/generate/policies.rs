@@ -52,21 +52,29 @@ fn policy(choices: &mut Choices, resources: &Resources) -> Policy {
     let tiers = ["default", "default", "alpha", "beta", "kube-admin", "kube-baseline", "nowhere"];
     let namespace = if choices.chance(2) { namespace(choices, resources) } else { None };
     let types = choices.one(&[(true, false), (true, true), (false, true)]);
-    Policy {
+    let mut policy = Policy {
         name: choices.one(&["p", "q", "knp.default.p", "r"]).to_owned(),
         tier: choices.one(&tiers).to_owned(),
         order: choices.one(&[Order::LAST, number(1.0), number(1.0), number(-2.0), number(1.5)]),
         staged: choices
             .maybe(3, |choices| choices.one(&[StagedAction::Set, StagedAction::Set, StagedAction::Delete])),
         selector: if choices.chance(3) { selector(choices) } else { Selector::all() },
-        namespace_selector: if namespace.is_none() { choices.maybe(5, namespaces) } else { None },
+        namespace_selector: if namespace.is_none() {
+            choices.maybe(5, |choices| namespaces(choices, false))
+        } else {
+            None
+        },
         service_account_selector: choices.maybe(8, accounts),
         types: Types { ingress: types.0, egress: types.1 },
         on_change: choices.one(&[OnChange::Drop, OnChange::Keep, OnChange::Reset]),
         ingress: rules(choices, false),
         egress: rules(choices, true),
         namespace,
+    };
+    if policy.staged == Some(StagedAction::Delete) {
+        (policy.ingress, policy.egress) = (Vec::new(), Vec::new());
     }
+    policy
 }
 
 fn rules(choices: &mut Choices, egress: bool) -> Vec<PolicyRule> {
@@ -106,6 +114,9 @@ fn rule(choices: &mut Choices, egress: bool) -> PolicyRule {
         destination: entity(choices, family, has_ports),
         rate_limit: choices.maybe(16, |_| RateLimit { flows: 5, per: Duration::from_secs(60) }),
     };
+    if [Log, Pass].contains(&rule.action) {
+        rule.rate_limit = None;
+    }
     if is_icmp {
         rule.icmp = choices.maybe(2, icmp);
         rule.not_icmp = choices.maybe(3, icmp);
@@ -155,7 +166,7 @@ fn entity(choices: &mut Choices, family: Family, has_ports: bool) -> Entity {
         not_nets: choices.maybe(6, |choices| nets(choices, family)).unwrap_or_default(),
         selector: choices.maybe(3, selector),
         not_selector: choices.maybe(6, selector),
-        namespace_selector: choices.maybe(6, namespaces),
+        namespace_selector: choices.maybe(6, |choices| namespaces(choices, true)),
         service_accounts: choices.maybe(8, service_accounts),
         services: None,
         ports: ports_if(choices, 2),
@@ -204,9 +215,9 @@ pub(super) fn selector(choices: &mut Choices) -> Selector {
     Selector::new(expression(choices, &labels, false, 2))
 }
 
-/// A selector over namespaces.
-fn namespaces(choices: &mut Choices) -> Selector {
-    Selector::new(expression(choices, &["team", "team", "app", "projectcalico.org/name"], true, 1))
+/// A selector over namespaces; only those in rules may mean what is in none.
+fn namespaces(choices: &mut Choices, global: bool) -> Selector {
+    Selector::new(expression(choices, &["team", "team", "app", "projectcalico.org/name"], global, 1))
 }
 
 /// A selector over service accounts.

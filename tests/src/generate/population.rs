@@ -35,7 +35,10 @@ pub(super) fn draw(choices: &mut Choices) -> Resources {
     let mut taken = Vec::new();
     for index in 0..choices.between(1, 12) {
         let endpoint = endpoint(choices, &resources, index, &mut taken);
-        resources.endpoints.push(endpoint);
+        // All of its addresses may be taken.
+        if !endpoint.addresses.is_empty() {
+            resources.endpoints.push(endpoint);
+        }
     }
     for index in 0..choices.below(5) {
         let set = network_set(choices, &resources, index);
@@ -48,16 +51,14 @@ pub(super) fn draw(choices: &mut Choices) -> Resources {
         }
     }
     for name in PROFILES {
-        if choices.chance(2) {
-            let inherited = choices.some(&["pcsa.kind", "app", "role"]);
-            let labels_to_apply = inherited.into_iter().map(|label| (label, choices.one(&VALUES))).collect();
-            resources.profiles.push(Profile {
-                name: name.to_owned(),
-                labels_to_apply,
-                ingress: Vec::new(),
-                egress: Vec::new(),
-            });
-        }
+        let inherited = choices.some(&["pcsa.kind", "app", "role"]);
+        let labels_to_apply = inherited.into_iter().map(|label| (label, choices.one(&VALUES))).collect();
+        resources.profiles.push(Profile {
+            name: name.to_owned(),
+            labels_to_apply,
+            ingress: Vec::new(),
+            egress: Vec::new(),
+        });
     }
     resources
 }
@@ -89,14 +90,14 @@ fn endpoint(choices: &mut Choices, resources: &Resources, index: usize, taken: &
             }
         }
     }
-    let mut profiles = choices.some(&["first", "second", "nobody", "default-allow"].map(str::to_owned));
+    let mut profiles = choices.some(&["first", "second", "default-allow"].map(str::to_owned));
     profiles.extend(namespace.as_ref().filter(|_| choices.chance(2)).map(|name| format!("kns.{name}")));
     let mut ports: Vec<NamedPort> = Vec::new();
     for _ in 0..choices.below(4) {
         let port = NamedPort {
             name: choices.one(&PORT_NAMES).to_owned(),
             protocol: choices.one(&WITH_PORTS),
-            port: choices.one(&PORTS),
+            port: choices.one(&PORTS).max(1),
         };
         if !ports.contains(&port) {
             ports.push(port);
@@ -133,12 +134,12 @@ fn service(choices: &mut Choices, resources: &Resources, name: &str) -> Service 
         let target = if choices.chance(2) {
             TargetPort::Name(choices.one(&PORT_NAMES).to_owned())
         } else {
-            TargetPort::Number(choices.one(&PORTS))
+            TargetPort::Number(choices.one(&PORTS).max(1))
         };
         ports.push(ServicePort {
             name: Some(format!("p{index}")),
             protocol: choices.one(&WITH_PORTS),
-            port: choices.one(&PORTS),
+            port: choices.one(&PORTS).max(1),
             target,
         });
     }

@@ -1,7 +1,7 @@
 use super::Verdict;
 use ravelin_config::resources::Failsafe;
 
-/// The part of `[policy]` that verdicts depend on.
+/// The part of `[enforcement]` that verdicts depend on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// The verdict on flows of which neither end is an endpoint.

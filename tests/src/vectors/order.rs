@@ -310,7 +310,6 @@ fn profiles() -> Vec<Vector> {
             &[OPEN],
             Allow,
         ),
-        ask("profiles: one that is not there", &["absent", "default-allow"], vec![], &[OPEN], Allow),
         ask(
             "profiles: log, then reject",
             &["logging", "default-allow"],
@@ -365,6 +364,7 @@ fn staging() -> Vec<Vector> {
     };
     let stage = |action, policy| Policy { staged: Some(action), ..policy };
     let own = |name: &str, rules: RuleAction| ingress("default", name, act(rules));
+    let gone = |name: &str| ingress("default", name, vec![]);
     let line = |text: &str| vec![format!("0|default|default.{text}")];
     let open = || vec![OPEN.to_owned()];
     let (allow, deny, set, delete) =
@@ -397,7 +397,7 @@ fn staging() -> Vec<Vector> {
         ),
         ask(
             "staged: the enforced one would go",
-            vec![own("p", deny), stage(delete, own("p", allow))],
+            vec![own("p", deny), stage(delete, gone("p"))],
             line("p|deny|0"),
             open(),
         ),
@@ -409,13 +409,13 @@ fn staging() -> Vec<Vector> {
         ),
         ask(
             "staged: what would go is gone only in its own namespace",
-            vec![own("p", deny), of_blue(stage(delete, own("p", allow)))],
+            vec![own("p", deny), of_blue(stage(delete, gone("p")))],
             line("p|deny|0"),
             line("p|deny|0"),
         ),
         ask(
             "staged: a deletion of nothing does nothing",
-            vec![own("p", allow), stage(delete, own("q", deny))],
+            vec![own("p", allow), stage(delete, gone("q"))],
             line("p|allow|0"),
             line("p|allow|0"),
         ),

@@ -28,7 +28,7 @@ pub(super) fn validate(model: &mut Model, findings: &mut Findings) -> Resources 
     policy::check(lists, findings);
     endpoint::check(lists, findings);
     let nets_files = nets_files(&mut lists.network_sets, findings);
-    let on_change = model.policy.on_change;
+    let on_change = model.enforcement.on_change;
     Resources {
         tiers: convert(&mut lists.tiers, convert::tier),
         policies: convert(&mut lists.policies, |policy| convert::policy(policy, on_change)),

@@ -46,7 +46,7 @@ fn flow(explainer: &Explainer, question: &Question, answer: &Answer) -> String {
 fn way(text: &mut String, verdicts: &Verdicts) {
     match (&verdicts.egress, &verdicts.ingress) {
         (None, None) => {
-            line(text, format_args!("  neither end is an endpoint: `unknown` of [policy] decides"));
+            line(text, format_args!("  neither end is an endpoint: `unknown` of [enforcement] decides"));
         }
         (egress, ingress) => {
             let denied = egress.as_ref().is_some_and(|side| side.verdict != "allow");

@@ -139,12 +139,15 @@ fn alias_bombs_and_deep_nesting_are_refused() {
         let aliases = format!("*a{}, ", level - 1).repeat(10);
         bomb += &format!("a{level}: &a{level} [{aliases}]\n");
     }
-    assert_eq!(imported(&bomb).remarks[0].problem, "the document takes too much memory; split it");
+    assert_eq!(imported(&bomb).remarks[0].problem, "aliases stand for too much; write out what they mean");
     for deep in ["[".repeat(100_000), "- ".repeat(100_000), "{a: ".repeat(100_000), "? ".repeat(100_000)] {
         assert!(imported(&deep).has_errors());
     }
     let deepest = format!("a: {}x{}", "[".repeat(99), "]".repeat(99));
     assert_eq!(imported(&deepest).remarks[0].problem, "`apiVersion` is missing");
+    let half = "[".repeat(51) + &"]".repeat(51);
+    let twice = format!("{{a: &a {half}, b: [*a], c: {}*a{}}}", "[".repeat(49), "]".repeat(49));
+    assert_eq!(imported(&twice).remarks[0].problem, "values are nested more than 100 deep");
     assert_eq!(imported("&a [*a]").remarks[0].problem, "an alias within what it stands for");
 }
 

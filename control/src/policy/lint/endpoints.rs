@@ -24,7 +24,7 @@ impl Lint<'_> {
     pub(super) fn endpoints(&mut self) {
         let is_enforced = self.resources.policies.iter().any(|policy| policy.staged.is_none());
         if self.resources.endpoints.is_empty() {
-            let message = "there is no endpoint, so nothing is enforced: `unknown` of [policy] decides about every flow";
+            let message = "there is no endpoint, so nothing is enforced: `unknown` of [enforcement] decides about every flow";
             self.findings.push(Finding::new(Severity::Warning, "nothing-enforced", message.to_owned()));
             return;
         }

@@ -26,7 +26,7 @@ profiles = ["default-allow"]
 
 fn findings(text: &str) -> Vec<Finding> {
     let config = ravelin_config::parse(text, "test.toml").unwrap_or_else(|report| panic!("{report}")).config;
-    lint(&config.resources, &Settings::of(&config.policy)).unwrap()
+    lint(&config.resources, &Settings::of(&config.enforcement)).unwrap()
 }
 
 /// A policy for the server, with these ingress rules in front of one that allows all.

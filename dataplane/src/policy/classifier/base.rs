@@ -1,4 +1,4 @@
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 use super::{
     Key, Match, Position, Rule,
@@ -87,22 +87,18 @@ impl Base {
     /// The same for many keys.
     pub(super) fn first_of_batch(&self, keys: &[Key], from: &[Position], out: &mut [Option<Match>]) {
         for ((keys, from), out) in keys.chunks(KEYS).zip(from.chunks(KEYS)).zip(out.chunks_mut(KEYS)) {
-            let (mut v4, mut v6) = (Wave::<u32>::new(), Wave::<u128>::new());
-            for (((number, key), from), out) in (0u8..).zip(keys).zip(from).zip(&mut *out) {
-                match (key.source, key.destination) {
-                    (IpAddr::V4(source), IpAddr::V4(destination)) => {
-                        v4.push(number, source.to_bits(), destination.to_bits());
-                    }
-                    (IpAddr::V6(source), IpAddr::V6(destination)) => {
-                        v6.push(number, source.to_bits(), destination.to_bits());
-                    }
-                    (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => {
-                        *out = self.first(key, *from);
-                    }
+            let wave = Wave::<u32>::new(keys);
+            self.v4.first_of_wave(&wave, keys, from, out, |rule, key| self.asks(rule, key));
+            if wave.len() == keys.len() {
+                continue;
+            }
+            let wave = Wave::<u128>::new(keys);
+            self.v6.first_of_wave(&wave, keys, from, out, |rule, key| self.asks(rule, key));
+            for ((key, from), out) in keys.iter().zip(from).zip(out) {
+                if key.source.is_ipv4() != key.destination.is_ipv4() {
+                    *out = self.first(key, *from);
                 }
             }
-            self.v4.first_of_wave(&v4, keys, from, out, |rule, key| self.asks(rule, key));
-            self.v6.first_of_wave(&v6, keys, from, out, |rule, key| self.asks(rule, key));
         }
     }
 

@@ -121,28 +121,28 @@ fn fields(key: &Key, other: u16) -> Fields {
 
 /// The best match so far.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Best {
-    /// Its position; behind all while there is none.
-    position: u64,
-    outcome: u32,
-}
+pub(super) struct Best(u64);
 
 impl Best {
-    pub(super) const NONE: Self = Self { position: u64::MAX, outcome: 0 };
+    /// What every match is better than. No rule stands at the last position with the last outcome: see
+    /// [`Classifier::new`](super::Classifier::new).
+    pub(super) const NONE: Self = Self(u64::MAX);
 
     #[inline]
     pub(super) fn found(self) -> Option<Match> {
-        let position = u32::try_from(self.position).ok()?;
-        Some(Match { position: Position(position), outcome: self.outcome })
+        let found = Match { position: Position((self.0 >> 32) as u32), outcome: self.0 as u32 };
+        (self.0 != u64::MAX).then_some(found)
     }
 
     #[inline]
-    pub(super) fn is_before(&self, position: Position) -> bool {
-        self.position <= u64::from(position.0)
+    pub(super) fn is_before(self, position: Position) -> bool {
+        self.0 >> 32 <= u64::from(position.0) && self.0 != u64::MAX
     }
 
+    /// The better one, without a branch.
     #[inline]
-    pub(super) fn take(&mut self, found: Match) {
-        *self = Self { position: found.position.0.into(), outcome: found.outcome };
+    pub(super) fn or(self, found: Match, holds: bool) -> Self {
+        let own = u64::from(found.position.0) << 32 | u64::from(found.outcome);
+        Self(self.0.min(if holds { own } else { u64::MAX }))
     }
 }

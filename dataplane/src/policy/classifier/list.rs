@@ -1,4 +1,4 @@
-use super::{Match, Position};
+use super::{Match, Position, lanes};
 
 /// How many rules stand side by side in one cache line.
 pub(super) const LANES: usize = 4;
@@ -27,11 +27,6 @@ impl Wide {
     pub(super) fn new([a, b, c, d]: Fields) -> Self {
         Self([a, a, a, a, b, b, b, b, c, c, c, c, d, d, d, d])
     }
-
-    pub(super) fn fields(&self) -> Fields {
-        let [a, _, _, _, b, _, _, _, c, _, _, _, d, ..] = self.0;
-        [a, b, c, d]
-    }
 }
 
 /// Four rules of a list, the ranges of their fields: one cache line.
@@ -46,30 +41,24 @@ impl Quad {
     /// The lanes whose ranges hold all fields of the key.
     #[inline]
     pub(super) fn hits(&self, key: &Wide) -> Hits {
-        let mut outside = [0u16; LANES * FIELDS];
-        for (((outside, key), lowest), length) in
-            outside.iter_mut().zip(&key.0).zip(&self.lowest).zip(&self.length)
-        {
-            *outside = key.wrapping_sub(*lowest).saturating_sub(*length);
-        }
-        let (fields, _) = outside.as_chunks::<LANES>();
-        let all = fields.iter().map(four).fold(0, |all, field| all | field);
-        // A bit for every lane of zeros, exactly: no carry leaves a lane.
-        Hits(!((all & !Hits::TOP) + !Hits::TOP | all | !Hits::TOP))
+        Hits(lanes::within(&key.0, &self.lowest, &self.length))
     }
 }
 
-fn four([a, b, c, d]: &[u16; LANES]) -> u64 {
-    u64::from(*a) | u64::from(*b) << 16 | u64::from(*c) << 32 | u64::from(*d) << 48
-}
-
-/// Lanes of a quad, the lowest first: the highest bit of each 16.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Hits(u64);
+/// Lanes of a quad, the lowest first: two bits for each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Hits(u32);
 
 impl Hits {
-    pub(super) const NONE: Self = Self(0);
-    const TOP: u64 = 0x8000_8000_8000_8000;
+    #[inline]
+    pub(super) fn bits(self) -> u32 {
+        self.0
+    }
+
+    #[inline]
+    pub(super) fn from_bits(bits: u32) -> Self {
+        Self(bits)
+    }
 
     #[inline]
     pub(super) fn any(self) -> bool {
@@ -82,9 +71,9 @@ impl Iterator for Hits {
 
     #[inline]
     fn next(&mut self) -> Option<usize> {
-        let lane = self.0.trailing_zeros() as usize / 16;
-        self.0 &= self.0.wrapping_sub(1);
-        (lane < LANES).then_some(lane)
+        let lane = self.0.trailing_zeros() / 2;
+        self.0 &= !(3_u32.checked_shl(2 * lane).unwrap_or(0));
+        (lane < LANES as u32).then_some(lane as usize)
     }
 }
 
@@ -94,6 +83,11 @@ pub(super) struct Record {
     pub(super) found: Match,
     pub(super) check: Check,
 }
+
+/// What is behind the lanes of a quad: one cache line.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+pub(super) struct Records(pub(super) [Record; LANES]);
 
 /// The intervals of the other end, if `first <= last`; otherwise the rule that has to be asked itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,10 +105,19 @@ impl Check {
         Self { first: index.saturating_add(1), last: 0 }
     }
 
+    /// The rule that has to be asked.
+    #[inline]
+    fn asked(self) -> Option<u32> {
+        (self.first > self.last).then(|| self.first - 1)
+    }
+
     /// Whether the rule matches a key whose other end lies in the interval `other`, if its fields do.
     #[inline]
     pub(super) fn holds(self, other: u32, ask: impl FnOnce(u32) -> bool) -> bool {
-        if self.first <= self.last { self.first <= other && other <= self.last } else { ask(self.first - 1) }
+        match self.asked() {
+            None => self.first <= other && other <= self.last,
+            Some(rule) => ask(rule),
+        }
     }
 }
 
@@ -126,6 +129,8 @@ pub(super) struct Item {
 }
 
 /// Where a list is: nowhere, a few quads in a row, many, or divided by a [`Node`](super::tree::Node).
+///
+/// The lowest three bits are the number of quads in a row, the highest two say whether it is something else.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct ListRef(u32);
 
@@ -141,23 +146,55 @@ pub(super) enum List {
 impl ListRef {
     pub(super) const EMPTY: Self = Self(0);
     /// The most quads of a list that is not long.
-    pub(super) const FEW: u32 = 8;
-    const KIND: u32 = 0xc000_0000;
-    const LONG: u32 = 0x4000_0000;
-    const NODE: u32 = 0x8000_0000;
+    pub(super) const FEW: u32 = 4;
+    const COUNT: u32 = 3;
+    const LONG: u32 = 1 << 30;
+    const NODE: u32 = 1 << 31;
 
     pub(super) fn node(index: u32) -> Self {
-        Self(Self::NODE | index)
+        Self(Self::NODE | index << Self::COUNT)
+    }
+
+    fn long(index: u32) -> Self {
+        Self(Self::LONG | index << Self::COUNT)
+    }
+
+    fn quads(first: u32, count: u32) -> Self {
+        Self(first << Self::COUNT | count)
+    }
+
+    /// How many quads in a row it is; none, if it is anything else.
+    #[inline]
+    pub(super) fn count(self) -> u32 {
+        self.0 & ((1 << Self::COUNT) - 1)
+    }
+
+    #[inline]
+    pub(super) fn is_node(self) -> bool {
+        self.0 & Self::NODE != 0
+    }
+
+    #[inline]
+    pub(super) fn is_long(self) -> bool {
+        self.0 & Self::LONG != 0
+    }
+
+    /// The first quad, or the number of the node, or of the long list.
+    #[inline]
+    pub(super) fn index(self) -> u32 {
+        (self.0 & !(Self::NODE | Self::LONG)) >> Self::COUNT
     }
 
     #[inline]
     pub(super) fn get(self) -> List {
-        let rest = self.0 & !Self::KIND;
-        match self.0 & Self::KIND {
-            0 if rest == 0 => List::Empty,
-            0 => List::Quads { first: rest / Self::FEW, count: rest % Self::FEW + 1 },
-            Self::LONG => List::Long(rest),
-            _ => List::Node(rest),
+        if self.is_node() {
+            List::Node(self.index())
+        } else if self.is_long() {
+            List::Long(self.index())
+        } else if self.count() > 0 {
+            List::Quads { first: self.index(), count: self.count() }
+        } else {
+            List::Empty
         }
     }
 }
@@ -166,24 +203,15 @@ impl ListRef {
 #[derive(Debug)]
 pub(super) struct Lists {
     quads: Vec<Quad>,
-    /// Four for each quad.
-    records: Vec<[Record; LANES]>,
+    /// Those of each quad.
+    records: Vec<Records>,
     /// First quad and number of quads of long lists.
     long: Vec<(u32, u32)>,
 }
 
 impl Lists {
     pub(super) fn new() -> Self {
-        let mut lists = Self { quads: Vec::new(), records: Vec::new(), long: Vec::new() };
-        // Quad 0 is nobody's, so that 0 can mean the empty list.
-        lists.push(&[Item {
-            fields: [(0, 0); FIELDS],
-            record: Record {
-                found: Match { position: Position(u32::MAX), outcome: 0 },
-                check: Check::rule(u32::MAX - 1),
-            },
-        }]);
-        lists
+        Self { quads: Vec::new(), records: Vec::new(), long: Vec::new() }
     }
 
     fn push(&mut self, items: &[Item]) {
@@ -196,7 +224,7 @@ impl Lists {
             (*lowest, *length) = (low, high - low);
         }
         self.quads.push(quad);
-        self.records.push(std::array::from_fn(|at| lane(at).record));
+        self.records.push(Records(std::array::from_fn(|at| lane(at).record)));
     }
 
     /// Adds a list, whose items are in order.
@@ -205,10 +233,10 @@ impl Lists {
         items.chunks(LANES).for_each(|chunk| self.push(chunk));
         match count {
             0 => ListRef::EMPTY,
-            1..=ListRef::FEW => ListRef(first * ListRef::FEW + count - 1),
+            1..=ListRef::FEW => ListRef::quads(first, count),
             _ => {
                 self.long.push((first, count));
-                ListRef(ListRef::LONG | (self.long.len() as u32 - 1))
+                ListRef::long(self.long.len() as u32 - 1)
             }
         }
     }
@@ -219,7 +247,7 @@ impl Lists {
     }
 
     #[inline]
-    pub(super) fn records(&self, quad: u32) -> Option<&[Record; LANES]> {
+    pub(super) fn records(&self, quad: u32) -> Option<&Records> {
         self.records.get(quad as usize)
     }
 
@@ -228,7 +256,7 @@ impl Lists {
         let (first, count) = self.long.get(index as usize).copied().unwrap_or_default();
         let records = self.records.get(first as usize..(first + count) as usize).unwrap_or_default();
         let skip = records
-            .partition_point(|quad| quad.last().is_some_and(|record| record.found.position < from))
+            .partition_point(|quad| quad.0.last().is_some_and(|record| record.found.position < from))
             as u32;
         (first + skip, count - skip)
     }

@@ -52,13 +52,14 @@ impl<F: Fn(u32) -> bool> Search<'_, F> {
             let hits = quad.hits(&probe.wide);
             if hits.any() {
                 let Some(records) = self.forest.lists.records(index) else { return };
-                for record in hits.filter_map(|lane| records.get(lane)) {
+                for record in hits.filter_map(|lane| records.0.get(lane)) {
                     let position = record.found.position;
                     if self.best.is_before(position) {
                         return;
                     }
                     if position >= self.from && record.check.holds(probe.other, &self.ask) {
-                        return self.best.take(record.found);
+                        self.best = self.best.or(record.found, true);
+                        return;
                     }
                 }
             }

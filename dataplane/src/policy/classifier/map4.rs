@@ -1,4 +1,7 @@
-use super::space::Map;
+use super::{
+    lanes::{self, WORDS},
+    space::Map,
+};
 use crate::prefetch::fetch;
 
 /// Interval of an IPv4 address: a table over the upper 16 bits, and below it pieces of two to the power of something, each
@@ -17,7 +20,6 @@ pub(super) struct Map4 {
 #[repr(C, align(32))]
 struct Piece([u16; WORDS]);
 
-const WORDS: usize = 16;
 const LANES: usize = WORDS - 2;
 /// Bits of a root entry that are the shift.
 const SHIFT: u32 = 5;
@@ -44,18 +46,16 @@ impl Piece {
     /// The piece that `low` is in, if this one is divided.
     fn below(&self, low: u16) -> Option<u32> {
         let first = self.first();
-        (first & DIVIDED != 0).then(|| (first & !DIVIDED) + u32::from((low >> self.0[2]) & self.0[3]))
+        // Computed in any case, so that it can be chosen without a branch.
+        let below = (first & !DIVIDED) + u32::from((low >> (self.0[2] & 15)) & self.0[3]);
+        (first & DIVIDED != 0).then_some(below)
     }
 
     /// How many of the ends lie before `low`, added to the first interval's number.
     fn rank(&self, low: u16) -> u32 {
-        let mut behind = [0u16; WORDS];
-        for (behind, end) in behind.iter_mut().zip(&self.0) {
-            *behind = u16::from(*end < low);
-        }
-        behind[0] = 0;
-        behind[1] = 0;
-        self.first() + u32::from(behind.iter().sum::<u16>())
+        // The first two words are not among the ends.
+        let [a, b, ..] = self.0;
+        self.first() + lanes::below(&self.0, low) - u32::from(a < low) - u32::from(b < low)
     }
 }
 
@@ -146,25 +146,35 @@ impl Map<u32> for Map4 {
     }
 
     #[inline]
-    fn rank(&self, address: u32) -> u32 {
-        let low = address as u16;
-        let mut piece = self.piece(self.start(address));
-        while let Some(below) = piece.below(low) {
-            piece = self.piece(below);
-        }
-        piece.rank(low)
-    }
-
-    #[inline]
-    fn fetch_first(&self, address: u32) {
+    fn fetch(&self, address: u32) {
         if let Some(entry) = self.root.get((address >> 16) as usize) {
             fetch(entry);
         }
     }
 
     #[inline]
-    fn fetch_second(&self, address: u32) {
-        fetch(self.piece(self.start(address)));
+    fn begin(&self, address: u32) -> u32 {
+        let start = self.start(address);
+        fetch(self.piece(start));
+        start
+    }
+
+    #[inline]
+    fn step(&self, at: u32, address: u32) -> u32 {
+        let below = self.piece(at).below(address as u16).unwrap_or(at);
+        fetch(self.piece(below));
+        below
+    }
+
+    #[inline]
+    fn finish(&self, at: u32, address: u32) -> u32 {
+        let low = address as u16;
+        let mut piece = self.piece(at);
+        // Few addresses are so crowded.
+        while let Some(below) = piece.below(low) {
+            piece = self.piece(below);
+        }
+        piece.rank(low)
     }
 
     fn bytes(&self) -> usize {

@@ -69,9 +69,28 @@ impl Map<u128> for Map6 {
     }
 
     #[inline]
-    fn rank(&self, address: u128) -> u32 {
-        let (upper, lower) = ((address >> 64) as u64, address as u64);
-        let group = self.group(upper);
+    fn fetch(&self, _address: u128) {}
+
+    #[inline]
+    fn begin(&self, address: u128) -> u32 {
+        let group = self.group((address >> 64) as u64);
+        if let Some(first) = self.first.get(group) {
+            fetch(first);
+        }
+        group as u32
+    }
+
+    #[inline]
+    fn step(&self, at: u32, _address: u128) -> u32 {
+        if let Some(lower) = self.first.get(at as usize).and_then(|first| self.lower.get(*first as usize)) {
+            fetch(lower);
+        }
+        at
+    }
+
+    #[inline]
+    fn finish(&self, at: u32, address: u128) -> u32 {
+        let (upper, lower, group) = ((address >> 64) as u64, address as u64, at as usize);
         let own = self.layers.first().and_then(|layer| layer.get(group / LANES)?.0.get(group % LANES));
         let (Some(&from), Some(&to)) = (self.first.get(group), self.first.get(group + 1)) else { return 0 };
         if own.is_none_or(|own| *own != upper) {
@@ -80,24 +99,6 @@ impl Map<u128> for Map6 {
         let begins = self.lower.get(from as usize..to as usize).unwrap_or_default();
         // An address before the first of its own upper half is in the interval that came before.
         (from + begins.partition_point(|start| *start <= lower) as u32).saturating_sub(1)
-    }
-
-    #[inline]
-    fn fetch_first(&self, _address: u128) {
-        if let Some(line) = self.layers.iter().rev().nth(1).and_then(|layer| layer.first()) {
-            fetch(line);
-        }
-    }
-
-    #[inline]
-    fn fetch_second(&self, address: u128) {
-        let group = self.group((address >> 64) as u64);
-        if let Some(first) = self.first.get(group) {
-            fetch(first);
-            if let Some(lower) = self.lower.get(*first as usize) {
-                fetch(lower);
-            }
-        }
     }
 
     fn bytes(&self) -> usize {

@@ -10,6 +10,7 @@ mod cross;
 mod homes;
 mod index;
 mod items;
+mod lanes;
 mod linear;
 mod list;
 mod lookup;
@@ -48,7 +49,8 @@ impl Classifier {
     pub const CHANGES: usize = 64;
 
     /// From the sets that the rules name, and the rules in any order. Rules at one position should have one outcome: which of
-    /// several is found is not said. A set that is not there holds no address.
+    /// several is found is not said. The last position and the last outcome together are nobody's. A set that is not there
+    /// holds no address.
     pub fn new(sets: Vec<Arc<AddressSet>>, rules: Vec<Rule>) -> Self {
         Self { base: Arc::new(Base::new(sets, rules)), overlay: None }
     }

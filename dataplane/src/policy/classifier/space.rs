@@ -18,15 +18,23 @@ pub(super) trait Space: Copy + Ord + std::hash::Hash + std::fmt::Debug {
 }
 
 /// Finds the interval of an address: intervals are numbered in order, the first begins at the first address.
-pub(super) trait Map<A>: std::fmt::Debug {
+pub(super) trait Map<A: Copy>: std::fmt::Debug {
     /// From the first address of every interval, in order.
     fn new(starts: &[A]) -> Self;
+    /// Asks for the memory that [`Map::begin`] reads.
+    fn fetch(&self, address: A);
+    /// Begins to look for an address, and asks for the memory that [`Map::step`] reads; says where it is.
+    fn begin(&self, address: A) -> u32;
+    /// Goes on from where it was, and asks for the memory that [`Map::finish`] reads.
+    fn step(&self, at: u32, address: A) -> u32;
     /// The number of the interval that holds `address`.
-    fn rank(&self, address: A) -> u32;
-    /// Asks for the memory that the search begins with.
-    fn fetch_first(&self, address: A);
-    /// Asks for the memory that the search goes on with.
-    fn fetch_second(&self, address: A);
+    fn finish(&self, at: u32, address: A) -> u32;
+
+    /// The number of the interval that holds `address`, at once.
+    fn rank(&self, address: A) -> u32 {
+        self.finish(self.step(self.begin(address), address), address)
+    }
+
     /// Bytes of memory.
     fn bytes(&self) -> usize;
 }

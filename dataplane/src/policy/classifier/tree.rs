@@ -1,38 +1,40 @@
-use super::list::{FIELDS, Fields, Item, ListRef, Lists};
+use super::{
+    lanes::{self, WORDS},
+    list::{FIELDS, Fields, Item, ListRef, Lists},
+};
 
 /// A list of so many rules is not divided.
 const FEW: usize = 12;
 /// Places at which a node divides a field, at most.
-const CUTS: usize = 15;
+const CUTS: usize = WORDS - 1;
 
 /// Divides a list by one field: a list for each stretch of the field's values, and one of those rules that would be in
 /// too many of them.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
 pub(super) struct Node {
-    /// The first value of every stretch but the first; those that are not used are the highest value.
-    cuts: [u16; CUTS],
-    field: u16,
+    /// The last value of every stretch but the last, then, where there are fewer, the highest; then the field.
+    words: [u16; WORDS],
     /// What applies everywhere.
     stay: ListRef,
-    _pad: [u32; 7],
-    /// A list for each stretch; those that are not used repeat the last.
-    below: [ListRef; CUTS + 1],
+    below: Stretches,
 }
 
 impl Node {
     /// The list for the key's stretch, and the list of what applies everywhere.
     #[inline]
     pub(super) fn children(&self, key: &Fields) -> (ListRef, ListRef) {
-        let value = key.get(usize::from(self.field)).copied().unwrap_or_default();
-        let mut behind = [0u16; CUTS];
-        for (behind, cut) in behind.iter_mut().zip(&self.cuts) {
-            *behind = u16::from(*cut <= value);
-        }
-        let stretch = usize::from(behind.iter().sum::<u16>());
-        (self.below.get(stretch).copied().unwrap_or_default(), self.stay)
+        let [.., field] = self.words;
+        let value = key.get(usize::from(field)).copied().unwrap_or_default();
+        let stretch = lanes::below(&self.words, value) - u32::from(field < value);
+        (self.below.0.get(stretch as usize).copied().unwrap_or_default(), self.stay)
     }
 }
+
+/// A list for each stretch: a cache line.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+struct Stretches([ListRef; CUTS + 1]);
 
 /// How a list could be divided.
 #[derive(Debug)]
@@ -88,21 +90,19 @@ impl Forest {
         }
         let index = self.nodes.len();
         let mut node = Node {
-            cuts: [u16::MAX; CUTS],
-            field: plan.field as u16,
+            words: [u16::MAX; WORDS],
             stay: ListRef::EMPTY,
-            _pad: [0; 7],
-            below: [ListRef::EMPTY; CUTS + 1],
+            below: Stretches([ListRef::EMPTY; CUTS + 1]),
         };
-        node.cuts.iter_mut().zip(&plan.cuts).for_each(|(place, cut)| *place = *cut);
+        node.words.iter_mut().zip(&plan.cuts).for_each(|(place, cut)| *place = cut - 1);
+        node.words[CUTS] = plan.field as u16;
         self.nodes.push(node);
         // What is left over goes to all in proportion.
         let spare = room.saturating_sub(plan.copies);
         let share = |list: &[Item]| list.len() + spare * list.len() / plan.copies.max(1);
         node.stay = self.divide(&stay, share(&stay));
-        let refs: Vec<_> = below.iter().map(|list| self.divide(list, share(list))).collect();
-        for (at, place) in node.below.iter_mut().enumerate() {
-            *place = refs.get(at).or(refs.last()).copied().unwrap_or_default();
+        for (place, list) in node.below.0.iter_mut().zip(&below) {
+            *place = self.divide(list, share(list));
         }
         if let Some(place) = self.nodes.get_mut(index) {
             *place = node;
