@@ -11,6 +11,7 @@
 mod check;
 mod completions;
 mod detach;
+mod diff;
 mod explain;
 mod failure;
 mod import;
@@ -61,6 +62,7 @@ enum Verb {
     Explain(explain::Args),
     Test(test::Args),
     Lint(lint::Args),
+    Diff(diff::Args),
     Replay(replay::Args),
     Import(import::Args),
     Select(select::Args),
@@ -91,6 +93,7 @@ pub fn execute(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Show(args) => show::run(args, json),
         Verb::Trace(args) => trace::run(args, json),
         Verb::Explain(args) => explain::run(args, json),
+        Verb::Diff(args) => diff::run(args, json),
         Verb::Lint(args) => lint::run(args, json),
         Verb::Test(args) => test::run(args, json),
         Verb::Detach(args) => detach::run(args, json),

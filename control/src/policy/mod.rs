@@ -15,6 +15,7 @@
 
 mod book;
 mod change;
+mod diff;
 mod engine;
 mod entity;
 mod explain;
@@ -34,6 +35,7 @@ mod usage;
 mod wording;
 
 pub use book::{Block, BookReader, Named, RuleBook, action_name};
+pub use diff::{Budget, Change as FlowChange, Comparison, Difference, compare};
 pub use engine::{Change, Engine, Members};
 pub use explain::{Answer, Explainer, SideAnswer, Verdicts};
 pub use layout::PolicyKey;
