@@ -1,10 +1,12 @@
 //! The command line: one file for each verb.
 //!
 //! Exit codes: 0 it worked; 1 it did not, and standard error says why and what to do next; 2 the command line or the
-//! configuration is wrong. With `--json` what is printed is JSON, errors (on standard error) as well.
+//! configuration is wrong. A command that is asked to judge (`test`, `diff`, `lint --strict`, `explain --fail-on-deny`) ends with 1 if
+//! its judgement is no. With `--json` what is printed is JSON, errors (on standard error) as well.
 //!
 //! Promises: standard output holds nothing but the answer. Refuses: to do anything itself that the running process should
-//! do; `show`, `trace` and `reload` ask it through the control socket ([`crate::api`]).
+//! do; `show`, `trace` and `reload` ask it through the control socket ([`crate::api`]). `explain`, `test`, `lint`, `diff` and `select` ask a
+//! configuration ([`crate::policy`]).
 //!
 //! A verb is a file with `Args` (clap) and `run(&Args, json: bool) -> Result<(), Failure>`. Read next: `run.rs`.
 

@@ -11,7 +11,7 @@
 //!
 //! Promises: the meaning of `docs/adr/0010-policy-semantics.md`, held against an oracle that walks all rules; the same rule of
 //! the same policy keeps its number while the process lives. Refuses: to look at packets. Read next: `order.rs`, `entity.rs`,
-//! `side.rs`, `book.rs`.
+//! `side.rs`, `book.rs`; for what is asked of policy as a whole `explain.rs`, `lint/mod.rs`, `diff/mod.rs`, `usage.rs`.
 
 mod book;
 mod change;
