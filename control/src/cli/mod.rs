@@ -1,16 +1,19 @@
 //! The command line: one file for each verb.
 //!
 //! Exit codes: 0 it worked; 1 it did not, and standard error says why and what to do next; 2 the command line or the
-//! configuration is wrong. With `--json` what is printed is JSON, errors (on standard error) as well.
+//! configuration is wrong. A command that is asked to judge (`test`, `diff`, `lint --strict`, `explain --fail-on-deny`) ends with 1 if
+//! its judgement is no. With `--json` what is printed is JSON, errors (on standard error) as well.
 //!
 //! Promises: standard output holds nothing but the answer. Refuses: to do anything itself that the running process should
-//! do; `show`, `trace` and `reload` ask it through the control socket ([`crate::api`]).
+//! do; `show`, `trace` and `reload` ask it through the control socket ([`crate::api`]). `explain`, `test`, `lint`, `diff` and `select` ask a
+//! configuration ([`crate::policy`]).
 //!
 //! A verb is a file with `Args` (clap) and `run(&Args, json: bool) -> Result<(), Failure>`. Read next: `run.rs`.
 
 mod check;
 mod completions;
 mod detach;
+mod diff;
 mod explain;
 mod failure;
 mod import;
@@ -61,6 +64,7 @@ enum Verb {
     Explain(explain::Args),
     Test(test::Args),
     Lint(lint::Args),
+    Diff(diff::Args),
     Replay(replay::Args),
     Import(import::Args),
     Select(select::Args),
@@ -91,6 +95,7 @@ pub fn execute(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Show(args) => show::run(args, json),
         Verb::Trace(args) => trace::run(args, json),
         Verb::Explain(args) => explain::run(args, json),
+        Verb::Diff(args) => diff::run(args, json),
         Verb::Lint(args) => lint::run(args, json),
         Verb::Test(args) => test::run(args, json),
         Verb::Detach(args) => detach::run(args, json),

@@ -27,6 +27,15 @@ fn options_may_stand_on_either_side_of_what_is_shown() {
         "ravelin detach --all eth0 eth1",
         "ravelin detach eth0 -c a.toml",
         "ravelin reload",
+        "ravelin explain --from a --to service:b/c --proto udp --port 53 --source-port 1 --fail-on-deny -c a.toml --json",
+        "ravelin explain --from a --to b --icmp-type 8 --icmp-code 0",
+        "ravelin explain --batch - -c a.toml",
+        "ravelin test a.toml b.toml --junit out.xml -c c.toml --json",
+        "ravelin lint --strict -c a.toml",
+        "ravelin diff a.toml b.toml --pairs 5 --json",
+        "ravelin show policy --unused 30d --json",
+        "ravelin show staged --limit 5 --watch 1",
+        "ravelin show cut --limit 5 -c a.toml",
     ] {
         parse(line).unwrap();
     }
@@ -45,6 +54,13 @@ fn what_makes_no_sense_is_a_usage_error() {
         "ravelin trace -n 0",
         "ravelin trace --wait 0",
         "ravelin detach --all -c a.toml",
+        "ravelin explain --from a",
+        "ravelin explain --from a --to b --icmp-code 0",
+        "ravelin explain --batch - --from a",
+        "ravelin test",
+        "ravelin diff a.toml",
+        "ravelin show policy --unused forever",
+        "ravelin show staged --limit some",
     ] {
         assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
     }

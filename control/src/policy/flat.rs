@@ -64,11 +64,6 @@ impl Flat {
         self.sets.get(id.0 as usize).map(AsRef::as_ref)
     }
 
-    /// Every set that rules speak of.
-    pub(super) fn sets(&self) -> &[Arc<AddressSet>] {
-        &self.sets
-    }
-
     /// Whether there is any flow that a rule matches.
     pub(super) fn matches_any(&self, rule: &Rule) -> bool {
         let has = |set: SetId| match self.set(set) {
@@ -91,6 +86,14 @@ impl Flat {
 }
 
 impl FlatSide<'_> {
+    /// The other side of the flow.
+    pub(super) const fn peer(&self, rule: &Rule) -> SetId {
+        match self.direction {
+            Direction::Egress => rule.destination,
+            Direction::Ingress => rule.source,
+        }
+    }
+
     /// The side of a flow that is judged: the set of a rule that the endpoint must be in.
     pub(super) const fn own(&self, rule: &Rule) -> SetId {
         match self.direction {

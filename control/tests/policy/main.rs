@@ -1,5 +1,6 @@
 //! The commands that ask a configuration about its policy, as a shell sees them.
 
+mod diff;
 mod explain;
 mod flows;
 mod lint;

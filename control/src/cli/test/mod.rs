@@ -64,7 +64,7 @@ pub(super) fn run(args: &Args, json: bool) -> Result<(), Failure> {
             explainers.insert(config.clone(), explainer(&config)?);
         }
         let Some(explainer) = explainers.get_mut(&config) else { continue };
-        let flows = file.flows.into_iter().map(|(line, flow)| Case::of(explainer, line, flow)).collect();
+        let flows = file.flows.iter().map(|(line, flow)| Case::of(explainer, *line, flow)).collect();
         suites.push(Suite { file: file.path, flows });
     }
     let report = Report::of(suites);
@@ -115,7 +115,7 @@ struct Case {
 }
 
 impl Case {
-    fn of(explainer: &mut Explainer, line: usize, flow: Flow) -> Self {
+    fn of(explainer: &mut Explainer, line: usize, flow: &Flow) -> Self {
         let name = flow.name();
         let answers = match explainer.ask(&flow.question()) {
             Ok(answers) => answers,
