@@ -55,6 +55,7 @@ fn each_key_is_compared_and_knows_whether_it_is_live() {
         ("records", "file", "'-'", false),
         ("records", "ring", "64", false),
         ("metrics", "listen", "'127.0.0.1:1'", false),
+        ("metrics", "policies", "true", false),
         ("control", "socket", "'/s'", false),
         ("control", "shutdown", "'1s'", false),
         ("control", "watchdog", "'1s'", false),
