@@ -8,6 +8,7 @@ use super::{
     Key, Match, Position,
     index::{Best, Index, Link},
     list::{FIELDS, Fields, Hits, ListRef, Records, Wide},
+    sides::Role,
     space::{Map, Space},
 };
 use crate::prefetch::fetch;
@@ -371,7 +372,7 @@ impl<A: Space> Index<A> {
                 // Those behind are no better.
                 *best = best.or(record.found);
             } else {
-                *best = Self::next_of(context, *item, *hits, records, *other, *best);
+                *best = self.next_of(context, *item, *hits, records, *other, *best);
             }
         }
     }
@@ -379,6 +380,7 @@ impl<A: Space> Index<A> {
     /// The same when the first lane that hits is not what it seemed, or its rule has to be asked.
     #[cold]
     fn next_of<F: Fn(u32, &Key) -> bool>(
+        &self,
         context: &Context<'_, A, F>,
         item: Item,
         hits: Hits,
@@ -391,12 +393,14 @@ impl<A: Space> Index<A> {
         else {
             return best;
         };
+        let home = if item.probe().is_multiple_of(2) { Role::Source } else { Role::Destination };
         for lane in hits {
             let record = records.lane(lane);
             if best.is_before(record.found.position) {
                 break;
             }
-            if record.found.position >= *from && record.check.holds(other, |rule| (context.ask)(rule, key)) {
+            let ask = |rule, bit| self.may_hold(home, other, bit) && (context.ask)(rule, key);
+            if record.found.position >= *from && record.check.holds(other, ask) {
                 return best.or(record.found);
             }
         }

@@ -8,6 +8,7 @@ use super::{
     items::Items,
     list::ListRef,
     sides::{Role, Sides, Way},
+    signature::Signatures,
     space::{Map, Space},
     sweep::Sweep,
     tree::Forest,
@@ -19,18 +20,18 @@ impl<A: Space> Index<A> {
     pub(super) fn new(sets: &[Arc<AddressSet>], rules: &[Rule]) -> Self {
         let mut sides = Sides::<A>::new(sets, rules);
         choose_merged(&mut sides);
-        let mut homes = Homes::new(&sides);
+        let merged = Homes::new(&sides);
         // Crossing is tried with all sets, then with fewer and fewer of those that hold most.
         let mut crossed = usize::MAX;
         loop {
-            sides.cross(crossed, &homes.crossed);
+            sides.cross(crossed, &merged.crossed);
+            let mut homes = merged.clone();
             homes.chain(&sides);
             match Self::build(rules, &sides, &homes) {
                 Ok(index) => return index,
                 Err(Way::Chained) => sides.ask(),
                 Err(Way::Merged | Way::Crossed | Way::Asked) => crossed = (crossed / 4).min(256),
             }
-            homes.unchain(&sides);
         }
     }
 
@@ -42,7 +43,10 @@ impl<A: Space> Index<A> {
         let combinations = Combinations::new(sides, rules, &homes.crossed, lists).ok_or(Way::Crossed)?;
         let [a, b] = Role::BOTH.map(|role| Self::chained(sides, homes, role));
         let (source_chained, destination_chained) = (a?, b?);
-        let items = Items::new(rules, sides);
+        let size = sides.rules.len();
+        let signatures =
+            Role::BOTH.map(|role| Signatures::new(sides.role(role), size + sides.role(role).starts.len()));
+        let items = Items::new(rules, sides, signatures.each_ref());
         let mut forest = Forest::new();
         let cross = Cross::new(&items, &combinations, &mut forest);
         let mut side =
@@ -50,7 +54,7 @@ impl<A: Space> Index<A> {
         let source = side(Role::Source, &source_crossed, &source_chained)?;
         let destination = side(Role::Destination, &destination_crossed, &destination_chained)?;
         forest.shrink();
-        Ok(Self { source, destination, cross, forest })
+        Ok(Self { source, destination, signatures, cross, forest })
     }
 
     /// Which crossed sets hold each interval.
@@ -84,23 +88,27 @@ impl<A: Space> Index<A> {
         // What this takes is bounded by how the sets were chosen.
         let swept = Sweep::new(with_rules, sets.starts.len(), usize::MAX, usize::MAX);
         let swept = swept.map_err(|_| Way::Merged)?;
-        let mut all = Vec::new();
-        let mut merge = |list: &Vec<u32>| {
-            all.clear();
-            list.iter().for_each(|set| all.extend_from_slice(homes.rules(role, *set)));
+        let merge = |list: &Vec<u32>| {
+            let rules = list.iter().flat_map(|set| homes.rules(role, *set));
+            let mut all: Vec<u32> = rules.copied().collect();
             all.sort_unstable();
-            forest.add(&items.items(&all, Some(role)))
+            items.items(&all, Some(role))
         };
-        let merged: Vec<ListRef> = swept.lists.iter().map(&mut merge).collect();
+        let merged: Vec<ListRef> = swept.lists.iter().map(|list| forest.add(&merge(list))).collect();
+        let whole = Self::whole_chains(items, homes, role, chained);
         let mut links: Vec<Link> = Vec::new();
         let mut chains = vec![0];
         let mut of_set: Vec<Option<Link>> = vec![None; sets.way.len()];
-        for chain in &chained.lists {
+        for (chain, whole) in chained.lists.iter().zip(whole) {
             let from = links.len();
-            for set in chain {
-                let make = || Link::new(&items.items(homes.rules(role, *set), Some(role)), forest);
-                if let Some(link) = of_set.get_mut(*set as usize) {
-                    links.push(*link.get_or_insert_with(make));
+            if whole {
+                links.push(Link::new(&merge(chain), forest));
+            } else {
+                for set in chain {
+                    let make = || Link::new(&items.items(homes.rules(role, *set), Some(role)), forest);
+                    if let Some(link) = of_set.get_mut(*set as usize) {
+                        links.push(*link.get_or_insert_with(make));
+                    }
                 }
             }
             links.get_mut(from..).unwrap_or_default().sort_unstable_by_key(|link| link.first);
@@ -117,5 +125,24 @@ impl<A: Space> Index<A> {
             chains,
             links,
         })
+    }
+
+    /// Which chains have their lists merged into one after all: the longest ones, as far as the copies do not become too many.
+    fn whole_chains(items: &Items<'_, A>, homes: &Homes, role: Role, chained: &Sweep) -> Vec<bool> {
+        /// Lists in a row that are as well looked at one by one.
+        const FEW: usize = 3;
+        let mut room = items.sides.rules.len() * 2 + (1 << 13);
+        let mut longest: Vec<usize> = (0..chained.lists.len()).collect();
+        let length = |chain: usize| chained.lists.get(chain).map_or(0, Vec::len);
+        longest.sort_by_key(|chain| std::cmp::Reverse(length(*chain)));
+        let mut whole = vec![false; chained.lists.len()];
+        for chain in longest.into_iter().take_while(|chain| length(*chain) > FEW) {
+            let sets = chained.lists.get(chain).into_iter().flatten();
+            let rules = sets.map(|set| homes.rules(role, *set).len()).sum();
+            if let (Some(left), Some(whole)) = (room.checked_sub(rules), whole.get_mut(chain)) {
+                (room, *whole) = (left, true);
+            }
+        }
+        whole
     }
 }

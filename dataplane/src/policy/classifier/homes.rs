@@ -6,7 +6,7 @@ use super::{
 };
 
 /// Under which set each rule is found.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Homes {
     /// Of each set, its rules in order.
     pub(super) source: Vec<Vec<u32>>,
@@ -48,7 +48,8 @@ pub(super) fn choose_merged<A: Space>(sides: &mut Sides<A>) {
 }
 
 impl Homes {
-    /// Gives each rule that names a merged set a home.
+    /// Gives each rule a home that names a merged set, and at the other end no set of several ranges: in a list, such a set
+    /// tells a rule from others only when the rule is asked.
     pub(super) fn new<A: Space>(sides: &Sides<A>) -> Self {
         let mut homes = Self {
             source: vec![Vec::new(); sides.source.way.len()],
@@ -56,8 +57,18 @@ impl Homes {
             crossed: sides.rules.clone(),
         };
         homes.concentrate(sides);
-        homes.distribute(sides, Way::Merged);
+        homes.distribute(sides, |role, rule| {
+            merged(sides, role, rule).filter(|_| sides.role(role.other()).is_plain(rule))
+        });
         homes
+    }
+
+    /// Gives each other rule a home that names a merged or a chained set.
+    pub(super) fn chain<A: Space>(&mut self, sides: &Sides<A>) {
+        self.distribute(sides, |role, rule| {
+            let (set, way) = sides.way(role, rule)?;
+            matches!(way, Way::Merged | Way::Chained).then_some(set)
+        });
     }
 
     /// Gives rules a home on that side on which lists of merged sets are shorter, as long as they are short: an address
@@ -66,10 +77,8 @@ impl Homes {
         let lists = Role::BOTH.map(|role| {
             let mut lists = vec![0u32; sides.role(role).way.len()];
             for rule in &self.crossed {
-                if let Some((set, Way::Merged)) = sides.way(role, *rule)
-                    && let Some(count) = lists.get_mut(set as usize)
-                {
-                    *count += 1;
+                if let Some(set) = merged(sides, role, *rule) {
+                    lists.get_mut(set as usize).into_iter().for_each(|count| *count += 1);
                 }
             }
             lists
@@ -85,8 +94,8 @@ impl Homes {
         let [source_lists, destination_lists] = lists;
         let lists = if role == Role::Source { source_lists } else { destination_lists };
         for rule in std::mem::take(&mut self.crossed) {
-            match sides.way(role, rule) {
-                Some((set, Way::Merged)) if lists.get(set as usize).is_some_and(|count| *count <= SHORT) => {
+            match merged(sides, role, rule).filter(|_| sides.role(role.other()).is_plain(rule)) {
+                Some(set) if lists.get(set as usize).is_some_and(|count| *count <= SHORT) => {
                     self.take(role, set as usize, rule);
                 }
                 _ => self.crossed.push(rule),
@@ -94,28 +103,11 @@ impl Homes {
         }
     }
 
-    /// Gives each other rule that names a chained set a home.
-    pub(super) fn chain<A: Space>(&mut self, sides: &Sides<A>) {
-        self.distribute(sides, Way::Chained);
-    }
-
-    /// Takes it back.
-    pub(super) fn unchain<A: Space>(&mut self, sides: &Sides<A>) {
-        for (sets, own) in [(&sides.source, &mut self.source), (&sides.destination, &mut self.destination)] {
-            let chained =
-                own.iter_mut().zip(&sets.way).filter(|(_, way)| matches!(way, Way::Chained | Way::Asked));
-            chained.for_each(|(rules, _)| self.crossed.append(rules));
-        }
-        self.crossed.sort_unstable();
-    }
-
-    /// Gives those rules that have no home yet, and name a set of this way, that set; of two the one with fewer rules. This is
-    /// done from the set with the fewest rules on, which takes all of its own that are left; so the longest list is at most
-    /// twice as long as it has to be.
-    fn distribute<A: Space>(&mut self, sides: &Sides<A>, way: Way) {
-        let set_of = |role: Role, rule: u32| {
-            sides.way(role, rule).filter(|(_, own)| *own == way).map(|(set, _)| set as usize)
-        };
+    /// Gives those rules that have no home yet a home in one of the sets that `set_of` says, if any; of two in the one with
+    /// fewer rules. This is done from the set with the fewest rules on, which takes all of its own that are left; so the
+    /// longest list is at most twice as long as it has to be.
+    fn distribute<A: Space>(&mut self, sides: &Sides<A>, set_of: impl Fn(Role, u32) -> Option<u32>) {
+        let set_of = |role: Role, rule: u32| set_of(role, rule).map(|set| set as usize);
         let mut of_set = [vec![Vec::new(); self.source.len()], vec![Vec::new(); self.destination.len()]];
         for rule in &self.crossed {
             for (role, of_set) in Role::BOTH.into_iter().zip(&mut of_set) {
@@ -174,6 +166,11 @@ impl Homes {
         };
         sets.get(set as usize).map_or(&[], Vec::as_slice)
     }
+}
+
+/// The set of a rule in a role, if it is merged.
+fn merged<A: Space>(sides: &Sides<A>, role: Role, rule: u32) -> Option<u32> {
+    sides.way(role, rule).filter(|(_, way)| *way == Way::Merged).map(|(set, _)| set)
 }
 
 /// Whether a rule has to be asked itself about the set that it names in a role.

@@ -2,6 +2,8 @@ use super::{
     Key, Match, Position,
     cross::Cross,
     list::{Fields, Item, ListRef},
+    sides::Role,
+    signature::{Bit, Signatures},
     space::{Map, Space},
     tree::Forest,
 };
@@ -11,6 +13,8 @@ use super::{
 pub(super) struct Index<A: Space> {
     pub(super) source: Side<A>,
     pub(super) destination: Side<A>,
+    /// Of the intervals of sources, and of destinations.
+    pub(super) signatures: [Signatures; 2],
     pub(super) cross: Cross,
     pub(super) forest: Forest,
 }
@@ -110,7 +114,18 @@ impl<A: Space> Side<A> {
 
 impl<A: Space> Index<A> {
     pub(super) fn bytes(&self) -> usize {
-        self.source.bytes() + self.destination.bytes() + self.cross.bytes() + self.forest.bytes()
+        let signatures: usize = self.signatures.iter().map(Signatures::bytes).sum();
+        self.source.bytes() + self.destination.bytes() + signatures + self.cross.bytes() + self.forest.bytes()
+    }
+
+    /// Whether the set with this bit may hold the interval of the other end, in a list that is found by `home`.
+    pub(super) fn may_hold(&self, home: Role, other: u32, bit: Bit) -> bool {
+        let [source, destination] = &self.signatures;
+        let signatures = match home {
+            Role::Source => destination,
+            Role::Destination => source,
+        };
+        bit.may_be_in(signatures.of(other))
     }
 
     /// What is compared of a key in lists that are found by each of its ends.

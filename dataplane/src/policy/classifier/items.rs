@@ -3,6 +3,7 @@ use super::{
     homes::is_asked,
     list::{Check, DESTINATION_PORT, FIELDS, Item, OTHER, PROTOCOL, Record, SOURCE_PORT},
     sides::{Part, Role, Sides},
+    signature::{Bit, Signatures},
     space::Space,
 };
 
@@ -10,19 +11,28 @@ use super::{
 pub(super) struct Items<'b, A> {
     pub(super) rules: &'b [Rule],
     pub(super) sides: &'b Sides<A>,
+    signatures: [&'b Signatures; 2],
     shifts: [u32; 2],
 }
 
 impl<'b, A: Space> Items<'b, A> {
-    pub(super) fn new(rules: &'b [Rule], sides: &'b Sides<A>) -> Self {
+    pub(super) fn new(rules: &'b [Rule], sides: &'b Sides<A>, signatures: [&'b Signatures; 2]) -> Self {
         let bits = |intervals: usize| usize::BITS - intervals.saturating_sub(1).leading_zeros();
         let shifts = Role::BOTH.map(|role| bits(sides.role(role).starts.len()).saturating_sub(16));
-        Self { rules, sides, shifts }
+        Self { rules, sides, signatures, shifts }
     }
 
     /// Bits to drop from the number of an interval of this role.
     pub(super) fn shift(&self, role: Role) -> u32 {
         let [source, destination] = self.shifts;
+        match role {
+            Role::Source => source,
+            Role::Destination => destination,
+        }
+    }
+
+    fn signatures(&self, role: Role) -> &Signatures {
+        let [source, destination] = self.signatures;
         match role {
             Role::Source => source,
             Role::Destination => destination,
@@ -41,10 +51,14 @@ impl<'b, A: Space> Items<'b, A> {
                 let intervals = sets.intervals(set);
                 let (first, last) = (intervals.first()?.0, intervals.last()?.1);
                 fields[OTHER] = ((first >> shift) as u16, (last >> shift) as u16);
-                check = if intervals.len() == 1 { Check::intervals(first, last) } else { Check::rule(index) };
+                check = if intervals.len() == 1 {
+                    Check::intervals(first, last)
+                } else {
+                    Check::rule(index, self.signatures(role.other()).bit(set))
+                };
             }
         } else if Role::BOTH.iter().any(|role| is_asked(self.sides, *role, index)) {
-            check = Check::rule(index);
+            check = Check::rule(index, Bit::NONE);
         }
         fields[SOURCE_PORT] = (rule.source_ports.first(), rule.source_ports.last());
         fields[DESTINATION_PORT] = (rule.destination_ports.first(), rule.destination_ports.last());
@@ -52,7 +66,7 @@ impl<'b, A: Space> Items<'b, A> {
             ProtocolMatch::Any => (0, u16::MAX),
             ProtocolMatch::Is(protocol) => (protocol.0.into(), protocol.0.into()),
             ProtocolMatch::Not(_) => {
-                check = Check::rule(index);
+                check = check.or_rule(index);
                 (0, u16::MAX)
             }
         };

@@ -1,4 +1,4 @@
-use super::{Match, Position, lanes};
+use super::{Match, Position, lanes, signature::Bit};
 
 /// How many rules stand side by side in one cache line.
 pub(super) const LANES: usize = 4;
@@ -93,7 +93,8 @@ impl Records {
     }
 }
 
-/// The intervals of the other end, if `first <= last`; otherwise the rule that has to be asked itself.
+/// The intervals of the other end, if `first <= last`. Otherwise the rule that has to be asked itself, with the highest bit
+/// set, and which bit of the other end's signature says that this may be worth it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Check {
     first: u32,
@@ -101,18 +102,19 @@ pub(super) struct Check {
 }
 
 impl Check {
+    const ASK: u32 = 1 << 31;
+
     pub(super) const fn intervals(first: u32, last: u32) -> Self {
         Self { first, last }
     }
 
-    pub(super) const fn rule(index: u32) -> Self {
-        Self { first: index.saturating_add(1), last: 0 }
+    pub(super) const fn rule(index: u32, bit: Bit) -> Self {
+        Self { first: Self::ASK | index, last: bit.number() }
     }
 
-    /// The rule that has to be asked.
-    #[inline]
-    fn asked(self) -> Option<u32> {
-        (self.first > self.last).then(|| self.first - 1)
+    /// The same, if the rule has to be asked in any case.
+    pub(super) const fn or_rule(self, index: u32) -> Self {
+        if self.first <= self.last { Self::rule(index, Bit::NONE) } else { self }
     }
 
     /// Whether the interval `other` is among these; never, if a rule has to be asked.
@@ -123,10 +125,11 @@ impl Check {
 
     /// Whether the rule matches a key whose other end lies in the interval `other`, if its fields do.
     #[inline]
-    pub(super) fn holds(self, other: u32, ask: impl FnOnce(u32) -> bool) -> bool {
-        match self.asked() {
-            None => self.lies_in(other),
-            Some(rule) => ask(rule),
+    pub(super) fn holds(self, other: u32, ask: impl FnOnce(u32, Bit) -> bool) -> bool {
+        if self.first <= self.last {
+            self.lies_in(other)
+        } else {
+            ask(self.first & !Self::ASK, Bit::from_number(self.last))
         }
     }
 }

@@ -1,30 +1,31 @@
 use super::{
     Key, Match, Position,
     index::{Best, Index, Link},
-    list::{Fields, List, ListRef, Wide},
+    list::{Fields, List, ListRef, Record, Wide},
+    sides::Role,
     space::{Map, Space},
-    tree::Forest,
 };
 use crate::prefetch::fetch;
 
 /// A key as it is compared in lists, and the interval of its other end.
 #[derive(Clone, Copy, Debug)]
 struct Probe {
+    home: Role,
     fields: Fields,
     wide: Wide,
     other: u32,
 }
 
 /// One key on its way through the lists.
-struct Search<'s, F> {
-    forest: &'s Forest,
+struct Search<'s, A: Space, F> {
+    index: &'s Index<A>,
     from: Position,
     /// Asks a rule itself.
     ask: F,
     best: Best,
 }
 
-impl<F: Fn(u32) -> bool> Search<'_, F> {
+impl<A: Space, F: Fn(u32) -> bool> Search<'_, A, F> {
     /// Looks through a list.
     fn walk(&mut self, mut list: ListRef, probe: &Probe) {
         loop {
@@ -32,11 +33,11 @@ impl<F: Fn(u32) -> bool> Search<'_, F> {
                 List::Empty => return,
                 List::Quads { first, count } => return self.scan(first, count, probe),
                 List::Long(index) => {
-                    let (first, count) = self.forest.lists.long(index, self.from);
+                    let (first, count) = self.index.forest.lists.long(index, self.from);
                     return self.scan(first, count, probe);
                 }
                 List::Node(index) => {
-                    let Some(node) = self.forest.node(index) else { return };
+                    let Some(node) = self.index.forest.node(index) else { return };
                     let (below, stay) = node.children(&probe.fields);
                     self.walk(stay, probe);
                     list = below;
@@ -45,19 +46,26 @@ impl<F: Fn(u32) -> bool> Search<'_, F> {
         }
     }
 
+    /// Whether a rule of which all fields match does so itself.
+    fn holds(&self, record: &Record, probe: &Probe) -> bool {
+        record.check.holds(probe.other, |rule, bit| {
+            self.index.may_hold(probe.home, probe.other, bit) && (self.ask)(rule)
+        })
+    }
+
     /// Looks through quads in a row, which are in order, up to the first match.
     fn scan(&mut self, first: u32, count: u32, probe: &Probe) {
         for index in first..first + count {
-            let Some(quad) = self.forest.lists.quad(index) else { return };
+            let Some(quad) = self.index.forest.lists.quad(index) else { return };
             let hits = quad.hits(&probe.wide);
             if hits.any() {
-                let Some(records) = self.forest.lists.records(index) else { return };
+                let Some(records) = self.index.forest.lists.records(index) else { return };
                 for record in hits.map(|lane| records.lane(lane)) {
                     let position = record.found.position;
                     if self.best.is_before(position) {
                         return;
                     }
-                    if position >= self.from && record.check.holds(probe.other, &self.ask) {
+                    if position >= self.from && self.holds(record, probe) {
                         self.best = self.best.or(record.found);
                         return;
                     }
@@ -84,9 +92,12 @@ impl<A: Space> Index<A> {
             self.fetch_list(list);
         }
         let [by_source, by_destination] = self.fields(key, intervals.0, intervals.1);
-        let probe = |fields, other| Probe { fields, wide: Wide::new(fields), other };
-        let (by_source, by_destination) = (probe(by_source, intervals.1), probe(by_destination, intervals.0));
-        let mut search = Search { forest: &self.forest, from, ask, best: Best::NONE };
+        let probe = |home, fields, other| Probe { home, fields, wide: Wide::new(fields), other };
+        let (by_source, by_destination) = (
+            probe(Role::Source, by_source, intervals.1),
+            probe(Role::Destination, by_destination, intervals.0),
+        );
+        let mut search = Search { index: self, from, ask, best: Best::NONE };
         search.walk(slots.0.merged, &by_source);
         search.walk(slots.1.merged, &by_destination);
         // In crossed lists no rule looks at the other end. Mostly these are the rules of the greatest reach, which stand last.
@@ -99,7 +110,7 @@ impl<A: Space> Index<A> {
     }
 
     /// Looks through the lists of chained sets.
-    fn chain(&self, search: &mut Search<'_, impl Fn(u32) -> bool>, links: &[Link], probe: &Probe) {
+    fn chain(&self, search: &mut Search<'_, A, impl Fn(u32) -> bool>, links: &[Link], probe: &Probe) {
         // Later lists are fetched while earlier ones are looked at.
         links.iter().take(AHEAD).for_each(|link| self.fetch_list(link.list));
         for (at, link) in links.iter().enumerate() {

@@ -20,6 +20,7 @@ mod overlay;
 mod patch;
 mod rule;
 mod sides;
+mod signature;
 mod space;
 mod sweep;
 #[cfg(test)]

@@ -200,6 +200,11 @@ impl<A: Space> RoleSets<A> {
         self.parts.get(rule as usize).copied().unwrap_or(Part::Nothing)
     }
 
+    /// Whether a rule's set is one range, or all there is.
+    pub(super) fn is_plain(&self, rule: u32) -> bool {
+        self.part(rule).set().is_none_or(|set| self.intervals(set).len() == 1)
+    }
+
     pub(super) fn coverage(&self, set: u32) -> u32 {
         self.coverage.get(set as usize).copied().unwrap_or_default()
     }

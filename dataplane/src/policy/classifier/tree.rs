@@ -68,7 +68,7 @@ impl Forest {
 
     /// Adds a list, whose items are in order. Short lists may grow when they are divided, long ones hardly.
     pub(super) fn add(&mut self, items: &[Item]) -> ListRef {
-        let room = if items.len() <= 2000 { items.len() * 6 } else { items.len() * 2 };
+        let room = if items.len() <= 2000 { items.len() * 3 } else { items.len() * 2 };
         self.divide(items, room)
     }
 
