@@ -12,7 +12,7 @@
 //! Items with the same labels, as the replicas of a deployment are, form a group, and what concerns labels is kept and decided once
 //! for each group. Two inverted indices say which groups have a label or a label's value of their own, and from which origins it is
 //! inherited. What an update changes is found among the registered selectors that mention a label that changed and that can match
-//! the labels before or after. Texts are numbers ([`words`]), which are never forgotten.
+//! the labels before or after. Texts are numbers (`words.rs`), which are never forgotten.
 //!
 //! Promises: what comes out is what evaluating every selector on every item would give. Refuses: to be asked for a packet; answers are
 //! compiled into sets of addresses. Read next: `groups.rs`, `change.rs`.

@@ -1,4 +1,4 @@
-use ravelin_config::{Code, Config, Loaded, Report};
+use ravelin_config::{Code, Config, Loaded, Report, selector::Labelled};
 
 use super::{Watched, Watcher, load};
 use crate::{
@@ -131,11 +131,13 @@ fn names_that_no_source_declares_are_reported() {
         ),
     ];
     assert_eq!(messages(&report), expected.map(|(code, message)| (code, message.to_owned())));
-    // What a manifest names is looked for as well.
+    // Objects may come without their namespace: it is declared for them, with the label that every namespace has.
     directory.write("ravelin.toml", "manifests = ['pods.yaml']\n");
     directory.write("pods.yaml", PODS.split_once("---\n").unwrap().1);
-    let codes: Vec<_> = found(&directory).into_iter().map(|(code, _)| code).collect();
-    assert_eq!(codes, [Code::UnknownNamespace, Code::UnknownProfile]);
+    let loaded = load(&directory.file("ravelin.toml")).unwrap();
+    assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
+    let [namespace] = &loaded.config.resources.namespaces[..] else { panic!("one namespace") };
+    assert_eq!(namespace.labels.label("kubernetes.io/metadata.name"), Some("shop"));
 }
 
 /// A file of endpoints is written by a program: what is wrong with it concerns nobody else.
