@@ -165,13 +165,15 @@ pub(crate) fn start_ravelin(topology: &Topology, cpu: usize, mode: Mode, workers
     let (config, socket) = write_config(cpu, mode, workers, io);
     let binary = ravelin().display().to_string();
     // It pins its worker by itself; its control thread takes the other core, as in production.
-    let process = topology.start(Host::Middle, "0-1", &binary, &["run", "-c", &config.display().to_string()]);
+    let mut process =
+        topology.start(Host::Middle, "0-1", &binary, &["run", "-c", &config.display().to_string()]);
     let status = ["show", "status", "--socket", &socket.display().to_string()];
     while !topology
         .command(Host::Middle, cpu, &binary, &status)
         .output()
         .is_ok_and(|output| output.status.success())
     {
+        assert!(process.is_running(), "ravelin ended; it said why");
         std::thread::sleep(Duration::from_millis(50));
     }
     process

@@ -8,7 +8,6 @@
 //! rules' sake: to tell the two apart, there is also the kernel that only tracks, and the bare AF_XDP forwarder.
 
 use std::{
-    fmt::Write as _,
     io::Write as _,
     net::Ipv4Addr,
     process::{Command, Stdio},
@@ -128,18 +127,19 @@ fn rules(count: u32) -> impl Iterator<Item = (Ipv4Addr, u16)> {
     })
 }
 
-/// The rules for Ravelin.
+/// The rules for Ravelin, in policies of a thousand: one takes 1,024 at most.
 fn policy(count: u32) -> String {
     let mut text = "[[endpoint]]\nname = \"server\"\naddresses = [\"10.78.0.1\", \"10.78.128.0/17\"]\n\
-                    labels = { role = \"server\" }\n[[policy]]\nname = \"guard\"\nselector = \"role == 'server'\"\n"
+                    labels = { role = \"server\" }\n"
         .to_owned();
-    for (address, port) in rules(count) {
-        write!(
-            text,
+    for (index, (address, port)) in rules(count).enumerate() {
+        if index % 1_000 == 0 {
+            text += &format!("[[policy]]\nname = \"guard{index}\"\nselector = \"role == 'server'\"\n");
+        }
+        text += &format!(
             "[[policy.ingress]]\naction = \"allow\"\nprotocol = \"udp\"\nsource = {{ nets = [\"{address}\"] }}\n\
              destination = {{ ports = [{port}] }}\n"
-        )
-        .expect("a string takes everything");
+        );
     }
     text
 }
@@ -218,6 +218,16 @@ fn filter(topology: &Topology, ruleset: &str) {
     assert!(nft.wait().is_ok_and(|status| status.success()), "the kernel takes the rules");
 }
 
+/// The directory of Ravelin's configuration. Removed when dropped.
+struct Configuration;
+
+impl Drop for Configuration {
+    fn drop(&mut self) {
+        let directory = std::env::temp_dir().join(format!("ravelin-bench-{}", std::process::id()));
+        let _never_made = std::fs::remove_dir_all(directory);
+    }
+}
+
 pub(crate) fn run(report: &Report, options: &Options) {
     if Command::new("nft").arg("--version").output().is_err() {
         report.note("left out: nft is missing: install the package nftables");
@@ -228,6 +238,7 @@ pub(crate) fn run(report: &Report, options: &Options) {
         return;
     }
     state_calibration(report);
+    let _removed_at_the_end = Configuration;
     for traffic in [Traffic::Established, Traffic::New] {
         compare(report, options, traffic);
     }

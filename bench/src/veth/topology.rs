@@ -149,6 +149,11 @@ impl Process {
         text
     }
 
+    /// Whether it has not ended by itself.
+    pub(crate) fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
     /// Asks it to end, by SIGTERM, and waits.
     pub(crate) fn stop(mut self) {
         let _status = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
