@@ -3,7 +3,7 @@ use std::sync::Arc;
 use super::{
     Rule,
     cross::{Combinations, Cross},
-    homes::{Homes, choose_merged},
+    homes::Homes,
     index::{Index, Link, Side, Slot},
     items::Items,
     list::ListRef,
@@ -19,8 +19,7 @@ impl<A: Space> Index<A> {
     /// Chooses for each set how its rules are found, and puts all rules into lists.
     pub(super) fn new(sets: &[Arc<AddressSet>], rules: &[Rule]) -> Self {
         let mut sides = Sides::<A>::new(sets, rules);
-        choose_merged(&mut sides);
-        let merged = Homes::new(&sides);
+        let merged = Homes::new(&mut sides);
         // Crossing is tried with all sets, then with fewer and fewer of those that hold most.
         let mut crossed = usize::MAX;
         loop {
@@ -88,7 +87,7 @@ impl<A: Space> Index<A> {
         // What this takes is bounded by how the sets were chosen.
         let swept = Sweep::new(with_rules, sets.starts.len(), usize::MAX, usize::MAX);
         let swept = swept.map_err(|_| Way::Merged)?;
-        let merge = |list: &Vec<u32>| {
+        let merge = |list: &[u32]| {
             let rules = list.iter().flat_map(|set| homes.rules(role, *set));
             let mut all: Vec<u32> = rules.copied().collect();
             all.sort_unstable();
@@ -105,7 +104,7 @@ impl<A: Space> Index<A> {
                 links.push(Link::new(&merge(chain), forest));
             } else {
                 for set in chain {
-                    let make = || Link::new(&items.items(homes.rules(role, *set), Some(role)), forest);
+                    let make = || Link::new(&merge(&[*set]), forest);
                     if let Some(link) = of_set.get_mut(*set as usize) {
                         links.push(*link.get_or_insert_with(make));
                     }

@@ -8,7 +8,7 @@ use super::{
 /// Under which set each rule is found.
 #[derive(Clone, Debug)]
 pub(super) struct Homes {
-    /// Of each set, its rules in order.
+    /// Of each set, its rules.
     pub(super) source: Vec<Vec<u32>>,
     pub(super) destination: Vec<Vec<u32>>,
     /// Rules of combinations, in order.
@@ -18,49 +18,45 @@ pub(super) struct Homes {
 /// Rules of one set that make a short list.
 const SHORT: u32 = 8;
 
-/// The most intervals of a set whose rules are merged with others, tried in turn.
-const COVERAGE: [u32; 5] = [64, 32, 16, 8, 2];
-
-/// Chooses the sets whose rules are merged into a list for each of their intervals: those of few intervals, as far as the
-/// copies do not become too many.
-pub(super) fn choose_merged<A: Space>(sides: &mut Sides<A>) {
-    let room = sides.rules.len() * 4 + (1 << 13);
-    let copies = |most: u32| -> usize {
-        let coverage = |role: Role, rule: u32| {
-            let sets = sides.role(role);
-            sets.part(rule).set().map(|set| sets.coverage(set)).filter(|coverage| *coverage <= most)
-        };
-        let rules = sides.rules.iter();
-        rules
-            .map(|rule| {
-                let [a, b] = Role::BOTH.map(|role| coverage(role, *rule));
-                a.into_iter().chain(b).min().unwrap_or_default() as usize
-            })
-            .sum()
-    };
-    let most = COVERAGE.into_iter().find(|most| copies(*most) <= room).unwrap_or(1);
-    for role in Role::BOTH {
-        let sets = sides.role_mut(role);
-        for (way, coverage) in sets.way.iter_mut().zip(&sets.coverage) {
-            *way = if *coverage <= most { Way::Merged } else { Way::Crossed };
-        }
-    }
-}
+/// The most intervals of a set whose rules are merged with others, tried in turn. The last makes no copies.
+const COVERAGE: [u32; 6] = [64, 32, 16, 8, 2, 1];
 
 impl Homes {
-    /// Gives each rule a home that names a merged set, and at the other end no set of several ranges: in a list, such a set
-    /// tells a rule from others only when the rule is asked.
-    pub(super) fn new<A: Space>(sides: &Sides<A>) -> Self {
-        let mut homes = Self {
-            source: vec![Vec::new(); sides.source.way.len()],
-            destination: vec![Vec::new(); sides.destination.way.len()],
-            crossed: sides.rules.clone(),
-        };
-        homes.concentrate(sides);
-        homes.distribute(sides, |role, rule| {
-            merged(sides, role, rule).filter(|_| sides.role(role.other()).is_plain(rule))
-        });
+    /// Chooses the sets that are merged, those of few intervals, as far as the copies do not become too many; and gives each
+    /// rule a home that names one, and at the other end no set of several ranges: in a list, such a set tells a rule from
+    /// others only when the rule is asked.
+    pub(super) fn new<A: Space>(sides: &mut Sides<A>) -> Self {
+        let mut homes = Self { source: Vec::new(), destination: Vec::new(), crossed: Vec::new() };
+        for most in COVERAGE {
+            sides.merge(most);
+            if least_copies(sides) > room(sides) {
+                continue;
+            }
+            homes = Self {
+                source: vec![Vec::new(); sides.source.way.len()],
+                destination: vec![Vec::new(); sides.destination.way.len()],
+                crossed: sides.rules.clone(),
+            };
+            homes.concentrate(sides);
+            homes.distribute(sides, |role, rule| {
+                merged(sides, role, rule).filter(|_| sides.role(role.other()).is_plain(rule))
+            });
+            let mut all = homes.clone();
+            all.distribute(sides, |role, rule| merged(sides, role, rule));
+            if all.copies(sides) <= 2 * room(sides) {
+                break;
+            }
+        }
         homes
+    }
+
+    /// How often rules are in lists of merged sets.
+    fn copies<A: Space>(&self, sides: &Sides<A>) -> usize {
+        let role = |role: Role| {
+            let sets = sides.role(role).sets_of(Way::Merged);
+            sets.map(move |(set, _)| self.rules(role, set).len() * sides.role(role).coverage(set) as usize)
+        };
+        Role::BOTH.into_iter().flat_map(role).sum()
     }
 
     /// Gives each other rule a home that names a merged or a chained set.
@@ -158,7 +154,7 @@ impl Homes {
         }
     }
 
-    /// The rules of a set, in order.
+    /// The rules of a set.
     pub(super) fn rules(&self, role: Role, set: u32) -> &[u32] {
         let sets = match role {
             Role::Source => &self.source,
@@ -166,6 +162,19 @@ impl Homes {
         };
         sets.get(set as usize).map_or(&[], Vec::as_slice)
     }
+}
+
+/// How many rules all lists of merged sets should hold together.
+fn room<A: Space>(sides: &Sides<A>) -> usize {
+    sides.rules.len() * 4 + (1 << 13)
+}
+
+/// How many they hold at least.
+fn least_copies<A: Space>(sides: &Sides<A>) -> usize {
+    let coverage =
+        |role: Role, rule: u32| merged(sides, role, rule).map(|set| sides.role(role).coverage(set) as usize);
+    let least = |rule: &u32| Role::BOTH.into_iter().filter_map(|role| coverage(role, *rule)).min();
+    sides.rules.iter().filter_map(least).sum()
 }
 
 /// The set of a rule in a role, if it is merged.

@@ -148,6 +148,16 @@ impl<A: Space> Sides<A> {
         rules.iter().filter_map(set).map(|(set, _)| set).collect()
     }
 
+    /// Merges the sets that hold at most so many intervals, and crosses the others.
+    pub(super) fn merge(&mut self, most: u32) {
+        for role in Role::BOTH {
+            let sets = self.role_mut(role);
+            for (way, coverage) in sets.way.iter_mut().zip(&sets.coverage) {
+                *way = if *coverage <= most { Way::Merged } else { Way::Crossed };
+            }
+        }
+    }
+
     /// Crosses those sets of each role that hold most intervals, as many as `most`, and chains the others; of those that
     /// `rules`, which have no home, name.
     pub(super) fn cross(&mut self, most: usize, rules: &[u32]) {
