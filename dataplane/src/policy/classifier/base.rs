@@ -87,6 +87,9 @@ impl Base {
 
     /// The same for many keys.
     pub(super) fn first_of_batch(&self, keys: &[Key], from: &[Position], out: &mut [Option<Match>]) {
+        if self.rules.is_empty() {
+            return out.iter_mut().zip(keys).zip(from).for_each(|((out, _), _)| *out = None);
+        }
         for ((keys, from), out) in keys.chunks(KEYS).zip(from.chunks(KEYS)).zip(out.chunks_mut(KEYS)) {
             let wave = Wave::<u32>::new(keys, from);
             self.v4.first_of_wave(&wave, keys, out, |rule, key| self.asks(rule, key));

@@ -6,7 +6,7 @@
 
 use super::{
     Key, Match, Position,
-    index::{Best, Index, Link},
+    index::{Best, Index},
     list::{FIELDS, Fields, Hits, ListRef, Records, Wide},
     sides::Role,
     space::{Map, Space},
@@ -66,6 +66,8 @@ struct Steps {
     nodes: [Item; NODES],
     first_node: usize,
     nodes_waiting: usize,
+    /// The chain that each end of each key lies in.
+    chains: [u32; PROBES],
     /// Keys that have to be looked up one by one after all.
     alone: u64,
 }
@@ -194,12 +196,16 @@ impl<A: Space> Index<A> {
             nodes: [Item::default(); NODES],
             first_node: 0,
             nodes_waiting: 0,
+            chains: [0; PROBES],
             alone: 0,
         };
         let context = Context { wave, keys, ask };
         self.find_intervals(wave, &mut steps);
         self.find_lists(&context, &mut steps);
         self.look(&context, &mut steps);
+        if self.source.has_chains || self.destination.has_chains {
+            self.find_chains(&context, &mut steps);
+        }
         self.find_crossed(wave.len, &mut steps);
         self.look(&context, &mut steps);
         for (at, best) in steps.best.iter().enumerate().take(wave.len) {
@@ -237,7 +243,6 @@ impl<A: Space> Index<A> {
     /// Finds the merged and chained lists of each key.
     #[inline(never)]
     fn find_lists<F: Fn(u32, &Key) -> bool>(&self, context: &Context<'_, A, F>, steps: &mut Steps) {
-        let mut chained: u64 = 0;
         for (at, fields) in context.wave.fields.iter().enumerate().take(context.wave.len) {
             let [source, destination] = steps.intervals.as_chunks().0.get(at).copied().unwrap_or_default();
             let slots = (self.source.slot(source), self.destination.slot(destination));
@@ -252,10 +257,14 @@ impl<A: Space> Index<A> {
             }
             steps.push(slots.0.merged, probe);
             steps.push(slots.1.merged, probe + 1);
-            chained |= u64::from(slots.0.is_chained() || slots.1.is_chained()) << at;
-        }
-        if chained != 0 {
-            self.find_chains(context, steps, chained);
+            if self.source.has_chains || self.destination.has_chains {
+                let chains = [slots.0.chain(), slots.1.chain()];
+                if let Some(place) = steps.chains.as_chunks_mut().0.get_mut(at) {
+                    *place = chains;
+                }
+                self.source.fetch_chain(chains[0]);
+                self.destination.fetch_chain(chains[1]);
+            }
         }
     }
 
@@ -272,29 +281,41 @@ impl<A: Space> Index<A> {
         }
     }
 
-    /// Finds the lists of chained sets of those keys that have any.
+    /// Finds the lists of the chained sets that may hold something better. Mostly there is none.
     #[inline(never)]
-    fn find_chains<F: Fn(u32, &Key) -> bool>(
+    fn find_chains<F: Fn(u32, &Key) -> bool>(&self, context: &Context<'_, A, F>, steps: &mut Steps) {
+        for at in 0..context.wave.len.min(KEYS) {
+            let [source, destination] = steps.chains.as_chunks().0.get(at).copied().unwrap_or_default();
+            let first = self.source.first_of(source).min(self.destination.first_of(destination));
+            if !steps.best.get(at).is_some_and(|best| best.is_before(first)) {
+                self.follow(context, steps, at, [source, destination]);
+            }
+        }
+    }
+
+    /// Finds the lists of two chains that may hold something better for a key.
+    #[inline(never)]
+    fn follow<F: Fn(u32, &Key) -> bool>(
         &self,
         context: &Context<'_, A, F>,
         steps: &mut Steps,
-        chained: u64,
+        at: usize,
+        [source, destination]: [u32; 2],
     ) {
-        for at in (0..KEYS).filter(|at| chained >> at & 1 != 0) {
-            let [source, destination] = steps.intervals.as_chunks().0.get(at).copied().unwrap_or_default();
-            let slots = (self.source.slot(source), self.destination.slot(destination));
-            let chains: [&[Link]; 2] = [self.source.chain(slots.0), self.destination.chain(slots.1)];
-            if chains.iter().any(|links| links.len() > LINKS) {
-                steps.alone |= 1 << at;
-                continue;
-            }
-            for (links, probe) in chains.into_iter().zip(2 * at as u32..) {
-                for link in links {
-                    if steps.is_full() {
-                        self.look(context, steps);
-                    }
-                    steps.push(link.list, probe);
+        let chains = [self.source.links(source), self.destination.links(destination)];
+        if chains.iter().any(|links| links.len() > LINKS) {
+            steps.alone |= 1 << at;
+            return;
+        }
+        for (links, probe) in chains.into_iter().zip(2 * at as u32..) {
+            for link in links {
+                if steps.best.get(at).is_some_and(|best| best.is_before(link.first)) {
+                    break;
                 }
+                if steps.is_full() {
+                    self.look(context, steps);
+                }
+                steps.push(link.list, probe);
             }
         }
     }

@@ -4,7 +4,7 @@ use super::{
     Rule,
     cross::{Combinations, Cross},
     homes::Homes,
-    index::{Index, Link, Side, Slot},
+    index::{Chain, Index, Link, Side, Slot},
     items::Items,
     list::ListRef,
     sides::{Role, Sides, Way},
@@ -96,7 +96,7 @@ impl<A: Space> Index<A> {
         let merged: Vec<ListRef> = swept.lists.iter().map(|list| forest.add(&merge(list))).collect();
         let whole = Self::whole_chains(items, homes, role, chained);
         let mut links: Vec<Link> = Vec::new();
-        let mut chains = vec![0];
+        let mut chains = Vec::with_capacity(chained.lists.len());
         let mut of_set: Vec<Option<Link>> = vec![None; sets.way.len()];
         for (chain, whole) in chained.lists.iter().zip(whole) {
             let from = links.len();
@@ -110,8 +110,10 @@ impl<A: Space> Index<A> {
                     }
                 }
             }
-            links.get_mut(from..).unwrap_or_default().sort_unstable_by_key(|link| link.first);
-            chains.push(links.len() as u32);
+            let own = links.get_mut(from..).unwrap_or_default();
+            own.sort_unstable_by_key(|link| link.first);
+            let first = own.first().map_or(Link::EMPTY.first, |link| link.first);
+            chains.push(Chain { first, from: from as u32 });
         }
         let slots = swept.of_interval.iter().zip(&crossed.of_interval).zip(&chained.of_interval);
         let slots = slots.map(|((list, combination), chain)| {
@@ -121,6 +123,7 @@ impl<A: Space> Index<A> {
             map: A::Map::new(&sets.starts),
             slots: slots.collect(),
             shift: items.shift(role),
+            has_chains: chains.len() > 1,
             chains,
             links,
         })

@@ -27,8 +27,9 @@ pub(super) struct Side<A: Space> {
     pub(super) slots: Vec<Slot>,
     /// Bits to drop from an interval's number, so that it fits into a field.
     pub(super) shift: u32,
-    /// Where the chains begin in `links`; and one behind the last.
-    pub(super) chains: Vec<u32>,
+    /// Whether there is more than the empty chain, which is number 0.
+    pub(super) has_chains: bool,
+    pub(super) chains: Vec<Chain>,
     pub(super) links: Vec<Link>,
 }
 
@@ -47,6 +48,14 @@ pub(super) struct Slot {
 pub(super) struct Link {
     pub(super) list: ListRef,
     pub(super) first: Position,
+}
+
+/// A chain: the position of the first of its rules, and where it begins among the links. It ends where the next one begins.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(8))]
+pub(super) struct Chain {
+    pub(super) first: Position,
+    pub(super) from: u32,
 }
 
 impl Link {
@@ -70,18 +79,13 @@ impl Slot {
 
     /// Its chain; 0 for none.
     #[inline]
-    fn chain(self) -> usize {
-        self.more as usize & (Self::CHAINS - 1)
+    pub(super) fn chain(self) -> u32 {
+        self.more & (Self::CHAINS as u32 - 1)
     }
 
     #[inline]
     pub(super) fn combination(self) -> u32 {
         self.more >> Self::CHAIN
-    }
-
-    #[inline]
-    pub(super) fn is_chained(self) -> bool {
-        self.chain() != 0
     }
 }
 
@@ -98,13 +102,26 @@ impl<A: Space> Side<A> {
         }
     }
 
-    /// The chained sets that hold the interval.
-    pub(super) fn chain(&self, slot: Slot) -> &[Link] {
-        let chain = slot.chain();
-        let (Some(&from), Some(&to)) = (self.chains.get(chain), self.chains.get(chain + 1)) else {
-            return &[];
-        };
-        self.links.get(from as usize..to as usize).unwrap_or_default()
+    /// The chained sets of a chain.
+    pub(super) fn links(&self, chain: u32) -> &[Link] {
+        let chain = chain as usize;
+        let Some(from) = self.chains.get(chain).map(|chain| chain.from as usize) else { return &[] };
+        let to = self.chains.get(chain + 1).map_or(self.links.len(), |next| next.from as usize);
+        self.links.get(from..to).unwrap_or_default()
+    }
+
+    /// The position of a chain's first rule.
+    #[inline]
+    pub(super) fn first_of(&self, chain: u32) -> Position {
+        self.chains.get(chain as usize).map_or(Link::EMPTY.first, |chain| chain.first)
+    }
+
+    /// Asks for what [`Self::first_of`] reads.
+    #[inline]
+    pub(super) fn fetch_chain(&self, chain: u32) {
+        if let Some(chain) = self.chains.get(chain as usize) {
+            crate::prefetch::fetch(chain);
+        }
     }
 
     fn bytes(&self) -> usize {

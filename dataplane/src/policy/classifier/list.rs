@@ -41,13 +41,13 @@ impl Quad {
     /// The lanes whose ranges hold all fields of the key.
     #[inline]
     pub(super) fn hits(&self, key: &Wide) -> Hits {
-        Hits(lanes::within(&key.0, &self.lowest, &self.length) as u8)
+        Hits(lanes::within(&key.0, &self.lowest, &self.length))
     }
 }
 
 /// Lanes of a quad, the lowest first: two bits for each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Hits(u8);
+pub(super) struct Hits(u32);
 
 impl Hits {
     /// The first of them, if there is any.
@@ -68,7 +68,7 @@ impl Iterator for Hits {
     #[inline]
     fn next(&mut self) -> Option<usize> {
         let lane = self.first();
-        self.0 &= !(3_u8.checked_shl(2 * lane as u32).unwrap_or(0));
+        self.0 &= !(3_u32.checked_shl(2 * lane as u32).unwrap_or(0));
         (lane < LANES).then_some(lane)
     }
 }

@@ -104,8 +104,8 @@ impl<A: Space> Index<A> {
         if !search.best.is_before(cross.first) {
             search.walk(cross.list, &by_source);
         }
-        self.chain(&mut search, self.source.chain(slots.0), &by_source);
-        self.chain(&mut search, self.destination.chain(slots.1), &by_destination);
+        self.chain(&mut search, self.source.links(slots.0.chain()), &by_source);
+        self.chain(&mut search, self.destination.links(slots.1.chain()), &by_destination);
         search.best.found()
     }
 

@@ -1,3 +1,5 @@
+use std::hint::select_unpredictable;
+
 use super::{
     lanes::{self, WORDS},
     space::Map,
@@ -45,10 +47,13 @@ impl Piece {
 
     /// The piece that `low` is in, if this one is divided.
     fn below(&self, low: u16) -> Option<u32> {
-        let first = self.first();
-        // Computed in any case, so that it can be chosen without a branch.
-        let below = (first & !DIVIDED) + u32::from((low >> (self.0[2] & 15)) & self.0[3]);
-        (first & DIVIDED != 0).then_some(below)
+        (self.first() & DIVIDED != 0).then(|| self.part(low))
+    }
+
+    /// The piece that `low` is in, provided that this one is divided.
+    #[inline]
+    fn part(&self, low: u16) -> u32 {
+        (self.first() & !DIVIDED) + u32::from((low >> (self.0[2] & 15)) & self.0[3])
     }
 
     /// How many of the ends lie before `low`, added to the first interval's number.
@@ -154,7 +159,9 @@ impl Map<u32> for Map4 {
 
     #[inline]
     fn step(&self, at: u32, address: u32) -> u32 {
-        let below = self.piece(at).below(address as u16).unwrap_or(at);
+        let piece = self.piece(at);
+        // One address in so many lies in a piece that is divided: no branch could be foretold.
+        let below = select_unpredictable(piece.first() & DIVIDED != 0, piece.part(address as u16), at);
         fetch(self.piece(below));
         below
     }
