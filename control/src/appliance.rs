@@ -266,7 +266,7 @@ impl Appliance {
         for record in logs.iter().flat_map(|log| std::iter::from_fn(|| log.take_cut())) {
             let record = record.read();
             let judgement = reloader.policy().judge(&question(&record));
-            let now = teller.name(&judgement.decision);
+            let now = teller.name(&judgement.decision());
             self.cut.lock().add(CutFlow { record, now });
         }
     }

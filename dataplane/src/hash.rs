@@ -27,4 +27,14 @@ impl FlowHasher {
         }
         hasher.finish()
     }
+
+    /// The hash of words of 32 bits.
+    pub(crate) fn hash_halves(&self, mut words: impl Iterator<Item = u32>) -> u64 {
+        let mut hasher = self.0.build_hasher();
+        while let Some(first) = words.next() {
+            let second = words.next().unwrap_or_default();
+            hasher.write_u64(u64::from(second) << 32 | u64::from(first));
+        }
+        hasher.finish()
+    }
 }

@@ -91,7 +91,7 @@ fn decision(snapshot: &Snapshot, source: [u8; 4], port: u16) -> Decision {
     let [source, destination] = [source, [192, 0, 2, 1]].map(Into::into);
     let key =
         Key { source, destination, protocol: Protocol::TCP, source_port: 40_000, destination_port: port };
-    snapshot.policy.judge(&key).decision
+    snapshot.policy.judge(&key).decision()
 }
 
 #[test]

@@ -169,7 +169,7 @@ impl Explainer {
 
     /// Answers about a flow that is given as the packet path has it.
     pub fn answer(&mut self, key: &Key, port: Option<u16>) -> Answer {
-        let decision = self.engine.policy().judge(key).decision;
+        let decision = self.engine.policy().judge(key).decision();
         let enforced = self.verdicts(key, decision.action, &decision.egress, &decision.ingress);
         let pending = match &decision.pending {
             Some(pending) => self.verdicts(key, pending.action, &pending.egress, &pending.ingress),

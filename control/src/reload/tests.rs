@@ -19,7 +19,7 @@ fn begin(directory: &Directory, text: &str, workers: u8) -> Reloader {
 fn verdict(reader: &Reader) -> Action {
     let [source, destination] = [[192, 0, 2, 1], [198, 51, 100, 1]].map(Into::into);
     let key = Key { source, destination, protocol: Protocol::TCP, source_port: 40_000, destination_port: 21 };
-    reader.snapshot().policy.judge(&key).decision.action
+    reader.snapshot().policy.judge(&key).action
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::{
     batch::Meta,
     clock::Timestamp,
     pipeline::Context,
-    policy::{Decision, Judgement, Key, OnChange, Ruling, question},
+    policy::{Decision, Judgement, Key, OnChange, Ruling, Words, question},
     verdict::DropReason,
 };
 
@@ -34,23 +34,18 @@ impl FlowTable {
         judgement: &Judgement,
         time: Timestamp,
     ) -> Ruling {
-        let generation =
-            if cx.snapshot.policy.within_limits(judgement, time) { cx.snapshot.generation } else { 0 };
-        let ruling = if generation == 0 {
-            let reason = Some(DropReason::RuleRateLimit);
-            self.make(&Decision { action: Action::Deny, reason, ..judgement.decision }, time)
+        let is_within = cx.snapshot.policy.within_limits(judgement, time);
+        let (generation, ruling) = if is_within {
+            let decision = self.decisions.make(&judgement.words, time);
+            (cx.snapshot.generation, Ruling { action: judgement.action, decision })
         } else {
-            self.make(&judgement.decision, time)
+            let refused = judgement.words.replaced(Action::Deny, DropReason::RuleRateLimit);
+            (0, Ruling { action: Action::Deny, decision: self.decisions.make(&refused, time) })
         };
         if let Some(slot) = slot {
             self.decide(slot, generation, ruling);
         }
         ruling
-    }
-
-    /// A decision for one flow.
-    fn make(&mut self, decision: &Decision, time: Timestamp) -> Ruling {
-        Ruling { action: decision.action, decision: self.decisions.make(decision, time) }
     }
 
     /// Whether the flow in `slot` was judged, but not by the policy in force.
@@ -73,31 +68,34 @@ impl FlowTable {
     ) {
         let Some(entry) = self.entries.get_mut(slot as usize) else { return };
         let generation = cx.snapshot.generation;
-        let Judgement { mut decision, on_change, .. } = cx.snapshot.policy.judge(&entry.question());
+        let judgement = cx.snapshot.policy.judge(&entry.question());
+        let Judgement { action, on_change, .. } = judgement;
         let old = entry.ruling();
         let before = self.decisions.log().get(old.decision);
         let was_allowed = old.action == Action::Allow;
-        let is_cut = was_allowed && decision.action != Action::Allow;
+        let is_cut = was_allowed && action != Action::Allow;
         let is_kept = is_cut && on_change == OnChange::Keep;
-        let is_same = before.as_ref().is_some_and(|before| self.decisions.are_same(before, &decision));
+        let is_same = before.as_ref().is_some_and(|before| self.decisions.are_same(before, &judgement.words));
         if is_kept || is_same {
-            let pending = before.is_some_and(|before| before.pending != decision.pending);
-            let ruling = match before.filter(|_| pending) {
+            let pending = judgement.decision().pending;
+            let ruling = match before.filter(|before| before.pending != pending) {
                 // The rules that count are the same, and the flow is not a new one.
                 Some(before) => {
-                    let moved = self.decisions.number(&Decision { pending: decision.pending, ..before });
-                    Ruling { decision: moved, ..old }
+                    let moved = Words::from(&Decision { pending, ..before });
+                    Ruling { decision: self.decisions.number(&moved), ..old }
                 }
                 None => old,
             };
             entry.judge(generation, ruling);
             return;
         }
+        let mut words = judgement.words;
         if is_cut {
-            decision.reason = Some(match on_change {
+            let reason = match on_change {
                 OnChange::Reset if entry.key.protocol() == Protocol::TCP => DropReason::FlowReset,
                 OnChange::Keep | OnChange::Drop | OnChange::Reset => DropReason::FlowCut,
-            });
+            };
+            words = words.replaced(action, reason);
             ledger.counters.flows_cut += 1;
         }
         let time = super::entry::micros(meta.time).max(entry.last());
@@ -107,7 +105,7 @@ impl FlowTable {
         }
         ledger.write(&record);
         entry.restart(time);
-        let ruling = self.make(&decision, meta.time);
+        let ruling = Ruling { action, decision: self.decisions.make(&words, meta.time) };
         self.decide(Slot(slot), generation, ruling);
     }
 }

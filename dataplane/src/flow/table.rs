@@ -359,10 +359,10 @@ impl FlowTable {
     /// Whether a packet that asks for a flow of its own may pass; if not, it is dropped.
     #[inline(never)]
     fn may_ask(&mut self, cx: &Context<'_>, meta: &mut Meta) -> bool {
-        let request = cx.snapshot.policy.judge(&question(&meta.key, meta.side)).decision;
+        let request = cx.snapshot.policy.judge(&question(&meta.key, meta.side));
         let passes = request.action == Action::Allow;
         if !passes {
-            let decision = self.decisions.make(&request, meta.time);
+            let decision = self.decisions.make(&request.words, meta.time);
             self.decisions.settle(meta, Ruling { action: request.action, decision });
         }
         passes

@@ -20,7 +20,10 @@ use crossbeam::queue::ArrayQueue;
 use hashbrown::HashTable;
 use ravelin_config::types::Action;
 
-use super::RuleId;
+use super::{
+    RuleId,
+    words::{self, Words},
+};
 use crate::{
     batch::Meta,
     clock::Timestamp,
@@ -71,11 +74,6 @@ impl Trace {
         }
     }
 
-    /// The last place is kept for the rule that decides.
-    pub(super) const fn has_room_to_log(&self) -> bool {
-        (self.len as usize) < Self::MAX - 1 - Self::MAX_TIERS
-    }
-
     /// The rules, in order.
     pub fn rules(&self) -> &[RuleId] {
         self.rules.get(..usize::from(self.len)).unwrap_or_default()
@@ -122,65 +120,6 @@ impl Decision {
     pub(crate) fn is_enforced_as(&self, other: &Self) -> bool {
         self.action == other.action && (&self.egress, &self.ingress) == (&other.egress, &other.ingress)
     }
-
-    /// Verdicts, reason and the lengths of the traces in one word.
-    fn head(&self) -> u32 {
-        const NO_PENDING: u32 = 3;
-        let action = |action| match action {
-            Action::Allow => 0,
-            Action::Deny => 1,
-            Action::Reject => 2,
-        };
-        let reason = self.reason.map_or(0, |reason| reason as u32 + 1);
-        let none = Trace::EMPTY;
-        let (pending, traces) = match &self.pending {
-            Some(pending) => (action(pending.action), [&pending.egress, &pending.ingress]),
-            None => (NO_PENDING, [&none, &none]),
-        };
-        let lengths = [&self.egress, &self.ingress, traces[0], traces[1]];
-        let lengths = lengths.into_iter().fold(0, |all, trace| all << 5 | u32::from(trace.len));
-        lengths << 12 | reason << 4 | pending << 2 | action(self.action)
-    }
-
-    /// The decision as words.
-    fn words(&self) -> impl Iterator<Item = u32> + '_ {
-        let pending = self.pending.iter().flat_map(|pending| [&pending.egress, &pending.ingress]);
-        let traces = [&self.egress, &self.ingress].into_iter().chain(pending);
-        std::iter::once(self.head()).chain(traces.flat_map(|trace| trace.rules()).map(|rule| rule.0))
-    }
-
-    fn read(mut words: impl Iterator<Item = u32>) -> Self {
-        let head = words.next().unwrap_or_default();
-        let action = |bits: u32| match bits & 3 {
-            0 => Some(Action::Allow),
-            1 => Some(Action::Deny),
-            2 => Some(Action::Reject),
-            _ => None,
-        };
-        let mut lengths = [27, 22, 17, 12].into_iter().map(|shift| head >> shift & 31);
-        let mut trace = || {
-            let mut trace = Trace::EMPTY;
-            for _ in 0..lengths.next().unwrap_or_default() {
-                trace.push(RuleId(words.next().unwrap_or_default()));
-            }
-            trace
-        };
-        let reason = (head >> 4 & 0xff).checked_sub(1);
-        Self {
-            action: action(head).unwrap_or(Action::Deny),
-            reason: reason.and_then(|index| DropReason::ALL.get(index as usize)).copied(),
-            egress: trace(),
-            ingress: trace(),
-            pending: action(head >> 2).map(|action| Pending { action, egress: trace(), ingress: trace() }),
-        }
-    }
-
-    /// The decision without the way to it.
-    fn bare(&self) -> Self {
-        let none = Trace::EMPTY;
-        let pending = self.pending.map(|pending| Pending { egress: none, ingress: none, ..pending });
-        Self { egress: none, ingress: none, pending, ..*self }
-    }
 }
 
 /// What came of a decision.
@@ -198,7 +137,9 @@ pub struct DecisionCounts {
     pub last: Timestamp,
 }
 
+/// One cache line.
 #[derive(Debug, Default)]
+#[repr(align(64))]
 struct Line {
     /// Where its words start, above how many there are (8 bits).
     words: AtomicU64,
@@ -245,13 +186,12 @@ impl DecisionLog {
 
     /// A decision; `None` for one that was never made.
     pub fn get(&self, id: DecisionId) -> Option<Decision> {
-        (id != DecisionId::NONE && id.0 < self.used.load(Acquire)).then(|| Decision::read(self.stored(id)))
+        (id != DecisionId::NONE && id.0 < self.used.load(Acquire)).then(|| words::read(self.stored(id)))
     }
 
     /// Why packets are dropped under a decision.
     pub(crate) fn reason(&self, id: DecisionId) -> Option<DropReason> {
-        let index = (self.stored(id).next()? >> 4 & 0xff).checked_sub(1)?;
-        DropReason::ALL.get(index as usize).copied()
+        words::reason(self.stored(id).next()?)
     }
 
     /// What came of a decision.
@@ -278,7 +218,7 @@ impl DecisionLog {
 
     /// Every decision made so far.
     pub fn iter(&self) -> impl Iterator<Item = (DecisionId, Decision)> {
-        (1..self.used.load(Acquire)).map(DecisionId).map(|id| (id, Decision::read(self.stored(id))))
+        (1..self.used.load(Acquire)).map(DecisionId).map(|id| (id, words::read(self.stored(id))))
     }
 
     /// Counts what a flow that ended under a decision has sent.
@@ -329,7 +269,7 @@ impl Decisions {
     }
 
     /// The number of a decision.
-    pub(crate) fn number(&mut self, decision: &Decision) -> DecisionId {
+    pub(crate) fn number(&mut self, decision: &Words) -> DecisionId {
         if let Some(id) = self.find_or_add(decision, DecisionLog::RESERVED) {
             return id;
         }
@@ -339,15 +279,15 @@ impl Decisions {
     }
 
     /// Whether the same rules, in force, decided the same, as far as the log could keep them.
-    pub(crate) fn are_same(&mut self, before: &Decision, now: &Decision) -> bool {
-        before.is_enforced_as(now)
+    pub(crate) fn are_same(&mut self, before: &Decision, now: &Words) -> bool {
+        before.is_enforced_as(&now.decision())
             || (self.lost > 0
-                && before.is_enforced_as(&now.bare())
+                && before.is_enforced_as(&now.bare().decision())
                 && self.find_or_add(now, DecisionLog::RESERVED).is_none())
     }
 
     /// The number of a decision that was made for a flow at `time`, which is counted.
-    pub(crate) fn make(&mut self, decision: &Decision, time: Timestamp) -> DecisionId {
+    pub(crate) fn make(&mut self, decision: &Words, time: Timestamp) -> DecisionId {
         let id = self.number(decision);
         if let Some(line) = self.log.lines.get(id.0 as usize) {
             line.flows.store(line.flows.load(Relaxed) + 1, Relaxed);
@@ -376,29 +316,27 @@ impl Decisions {
     }
 
     /// Leaves `reserve` places, and as many words, free.
-    fn find_or_add(&mut self, decision: &Decision, reserve: usize) -> Option<DecisionId> {
+    fn find_or_add(&mut self, decision: &Words, reserve: usize) -> Option<DecisionId> {
         let Self { log, index, hasher, words_used, .. } = self;
-        let hash_of = |words: &mut dyn Iterator<Item = u32>| {
-            words.fold(0, |hash: u64, word| hasher.hash(&[hash, u64::from(word)]))
-        };
-        let hash = hash_of(&mut decision.words());
-        let found = index.find(hash, |id| log.stored(DecisionId(*id)).eq(decision.words()));
+        let words = decision.as_slice();
+        let hash = hasher.hash_halves(words.iter().copied());
+        let found = index.find(hash, |id| log.stored(DecisionId(*id)).eq(words.iter().copied()));
         if let Some(id) = found {
             return Some(DecisionId(*id));
         }
-        let length = decision.words().count();
         let id = log.used.load(Relaxed);
-        if id as usize + reserve >= log.lines.len() || *words_used + length + reserve > log.words.len() {
+        if id as usize + reserve >= log.lines.len() || *words_used + words.len() + reserve > log.words.len() {
             return None;
         }
-        for (place, word) in log.words.iter().skip(*words_used).zip(decision.words()) {
-            place.store(word, Relaxed);
+        for (place, word) in log.words.iter().skip(*words_used).zip(words) {
+            place.store(*word, Relaxed);
         }
-        log.lines.get(id as usize)?.words.store((*words_used as u64) << 8 | length as u64, Relaxed);
-        *words_used += length;
+        let place = (*words_used as u64) << 8 | words.len() as u64;
+        log.lines.get(id as usize)?.words.store(place, Relaxed);
+        *words_used += words.len();
         // Whoever gets the number gets it through a ring, or from `used`, behind what was written.
         log.used.store(id + 1, Release);
-        index.insert_unique(hash, id, |id| hash_of(&mut log.stored(DecisionId(*id))));
+        index.insert_unique(hash, id, |id| hasher.hash_halves(log.stored(DecisionId(*id))));
         Some(DecisionId(id))
     }
 }

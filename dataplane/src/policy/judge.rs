@@ -11,7 +11,7 @@ use std::time::Duration;
 use ravelin_config::types::Action;
 
 use super::{
-    Classifier, Decision, Effect, Key, Limit, Match, OnChange, Outcome, Outcomes, Pending, Position, Trace,
+    Classifier, Decision, Effect, Key, Limit, LimitId, Match, OnChange, Outcome, Outcomes, Position, Words,
 };
 use crate::{clock::Timestamp, verdict::DropReason};
 
@@ -64,20 +64,26 @@ impl Default for PolicySet {
 /// What policy says about a flow, with what the packet path needs to act upon it.
 #[derive(Clone, Debug)]
 pub struct Judgement {
-    /// The decision.
-    pub decision: Decision,
+    /// The verdict.
+    pub action: Action,
     /// What happens to the flow if it was allowed before.
     pub on_change: OnChange,
-    /// The outcomes that let it pass, for their limits.
-    deciders: [Option<u32>; 2],
+    /// Limits of the rules that let it pass.
+    limits: [Option<LimitId>; 2],
+    pub(crate) words: Words,
 }
 
-/// Where a walk along one side ended.
-#[derive(Debug)]
-struct Walk {
-    trace: Trace,
-    /// The outcome that decided; `None` if the side belongs to no endpoint.
-    decider: Option<u32>,
+impl Judgement {
+    /// Before anything is judged.
+    const fn new() -> Self {
+        let on_change = OnChange::Drop;
+        Self { action: Action::Deny, on_change, limits: [None; 2], words: Words::EMPTY }
+    }
+
+    /// The verdict with the whole way to it.
+    pub fn decision(&self) -> Decision {
+        self.words.decision()
+    }
 }
 
 impl PolicySet {
@@ -88,7 +94,9 @@ impl PolicySet {
     pub fn judge(&self, key: &Key) -> Judgement {
         let first = |classifier: &Classifier| classifier.first(key, Position::START);
         let begin = |sides: &Sides| [first(&sides.egress), first(&sides.ingress)];
-        self.conclude(key, begin(&self.enforced), self.pending.as_ref().map(begin))
+        let mut judgement = Judgement::new();
+        self.conclude(key, begin(&self.enforced), self.pending.as_ref().map(begin), &mut judgement);
+        judgement
     }
 
     /// Judges up to [`Self::CHUNK`] flows, in the order of `keys`, and calls `take` with the place of each.
@@ -109,96 +117,101 @@ impl PolicySet {
         let at = |[egress, ingress]: &[[Option<Match>; Self::CHUNK]; 2], index: usize| {
             [egress, ingress].map(|side| side.get(index).copied().flatten())
         };
+        // One for all: it is large.
+        let mut judgement = Judgement::new();
         for (index, key) in keys.iter().enumerate() {
             let pending = pending.as_ref().map(|pending| at(pending, index));
-            take(index, &self.conclude(key, at(&enforced, index), pending));
+            self.conclude(key, at(&enforced, index), pending, &mut judgement);
+            take(index, &judgement);
         }
     }
 
     /// Whether every rule that let the flow pass lets one more pass now. A flow that does not pass takes from no limit.
     pub(crate) fn within_limits(&self, judgement: &Judgement, now: Timestamp) -> bool {
-        let limit = |outcome: &u32| {
-            let limit = self.outcomes.get(*outcome)?.limit?;
-            self.limits.get(limit.0 as usize)
-        };
-        let limits = || judgement.deciders.iter().flatten().filter_map(limit);
-        judgement.decision.action != Action::Allow
+        let limits =
+            || judgement.limits.iter().flatten().filter_map(|limit| self.limits.get(limit.0 as usize));
+        judgement.action != Action::Allow
             // Another worker may be quicker between the two; then the first limit has counted one too many.
             || (limits().all(|limit| limit.allows(now)) && limits().all(|limit| limit.take(now)))
     }
 
-    /// From the first match of each side to the judgement.
+    /// From the first match of each side to the judgement, in place of what was there.
     fn conclude(
         &self,
         key: &Key,
         enforced: [Option<Match>; 2],
         pending: Option<[Option<Match>; 2]>,
-    ) -> Judgement {
-        let [egress, ingress] = self.walk_both(&self.enforced, key, enforced);
-        let (action, decider) = self.verdict([&egress, &ingress]);
-        let outcome = decider.and_then(|index| self.outcomes.get(index));
-        let reason = match outcome {
-            Some(outcome) => outcome.drop_reason(),
-            None => (action != Action::Allow).then_some(DropReason::UnknownDeny),
+        judgement: &mut Judgement,
+    ) {
+        let Judgement { action, on_change, limits, words } = judgement;
+        words.clear();
+        let deciders = self.walk_both(&self.enforced, key, enforced, [0, 1], words);
+        let decider = Self::last(deciders);
+        *action = decider.map_or(self.unknown, Outcome::action);
+        *on_change = decider.map_or(OnChange::default(), |outcome| outcome.on_change);
+        *limits = deciders.map(|decider| decider?.limit);
+        let reason = match decider {
+            Some(decider) => decider.drop_reason(),
+            None => (self.unknown != Action::Allow).then_some(DropReason::UnknownDeny),
         };
         let pending = self.pending.as_ref().zip(pending).map(|(sides, first)| {
-            let [egress, ingress] = self.walk_both(sides, key, first);
-            let (action, _) = self.verdict([&egress, &ingress]);
-            Pending { action, egress: egress.trace, ingress: ingress.trace }
+            let deciders = self.walk_both(sides, key, first, [2, 3], words);
+            Self::last(deciders).map_or(self.unknown, Outcome::action)
         });
-        Judgement {
-            decision: Decision { action, reason, egress: egress.trace, ingress: ingress.trace, pending },
-            on_change: outcome.map_or(OnChange::default(), |outcome| outcome.on_change),
-            deciders: [egress.decider, ingress.decider],
-        }
+        words.conclude(*action, reason, pending);
     }
 
-    fn walk_both(&self, sides: &Sides, key: &Key, [egress, ingress]: [Option<Match>; 2]) -> [Walk; 2] {
-        let egress = self.walk(&sides.egress, key, egress);
-        let passes = egress.decider.is_none_or(|outcome| self.action(outcome) == Action::Allow);
+    /// The outcome that decided on each side.
+    fn walk_both(
+        &self,
+        sides: &Sides,
+        key: &Key,
+        [egress, ingress]: [Option<Match>; 2],
+        traces: [usize; 2],
+        words: &mut Words,
+    ) -> [Option<&Outcome>; 2] {
+        let source = self.walk(&sides.egress, key, egress, traces[0], words);
+        let passes = source.is_none_or(|outcome| outcome.action() == Action::Allow);
         let ingress = ingress.filter(|_| passes);
-        [egress, self.walk(&sides.ingress, key, ingress)]
+        [source, self.walk(&sides.ingress, key, ingress, traces[1], words)]
     }
 
-    /// Follows the rules of one side from the first that matches to the one that decides.
-    fn walk(&self, classifier: &Classifier, key: &Key, first: Option<Match>) -> Walk {
-        let mut walk = Walk { trace: Trace::EMPTY, decider: None };
+    /// Follows the rules of one side from the first that matches to the one that decides; `None` if the side belongs to no
+    /// endpoint.
+    fn walk(
+        &self,
+        classifier: &Classifier,
+        key: &Key,
+        first: Option<Match>,
+        trace: usize,
+        words: &mut Words,
+    ) -> Option<&Outcome> {
         let mut next = first;
         while let Some(found) = next {
-            let Some(outcome) = self.outcomes.get(found.outcome) else { break };
+            let outcome = self.outcomes.get(found.outcome)?;
             let from = match outcome.effect {
                 Effect::Log => {
-                    if walk.trace.has_room_to_log() {
-                        walk.trace.push(outcome.rule);
+                    if words.has_room_to_log(trace) {
+                        words.push(trace, outcome.rule);
                     }
-                    let Some(next) = found.position.next() else { break };
-                    next
+                    found.position.next()?
                 }
                 Effect::Pass(tier) => {
-                    walk.trace.push(outcome.rule);
+                    words.push(trace, outcome.rule);
                     tier
                 }
                 Effect::Allow | Effect::Deny | Effect::Reject => {
-                    walk.trace.push(outcome.rule);
-                    walk.decider = Some(found.outcome);
-                    break;
+                    words.push(trace, outcome.rule);
+                    return Some(outcome);
                 }
             };
             next = classifier.first(key, from);
         }
-        walk
+        None
     }
 
-    fn action(&self, outcome: u32) -> Action {
-        self.outcomes.get(outcome).map_or(Action::Deny, Outcome::action)
-    }
-
-    /// The verdict on a flow, and the outcome that decided.
-    fn verdict(&self, walks: [&Walk; 2]) -> (Action, Option<u32>) {
-        // Ingress was not asked if egress denies, so the last that decided on any side decides.
-        match walks.into_iter().rev().find_map(|walk| walk.decider) {
-            Some(outcome) => (self.action(outcome), Some(outcome)),
-            None => (self.unknown, None),
-        }
+    /// The outcome that decided: ingress was not asked if egress denies, so the last one on any side.
+    fn last([egress, ingress]: [Option<&Outcome>; 2]) -> Option<&Outcome> {
+        ingress.or(egress)
     }
 }

@@ -20,6 +20,7 @@ mod stage;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+mod words;
 
 pub use address_set::AddressSet;
 pub(crate) use answer::Answer;
@@ -31,3 +32,4 @@ pub use limit::{Limit, LimitId};
 pub use outcome::{Effect, OnChange, Outcome, Outcomes, RuleId};
 pub use stage::PolicyStage;
 pub(crate) use stage::question;
+pub(crate) use words::Words;

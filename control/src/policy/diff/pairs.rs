@@ -143,7 +143,7 @@ impl<'p> Pairs<'p> {
     fn ask(&mut self, key: &Key) -> Option<Outcome> {
         self.asked += 1;
         let Both { old, new } = self.both;
-        let [old, new] = [old, new].map(|flat| flat.policy().judge(key).decision);
+        let [old, new] = [old, new].map(|flat| flat.policy().judge(key).decision());
         if old.action == new.action {
             return None;
         }

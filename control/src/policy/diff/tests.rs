@@ -264,7 +264,7 @@ proptest! {
                         let [source, destination] = [from, to].map(|address| address.parse().unwrap());
                         let key = Key { source, destination, protocol, source_port: 0, destination_port: port };
                         let [old, new] =
-                            explainers.each_ref().map(|explainer| explainer.policy().judge(&key).decision.action);
+                            explainers.each_ref().map(|explainer| explainer.policy().judge(&key).action);
                         let told = changes.iter().filter(|difference| {
                             let change = &difference.change;
                             is_in(&difference.from, from, &explainers)

@@ -173,7 +173,7 @@ impl Lint<'_> {
                     source_port: ports.0,
                     destination_port: ports.1,
                 };
-                self.flat.policy().judge(&key).decision.action == Action::Allow
+                self.flat.policy().judge(&key).action == Action::Allow
             })
         })
     }

@@ -5,7 +5,7 @@ use ravelin_config::types::Action;
 
 use crate::{
     clock::Timestamp,
-    policy::{Decision, DecisionCounts, DecisionId, DecisionLog, Decisions, Pending, RuleId, Trace},
+    policy::{Decision, DecisionCounts, DecisionId, DecisionLog, Decisions, Pending, RuleId, Trace, Words},
     verdict::DropReason,
 };
 
@@ -44,7 +44,7 @@ proptest! {
         let mut decisions = Decisions::new(Arc::clone(&log));
         let mut known: Vec<(DecisionId, Decision)> = Vec::new();
         for decision in made.iter().chain(&made) {
-            let id = decisions.number(decision);
+            let id = decisions.number(&decision.into());
             prop_assert_ne!(id, DecisionId::NONE);
             prop_assert_eq!(log.get(id), Some(*decision));
             prop_assert_eq!(log.reason(id), decision.reason);
@@ -74,7 +74,7 @@ fn a_log_holds_as_many_decisions_as_it_was_made_for() {
     let mut decisions = Decisions::new(DecisionLog::new(3));
     let lost: Vec<_> = [1, 2, 3, 4]
         .map(|rule| {
-            decisions.number(&allowed(rule));
+            decisions.number(&Words::from(&allowed(rule)));
             decisions.lost
         })
         .into();
@@ -99,13 +99,14 @@ fn a_full_log_keeps_the_verdict_and_counts_what_it_loses() {
             }),
         };
         let kept = (0..).take_while(|number| {
-            decisions.number(&rejected(*number));
+            decisions.number(&Words::from(&rejected(*number)));
             decisions.lost == 0
         });
         let kept = kept.count();
         assert!((30..=64).contains(&kept), "{kept}");
         let full = log.len();
-        let ids: Vec<_> = (0..500).map(|number| decisions.make(&rejected(number), Timestamp::ZERO)).collect();
+        let ids: Vec<_> =
+            (0..500).map(|number| decisions.make(&Words::from(&rejected(number)), Timestamp::ZERO)).collect();
         let lost = 500 - kept;
         assert_eq!(decisions.lost, 1 + lost as u64);
         for (id, number) in ids[..kept].iter().zip(0..) {
@@ -126,7 +127,7 @@ fn every_verdict_has_a_place_in_a_full_log() {
     let log = DecisionLog::new(1);
     let mut decisions = Decisions::new(Arc::clone(&log));
     for rule in 0..3 {
-        decisions.number(&allowed(rule));
+        decisions.number(&Words::from(&allowed(rule)));
     }
     let actions = [Action::Allow, Action::Deny, Action::Reject];
     // No rule gives any other reason.
@@ -136,7 +137,8 @@ fn every_verdict_has_a_place_in_a_full_log() {
             for then in actions.map(Some).into_iter().chain([None]) {
                 let (egress, ingress) = (trace([1]), trace([2]));
                 let pending = then.map(|action| Pending { action, egress, ingress });
-                let id = decisions.number(&Decision { action, reason, egress, ingress, pending });
+                let id =
+                    decisions.number(&Words::from(&Decision { action, reason, egress, ingress, pending }));
                 let kept = log.get(id).unwrap();
                 assert_eq!((kept.action, kept.reason), (action, reason));
                 assert_eq!(kept.pending.map(|pending| pending.action), then);
@@ -149,7 +151,7 @@ fn every_verdict_has_a_place_in_a_full_log() {
 fn counts_say_when_and_how_often() {
     let log = DecisionLog::new(8);
     let mut decisions = Decisions::new(Arc::clone(&log));
-    let [first, second] = [1, 2].map(allowed);
+    let [first, second] = [1, 2].map(allowed).map(|decision| Words::from(&decision));
     let at = Timestamp::from_micros;
     let id = decisions.make(&first, at(70));
     assert_eq!(decisions.make(&first, at(90)), id);
@@ -183,7 +185,7 @@ fn a_reader_sees_whole_decisions_only() {
     thread::scope(|scope| {
         let writer = scope.spawn(move || {
             for seed in 0..DECISIONS {
-                decisions.make(&decision(seed), Timestamp::from_micros(1));
+                decisions.make(&Words::from(&decision(seed)), Timestamp::from_micros(1));
             }
             decisions.lost
         });

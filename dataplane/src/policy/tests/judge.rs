@@ -44,7 +44,7 @@ fn said(decision: &Decision) -> Said {
 }
 
 fn ask(policy: &PolicySet, key: &Key) -> Said {
-    said(&policy.judge(key).decision)
+    said(&policy.judge(key).decision())
 }
 
 #[test]
@@ -148,21 +148,21 @@ fn what_is_staged_is_told_and_decides_nothing() {
         (of(Line::reject(11), Line::allow(2)), Action::Reject, vec![11], vec![]),
         (of(Line::allow(1), Line::allow(2)), Action::Allow, vec![1], vec![2]),
     ] {
-        let decision = policy(&enforced, Some(&staged)).judge(&telnet()).decision;
+        let decision = policy(&enforced, Some(&staged)).judge(&telnet()).decision();
         assert_eq!(said(&decision), (Action::Allow, None, vec![1], vec![2]));
         let Pending { action: then, egress: out, ingress: into } = decision.pending.unwrap();
         assert_eq!((then, rules(&out), rules(&into)), (action, egress, ingress));
     }
     // The other way round: it would be allowed, and is not.
-    let decision = policy(&of(Line::deny(3), Line::allow(2)), Some(&enforced)).judge(&telnet()).decision;
+    let decision = policy(&of(Line::deny(3), Line::allow(2)), Some(&enforced)).judge(&telnet()).decision();
     assert_eq!(said(&decision), (Action::Deny, Some(DropReason::RuleDeny), vec![3], vec![]));
     assert_eq!(decision.pending.unwrap().action, Action::Allow);
     // What is staged may leave a flow without an endpoint.
     let mut policy = policy(&enforced, Some(&Lists::default()));
     policy.unknown = Action::Deny;
-    let decision = policy.judge(&telnet()).decision;
+    let decision = policy.judge(&telnet()).decision();
     assert_eq!((decision.action, decision.pending.unwrap().action), (Action::Allow, Action::Deny));
-    assert_eq!(list([Line::allow(1)]).judge(&telnet()).decision.pending, None);
+    assert_eq!(list([Line::allow(1)]).judge(&telnet()).decision().pending, None);
 }
 
 const NETS: [&[&str]; 5] = [
@@ -279,10 +279,10 @@ proptest! {
             judged += 1;
             let key = &keys[place];
             let alone = set.judge(key);
-            assert_eq!(together.decision, alone.decision);
+            assert_eq!(together.decision(), alone.decision());
             assert_eq!(together.on_change, alone.on_change);
-            assert_eq!(said(&alone.decision), expected(&enforced, unknown, key));
-            let pending = alone.decision.pending;
+            assert_eq!(said(&alone.decision()), expected(&enforced, unknown, key));
+            let pending = alone.decision().pending;
             let pending = pending.map(|then| (then.action, rules(&then.egress), rules(&then.ingress)));
             let expected = staged.as_ref().map(|staged| expected(staged, unknown, key));
             assert_eq!(pending, expected.map(|(action, _, egress, ingress)| (action, egress, ingress)));
