@@ -22,7 +22,7 @@ use ravelin_dataplane::{
 };
 
 use crate::{
-    harness::{Report, interleave, nanos_per_item, state_calibration},
+    harness::{Report, interleave, nanos_per_item, ratios, state_calibration},
     traffic::{Mix, Order, TrafficIo},
 };
 
@@ -102,31 +102,39 @@ fn established(report: &Report, options: &Options, flows: u32, mix: Mix) {
 fn under_rules(report: &Report, options: &Options) {
     let flows = options.flows.first().copied().unwrap_or(10_000);
     report.heading(&format!("pipeline under rules, {flows} flows, 64 B, batch {}", options.batch));
-    let mut workers: Vec<_> = options
-        .rules
-        .iter()
-        .map(|rules| warm_under(flows, Mix::Small, options.batch, rules_for(*rules)))
-        .collect();
-    let mut runs: Vec<_> =
-        workers.iter_mut().map(|worker| || turns(worker, options.packets)).collect::<Vec<_>>();
-    let mut candidates: Vec<&mut dyn FnMut() -> f64> =
-        runs.iter_mut().map(|run| run as &mut dyn FnMut() -> f64).collect();
-    let results = interleave(options.rounds, &mut candidates);
-    let first = &results[0];
-    for (rules, result) in options.rules.iter().zip(&results) {
-        report.figure(&format!("established flows, {rules} rules"), result, "ns/packet", None);
-        let ratios = crate::harness::ratios(result, first);
-        report.figure(
-            &format!("{rules} rules / {} rules", options.rules[0]),
-            &ratios,
-            "x",
-            Some("must be 1"),
-        );
+    let policies: Vec<_> = options.rules.iter().map(|rules| rules_for(*rules)).collect();
+    for new in [false, true] {
+        let mut workers: Vec<_> = policies
+            .iter()
+            .map(|policy| match new {
+                false => warm_under(flows, Mix::Small, options.batch, policy.clone()),
+                true => {
+                    let io = TrafficIo::new(flows, Mix::Small);
+                    worker_under(io, flows as usize, options.batch, policy.clone())
+                }
+            })
+            .collect();
+        let run = |worker: &mut _| if new { turnover(worker) } else { turns(worker, options.packets) };
+        let mut runs: Vec<_> = workers.iter_mut().map(|worker| || run(worker)).collect();
+        let mut candidates: Vec<&mut dyn FnMut() -> f64> =
+            runs.iter_mut().map(|run| run as &mut dyn FnMut() -> f64).collect();
+        let results = interleave(options.rounds, &mut candidates);
+        let (what, unit) = if new { ("new", "ns/flow") } else { ("established", "ns/packet") };
+        let first = &results[0];
+        for (rules, result) in options.rules.iter().zip(&results) {
+            report.figure(&format!("{what} flows, {rules} rules"), result, unit, None);
+            let must = (!new).then_some("must be 1");
+            let name = format!("{what} flows, {rules} rules / {} rules", options.rules[0]);
+            report.figure(&name, &ratios(result, first), "x", must);
+        }
     }
 }
 
-/// So many rules, of which only the last lets the traffic of the generator pass: in policies of a thousand.
+/// So many rules, none or of which only the last lets the traffic of the generator pass: in policies of a thousand.
 fn rules_for(count: usize) -> PolicySet {
+    if count == 0 {
+        return PolicySet::default();
+    }
     let mut text = String::from(
         "[[endpoint]]\nname = \"all\"\naddresses = [\"0.0.0.0/0\"]\nprofiles = [\"default-allow\"]\n",
     );
@@ -186,7 +194,7 @@ fn scaling(report: &Report, options: &Options) {
     }
     report.figure("one worker", &one, "Mpps", None);
     report.figure("two workers", &two, "Mpps", None);
-    report.figure("two / one", &crate::harness::ratios(&two, &one), "x", Some("must 1.8"));
+    report.figure("two / one", &ratios(&two, &one), "x", Some("must 1.8"));
 }
 
 /// A worker whose flows are all open, in both directions, and that will receive packets of any of them.
@@ -211,28 +219,30 @@ fn warm_under(flows: u32, mix: Mix, batch: usize, policy: PolicySet) -> Worker<T
 fn opening(report: &Report, options: &Options, flows: u32) {
     report.heading(&format!("new flows with expiry, {flows} at a time, batch {}", options.batch));
     let mut worker = worker(TrafficIo::new(flows, Mix::Small), flows as usize, options.batch);
-    let runs: Vec<f64> = (0..options.rounds)
-        .map(|_| {
-            nanos_per_item(|| {
-                let created = worker.counters().flows_created;
-                worker.io_mut().set_order(Order::Opening);
-                while !worker.io().is_exhausted() {
-                    worker.turn();
-                }
-                // All of them have been idle for longer than any timeout; the turns end them.
-                let later = worker.io().time() + Duration::from_secs(86_400);
-                worker.io_mut().set_time(later);
-                while worker.turn() {}
-                worker.counters().flows_created - created
-            })
-        })
-        .collect();
+    let runs: Vec<f64> = (0..options.rounds).map(|_| turnover(&mut worker)).collect();
+    report.figure("open, judge, forward, expire, record", &runs, "ns/flow", None);
+    let millions: Vec<f64> = runs.iter().map(|nanos| 1e3 / nanos).collect();
+    report.figure("new flows", &millions, "million/s", Some("must 1, aim 3"));
+}
+
+/// Opens all flows of the generator, and has them expire; nanoseconds a flow.
+fn turnover(worker: &mut Worker<TrafficIo, Discard>) -> f64 {
+    let nanos = nanos_per_item(|| {
+        let created = worker.counters().flows_created;
+        worker.io_mut().set_order(Order::Opening);
+        while !worker.io().is_exhausted() {
+            worker.turn();
+        }
+        // All of them have been idle for longer than any timeout; the turns end them.
+        let later = worker.io().time() + Duration::from_secs(86_400);
+        worker.io_mut().set_time(later);
+        while worker.turn() {}
+        worker.counters().flows_created - created
+    });
     let counters = worker.counters();
     assert_eq!(counters.flows_active, 0, "every flow expired");
     assert_eq!(counters.flows_created, counters.flows_expired, "and was counted");
-    let millions: Vec<f64> = runs.iter().map(|nanos| 1e3 / nanos).collect();
-    report.figure("open, judge, forward, expire, record", &runs, "ns/flow", None);
-    report.figure("new flows", &millions, "million/s", Some("must 1, aim 3"));
+    nanos
 }
 
 /// Nanoseconds per packet of the worker's turns.
