@@ -4,9 +4,12 @@
 //! generations once per batch (one load) and takes the lock only when they differ. A replaced snapshot is dropped on
 //! the control thread, after every worker has moved on ([`Publisher::reclaim`]).
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU32, Ordering},
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use crossbeam::utils::CachePadded;
@@ -27,6 +30,26 @@ pub struct Snapshot {
     pub policy: policy::PolicySet,
     /// Where packets go.
     pub forward: forward::Plan,
+    /// What alone has changed, if it is no more than the addresses that sets and feeds hold. Set by [`Publisher::publish_change`].
+    pub change: Option<AddressChange>,
+}
+
+/// A change of nothing but which addresses sets and feeds hold: what was decided about other addresses since still holds.
+#[derive(Clone, Debug)]
+pub struct AddressChange {
+    /// The generation before the first change.
+    pub since: u32,
+    /// Addresses that have joined or left anything.
+    pub addresses: Arc<policy::AddressSet>,
+}
+
+impl Snapshot {
+    /// Whether what was decided under `generation` about a flow between two addresses may be decided otherwise now.
+    pub(crate) fn concerns(&self, generation: u32, ends: [IpAddr; 2]) -> bool {
+        let change =
+            self.change.as_ref().filter(|change| change.since <= generation && generation < self.generation);
+        change.is_none_or(|change| ends.into_iter().any(|end| change.addresses.contains(end)))
+    }
 }
 
 #[derive(Debug)]
@@ -47,6 +70,8 @@ impl Publisher {
     /// The last generation, behind which they start from 1 again: a flow keeps 24 bits of it. A thousand changes a second reach
     /// that in four hours and a half; by then a flow that was not looked at since has long timed out.
     const LAST: u32 = (1 << 24) - 1;
+    /// Ranges of addresses that changes gather, before what changed earlier is forgotten, and flows from then are judged again.
+    const ADDRESSES: usize = 1 << 16;
 
     /// A publisher for `workers` workers whose first snapshot is `snapshot`, as generation 1.
     pub fn new(mut snapshot: Snapshot, workers: u8) -> Self {
@@ -67,8 +92,26 @@ impl Publisher {
         reader
     }
 
+    /// Publishes `snapshot`, which differs from the current one only for flows from or to `addresses`, and returns its generation.
+    pub fn publish_change(&mut self, snapshot: Snapshot, addresses: &policy::AddressSet) -> u32 {
+        let current = self.current();
+        let earlier = current.change.as_ref().filter(|earlier| earlier.addresses.ranges() <= Self::ADDRESSES);
+        let change = match earlier {
+            Some(earlier) => AddressChange {
+                since: earlier.since,
+                addresses: Arc::new(policy::AddressSet::union_of([&*earlier.addresses, addresses])),
+            },
+            None => AddressChange { since: current.generation, addresses: Arc::new(addresses.clone()) },
+        };
+        self.put(Snapshot { change: Some(change), ..snapshot })
+    }
+
     /// Publishes `snapshot` under the next generation, and returns that.
-    pub fn publish(&mut self, mut snapshot: Snapshot) -> u32 {
+    pub fn publish(&mut self, snapshot: Snapshot) -> u32 {
+        self.put(Snapshot { change: None, ..snapshot })
+    }
+
+    fn put(&mut self, mut snapshot: Snapshot) -> u32 {
         let generation = ((self.generation() + 1) & Self::LAST).max(1);
         snapshot.generation = generation;
         let replaced = std::mem::replace(&mut *self.shared.current.lock(), Arc::new(snapshot));
@@ -154,6 +197,34 @@ mod tests {
 
         second.observe();
         assert_eq!(publisher.reclaim(), 0);
+    }
+
+    #[test]
+    fn changes_of_addresses_gather_until_something_else_changes() {
+        let set = |text: &str| policy::AddressSet::of_nets([&text.parse().unwrap()]);
+        let concerns = |publisher: &Publisher, generation: u32, address: &str| {
+            let ends = [address.parse().unwrap(), "192.0.2.1".parse().unwrap()];
+            publisher.current().concerns(generation, ends)
+        };
+        let mut publisher = Publisher::new(Snapshot::default(), 1);
+        publisher.publish_change(Snapshot::default(), &set("10.0.0.0/8"));
+        publisher.publish_change(Snapshot::default(), &set("2001:db8::/32"));
+        for (address, expected) in [("10.1.1.1", true), ("2001:db8::1", true), ("11.1.1.1", false)] {
+            assert_eq!(concerns(&publisher, 1, address), expected, "{address}");
+            assert_eq!(concerns(&publisher, 2, address), expected, "asked in vain, once");
+        }
+        publisher.publish(Snapshot::default());
+        assert!(concerns(&publisher, 3, "11.1.1.1"), "anything may have changed");
+        publisher.publish_change(Snapshot::default(), &set("10.0.0.0/8"));
+        assert!(!concerns(&publisher, 4, "11.1.1.1"));
+        assert!(concerns(&publisher, 3, "11.1.1.1"), "what was decided before that");
+        // Many changes are not kept for ever.
+        let many: Vec<_> = (0..=Publisher::ADDRESSES as u32)
+            .map(|n| format!("{}/32", std::net::Ipv4Addr::from(n * 2)).parse().unwrap())
+            .collect();
+        publisher.publish_change(Snapshot::default(), &policy::AddressSet::of_nets(&many));
+        publisher.publish_change(Snapshot::default(), &set("10.0.0.0/8"));
+        assert!(concerns(&publisher, 4, "11.1.1.1") && !concerns(&publisher, 6, "11.1.1.1"));
     }
 
     #[test]

@@ -36,6 +36,7 @@ impl Compiled {
             reject_rate: 0,
             failsafe_inbound: settings.inbound.clone(),
             failsafe_outbound: settings.outbound.clone(),
+            feeds: Vec::new(),
         };
         Self(Explainer::of(Arc::new(resources.clone()), &settings).expect("it is small"))
     }

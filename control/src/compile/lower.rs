@@ -24,6 +24,7 @@ pub fn snapshot(config: &Config, ports: &Ports, policy: PolicySet) -> Result<Sna
         flow: flow(&config.flow),
         policy,
         forward: forward(config, ports)?,
+        change: None,
     })
 }
 

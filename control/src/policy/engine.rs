@@ -4,23 +4,26 @@
 //! gather such changes and are built anew ([`Engine::renew`]) when they have gathered many. A change that does not fit the order as it stands
 //! (a tier's first policy, no room between two others, anything staged) compiles everything anew; the result is the same.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use ravelin_config::{
     Config,
-    resources::{Endpoint, Policy, Resources},
+    resources::{Endpoint, Policy, Resources, RuleAction},
     types::IpNet,
 };
-use ravelin_dataplane::policy::{
-    Classifier, Limit, Outcomes, PolicySet, Rule, Sides,
-    classifier::{MemberChange, Patch},
+use ravelin_dataplane::{
+    policy::{
+        AddressSet, Classifier, Effect, Limit, OnChange, Outcome, Outcomes, PolicySet, Rule, RuleId, Sides,
+        classifier::{MemberChange, Patch},
+    },
+    threat::{FeedRule, IndicatorSet, Threat},
 };
 
 use super::{
-    BookReader, Direction, RuleBook, Settings,
+    Block, BookReader, Direction, RuleBook, Settings,
     entity::Resolver,
     layout::{Common, Layout, PolicyKey},
-    order::{self, Ordered},
+    order::{self, Ordered, THREAT},
     side::Builder,
 };
 use crate::{compile::CompileError, identity::Identities};
@@ -42,6 +45,16 @@ pub enum Change {
     NoEndpoint(Option<String>, String),
     /// Networks that join or leave a network set.
     Members(Members),
+}
+
+impl Change {
+    /// Whether it changes nothing but which addresses sets hold, provided that it needs no set that is not there.
+    const fn is_of_members(&self) -> bool {
+        match self {
+            Self::Endpoint(_) | Self::NoEndpoint(..) | Self::Members(_) => true,
+            Self::Policy(_) | Self::NoPolicy(_) | Self::StagedPolicy(_) | Self::NoStagedPolicy(_) => false,
+        }
+    }
 }
 
 /// Networks that join or leave a network set that is there.
@@ -95,6 +108,7 @@ pub(super) struct Ruled {
     pub(super) pending_rules: Option<[Vec<Rule>; 2]>,
     pub(super) outcomes: Outcomes,
     limits: Vec<Limit>,
+    feeds: [Vec<FeedRule>; 2],
 }
 
 impl Engine {
@@ -129,7 +143,9 @@ impl Engine {
     /// # Errors
     /// As for [`Engine::new`]; then everything is as it was.
     pub fn replace(&mut self, resources: Resources, settings: Settings) -> Result<(), CompileError> {
-        let Compiled { resolver, enforced, pending, set } = compile(&resources, &settings, &mut self.book)?;
+        let Compiled { resolver, enforced, pending, mut set } =
+            compile(&resources, &settings, &mut self.book)?;
+        set.threat.indicators = Arc::clone(&self.set.threat.indicators);
         (self.resources, self.settings) = (without_items(resources), settings);
         (self.resolver, self.enforced, self.pending, self.set) = (resolver, enforced, pending, set);
         Ok(())
@@ -147,6 +163,11 @@ impl Engine {
         resources
     }
 
+    /// Has other indicators stand behind the feeds, in the order of [`Settings::feeds`].
+    pub fn set_indicators(&mut self, indicators: Arc<IndicatorSet>) {
+        self.set.threat.indicators = indicators;
+    }
+
     /// Who has which labels and addresses.
     pub fn identities(&self) -> &Identities {
         &self.resolver.identities
@@ -157,25 +178,28 @@ impl Engine {
         self.book.reader()
     }
 
-    /// Takes over changes.
+    /// Takes over changes. If nothing has changed but which addresses sets hold, the answer is the addresses that joined or left any.
     ///
     /// # Errors
     /// As for [`Engine::new`]; then everything is as it was before the change that could not be taken over.
-    pub fn apply(&mut self, changes: Vec<Change>) -> Result<(), CompileError> {
+    pub fn apply(&mut self, changes: Vec<Change>) -> Result<Option<AddressSet>, CompileError> {
         let mut members = Vec::new();
+        let mut only_members = true;
         for change in changes {
             let done = self.patch(&change, &mut members)?;
+            only_members &= done && change.is_of_members();
             self.keep(change);
             if !done {
                 members.clear();
                 self.replace(self.resources(), self.settings.clone())?;
             }
         }
+        let touched = AddressSet::union_of(members.iter().flat_map(|change| [&change.join, &change.leave]));
         if !members.is_empty() {
             let patch = Patch { members, ..Patch::default() };
             self.each_side(|classifier, _, _| Ok(classifier.patched(&patch)))?;
         }
-        Ok(())
+        Ok(only_members.then_some(touched))
     }
 
     /// Compiles everything anew if so many changes have gathered that they slow the packet path down; says whether it did. The
@@ -318,8 +342,43 @@ pub(super) fn rules(
     let (enforced, rules) = both(order::tiers(resources, order::enforced(resources)))?;
     let pending = order::pending(resources).map(|policies| both(order::tiers(resources, policies)));
     let (pending, pending_rules) = pending.transpose()?.unzip();
+    let feeds = [
+        feed_rules(settings, Direction::Egress, book, &mut outcomes)?,
+        feed_rules(settings, Direction::Ingress, book, &mut outcomes)?,
+    ];
     outcomes.seal();
-    Ok(Ruled { resolver, enforced, pending, rules, pending_rules, outcomes, limits })
+    Ok(Ruled { resolver, enforced, pending, rules, pending_rules, outcomes, limits, feeds })
+}
+
+/// The rules of feeds: first those that only note a flow.
+fn feed_rules(
+    settings: &Settings,
+    direction: Direction,
+    book: &mut RuleBook,
+    outcomes: &mut Outcomes,
+) -> Result<Vec<FeedRule>, CompileError> {
+    let feeds = || (0u8..).zip(&settings.feeds).filter(|(_, feed)| feed.governs(direction));
+    let noted = feeds().filter(|(_, feed)| !feed.blocks);
+    let rules = noted.chain(feeds().filter(|(_, feed)| feed.blocks)).map(|(number, feed)| {
+        let (action, effect) = match feed.blocks {
+            true => (RuleAction::Deny, Effect::Deny),
+            false => (RuleAction::Log, Effect::Log),
+        };
+        let policy = format!("{THREAT}.{}", feed.name);
+        let first = book.number(Block {
+            tier: THREAT.to_owned(),
+            policy: policy.clone(),
+            staged: false,
+            direction,
+            actions: vec![action],
+            default: RuleAction::Pass,
+        });
+        let rule = RuleId(first.ok_or(CompileError::TooManyRules { policy })?);
+        let on_change = OnChange::Drop;
+        let outcome = Outcome { rule, effect, is_default: false, on_change, limit: None };
+        Ok(FeedRule { feed: number, outcome: outcomes.push(outcome) })
+    });
+    rules.collect()
 }
 
 /// Compiles everything.
@@ -338,17 +397,20 @@ impl Ruled {
     /// The rules as classifiers.
     pub(super) fn classified(&self, settings: &Settings) -> PolicySet {
         let sets = self.resolver.sets.from(0);
-        let sides = |[egress, ingress]: &[Vec<Rule>; 2]| Sides {
+        let sides = |[egress, ingress]: &[Vec<Rule>; 2], layouts: &Layouts| Sides {
             egress: Classifier::new(sets.clone(), egress.clone()),
             ingress: Classifier::new(sets.clone(), ingress.clone()),
+            feeds: [layouts.egress.feeds(), layouts.ingress.feeds()],
         };
+        let pending = self.pending_rules.as_ref().zip(self.pending.as_ref());
         PolicySet {
-            enforced: sides(&self.rules),
-            pending: self.pending_rules.as_ref().map(sides),
+            enforced: sides(&self.rules, &self.enforced),
+            pending: pending.map(|(rules, layouts)| sides(rules, layouts)),
             outcomes: self.outcomes.clone(),
             limits: self.limits.clone(),
             unknown: settings.unknown,
             answers: Limit::new(settings.reject_rate, Duration::from_secs(1)),
+            threat: Threat { indicators: Arc::default(), rules: self.feeds.clone() },
         }
     }
 }

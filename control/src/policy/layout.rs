@@ -7,7 +7,7 @@ use ravelin_dataplane::policy::{Position, RuleId, Trace};
 
 use super::{
     Block, Direction, Settings,
-    order::{Ordered, full_name},
+    order::{Ordered, THREAT, full_name},
     side::{Builder, SLOT, Section, position},
 };
 use crate::compile::CompileError;
@@ -117,11 +117,12 @@ impl Layout {
         let governing = |tier: &Ordered<'_>| -> usize {
             tier.policies.iter().filter(|policy| Self::governs(direction, policy)).count()
         };
-        let counts: Vec<usize> = tiers.iter().map(governing).filter(|count| *count > 0).collect();
-        if counts.len() > Trace::MAX_TIERS {
-            return Err(CompileError::TooManyTiers { tiers: counts.len() });
+        let tiers: Vec<_> =
+            tiers.iter().filter(|tier| governing(tier) > 0 || tier.tier.name == THREAT).collect();
+        if tiers.len() > Trace::MAX_TIERS {
+            return Err(CompileError::TooManyTiers { tiers: tiers.len() });
         }
-        let in_tiers: usize = counts.iter().map(|count| 2 * count + 3).sum();
+        let in_tiers: usize = tiers.iter().map(|tier| 2 * governing(tier) + 3).sum();
         let in_profiles: usize = common.lists.iter().map(Vec::len).sum();
         let mut row = Row::new(in_tiers + in_profiles + 2)?;
         let failsafes = match direction {
@@ -130,7 +131,7 @@ impl Layout {
         };
         builder.failsafes(row.take(), failsafes)?;
         let mut layout = Self { direction, tiers: HashMap::new() };
-        for ordered in tiers.iter().filter(|tier| governing(tier) > 0) {
+        for ordered in tiers {
             layout.tier(ordered, &mut row, builder)?;
         }
         Self::profiles(common, &mut row, builder)?;
@@ -216,6 +217,11 @@ impl Layout {
         let (slot, everyone) = (row.take(), builder.resolver.everyone());
         builder.default(slot, everyone, last, TierDefault::Deny, on_change, position(slot));
         Ok(())
+    }
+
+    /// Where the rules of feeds stand: behind the policies of their tier, before its defaults.
+    pub(super) fn feeds(&self) -> Position {
+        self.tiers.get(THREAT).map_or(Position::START, |tier| position(tier.rules.1))
     }
 
     /// The direction that it is about.

@@ -41,10 +41,10 @@ pub use explain::{Answer, Explainer, SideAnswer, Verdicts};
 pub use layout::PolicyKey;
 pub use lint::{Finding, Severity, lint};
 pub use order::full_name;
-pub(crate) use order::{PROFILES, TIERS};
+pub(crate) use order::{PROFILES, THREAT, TIERS};
 pub(crate) use question::word_or_number;
 pub use question::{Question, QuestionError};
-pub use settings::Settings;
+pub use settings::{FeedPolicy, Settings};
 pub use tell::{Teller, Told, verdict_name};
 pub use usage::{Live, RuleUsage, Tally, Usage};
 

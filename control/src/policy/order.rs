@@ -6,8 +6,12 @@ use ravelin_config::resources::{
     Order, Policy, PolicyRule, Profile, Resources, RuleAction, StagedAction, Tier, TierDefault,
 };
 
+/// The tier in which feeds block, behind its policies.
+pub(crate) const THREAT: &str = "threat";
+
 /// Tiers that are there although nobody declares them.
-pub(crate) const TIERS: [(&str, f64, TierDefault); 3] = [
+pub(crate) const TIERS: [(&str, f64, TierDefault); 4] = [
+    (THREAT, 100.0, TierDefault::Pass),
     ("kube-admin", 1_000.0, TierDefault::Pass),
     ("default", 1_000_000.0, TierDefault::Deny),
     ("kube-baseline", 10_000_000.0, TierDefault::Pass),
@@ -23,7 +27,7 @@ pub(super) struct Ordered<'r> {
     pub(super) policies: Vec<&'r Policy>,
 }
 
-/// The tiers that have policies, in order: those declared and built in by order, then name; then, by name, those that are only
+/// The tiers that have policies, and that of feeds, in order: those declared and built in by order, then name; then, by name, those that are only
 /// mentioned. `policies` may be in any order.
 pub(super) fn tiers<'r>(
     resources: &Resources,
@@ -54,7 +58,8 @@ pub(super) fn tiers<'r>(
     }));
     let mut ordered = Vec::new();
     for tier in tiers {
-        if let Some(mut policies) = by_tier.remove(tier.name.as_str()) {
+        let policies = by_tier.remove(tier.name.as_str());
+        if let Some(mut policies) = policies.or_else(|| (tier.name == THREAT).then(Vec::new)) {
             policies.sort_by_key(|p| (p.order, &p.name, &p.namespace, p.staged.is_some()));
             ordered.push(Ordered { tier, policies });
         }

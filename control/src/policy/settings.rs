@@ -4,6 +4,8 @@ use ravelin_config::{
     types::Action,
 };
 
+use super::Direction;
+
 /// What is said about policy as a whole.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
@@ -17,6 +19,30 @@ pub struct Settings {
     pub failsafe_inbound: Vec<Failsafe>,
     /// The same for flows from them.
     pub failsafe_outbound: Vec<Failsafe>,
+    /// What follows for flows with what feeds name, by the feeds' numbers.
+    pub feeds: Vec<FeedPolicy>,
+}
+
+/// What follows for flows with what a feed names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FeedPolicy {
+    /// The feed's name.
+    pub name: String,
+    /// Whether the flow is denied, and not only noted.
+    pub blocks: bool,
+    /// Whether this is about flows to what the feed names.
+    pub egress: bool,
+    /// Whether this is about flows from there.
+    pub ingress: bool,
+}
+
+impl FeedPolicy {
+    pub(super) const fn governs(&self, direction: Direction) -> bool {
+        match direction {
+            Direction::Egress => self.egress,
+            Direction::Ingress => self.ingress,
+        }
+    }
 }
 
 impl Settings {
@@ -28,6 +54,7 @@ impl Settings {
             reject_rate: enforcement.reject_rate,
             failsafe_inbound: enforcement.failsafe_inbound.clone(),
             failsafe_outbound: enforcement.failsafe_outbound.clone(),
+            feeds: Vec::new(),
         }
     }
 }

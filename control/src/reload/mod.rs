@@ -20,7 +20,7 @@ use std::{
 use ravelin_config::{Change, Config, Interface, Loaded, Report};
 use ravelin_dataplane::{
     handoff::WorkerId,
-    policy::PolicySet,
+    policy::{AddressSet, PolicySet},
     snapshot::{Publisher, Reader, Snapshot},
 };
 
@@ -137,8 +137,8 @@ impl Reloader {
     /// # Errors
     /// Why they cannot be compiled; then what was in force still is.
     pub fn apply(&mut self, changes: Vec<policy::Change>) -> Result<u32, CompileError> {
-        self.engine.apply(changes)?;
-        Ok(self.publish_policy())
+        let touched = self.engine.apply(changes)?;
+        Ok(self.publish_policy(touched.as_ref()))
     }
 
     /// Compiles policy anew if so much has changed that it is slow by now; says whether it did.
@@ -148,14 +148,20 @@ impl Reloader {
     pub fn renew(&mut self) -> Result<bool, CompileError> {
         let renewed = self.engine.renew()?;
         if renewed {
-            self.publish_policy();
+            // The meaning is the same.
+            self.publish_policy(Some(&AddressSet::empty()));
         }
         Ok(renewed)
     }
 
-    fn publish_policy(&mut self) -> u32 {
+    /// Publishes the engine's policy; `touched`, if given, are the addresses that it now speaks otherwise of.
+    fn publish_policy(&mut self, touched: Option<&AddressSet>) -> u32 {
         let current = self.publisher.current();
-        self.publisher.publish(Snapshot { policy: self.engine.policy().clone(), ..(*current).clone() })
+        let snapshot = Snapshot { policy: self.engine.policy().clone(), ..(*current).clone() };
+        match touched {
+            Some(addresses) => self.publisher.publish_change(snapshot, addresses),
+            None => self.publisher.publish(snapshot),
+        }
     }
 
     /// Waits until every worker runs on the newest configuration, waking those that sleep, and drops older ones. Returns

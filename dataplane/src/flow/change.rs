@@ -1,12 +1,13 @@
 //! Flows that a change of policy concerns: at its next packet a flow is judged again.
 //!
-//! If the same rules decide, nothing happens. If others do, what was counted so far is written as a record, and the flow goes
+//! If nothing has changed but the addresses that sets and feeds hold, and the flow's are not among them, nothing else is asked. If the
+//! same rules decide, nothing happens. If others do, what was counted so far is written as a record, and the flow goes
 //! on under the new decision, so that every record has one. A flow that was allowed and is not any more is cut, unless the
 //! policy that denies it says to keep such flows.
 
 use ravelin_config::types::{Action, Protocol};
 
-use super::{EndReason, FlowTable, RawRecord, RecordSink, Slot, entry::Entry, table::Ledger};
+use super::{EndReason, FlowTable, RawRecord, RecordSink, Side, Slot, entry::Entry, table::Ledger};
 use crate::{
     batch::Meta,
     clock::Timestamp,
@@ -68,6 +69,11 @@ impl FlowTable {
     ) {
         let Some(entry) = self.entries.get_mut(slot as usize) else { return };
         let generation = cx.snapshot.generation;
+        let ends = [Side::Low, Side::High].map(|side| entry.key.end(side).0);
+        if !cx.snapshot.concerns(entry.generation(), ends) {
+            entry.judge(generation, entry.ruling());
+            return;
+        }
         let judgement = cx.snapshot.policy.judge(&entry.question());
         let Judgement { action, on_change, .. } = judgement;
         let old = entry.ruling();

@@ -95,6 +95,11 @@ impl AddressSet {
         self.v4.0.is_empty() && self.v6.0.is_empty()
     }
 
+    /// How many ranges it consists of.
+    pub(crate) fn ranges(&self) -> usize {
+        self.v4.0.len() + self.v6.0.len()
+    }
+
     /// Whether every address is in it.
     pub fn is_all(&self) -> bool {
         *self.v4.0 == [(0, u32::MAX)] && *self.v6.0 == [(0, u128::MAX)]

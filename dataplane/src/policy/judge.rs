@@ -13,7 +13,11 @@ use ravelin_config::types::Action;
 use super::{
     Classifier, Decision, Effect, Key, Limit, LimitId, Match, OnChange, Outcome, Outcomes, Position, Words,
 };
-use crate::{clock::Timestamp, verdict::DropReason};
+use crate::{
+    clock::Timestamp,
+    threat::{FeedRule, Feeds, Threat},
+    verdict::DropReason,
+};
 
 /// The rules of both sides.
 #[derive(Clone, Debug)]
@@ -22,12 +26,14 @@ pub struct Sides {
     pub egress: Classifier,
     /// About its destination.
     pub ingress: Classifier,
+    /// Where the rules of feeds stand in the order of each.
+    pub feeds: [Position; 2],
 }
 
 impl Default for Sides {
     fn default() -> Self {
         let none = || Classifier::new(Vec::new(), Vec::new());
-        Self { egress: none(), ingress: none() }
+        Self { egress: none(), ingress: none(), feeds: [Position::START; 2] }
     }
 }
 
@@ -46,6 +52,8 @@ pub struct PolicySet {
     pub unknown: Action,
     /// How many rejected packets are answered; all workers share it.
     pub answers: Limit,
+    /// What feeds name, and what follows.
+    pub threat: Threat,
 }
 
 impl Default for PolicySet {
@@ -57,6 +65,7 @@ impl Default for PolicySet {
             limits: Vec::new(),
             unknown: Action::Allow,
             answers: Limit::new(1000, Duration::from_secs(1)),
+            threat: Threat::default(),
         }
     }
 }
@@ -86,6 +95,15 @@ impl Judgement {
     }
 }
 
+/// One side of a flow, on which rules are followed.
+struct Walk<'w> {
+    classifier: &'w Classifier,
+    /// The feeds that name the other end.
+    feeds: Feeds,
+    feed_rules: &'w [FeedRule],
+    feeds_at: Position,
+}
+
 impl PolicySet {
     /// Flows that are judged at once.
     pub const CHUNK: usize = 32;
@@ -95,7 +113,8 @@ impl PolicySet {
         let first = |classifier: &Classifier| classifier.first(key, Position::START);
         let begin = |sides: &Sides| [first(&sides.egress), first(&sides.ingress)];
         let mut judgement = Judgement::new();
-        self.conclude(key, begin(&self.enforced), self.pending.as_ref().map(begin), &mut judgement);
+        let pending = self.pending.as_ref().map(begin);
+        self.conclude(key, self.threat.feeds(key), begin(&self.enforced), pending, &mut judgement);
         judgement
     }
 
@@ -117,11 +136,13 @@ impl PolicySet {
         let at = |[egress, ingress]: &[[Option<Match>; Self::CHUNK]; 2], index: usize| {
             [egress, ingress].map(|side| side.get(index).copied().flatten())
         };
+        let mut named = [[Feeds::EMPTY; 2]; Self::CHUNK];
+        self.threat.feeds_of_batch(keys, &mut named);
         // One for all: it is large.
         let mut judgement = Judgement::new();
-        for (index, key) in keys.iter().enumerate() {
+        for ((index, key), feeds) in keys.iter().enumerate().zip(named) {
             let pending = pending.as_ref().map(|pending| at(pending, index));
-            self.conclude(key, at(&enforced, index), pending, &mut judgement);
+            self.conclude(key, feeds, at(&enforced, index), pending, &mut judgement);
             take(index, &judgement);
         }
     }
@@ -135,17 +156,18 @@ impl PolicySet {
             || (limits().all(|limit| limit.allows(now)) && limits().all(|limit| limit.take(now)))
     }
 
-    /// From the first match of each side to the judgement, in place of what was there.
+    /// From the first match of each side, and the feeds that name the other end, to the judgement, in place of what was there.
     fn conclude(
         &self,
         key: &Key,
+        feeds: [Feeds; 2],
         enforced: [Option<Match>; 2],
         pending: Option<[Option<Match>; 2]>,
         judgement: &mut Judgement,
     ) {
         let Judgement { action, on_change, limits, words } = judgement;
         words.clear();
-        let deciders = self.walk_both(&self.enforced, key, enforced, [0, 1], words);
+        let deciders = self.walk_both(&self.enforced, key, feeds, enforced, [0, 1], words);
         let decider = Self::last(deciders);
         *action = decider.map_or(self.unknown, Outcome::action);
         *on_change = decider.map_or(OnChange::default(), |outcome| outcome.on_change);
@@ -155,7 +177,7 @@ impl PolicySet {
             None => (self.unknown != Action::Allow).then_some(DropReason::UnknownDeny),
         };
         let pending = self.pending.as_ref().zip(pending).map(|(sides, first)| {
-            let deciders = self.walk_both(sides, key, first, [2, 3], words);
+            let deciders = self.walk_both(sides, key, feeds, first, [2, 3], words);
             Self::last(deciders).map_or(self.unknown, Outcome::action)
         });
         words.conclude(*action, reason, pending);
@@ -166,34 +188,53 @@ impl PolicySet {
         &self,
         sides: &Sides,
         key: &Key,
+        [to, from]: [Feeds; 2],
         [egress, ingress]: [Option<Match>; 2],
         traces: [usize; 2],
         words: &mut Words,
     ) -> [Option<&Outcome>; 2] {
-        let source = self.walk(&sides.egress, key, egress, traces[0], words);
-        let passes = source.is_none_or(|outcome| outcome.action() == Action::Allow);
-        let ingress = ingress.filter(|_| passes);
-        [source, self.walk(&sides.ingress, key, ingress, traces[1], words)]
+        let [out, into] = &self.threat.rules;
+        let out = Walk { classifier: &sides.egress, feeds: to, feed_rules: out, feeds_at: sides.feeds[0] };
+        let source = self.walk(&out, key, egress, traces[0], words);
+        if source.is_some_and(|outcome| outcome.action() != Action::Allow) {
+            return [source, None];
+        }
+        let into =
+            Walk { classifier: &sides.ingress, feeds: from, feed_rules: into, feeds_at: sides.feeds[1] };
+        [source, self.walk(&into, key, ingress, traces[1], words)]
     }
 
     /// Follows the rules of one side from the first that matches to the one that decides; `None` if the side belongs to no
     /// endpoint.
     fn walk(
         &self,
-        classifier: &Classifier,
+        side: &Walk<'_>,
         key: &Key,
         first: Option<Match>,
         trace: usize,
         words: &mut Words,
     ) -> Option<&Outcome> {
         let mut next = first;
-        while let Some(found) = next {
-            let outcome = self.outcomes.get(found.outcome)?;
-            let from = match outcome.effect {
-                Effect::Log => {
-                    if words.has_room_to_log(trace) {
+        let mut from = Position::START;
+        let mut is_named = !side.feeds.is_empty();
+        loop {
+            if is_named && side.feeds_at >= from && next.is_none_or(|found| found.position >= side.feeds_at) {
+                is_named = false;
+                let named = side.feed_rules.iter().filter(|rule| side.feeds.contains(rule.feed));
+                for outcome in named.filter_map(|rule| self.outcomes.get(rule.outcome)) {
+                    if outcome.effect == Effect::Log {
+                        words.log(trace, outcome.rule);
+                    } else {
                         words.push(trace, outcome.rule);
+                        return Some(outcome);
                     }
+                }
+            }
+            let found = next?;
+            let outcome = self.outcomes.get(found.outcome)?;
+            from = match outcome.effect {
+                Effect::Log => {
+                    words.log(trace, outcome.rule);
                     found.position.next()?
                 }
                 Effect::Pass(tier) => {
@@ -205,9 +246,8 @@ impl PolicySet {
                     return Some(outcome);
                 }
             };
-            next = classifier.first(key, from);
+            next = side.classifier.first(key, from);
         }
-        None
     }
 
     /// The outcome that decided: ingress was not asked if egress denies, so the last one on any side.

@@ -121,6 +121,7 @@ pub(crate) fn policy(enforced: &Lists, pending: Option<&Lists>) -> PolicySet {
     let mut sides = |lists: &Lists| Sides {
         egress: classifier(&mut policy, &lists.egress),
         ingress: classifier(&mut policy, &lists.ingress),
+        feeds: [Position::START; 2],
     };
     let (enforced, pending) = (sides(enforced), pending.map(sides));
     (policy.enforced, policy.pending) = (enforced, pending);

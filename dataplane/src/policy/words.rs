@@ -45,10 +45,12 @@ impl Words {
         }
     }
 
-    /// Whether a trace has room for a rule that logs: there must be some left for one rule of each tier.
-    pub(super) fn has_room_to_log(&self, trace: usize) -> bool {
+    /// Adds a rule that logs to a trace, if there is room left for one rule of each tier.
+    pub(super) fn log(&mut self, trace: usize, rule: RuleId) {
         let length = self.lengths.get(trace).copied().unwrap_or_default();
-        usize::from(length) < Trace::MAX - Trace::MAX_TIERS - 1
+        if usize::from(length) < Trace::MAX - Trace::MAX_TIERS - 1 {
+            self.push(trace, rule);
+        }
     }
 
     /// Says what the traces have led to.

@@ -7,7 +7,7 @@ use crate::validate::{unique, unique_by};
 use std::collections::{BTreeSet, HashSet};
 
 /// Tiers that are there without being declared.
-const TIERS: [&str; 3] = ["kube-admin", "default", "kube-baseline"];
+const TIERS: [&str; 4] = ["threat", "kube-admin", "default", "kube-baseline"];
 
 /// Profiles that are there without being declared, beside `kns.<namespace>` for each namespace.
 const PROFILES: [&str; 2] = ["projectcalico-default-allow", "default-allow"];

@@ -1,6 +1,6 @@
 //! What a change of policy does to flows that are there.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use ravelin_config::types::{Action, Protocol};
 
@@ -16,9 +16,10 @@ use crate::{
         tcp_flags::{ACK, RST, SYN},
     },
     policy::{
-        Decision, DecisionCounts, DecisionLog, OnChange, PolicySet,
+        AddressSet, Decision, DecisionCounts, DecisionLog, OnChange, PolicySet,
         testing::{Line, Lists, list, policy},
     },
+    snapshot::AddressChange,
     verdict::{DropReason, Verdict},
 };
 
@@ -393,4 +394,30 @@ fn batch_size_changes_nothing_when_policies_change() {
             assert!(run(size) == alone, "seed {seed}, batches of {size}");
         }
     }
+}
+
+#[test]
+fn where_only_sets_changed_flows_of_other_addresses_are_not_asked_again() {
+    // A policy that denies everything shows which flows were asked; such a change would not be published so.
+    let change_of = |world: &mut World, since, net: &str| {
+        change(world, list([Line::deny(2)]));
+        let addresses = Arc::new(AddressSet::of_nets([&net.parse().unwrap()]));
+        world.snapshot.change = Some(AddressChange { since, addresses });
+    };
+    let mut world = world(list([Line::allow(1)]));
+    let late = Packet::new(Protocol::UDP, A, (B.0, 53));
+    let (meta, waits) = (world.one(udp()), world.one(late));
+    for since in [1, 2] {
+        change_of(&mut world, since, "10.0.0.3/32");
+        let next = world.one(udp().back());
+        assert_eq!((next.verdict, next.decision), (Verdict::Allow, meta.decision));
+        assert_eq!(world.flow(&next).unwrap().generation, since + 1);
+    }
+    // This one has not been seen since the first generation, of which nothing is known any more.
+    assert_eq!(world.one(late).verdict, Verdict::Drop(DropReason::FlowCut));
+    assert_ne!(world.flow(&waits).unwrap().decision, waits.decision);
+    // And an end of this one is among the addresses.
+    change_of(&mut world, 3, "10.0.0.2/32");
+    assert_eq!(world.one(udp()).verdict, Verdict::Drop(DropReason::FlowCut));
+    assert_eq!(world.counters.flows_cut, 2);
 }
