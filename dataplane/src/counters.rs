@@ -64,6 +64,7 @@ counters! {
     Counter rejects_silent "packets" "Rejected packets whose sender was not told, because it must not be, because of the limit on answers, or for lack of a frame.",
     Gauge decisions_active "decisions" "Different decisions that policy has made: verdicts with the rules that led to them.",
     Counter decisions_lost "decisions" "Decisions of which only the verdict was kept, because the log of decisions is full.",
+    Counter alerts_lost "flows" "Flows with what feeds name that raised no alert because too many others waited for theirs.",
     Counter tcp_picked_up "flows" "TCP flows whose start was not seen.",
     Gauge fragments_active "datagrams" "Fragmented datagrams being tracked now.",
     Counter fragments_untracked "packets" "First fragments that passed untracked because the table was full and the configuration says forward.",

@@ -45,8 +45,19 @@ impl FlowTable {
         };
         if let Some(slot) = slot {
             self.decide(slot, generation, ruling);
+            if judgement.is_named {
+                self.note_named(slot);
+            }
         }
         ruling
+    }
+
+    /// Remembers that a feed names an end of the flow in `slot`, which has just been judged.
+    #[inline(never)]
+    fn note_named(&mut self, slot: Slot) {
+        if let Some(entry) = self.entries.get(slot.0 as usize) {
+            self.decisions.note_named(RawRecord::new(entry, entry.last(), EndReason::Active, self.worker));
+        }
     }
 
     /// Whether the flow in `slot` was judged, but not by the policy in force.
@@ -75,7 +86,7 @@ impl FlowTable {
             return;
         }
         let judgement = cx.snapshot.policy.judge(&entry.question());
-        let Judgement { action, on_change, .. } = judgement;
+        let Judgement { action, on_change, is_named, .. } = judgement;
         let old = entry.ruling();
         let before = self.decisions.log().get(old.decision);
         let was_allowed = old.action == Action::Allow;
@@ -113,5 +124,8 @@ impl FlowTable {
         entry.restart(time);
         let ruling = Ruling { action, decision: self.decisions.make(&words, meta.time) };
         self.decide(Slot(slot), generation, ruling);
+        if is_named {
+            self.note_named(Slot(slot));
+        }
     }
 }

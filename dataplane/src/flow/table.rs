@@ -190,9 +190,9 @@ impl FlowTable {
         None
     }
 
-    /// How many different decisions there are, and how many have lost the way to them.
-    pub(crate) fn decisions_made(&self) -> (u64, u64) {
-        (self.decisions.log().len() as u64, self.decisions.lost)
+    /// How many different decisions there are, how many have lost the way to them, and how many flows raised no alert.
+    pub(crate) fn decisions_made(&self) -> [u64; 3] {
+        [self.decisions.log().len() as u64, self.decisions.lost, self.decisions.named_lost]
     }
 
     /// How many flows there are.

@@ -158,6 +158,8 @@ pub struct DecisionLog {
     used: AtomicU32,
     /// The flows that changes of policy cut, as they were before.
     cut: ArrayQueue<RawRecord>,
+    /// Flows with what feeds name, as they were when they were judged.
+    named: ArrayQueue<RawRecord>,
 }
 
 impl DecisionLog {
@@ -165,6 +167,8 @@ impl DecisionLog {
     pub const CAPACITY: usize = 1 << 16;
     /// Cut flows that are remembered; older ones are forgotten.
     const CUT: usize = 1024;
+    /// Flows with what feeds name that wait to be asked for.
+    const NAMED: usize = 4096;
     /// Words of which the average decision needs no more.
     const WORDS: usize = 12;
     /// Places kept for decisions without traces: there are fewer different ones than that.
@@ -181,6 +185,7 @@ impl DecisionLog {
             // Number 0 means none.
             used: AtomicU32::new(1),
             cut: ArrayQueue::new(Self::CUT),
+            named: ArrayQueue::new(Self::NAMED),
         })
     }
 
@@ -239,6 +244,11 @@ impl DecisionLog {
         self.cut.pop()
     }
 
+    /// The next flow with what a feed names, in order; each is given once for each time that it was judged.
+    pub fn take_named(&self) -> Option<RawRecord> {
+        self.named.pop()
+    }
+
     fn stored(&self, id: DecisionId) -> impl Iterator<Item = u32> + '_ {
         let place = self.lines.get(id.0 as usize).map_or(0, |line| line.words.load(Relaxed));
         let (start, length) = ((place >> 8) as usize, (place & 0xff) as usize);
@@ -256,12 +266,14 @@ pub(crate) struct Decisions {
     words_used: usize,
     /// Decisions that lost their traces because there was no room.
     pub(crate) lost: u64,
+    /// Flows with what feeds name of which nobody will be told, because too many wait.
+    pub(crate) named_lost: u64,
 }
 
 impl Decisions {
     pub(crate) fn new(log: Arc<DecisionLog>) -> Self {
         let index = HashTable::with_capacity(log.lines.len());
-        Self { log, index, hasher: FlowHasher::random(), words_used: 0, lost: 0 }
+        Self { log, index, hasher: FlowHasher::random(), words_used: 0, lost: 0, named_lost: 0 }
     }
 
     pub(crate) fn log(&self) -> &Arc<DecisionLog> {
@@ -298,6 +310,13 @@ impl Decisions {
             line.last.store(time.max(line.last.load(Relaxed)), Relaxed);
         }
         id
+    }
+
+    /// Remembers a flow with what a feed names.
+    pub(crate) fn note_named(&mut self, record: RawRecord) {
+        if self.log.named.push(record).is_err() {
+            self.named_lost += 1;
+        }
     }
 
     /// Gives a packet what its flow's ruling says.

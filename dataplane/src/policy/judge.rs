@@ -77,6 +77,8 @@ pub struct Judgement {
     pub action: Action,
     /// What happens to the flow if it was allowed before.
     pub on_change: OnChange,
+    /// Whether a feed names an end of the flow; whether anything follows is in the decision.
+    pub(crate) is_named: bool,
     /// Limits of the rules that let it pass.
     limits: [Option<LimitId>; 2],
     pub(crate) words: Words,
@@ -86,7 +88,7 @@ impl Judgement {
     /// Before anything is judged.
     const fn new() -> Self {
         let on_change = OnChange::Drop;
-        Self { action: Action::Deny, on_change, limits: [None; 2], words: Words::EMPTY }
+        Self { action: Action::Deny, on_change, is_named: false, limits: [None; 2], words: Words::EMPTY }
     }
 
     /// The verdict with the whole way to it.
@@ -165,8 +167,9 @@ impl PolicySet {
         pending: Option<[Option<Match>; 2]>,
         judgement: &mut Judgement,
     ) {
-        let Judgement { action, on_change, limits, words } = judgement;
+        let Judgement { action, on_change, is_named, limits, words } = judgement;
         words.clear();
+        *is_named = feeds.iter().any(|feeds| !feeds.is_empty());
         let deciders = self.walk_both(&self.enforced, key, feeds, enforced, [0, 1], words);
         let decider = Self::last(deciders);
         *action = decider.map_or(self.unknown, Outcome::action);
