@@ -1,7 +1,7 @@
 //! The configuration language of Ravelin: a TOML file and those that it includes in, a [`Config`] or a [`Report`] out.
 //!
 //! Four layers. [`types`] are the words that configuration and packet path share, [`resources`] and [`selector`]
-//! those of policy, which other sources than TOML speak as well. The model (`model/`, one file for each
+//! those of policy, which other sources than TOML speak as well, [`feed`] those of threat feeds. The model (`model/`, one file for each
 //! section) declares every key once, with type, default, effect and help; it is what a file may say. `validate/`
 //! turns it into the [`Config`], which is what the files mean and which only this crate can make. [`diff()`]
 //! says which parts of a new configuration a running process can take over. The reference page is generated
@@ -33,6 +33,7 @@
 
 mod diff;
 mod duration;
+pub mod feed;
 mod load;
 mod model;
 mod pattern;
@@ -41,6 +42,7 @@ mod report;
 pub mod resources;
 mod schema;
 pub mod selector;
+mod size;
 pub mod types;
 mod validate;
 
@@ -50,7 +52,7 @@ pub use load::{Loaded, load, load_endpoints, parse};
 pub use model::{
     ChecksumMode, Control, Enforcement, Evict, Fail, Flow, Fragments, Handling, Idle, InterfaceMode, Io,
     IoMode, Log, LogFormat, LogLevel, Metrics, Midstream, NapiThreads, NdHandling, Records, RecordsTarget,
-    Timeouts, Workers, ZeroCopy,
+    Threat, Timeouts, Widest, Workers, ZeroCopy,
 };
 pub use pattern::FilePattern;
 pub use reference::reference;

@@ -38,6 +38,8 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
     entries(BridgeModel::declare, &old.bridges, &new.bridges, &mut changes);
     old.enforcement.diff(&new.enforcement, &mut changes);
     resources::resources(&old.resources, &new.resources, &mut changes);
+    old.threat.diff(&new.threat, &mut changes);
+    resources::each("feed", &old.feeds, &new.feeds, PartialEq::eq, &mut changes);
     old.flow.diff(&new.flow, &mut changes);
     old.fragments.diff(&new.fragments, &mut changes);
     old.records.diff(&new.records, &mut changes);

@@ -1,6 +1,7 @@
-//! Which resources differ. All of them are live, and none has a place among the others: their order in the file means nothing.
+//! Which resources and feeds differ. All of them are live, and none has a place among the others: their order in the file means nothing.
 
 use super::Change;
+use crate::feed::Feed;
 use crate::resources::{Endpoint, Namespace, NetworkSet, Policy, Profile, Resources, Service, Tier};
 use std::{collections::HashMap, fmt, hash::Hash};
 
@@ -28,7 +29,7 @@ pub(super) fn resources(old: &Resources, new: &Resources, changes: &mut Vec<Chan
 /// By what a resource is known among those of its kind. Displayed as `shop/web`, policies as `shop/web` or, outside of the
 /// tier `default`, as `shop/security.web`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-struct Key<'r> {
+pub(super) struct Key<'r> {
     staged: bool,
     namespace: Option<&'r str>,
     tier: Option<&'r str>,
@@ -50,7 +51,7 @@ impl fmt::Display for Key<'_> {
     }
 }
 
-trait Resource: PartialEq {
+pub(super) trait Resource: PartialEq {
     fn key(&self) -> Key<'_>;
 }
 
@@ -73,6 +74,7 @@ resource! {
     Endpoint in namespace;
     Service in namespace;
     NetworkSet in namespace;
+    Feed;
 }
 
 impl Resource for Policy {
@@ -82,7 +84,7 @@ impl Resource for Policy {
     }
 }
 
-fn each<R: Resource>(
+pub(super) fn each<R: Resource>(
     kind: &str,
     old: &[R],
     new: &[R],

@@ -4,6 +4,7 @@ mod syntax;
 #[cfg(test)]
 mod tests;
 
+use crate::feed::FeedList;
 use crate::model::{FileModel, Lists, Model};
 use crate::report::{Code, Findings, Place, Report};
 use crate::resources::{Endpoint, Resources};
@@ -72,10 +73,14 @@ pub fn load_endpoints(path: &Path) -> Result<Vec<Endpoint>, Report> {
     })?;
     let mut loader = Loader { part: true, ..Loader::new(1) };
     loader.all(bytes, path);
-    let Config { resources, files, interfaces, .. } = loader.finish()?.config;
+    let Config { resources, feeds, files, interfaces, .. } = loader.finish()?.config;
     let Resources { endpoints, .. } = &resources;
     let others = Resources { endpoints: Vec::new(), ..resources.clone() };
-    if others != Resources::default() || !files.is_empty() || !interfaces.is_empty() {
+    if others != Resources::default()
+        || feeds != FeedList::default()
+        || !files.is_empty()
+        || !interfaces.is_empty()
+    {
         let message = format!("`{}` may hold nothing but [[endpoint]]", path.display());
         return Err(Report::whole(Code::Misplaced, message, None));
     }

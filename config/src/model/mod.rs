@@ -5,6 +5,7 @@
 mod bridge;
 mod endpoint;
 mod enforcement;
+mod feed;
 mod file;
 mod flow;
 mod fragments;
@@ -12,6 +13,7 @@ mod interface;
 mod io;
 mod operation;
 mod policy;
+mod threat;
 mod workers;
 
 pub(crate) use bridge::BridgeModel;
@@ -20,6 +22,8 @@ pub(crate) use endpoint::{
     EndpointModel, NamedPortModel, NamespaceModel, NetworkSetModel, ServiceModel, ServicePortModel,
 };
 pub use enforcement::Enforcement;
+pub(crate) use feed::{CsvModel, FeedHeaderModel, FeedModel, JsonModel};
+pub use feed::{FeedAction, FeedDirection, FeedFormat, FeedMode};
 pub(crate) use file::FileModel;
 pub use flow::{Evict, Flow, Midstream, Timeouts};
 pub use fragments::Fragments;
@@ -31,6 +35,7 @@ pub(crate) use policy::{
     EntityModel, IcmpModel, PolicyModel, PolicyRuleModel, ProfileModel, ServiceAccountsModel,
     ServiceRefModel, TierModel,
 };
+pub use threat::{Threat, Widest};
 pub use workers::{Idle, Workers};
 
 use crate::FilePattern;
@@ -45,6 +50,7 @@ pub(crate) struct Model {
     pub(crate) workers: Workers,
     pub(crate) io: Io,
     pub(crate) enforcement: Enforcement,
+    pub(crate) threat: Threat,
     pub(crate) flow: Flow,
     pub(crate) fragments: Fragments,
     pub(crate) records: Records,
@@ -66,6 +72,7 @@ pub(crate) struct Lists {
     pub(crate) endpoints: Vec<EndpointModel>,
     pub(crate) services: Vec<ServiceModel>,
     pub(crate) network_sets: Vec<NetworkSetModel>,
+    pub(crate) feeds: Vec<FeedModel>,
 }
 
 impl Lists {
@@ -81,6 +88,7 @@ impl Lists {
             endpoints: reader.entries("endpoint", EndpointModel::read),
             services: reader.entries("service", ServiceModel::read),
             network_sets: reader.entries("network_set", NetworkSetModel::read),
+            feeds: reader.entries("feed", FeedModel::read),
         }
     }
 
@@ -104,15 +112,17 @@ impl Lists {
         self.endpoints.extend(other.endpoints);
         self.services.extend(other.services);
         self.network_sets.extend(other.network_sets);
+        self.feeds.extend(other.feeds);
     }
 }
 
 /// What may stand in the main file only.
-const ONCE: [&str; 10] = [
+const ONCE: [&str; 11] = [
     "endpoints_dir",
     "workers",
     "io",
     "enforcement",
+    "threat",
     "flow",
     "fragments",
     "records",
@@ -148,6 +158,7 @@ impl Model {
             workers: reader.table("workers", Workers::read),
             io: reader.table("io", Io::read),
             enforcement: reader.table("enforcement", Enforcement::read),
+            threat: reader.table("threat", Threat::read),
             flow: reader.table("flow", Flow::read),
             fragments: reader.table("fragments", Fragments::read),
             records: reader.table("records", Records::read),
@@ -182,6 +193,11 @@ impl Model {
             ServiceModel::declare,
             ServicePortModel::declare,
             NetworkSetModel::declare,
+            Threat::declare,
+            FeedModel::declare,
+            FeedHeaderModel::declare,
+            CsvModel::declare,
+            JsonModel::declare,
             Flow::declare,
             Fragments::declare,
             Records::declare,

@@ -1,6 +1,6 @@
 use super::{
     Code, Diagnostic, Report, Severity, Span,
-    source::{Place, Sources, Spot},
+    source::{Place, Range, Sources, Spot},
 };
 use std::{path::PathBuf, sync::Arc};
 
@@ -55,6 +55,11 @@ impl Findings {
     /// Turns to the text of another file: from now on, ranges speak of it.
     pub(crate) fn read(&mut self, text: Arc<str>, file: PathBuf) {
         self.sources.add(text, file);
+    }
+
+    /// Keeps a piece of the file that is being read out of all that is shown.
+    pub(crate) fn hide(&mut self, range: Range) {
+        self.sources.hide(range);
     }
 
     pub(crate) fn sources(&self) -> &Sources {

@@ -66,6 +66,13 @@ impl Sources {
         self.0.push(Source::new(text, file));
     }
 
+    /// Keeps a piece of the file that is being read out of all that is shown.
+    pub(super) fn hide(&mut self, range: Range) {
+        if let Some(source) = self.0.last_mut() {
+            source.hidden.push(range);
+        }
+    }
+
     /// The number of the file that is being read.
     pub(super) fn current(&self) -> usize {
         self.0.len().saturating_sub(1)
@@ -110,6 +117,8 @@ struct Source {
     start: usize,
     /// Byte offset behind every newline.
     breaks: Vec<usize>,
+    /// What is not for everyone to see.
+    hidden: Vec<Range>,
 }
 
 impl Source {
@@ -117,7 +126,7 @@ impl Source {
         let breaks =
             text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1).collect();
         let start = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
-        Self { text, file, start, breaks }
+        Self { text, file, start, breaks, hidden: Vec::new() }
     }
 
     fn line(&self, at: usize) -> Range {
@@ -146,8 +155,19 @@ impl Source {
             line: self.index(range.start) + 1,
             column,
             end: (characters(range.end) + 1).max(column),
-            text: self.text.get(line).unwrap_or_default().to_owned(),
+            text: self.shown(line),
         }
+    }
+
+    /// A piece of the text, with an asterisk for each character that is hidden.
+    fn shown(&self, range: Range) -> String {
+        let start = range.start;
+        let text = self.text.get(range).unwrap_or_default();
+        let show = |(at, character)| {
+            let is_hidden = self.hidden.iter().any(|hidden| hidden.contains(&(start + at)));
+            if is_hidden { '*' } else { character }
+        };
+        text.char_indices().map(show).collect()
     }
 }
 

@@ -59,6 +59,11 @@ impl<T> Field<T> {
         }
     }
 
+    /// Whether nobody wrote it.
+    pub(crate) fn is_absent(&self) -> bool {
+        matches!(self, Self::Absent(_))
+    }
+
     pub(crate) fn is_unusable(&self) -> bool {
         matches!(self, Self::Unusable)
     }

@@ -1,25 +1,29 @@
 //! From what a file says to what it means.
 //!
 //! [`validate`] checks what no single value can show: names that repeat, interfaces that are used twice or
-//! not at all (`network.rs`), and everything about policy (`resources/`). Like the reader, it reports all there is to
+//! not at all (`network.rs`), feeds (`feed.rs`), and everything about policy (`resources/`). Like the reader, it reports all there is to
 //! report; a value that was unusable already is passed over, so that one mistake is one finding.
 
+mod feed;
 mod network;
 mod resources;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use feed::built_in_feed;
+
 use crate::FilePattern;
+use crate::feed::FeedList;
 use crate::model::{
     ChecksumMode, Control, Enforcement, Fail, Flow, Fragments, Handling, InterfaceMode, Io, Log, Metrics,
-    Model, NdHandling, Records, Workers,
+    Model, NdHandling, Records, Threat, Workers,
 };
 use crate::report::{Code, Findings, Report};
 use crate::resources::Resources;
 use crate::schema::reader::At;
 use crate::types::{BridgeName, IfName};
 use serde::Serialize;
-use std::{collections::HashMap, fmt::Display, hash::Hash, path::PathBuf};
+use std::{collections::HashMap, fmt::Display, hash::Hash, mem, path::PathBuf};
 
 /// A configuration that was checked as a whole. Only [`crate::load()`] and [`crate::parse`] make one from text;
 /// the default is that of an empty file: no interfaces, everything allowed.
@@ -45,6 +49,10 @@ pub struct Config {
     pub enforcement: Enforcement,
     /// `[[tier]]`, `[[policy]]`, `[[profile]]`, `[[namespace]]`, `[[endpoint]]`, `[[service]]` and `[[network_set]]`
     pub resources: Resources,
+    /// `[threat]`
+    pub threat: Threat,
+    /// `[[feed]]`, in the order of the files, and `feodo` before them unless it is among them.
+    pub feeds: FeedList,
     /// `[flow]`
     pub flow: Flow,
     /// `[fragments]`
@@ -116,6 +124,7 @@ impl Config {
 pub(crate) fn validate(mut model: Model, findings: &mut Findings) -> Option<Config> {
     let network = network::validate(&model.lists.interfaces, &model.lists.bridges, findings);
     let resources = resources::validate(&mut model, findings);
+    let feeds = feed::validate(mem::take(&mut model.lists.feeds), findings);
     let (interfaces, bridges) = network?;
     Some(Config {
         files: Vec::new(),
@@ -127,6 +136,8 @@ pub(crate) fn validate(mut model: Model, findings: &mut Findings) -> Option<Conf
         bridges,
         enforcement: model.enforcement,
         resources,
+        threat: model.threat,
+        feeds: feeds?,
         flow: model.flow,
         fragments: model.fragments,
         records: model.records,

@@ -1,12 +1,18 @@
 //! The types that values of the language have. Each can name itself, read a value and write one.
 
+mod feed;
 mod list;
 mod network;
 mod policy;
 mod scalar;
 
+pub(crate) use feed::{
+    column, environment_variable, header_name, json_path, ratio, secret, size, symbol, url,
+};
 pub(crate) use list::{cores, list};
-pub(crate) use network::{address, path, path_pattern, ports, prefix, protocol, socket_address, socket_path};
+pub(crate) use network::{
+    absolute_path, address, path, path_pattern, ports, prefix, protocol, socket_address, socket_path,
+};
 pub(crate) use policy::{
     description, domain, failsafe, ip_version, labels, order, port_match, port_name, resource_name, selector,
     target_port, types,

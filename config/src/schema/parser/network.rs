@@ -174,6 +174,20 @@ fn parse_path(value: &Value<'_>, kind: &str, findings: &mut Findings) -> Option<
 }
 
 parser! {
+    /// An absolute path of the file system.
+    absolute_path, AbsolutePathParser -> PathBuf, "absolute path", parse_absolute_path, |path| quoted(&path.to_string_lossy())
+}
+
+fn parse_absolute_path(value: &Value<'_>, kind: &str, findings: &mut Findings) -> Option<PathBuf> {
+    let path = parse_path(value, kind, findings)?;
+    if path.is_relative() {
+        findings.add(Code::Malformed, value.span(), "this path must be absolute");
+        return None;
+    }
+    Some(path)
+}
+
+parser! {
     /// A path, or a pattern of paths.
     path_pattern, PathPatternParser -> String, "path or pattern", parse_path_pattern, |pattern| quoted(pattern)
 }
