@@ -34,6 +34,7 @@ pub mod policy;
 mod prefetch;
 pub mod snapshot;
 pub mod stop;
+pub mod threat;
 pub mod verdict;
 pub mod wake;
 pub mod worker;
