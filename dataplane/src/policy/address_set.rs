@@ -42,6 +42,11 @@ impl AddressSet {
         Self { v4: Ranges::merged(v4), v6: Ranges::merged(v6) }
     }
 
+    /// What is in any of the ranges, both ends included.
+    pub fn of_ranges(v4: Vec<(u32, u32)>, v6: Vec<(u128, u128)>) -> Self {
+        Self { v4: Ranges::merged(v4), v6: Ranges::merged(v6) }
+    }
+
     /// What is in any of `sets`.
     pub fn union_of<'s>(sets: impl IntoIterator<Item = &'s Self>) -> Self {
         let (mut v4, mut v6) = (Vec::new(), Vec::new());
@@ -121,7 +126,7 @@ impl AddressSet {
 struct Ranges<N>(Vec<(N, N)>);
 
 /// A number that addresses are compared as.
-trait Number: Copy + Ord {
+pub(crate) trait Number: Copy + Ord {
     const ZERO: Self;
     const LAST: Self;
     fn next(self) -> Option<Self>;

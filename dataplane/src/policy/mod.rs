@@ -23,6 +23,7 @@ mod tests;
 mod words;
 
 pub use address_set::AddressSet;
+pub(crate) use address_set::Number;
 pub(crate) use answer::Answer;
 pub use classifier::{Classifier, Key, Match, Position, ProtocolMatch, Rule, SetId};
 pub(crate) use decision::Decisions;
