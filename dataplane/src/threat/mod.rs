@@ -6,6 +6,7 @@
 //!
 //! Promises: the answer is exact; a lookup reads two or three cache lines, or some more where entries are crowded; memory and
 //! time to build are proportional to the entries, however these are made (`docs/adr/0012-indicator-set.md`).
+//! [`Threat`] adds what follows; the walk along a side of a flow asks it (`policy/judge.rs`).
 //! Refuses: to know names, labels or metadata of feeds, and to decide anything. Read [`set`](self) first, then `sweep`, which
 //! makes of overlapping entries stretches of addresses with one answer each, `lines` (IPv4) and `layers` (IPv6), which find them.
 
@@ -16,10 +17,12 @@ mod lanes;
 mod layers;
 mod lines;
 mod radix;
+mod rules;
 mod set;
 mod sweep;
 #[cfg(test)]
 mod tests;
 
 pub use feeds::Feeds;
+pub use rules::{FeedRule, Threat};
 pub use set::{Indicator, IndicatorSet};

@@ -1,9 +1,12 @@
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+};
 
 use ravelin_config::types::Protocol;
 
 use super::{Feeds, IndicatorSet};
-use crate::policy::Key;
+use crate::policy::{Key, PolicySet};
 
 /// What follows for a flow whose other end a feed names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,14 +32,19 @@ impl Threat {
         ends(key).map(|(address, port)| self.indicators.feeds(address, port))
     }
 
-    /// The same of many flows. What is behind the shorter of the two is not touched.
+    /// The same of up to [`PolicySet::CHUNK`] flows. What is behind the shorter of the two is not touched.
     pub(crate) fn feeds_of_batch(&self, keys: &[Key], out: &mut [[Feeds; 2]]) {
         if self.indicators.is_empty() {
             return;
         }
-        for (key, out) in keys.iter().zip(out) {
-            *out = self.feeds(key);
+        let nobody = (IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+        let mut both = [[nobody; 2]; PolicySet::CHUNK];
+        for (key, both) in keys.iter().zip(&mut both) {
+            *both = ends(key);
         }
+        let asked = keys.len().min(PolicySet::CHUNK);
+        let ends = both.get(..asked).unwrap_or_default().as_flattened();
+        self.indicators.feeds_of_batch(ends, out.as_flattened_mut());
     }
 }
 

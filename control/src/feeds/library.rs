@@ -1,0 +1,122 @@
+use std::{net::IpAddr, sync::Arc};
+
+use ipnet::{IpSubnets, Ipv4Subnets, Ipv6Subnets};
+use ravelin_config::{
+    Config,
+    feed::{Feed, FeedAction, FeedDirection, FeedMode},
+    resources::{NetworkSet, Resources},
+    types::IpNet,
+};
+use ravelin_dataplane::threat::{self, IndicatorSet};
+
+use super::{Addresses, Contents, Details, Range};
+use crate::policy::FeedPolicy;
+
+/// All feeds of a configuration, in its order, with what they say now.
+#[derive(Clone, Debug, Default)]
+pub struct Library {
+    feeds: Vec<Shelf>,
+}
+
+/// A feed with what it says now.
+#[derive(Clone, Debug)]
+pub struct Shelf {
+    /// The feed as it is configured.
+    pub feed: Feed,
+    /// What it says; nothing, as long as there is no copy.
+    pub contents: Arc<Contents>,
+}
+
+/// A feed that names an address.
+#[derive(Clone, Debug)]
+pub struct Mention<'l> {
+    /// The feed.
+    pub feed: &'l Feed,
+    /// The entry.
+    pub entry: Addresses,
+    /// What it says of it.
+    pub details: Details<'l>,
+}
+
+impl Library {
+    /// The feeds of a configuration, which say nothing yet.
+    pub fn new(config: &Config) -> Self {
+        let shelf = |feed: &Feed| Shelf { feed: feed.clone(), contents: Arc::default() };
+        Self { feeds: config.feeds.iter().map(shelf).collect() }
+    }
+
+    /// The feeds.
+    pub fn feeds(&self) -> &[Shelf] {
+        &self.feeds
+    }
+
+    /// Has a feed say something else.
+    pub fn put(&mut self, name: &str, contents: Arc<Contents>) {
+        if let Some(shelf) = self.feeds.iter_mut().find(|shelf| shelf.feed.name == name) {
+            shelf.contents = contents;
+        }
+    }
+
+    fn in_force(&self) -> impl Iterator<Item = (u8, &Shelf)> {
+        (0..).zip(&self.feeds).filter(|(_, shelf)| shelf.feed.mode == FeedMode::Enabled)
+    }
+
+    /// What the packet path asks.
+    pub fn indicators(&self) -> IndicatorSet {
+        IndicatorSet::new(self.in_force().flat_map(|(feed, shelf)| {
+            shelf.contents.entries().map(move |Addresses { range, port }| threat::Indicator {
+                first: range.first(),
+                last: range.last(),
+                port: port.map(u16::from),
+                feed,
+            })
+        }))
+    }
+
+    /// What follows from each feed, by its number.
+    pub fn policies(&self) -> Vec<FeedPolicy> {
+        let policy = |Shelf { feed, .. }: &Shelf| {
+            let is_used = feed.mode == FeedMode::Enabled;
+            FeedPolicy {
+                name: feed.name.clone(),
+                blocks: feed.action == FeedAction::Block,
+                egress: is_used && feed.direction != FeedDirection::Ingress,
+                ingress: is_used && feed.direction != FeedDirection::Egress,
+            }
+        };
+        self.feeds.iter().map(policy).collect()
+    }
+
+    /// The resources of a configuration with a network set for each feed, called as the feed. There an address is named whatever
+    /// the port.
+    pub fn resources(&self, config: &Config) -> Resources {
+        let mut resources = config.resources.clone();
+        let sets = self.in_force().map(|(_, Shelf { feed, contents })| NetworkSet {
+            name: feed.name.clone(),
+            namespace: None,
+            labels: feed.labels.clone(),
+            nets: contents.entries().flat_map(|entry| nets(entry.range)).collect(),
+            except: Vec::new(),
+        });
+        resources.network_sets.extend(sets);
+        resources
+    }
+
+    /// Every feed in force that names an address, at `port` if that is given, by its entries.
+    pub fn about(&self, address: IpAddr, port: Option<u16>) -> Vec<Mention<'_>> {
+        let mentions = self.in_force().flat_map(|(_, Shelf { feed, contents })| {
+            let entries = contents.about(address, port).into_iter();
+            entries.map(move |(entry, details)| Mention { feed, entry, details })
+        });
+        mentions.collect()
+    }
+}
+
+/// The prefixes that a range is made of.
+fn nets(range: Range) -> impl Iterator<Item = IpNet> {
+    let subnets = match range {
+        Range::V4 { first, last } => IpSubnets::V4(Ipv4Subnets::new(first, last, 0)),
+        Range::V6 { first, last } => IpSubnets::V6(Ipv6Subnets::new(first, last, 0)),
+    };
+    subnets.map(IpNet::from)
+}
