@@ -3,7 +3,7 @@
 use std::{hint::black_box, sync::Arc, time::Duration};
 
 use ravelin_config::types::Direction;
-use ravelin_control::policy::Engine;
+use ravelin_control::{feeds::Library, policy::Engine};
 use ravelin_dataplane::{
     batch::Batch,
     command::CommandQueue,
@@ -154,7 +154,7 @@ fn rules_for(count: usize) -> PolicySet {
         "[[policy]]\nname = \"last\"\ntypes = [\"ingress\"]\n[[policy.ingress]]\naction = \"allow\"\n",
     );
     let config = ravelin_config::parse(&text, "rules").unwrap_or_else(|report| panic!("{report}")).config;
-    Engine::of(&config).expect("it compiles").policy().clone()
+    Engine::of(&config, &Library::default()).expect("it compiles").policy().clone()
 }
 
 /// One worker with one million flows, then two on two cores with half a million each.

@@ -36,6 +36,7 @@ use crate::{
     api::view::{Link, LinkState, Statistic},
     appliance::{Appliance, Interfaces},
     compile::{self, PortFacts, Ports},
+    feeds::Library,
     log::LogLevelHandle,
     policy::Engine,
     records::RingSink,
@@ -214,7 +215,7 @@ impl Running {
         let ports = loaded.config.interfaces.len();
         let interfaces = Arc::new(TestInterfaces { ports });
         let count = u8::try_from(workers).unwrap();
-        let reloader = Reloader::begin(config.clone(), loaded.config.clone(), count, |interface| {
+        let reloader = Reloader::begin(config.clone(), loaded.config.clone(), loaded.library, count, |interface| {
             interfaces.facts(interface)
         })
         .unwrap();
@@ -301,7 +302,7 @@ pub(crate) fn decide(config: &str, log: &Arc<DecisionLog>, key: FlowKey, initiat
     let compiled = || {
         let config =
             ravelin_config::parse(config, "test.toml").unwrap_or_else(|report| panic!("{report}")).config;
-        let policy = Engine::of(&config).unwrap().policy().clone();
+        let policy = Engine::of(&config, &Library::default()).unwrap().policy().clone();
         let snapshot = compile::snapshot(&config, &Ports::unlimited(&config).unwrap(), policy).unwrap();
         Rc::new(Snapshot { generation: 1, ..snapshot })
     };

@@ -37,6 +37,7 @@ impl Compiled {
             failsafe_inbound: settings.inbound.clone(),
             failsafe_outbound: settings.outbound.clone(),
             feeds: Vec::new(),
+            indicators: Arc::default(),
         };
         Self(Explainer::of(Arc::new(resources.clone()), &settings).expect("it is small"))
     }

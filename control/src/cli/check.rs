@@ -73,7 +73,7 @@ fn inspect(path: &Path) -> (Report, bool, bool) {
     let compile = || -> Result<(), CompileError> {
         let ports = Ports::unlimited(&loaded.config)?;
         let config = &loaded.config;
-        let engine = Engine::of(config)?;
+        let engine = Engine::of(config, &loaded.library)?;
         compile::snapshot(config, &ports, engine.policy().clone()).map(drop)
     };
     if let Err(error) = compile() {

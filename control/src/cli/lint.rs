@@ -3,7 +3,10 @@ use std::{fmt, path::PathBuf};
 use serde::Serialize;
 
 use super::{Failure, target};
-use crate::policy::{self, Finding, Settings, Severity};
+use crate::{
+    policy::{self, Finding, Settings, Severity},
+    sources::Loaded,
+};
 
 /// Says what is doubtful about a policy: rules that never decide, selectors that match nothing, endpoints that nobody reaches.
 ///
@@ -36,9 +39,9 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, json: bool) -> Result<(), Failure> {
-    let config = crate::sources::load(&args.config)?.config;
+    let Loaded { config, library, .. } = crate::sources::load(&args.config)?;
     let findings =
-        policy::lint(&config.resources, &Settings::of(&config.enforcement)).map_err(Failure::usage)?;
+        policy::lint(&library.resources(&config), &Settings::of(&config, &library)).map_err(Failure::usage)?;
     let report = Report { findings };
     if json {
         target::print_json(&report, false)?;

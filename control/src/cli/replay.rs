@@ -9,7 +9,10 @@ use ravelin_config::{Config, types::IpNet};
 use ravelin_dataplane::io::fault::FaultPlan;
 
 use super::{Failure, target};
-use crate::replay::{Replay, ReplayError, Summary};
+use crate::{
+    feeds::Library,
+    replay::{Replay, ReplayError, Summary},
+};
 
 /// Runs captures through the packet path, as an ordinary user.
 ///
@@ -43,19 +46,20 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, json: bool) -> Result<(), Failure> {
     let standard = |path: &Option<PathBuf>| path.as_deref() == Some(Path::new("-"));
-    let config = match &args.config {
+    let (config, library) = match &args.config {
         Some(path) => {
             let loaded = crate::sources::load(path)?;
             if !loaded.warnings.is_empty() {
                 eprintln!("{}", loaded.warnings);
             }
-            loaded.config
+            (loaded.config, loaded.library)
         }
-        None => Config::default(),
+        None => (Config::default(), Library::default()),
     };
     let replay = Replay {
         files: args.files.clone(),
         config,
+        library,
         records: args.records.clone(),
         write: args.write.clone(),
         inside: args.inside.clone(),

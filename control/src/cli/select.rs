@@ -49,7 +49,7 @@ pub(super) fn run(args: &Args, json: bool) -> Result<(), Failure> {
         };
     };
     let loaded = crate::sources::load(path)?;
-    let matches = Matches::new(&selector, &loaded.config.resources);
+    let matches = Matches::new(&selector, &loaded.library.resources(&loaded.config));
     if json { target::print_json(&matches, false) } else { target::print(matches.to_string().trim_end()) }
 }
 

@@ -13,7 +13,10 @@ use ravelin_dataplane::{
 };
 
 use super::*;
-use crate::policy::{BookReader, Engine};
+use crate::{
+    feeds::Library,
+    policy::{BookReader, Engine},
+};
 
 const FULL: &str = r#"
 [[interface]]
@@ -71,7 +74,7 @@ full = "forward"
 "#;
 
 fn engine() -> Engine {
-    Engine::of(&Config::default()).unwrap()
+    Engine::of(&Config::default(), &Library::default()).unwrap()
 }
 
 fn config(text: &str) -> Config {

@@ -96,7 +96,9 @@ impl Library {
             namespace: None,
             labels: feed.labels.clone(),
             nets: contents.entries().flat_map(|entry| nets(entry.range)).collect(),
+            nets_file: None,
             except: Vec::new(),
+            domains: Vec::new(),
         });
         resources.network_sets.extend(sets);
         resources

@@ -26,7 +26,7 @@ use super::{
     order::{self, Ordered, THREAT},
     side::Builder,
 };
-use crate::{compile::CompileError, identity::Identities};
+use crate::{compile::CompileError, feeds::Library, identity::Identities};
 
 /// One resource that has changed.
 #[derive(Clone, Debug)]
@@ -122,20 +122,20 @@ impl Engine {
         Ok(Self { resources: without_items(resources), settings, book, resolver, enforced, pending, set })
     }
 
-    /// Compiles the resources of a configuration.
+    /// Compiles the resources of a configuration, with its feeds.
     ///
     /// # Errors
     /// As for [`Engine::new`].
-    pub fn of(config: &Config) -> Result<Self, CompileError> {
-        Self::new(config.resources.clone(), Settings::of(&config.enforcement))
+    pub fn of(config: &Config, library: &Library) -> Result<Self, CompileError> {
+        Self::new(library.resources(config), Settings::of(config, library))
     }
 
     /// Takes over those of another configuration; all or nothing.
     ///
     /// # Errors
     /// As for [`Engine::new`]; then everything is as it was.
-    pub fn replace_with(&mut self, config: &Config) -> Result<(), CompileError> {
-        self.replace(config.resources.clone(), Settings::of(&config.enforcement))
+    pub fn replace_with(&mut self, config: &Config, library: &Library) -> Result<(), CompileError> {
+        self.replace(library.resources(config), Settings::of(config, library))
     }
 
     /// Takes over other resources and settings; all or nothing.
@@ -143,9 +143,7 @@ impl Engine {
     /// # Errors
     /// As for [`Engine::new`]; then everything is as it was.
     pub fn replace(&mut self, resources: Resources, settings: Settings) -> Result<(), CompileError> {
-        let Compiled { resolver, enforced, pending, mut set } =
-            compile(&resources, &settings, &mut self.book)?;
-        set.threat.indicators = Arc::clone(&self.set.threat.indicators);
+        let Compiled { resolver, enforced, pending, set } = compile(&resources, &settings, &mut self.book)?;
         (self.resources, self.settings) = (without_items(resources), settings);
         (self.resolver, self.enforced, self.pending, self.set) = (resolver, enforced, pending, set);
         Ok(())
@@ -165,6 +163,7 @@ impl Engine {
 
     /// Has other indicators stand behind the feeds, in the order of [`Settings::feeds`].
     pub fn set_indicators(&mut self, indicators: Arc<IndicatorSet>) {
+        self.settings.indicators = Arc::clone(&indicators);
         self.set.threat.indicators = indicators;
     }
 
@@ -410,7 +409,7 @@ impl Ruled {
             limits: self.limits.clone(),
             unknown: settings.unknown,
             answers: Limit::new(settings.reject_rate, Duration::from_secs(1)),
-            threat: Threat { indicators: Arc::default(), rules: self.feeds.clone() },
+            threat: Threat { indicators: Arc::clone(&settings.indicators), rules: self.feeds.clone() },
         }
     }
 }

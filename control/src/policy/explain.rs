@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     compile::CompileError,
+    feeds::Library,
     identity::{Identities, ItemId, Kind},
 };
 
@@ -79,12 +80,12 @@ struct End<'r> {
 }
 
 impl Explainer {
-    /// Compiles a configuration to be asked.
+    /// Compiles a configuration with its feeds to be asked.
     ///
     /// # Errors
     /// As for a snapshot.
-    pub fn new(config: &Config) -> Result<Self, CompileError> {
-        Self::of(Arc::new(config.resources.clone()), &Settings::of(&config.enforcement))
+    pub fn new(config: &Config, library: &Library) -> Result<Self, CompileError> {
+        Self::of(Arc::new(library.resources(config)), &Settings::of(config, library))
     }
 
     /// Compiles resources to be asked.

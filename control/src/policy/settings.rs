@@ -1,13 +1,17 @@
+use std::sync::Arc;
+
 use ravelin_config::{
-    Enforcement,
+    Config,
     resources::{Failsafe, OnChange},
     types::Action,
 };
+use ravelin_dataplane::threat::IndicatorSet;
 
 use super::Direction;
+use crate::feeds::Library;
 
 /// What is said about policy as a whole.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// The verdict on flows of which neither end is an endpoint.
     pub unknown: Action,
@@ -21,6 +25,8 @@ pub struct Settings {
     pub failsafe_outbound: Vec<Failsafe>,
     /// What follows for flows with what feeds name, by the feeds' numbers.
     pub feeds: Vec<FeedPolicy>,
+    /// What feeds name, by the same numbers.
+    pub indicators: Arc<IndicatorSet>,
 }
 
 /// What follows for flows with what a feed names.
@@ -46,15 +52,17 @@ impl FeedPolicy {
 }
 
 impl Settings {
-    /// What a configuration says.
-    pub fn of(enforcement: &Enforcement) -> Self {
+    /// What a configuration and its feeds say.
+    pub fn of(config: &Config, library: &Library) -> Self {
+        let enforcement = &config.enforcement;
         Self {
             unknown: enforcement.unknown,
             on_change: enforcement.on_change,
             reject_rate: enforcement.reject_rate,
             failsafe_inbound: enforcement.failsafe_inbound.clone(),
             failsafe_outbound: enforcement.failsafe_outbound.clone(),
-            feeds: Vec::new(),
+            feeds: library.policies(),
+            indicators: Arc::new(library.indicators()),
         }
     }
 }

@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-use ravelin_config::{Change, Config, Interface, Loaded, Report};
+use ravelin_config::{Change, Config, Interface, Report};
 use ravelin_dataplane::{
     handoff::WorkerId,
     policy::{AddressSet, PolicySet},
@@ -26,8 +26,9 @@ use ravelin_dataplane::{
 
 use crate::{
     compile::{self, CompileError, PortFacts, Ports},
+    feeds::Library,
     policy::{self, BookReader, Engine},
-    sources::{Watched, Watcher},
+    sources::{Loaded, Watched, Watcher},
 };
 
 /// Why a configuration did not come into force. What was in force still is.
@@ -76,6 +77,7 @@ pub struct Reloader {
     path: PathBuf,
     running: Arc<Config>,
     engine: Engine,
+    library: Library,
     watcher: Watcher,
     ports: Arc<Ports>,
     publisher: Publisher,
@@ -85,18 +87,20 @@ impl Reloader {
     /// How often workers are asked whether they have moved on.
     const POLL: Duration = Duration::from_millis(1);
 
-    /// Brings the first configuration into force, before there are workers: `config`, read from `path` by [`prepare`].
+    /// Brings the first configuration into force, before there are workers: `config`, read from `path` by [`prepare`], with what
+    /// its feeds say.
     ///
     /// # Errors
     /// [`CompileError`]: too many interfaces or rules.
     pub fn begin(
         path: PathBuf,
         config: Config,
+        library: Library,
         workers: u8,
         facts: impl FnMut(&Interface) -> PortFacts,
     ) -> Result<Self, CompileError> {
         let ports = Ports::new(&config, facts)?;
-        let engine = Engine::of(&config)?;
+        let engine = Engine::of(&config, &library)?;
         let snapshot = compile::snapshot(&config, &ports, engine.policy().clone())?;
         let publisher = Publisher::new(snapshot, workers);
         Ok(Self {
@@ -104,6 +108,7 @@ impl Reloader {
             watcher: Watcher::new(&config),
             running: Arc::new(config),
             engine,
+            library,
             ports: Arc::new(ports),
             publisher,
         })
@@ -115,13 +120,14 @@ impl Reloader {
     /// # Errors
     /// Why not; the old configuration stays in force.
     pub fn reload(&mut self, facts: impl FnMut(&Interface) -> PortFacts) -> Result<Reloaded, ReloadError> {
-        let (Loaded { config, warnings, .. }, changes) = prepare(&self.path, Some(&self.running))?;
+        let (Loaded { config, warnings, library }, changes) = prepare(&self.path, Some(&self.running))?;
         let ports = Ports::new(&config, facts)?;
         let mut snapshot = compile::snapshot(&config, &ports, PolicySet::default())?;
-        self.engine.replace_with(&config)?;
+        self.engine.replace_with(&config, &library)?;
         snapshot.policy = self.engine.policy().clone();
         let generation = self.publisher.publish(snapshot);
         self.watcher = Watcher::new(&config);
+        self.library = library;
         self.running = Arc::new(config);
         self.ports = Arc::new(ports);
         Ok(Reloaded { generation, changes, warnings, behind: Vec::new() })

@@ -12,7 +12,7 @@ fn begin(directory: &Directory, text: &str, workers: u8) -> Reloader {
     let path = directory.write("ravelin.toml", text);
     let (loaded, changes) = prepare(&path, None).unwrap();
     assert!(changes.is_empty(), "nothing differs from nothing");
-    Reloader::begin(path, loaded.config, workers, |_| FACTS).unwrap()
+    Reloader::begin(path, loaded.config, loaded.library, workers, |_| FACTS).unwrap()
 }
 
 /// What happens to FTP.

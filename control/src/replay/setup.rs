@@ -21,6 +21,7 @@ use ravelin_dataplane::{
 use super::{Parts, Progress, Summary, captures::Captures, drive};
 use crate::{
     compile::{self, CompileError, Ports, TableSizes},
+    feeds::Library,
     policy::{Engine, Teller},
     records::{Encoder, OrderedSink},
 };
@@ -32,6 +33,8 @@ pub struct Replay {
     pub files: Vec<PathBuf>,
     /// The configuration. One without interfaces is given a bridge of two ports, `outside` and `inside`.
     pub config: Config,
+    /// What its feeds say.
+    pub library: Library,
     /// Where flow records are written; `-` is standard output.
     pub records: Option<PathBuf>,
     /// Where a capture of what was forwarded is written; `-` is standard output.
@@ -110,7 +113,7 @@ impl Replay {
         }
         let config = with_ports(self.config);
         let ports = Ports::unlimited(&config)?;
-        let engine = Engine::of(&config)?;
+        let engine = Engine::of(&config, &self.library)?;
         let decisions = DecisionLog::new(DecisionLog::CAPACITY);
         let snapshot = compile::snapshot(&config, &ports, engine.policy().clone())?;
         let map = port_map(&config, &ports, self.inside);

@@ -19,19 +19,33 @@ use std::{
 };
 
 use ravelin_config::{
-    Code, Config, Loaded, Report,
+    Code, Config, Report,
     resources::{Endpoint, Resources},
 };
 
-use crate::manifests::{self, Severity};
+use crate::{
+    feeds::{self, Library},
+    manifests::{self, Severity},
+};
 use references::References;
+
+/// A configuration with all that it names.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// What is doubtful about it.
+    pub warnings: Report,
+    /// What its feeds say, as far as copies are at hand.
+    pub library: Library,
+}
 
 /// Loads a configuration with all that it names.
 ///
 /// # Errors
 /// A [`Report`] of everything that is wrong, warnings included.
 pub fn load(path: &Path) -> Result<Loaded, Report> {
-    let mut loaded = ravelin_config::load(path)?;
+    let loaded = ravelin_config::load(path)?;
     let (manifests, report) = read_manifests(&loaded.config, loaded.warnings);
     let (endpoints, report) = read_endpoints(&loaded.config, report);
     let own = &loaded.config.resources;
@@ -43,10 +57,14 @@ pub fn load(path: &Path) -> Result<Loaded, Report> {
         report = references.check(own, report);
         report = references.check(&manifests, report);
     }
-    loaded.warnings = report;
-    loaded.config.resources.extend(manifests);
-    loaded.config.resources.extend(endpoints);
-    if loaded.warnings.errors() > 0 { Err(loaded.warnings) } else { Ok(loaded) }
+    let mut config = loaded.config;
+    config.resources.extend(manifests);
+    config.resources.extend(endpoints);
+    if report.errors() > 0 {
+        return Err(report);
+    }
+    let (library, warnings) = feeds::open(&config, report);
+    Ok(Loaded { config, warnings, library })
 }
 
 /// What the manifests say that a configuration names.

@@ -1,6 +1,6 @@
-use ravelin_config::{Code, Config, Loaded, Report, selector::Labelled};
+use ravelin_config::{Code, Config, Report, selector::Labelled};
 
-use super::{Watched, Watcher, load};
+use super::{Loaded, Watched, Watcher, load};
 use crate::{
     policy::{Change, Explainer, Question},
     testing::Directory,

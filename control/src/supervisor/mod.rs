@@ -55,6 +55,7 @@ use crate::{
     },
     appliance::{Appliance, Interfaces},
     compile::CompileError,
+    feeds::Library,
     log,
     policy::Teller,
     records::{Encoder, RecordRing, RingSink, Target, Writer},
@@ -140,7 +141,8 @@ pub fn run(path: &Path) -> Result<(), RunError> {
     let Opened { backends, interfaces } = ports::open(&config, cores.len(), &spare)?;
     let interfaces: Arc<dyn Interfaces> = Arc::from(interfaces);
 
-    let plan = Plan { path, config, log, allowed, cores, spare, claim, metrics, records };
+    let library = loaded.library;
+    let plan = Plan { path, config, library, log, allowed, cores, spare, claim, metrics, records };
     let mut ready = false;
     let result = plan.operate(backends, Arc::clone(&interfaces), &mut ready);
     if let Err(error) = privileges::take_up() {
@@ -168,6 +170,7 @@ fn cores(config: &Config, allowed: &[usize]) -> Result<Vec<usize>, RunError> {
 struct Plan {
     path: PathBuf,
     config: Config,
+    library: Library,
     log: log::LogLevelHandle,
     allowed: Vec<usize>,
     cores: Vec<usize>,
@@ -192,7 +195,7 @@ impl Plan {
         let workers = u8::try_from(self.cores.len()).unwrap_or(u8::MAX);
         let config = self.config;
         let reloader =
-            Reloader::begin(self.path, config.clone(), workers, |interface| interfaces.facts(interface))?;
+            Reloader::begin(self.path, config.clone(), self.library, workers, |interface| interfaces.facts(interface))?;
         let roster = Roster::new(&self.cores, config.interfaces.len())
             .map_err(RunError::system("make event descriptors"))?;
         let listener = self.claim.listen()?;

@@ -10,7 +10,10 @@ pub(super) use text::block;
 use serde::Serialize;
 
 use super::{Failure, target};
-use crate::policy::{Answer, Explainer, Question};
+use crate::{
+    policy::{Answer, Explainer, Question},
+    sources::Loaded,
+};
 
 /// Says what policy makes of a flow, by which rules, and what staged policies would change.
 ///
@@ -84,8 +87,8 @@ pub(super) fn run(args: &Args, json: bool) -> Result<(), Failure> {
 
 /// The configuration at `path`, to be asked.
 pub(super) fn explainer(path: &std::path::Path) -> Result<Explainer, Failure> {
-    let config = crate::sources::load(path)?.config;
-    Explainer::new(&config).map_err(Failure::usage)
+    let Loaded { config, library, .. } = crate::sources::load(path)?;
+    Explainer::new(&config, &library).map_err(Failure::usage)
 }
 
 /// What is answered in JSON.

@@ -21,7 +21,7 @@ use ravelin_config::{Config, types::Action};
 use serde::Serialize;
 
 use super::{Settings, flat::Flat, verdict_name};
-use crate::compile::CompileError;
+use crate::{compile::CompileError, feeds::Library};
 use classes::{Classes, Version};
 use label::Group;
 use pairs::Pairs;
@@ -90,12 +90,12 @@ pub struct Change {
     pub new_by: Option<String>,
 }
 
-/// Compares what two configurations have in force.
+/// Compares what two configurations have in force, whatever feeds say.
 ///
 /// # Errors
 /// As for a snapshot.
 pub fn compare(old: &Config, new: &Config, budget: Budget) -> Result<Comparison, CompileError> {
-    let flat = |config: &Config| Flat::new(&config.resources, &Settings::of(&config.enforcement));
+    let flat = |config: &Config| Flat::new(&config.resources, &Settings::of(config, &Library::default()));
     let both = Both { old: flat(old)?, new: flat(new)? };
     let mut comparison = Comparison { is_complete: true, pairs: 0, looked_at: 0, changes: Vec::new() };
     let (was, is) = (old.enforcement.unknown, new.enforcement.unknown);

@@ -5,7 +5,10 @@ use ravelin_config::types::{PortRange, Protocol};
 use ravelin_dataplane::policy::Key;
 
 use super::{Budget, Comparison, Group, compare};
-use crate::policy::{Explainer, verdict_name};
+use crate::{
+    feeds::Library,
+    policy::{Explainer, verdict_name},
+};
 
 /// Three web servers, a database, a host; policies that let the servers reach the database and everybody the servers.
 const WORLD: &str = r#"
@@ -249,7 +252,7 @@ proptest! {
     fn differences_are_those_that_asking_finds(old: [bool; 12], new: [bool; 12]) {
         let texts = [edited(&old), edited(&new)];
         let changes = compared(&texts[0], &texts[1]).changes;
-        let explainers = texts.each_ref().map(|text| Explainer::new(&config(text)).unwrap());
+        let explainers = texts.each_ref().map(|text| Explainer::new(&config(text), &Library::default()).unwrap());
         // One name is for two addresses then.
         let has_moved = texts[0].contains("10.0.0.5") != texts[1].contains("10.0.0.5");
         let hosts = ["10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.5", "10.0.0.9", "203.0.113.1"];

@@ -1,5 +1,5 @@
 use super::{Finding, Severity, lint};
-use crate::policy::Settings;
+use crate::{feeds::Library, policy::Settings};
 
 /// Three endpoints: a client without profile that a policy lets do everything, a server, a host.
 const WORLD: &str = r#"
@@ -26,7 +26,7 @@ profiles = ["default-allow"]
 
 fn findings(text: &str) -> Vec<Finding> {
     let config = ravelin_config::parse(text, "test.toml").unwrap_or_else(|report| panic!("{report}")).config;
-    lint(&config.resources, &Settings::of(&config.enforcement)).unwrap()
+    lint(&config.resources, &Settings::of(&config, &Library::default())).unwrap()
 }
 
 /// A policy for the server, with these ingress rules in front of one that allows all.

@@ -22,6 +22,7 @@ use ravelin_dataplane::{
 use super::Encoder;
 use crate::{
     compile::Ports,
+    feeds::Library,
     policy::{Engine, Teller},
     testing::decide,
 };
@@ -121,7 +122,7 @@ fn encoder_for(record: &mut FlowRecord) -> Encoder {
     let log = DecisionLog::new(8);
     record.decision = decide(CONFIG, &log, record.key, record.initiator);
     let config = ravelin_config::parse(CONFIG, "test.toml").unwrap().config;
-    let book = Engine::of(&config).unwrap().book();
+    let book = Engine::of(&config, &Library::default()).unwrap().book();
     Encoder::new(&Ports::unlimited(&config).unwrap(), Teller::new(vec![log], book))
 }
 

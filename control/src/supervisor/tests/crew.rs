@@ -19,7 +19,7 @@ fn a_refused_pin_is_an_error_that_names_the_cores_that_would_do() {
     let path = directory.write("ravelin.toml", BRIDGE);
     let (loaded, _) = reload::prepare(&path, None).unwrap();
     let facts = PortFacts { mtu: 1500, partial_checksums: false };
-    let reloader = Reloader::begin(path, loaded.config.clone(), 2, |_| facts).unwrap();
+    let reloader = Reloader::begin(path, loaded.config.clone(), loaded.library, 2, |_| facts).unwrap();
     let core = *allowed_cores().last().unwrap();
     let roster = Roster::new(&[core, NO_CORE], 2).unwrap();
     let equipment: Vec<_> = roster
