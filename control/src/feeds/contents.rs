@@ -1,6 +1,9 @@
 use std::net::IpAddr;
 
-use super::{Addresses, Details, DetailsId, Indicator, Indicators, What};
+use super::{
+    Addresses, Details, DetailsId, Indicator, Indicators, Range, What,
+    guard::{Guard, IpRange, Reason},
+};
 
 /// What a feed names, as far as it may be acted upon, ready to be asked for an address.
 #[derive(Debug, Default)]
@@ -11,18 +14,19 @@ pub struct Contents {
     /// For each entry the highest address of it and those before it.
     reach: Vec<IpAddr>,
     /// Entries that are not in force, with the reason.
-    held: Vec<(Addresses, String)>,
+    held: Vec<(IpRange, Reason)>,
+    problems: u64,
 }
 
 impl Contents {
-    /// From what was read, and what `guard` says of each entry: why it may not be acted upon, if it may not.
-    pub fn new(indicators: Indicators, mut guard: impl FnMut(&Addresses) -> Option<String>) -> Self {
+    /// From what was read, without what `guard` holds back. So many entries could not be read.
+    pub fn new(indicators: Indicators, problems: u64, guard: &Guard) -> Self {
         let (mut entries, mut held) = (Vec::new(), Vec::new());
-        for (addresses, details) in indicators.addresses() {
-            match guard(&addresses) {
-                Some(reason) => held.push((addresses, reason)),
-                None => entries.push((addresses, details)),
-            }
+        for (Addresses { range, port }, details) in indicators.addresses() {
+            let split = guard.split(IpRange::new(range.first(), range.last()));
+            let remains = split.remains.into_iter().filter_map(|rest| Range::new(rest.first(), rest.last()));
+            entries.extend(remains.map(|range| (Addresses { range, port }, details)));
+            held.extend(split.held);
         }
         entries.sort_unstable_by_key(|(addresses, _)| (addresses.range.first(), addresses.range.last(), addresses.port));
         let mut highest = None;
@@ -35,7 +39,7 @@ impl Contents {
             reach
         });
         let reach = reach.collect();
-        Self { indicators, entries, reach, held }
+        Self { indicators, entries, reach, held, problems }
     }
 
     /// The entries in force.
@@ -44,8 +48,13 @@ impl Contents {
     }
 
     /// Entries that may not be acted upon, and why.
-    pub fn held(&self) -> &[(Addresses, String)] {
+    pub fn held(&self) -> &[(IpRange, Reason)] {
         &self.held
+    }
+
+    /// How many entries could not be read.
+    pub fn problems(&self) -> u64 {
+        self.problems
     }
 
     /// How many entries are in force.

@@ -1,15 +1,23 @@
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc, time::SystemTime};
 
 use ipnet::{IpSubnets, Ipv4Subnets, Ipv6Subnets};
 use ravelin_config::{
-    Config,
-    feed::{Feed, FeedAction, FeedDirection, FeedMode},
+    Code, Config, Report,
+    feed::{Feed, FeedAction, FeedDirection, FeedMode, FeedSource},
     resources::{NetworkSet, Resources},
     types::IpNet,
 };
 use ravelin_dataplane::threat::{self, IndicatorSet};
 
-use super::{Addresses, Contents, Details, Range};
+use super::{
+    Addresses, Contents, Details, Range,
+    fetch::Validators,
+    file,
+    guard::Guard,
+    keeper::guard,
+    read::read,
+    store::{Store, Stored},
+};
 use crate::policy::FeedPolicy;
 
 /// All feeds of a configuration, in its order, with what they say now.
@@ -25,6 +33,17 @@ pub struct Shelf {
     pub feed: Feed,
     /// What it says; nothing, as long as there is no copy.
     pub contents: Arc<Contents>,
+    /// Where that comes from, if it was read when the configuration was.
+    pub copy: Option<CopyNote>,
+}
+
+/// What is known of the copy of a feed.
+#[derive(Clone, Debug)]
+pub struct CopyNote {
+    /// When it was fetched, or read.
+    pub fetched_at: SystemTime,
+    /// What the server said about it.
+    pub validators: Validators,
 }
 
 /// A feed that names an address.
@@ -41,8 +60,28 @@ pub struct Mention<'l> {
 impl Library {
     /// The feeds of a configuration, which say nothing yet.
     pub fn new(config: &Config) -> Self {
-        let shelf = |feed: &Feed| Shelf { feed: feed.clone(), contents: Arc::default() };
+        let shelf = |feed: &Feed| Shelf { feed: feed.clone(), contents: Arc::default(), copy: None };
         Self { feeds: config.feeds.iter().map(shelf).collect() }
+    }
+
+    /// The feeds of a configuration with what their files say, and the last good copies of those that are fetched. What cannot be
+    /// read is reported, and is missing.
+    pub fn open(config: &Config, mut report: Report) -> (Self, Report) {
+        let (mut library, store, guard) = (Self::new(config), Store::new(&config.threat.directory), guard(config));
+        for shelf in &mut library.feeds {
+            let feed = &shelf.feed;
+            if feed.mode == FeedMode::Disabled {
+                continue;
+            }
+            match open(feed, &store, &guard) {
+                Ok(Some((contents, copy))) => (shelf.contents, shelf.copy) = (Arc::new(contents), Some(copy)),
+                Ok(None) => {}
+                Err(wrong) => {
+                    report = report.with(Code::FeedSilent, format!("the feed `{}` says nothing: {wrong}", feed.name));
+                }
+            }
+        }
+        (library, report)
     }
 
     /// The feeds.
@@ -91,7 +130,7 @@ impl Library {
     /// the port.
     pub fn resources(&self, config: &Config) -> Resources {
         let mut resources = config.resources.clone();
-        let sets = self.in_force().map(|(_, Shelf { feed, contents })| NetworkSet {
+        let sets = self.in_force().map(|(_, Shelf { feed, contents, .. })| NetworkSet {
             name: feed.name.clone(),
             namespace: None,
             labels: feed.labels.clone(),
@@ -106,12 +145,25 @@ impl Library {
 
     /// Every feed in force that names an address, at `port` if that is given, by its entries.
     pub fn about(&self, address: IpAddr, port: Option<u16>) -> Vec<Mention<'_>> {
-        let mentions = self.in_force().flat_map(|(_, Shelf { feed, contents })| {
+        let mentions = self.in_force().flat_map(|(_, Shelf { feed, contents, .. })| {
             let entries = contents.about(address, port).into_iter();
             entries.map(move |(entry, details)| Mention { feed, entry, details })
         });
         mentions.collect()
     }
+}
+
+/// What a feed says that is at hand; `None` if it was never fetched.
+fn open(feed: &Feed, store: &Store, guard: &Guard) -> Result<Option<(Contents, CopyNote)>, String> {
+    let (copy, fetched_at) = match &feed.source {
+        FeedSource::File { file } => (file::read(feed, file).map_err(|error| error.to_string())?, SystemTime::now()),
+        FeedSource::Url { .. } => match store.load(feed).map_err(|error| error.to_string())? {
+            Some(Stored { copy, fetched_at, .. }) => (copy, fetched_at),
+            None => return Ok(None),
+        },
+    };
+    let contents = read(feed, &copy.bytes, guard).map_err(|error| error.to_string())?;
+    Ok(Some((contents, CopyNote { fetched_at, validators: copy.validators })))
 }
 
 /// The prefixes that a range is made of.

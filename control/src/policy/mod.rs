@@ -41,7 +41,7 @@ pub use explain::{Answer, Explainer, SideAnswer, Verdicts};
 pub use layout::PolicyKey;
 pub use lint::{Finding, Severity, lint};
 pub use order::full_name;
-pub(crate) use order::{PROFILES, THREAT, TIERS};
+pub(crate) use order::{PROFILES, TIERS};
 pub(crate) use question::word_or_number;
 pub use question::{Question, QuestionError};
 pub use settings::{FeedPolicy, Settings};

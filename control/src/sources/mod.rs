@@ -10,6 +10,7 @@ mod references;
 mod tests;
 mod watch;
 
+pub(crate) use watch::Stamp;
 pub use watch::{Watched, Watcher};
 
 use std::{
@@ -24,7 +25,7 @@ use ravelin_config::{
 };
 
 use crate::{
-    feeds::{self, Library},
+    feeds::Library,
     manifests::{self, Severity},
 };
 use references::References;
@@ -63,7 +64,7 @@ pub fn load(path: &Path) -> Result<Loaded, Report> {
     if report.errors() > 0 {
         return Err(report);
     }
-    let (library, warnings) = feeds::open(&config, report);
+    let (library, warnings) = Library::open(&config, report);
     Ok(Loaded { config, warnings, library })
 }
 

@@ -1,0 +1,257 @@
+//! The thread that keeps feeds up to date: fetches them when they are due, reads files that changed, and hands over what came of it.
+
+use std::{
+    collections::HashMap,
+    io,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant, SystemTime},
+};
+
+use crossbeam::channel::{self, Receiver, Sender};
+use parking_lot::Mutex;
+use ravelin_config::{
+    Config,
+    feed::{Feed, FeedSource},
+};
+use ravelin_dataplane::threat::IndicatorSet;
+
+use super::{
+    Contents, Library,
+    fetch::{Client, Fetched, Timeouts, Validators},
+    fetcher::{Done, Fetcher, Job},
+    file::FileWatch,
+    guard::Guard,
+    read::read,
+    schedule::{Outcome, Schedule, Status},
+    store::{Store, Stored},
+};
+
+/// What has changed about feeds.
+#[derive(Debug)]
+pub struct Update {
+    /// Which configuration this is about: see [`Keeper::configure`].
+    pub epoch: u64,
+    /// Feeds that say something else than before, by name.
+    pub changed: Vec<String>,
+    /// All feeds as they are now.
+    pub library: Library,
+    /// What the packet path asks.
+    pub indicators: Arc<IndicatorSet>,
+}
+
+/// The thread's other end.
+#[derive(Debug)]
+pub struct Keeper {
+    orders: Sender<Order>,
+    updates: Receiver<Update>,
+    status: Arc<Mutex<HashMap<String, Status>>>,
+}
+
+#[derive(Debug)]
+enum Order {
+    Configure(Box<(Config, Library, u64)>),
+    Fetch(String),
+}
+
+impl Keeper {
+    /// Starts the thread, with the feeds of a configuration as they were read with it, as epoch 0.
+    ///
+    /// # Errors
+    /// If the system gives no threads.
+    pub fn start(config: &Config, library: &Library) -> io::Result<Self> {
+        let (orders, take) = channel::unbounded();
+        let (give, updates) = channel::unbounded();
+        let status = Arc::new(Mutex::new(HashMap::new()));
+        let seed = SystemTime::UNIX_EPOCH.elapsed().map_or(1, |time| u64::from(time.subsec_nanos()) + 1);
+        let mut task = Task {
+            fetcher: Fetcher::start(&Client::new(Timeouts::default()))?,
+            schedule: Schedule::new(seed),
+            files: FileWatch::default(),
+            started: Instant::now(),
+            store: Store::new(&config.threat.directory),
+            guard: guard(config),
+            feeds: Vec::new(),
+            validators: HashMap::new(),
+            library: Library::default(),
+            epoch: 0,
+            updates: give,
+            status: Arc::clone(&status),
+        };
+        task.configure(config, library.clone(), 0);
+        thread::Builder::new().name("feeds".to_owned()).spawn(move || task.run(&take))?;
+        Ok(Self { orders, updates, status })
+    }
+
+    /// Goes on with the feeds of another configuration, as they were read with it. Updates that still come from before are of
+    /// another epoch.
+    pub fn configure(&self, config: &Config, library: &Library, epoch: u64) {
+        // The thread goes on as long as this end is there.
+        let _sent = self.orders.send(Order::Configure(Box::new((config.clone(), library.clone(), epoch))));
+    }
+
+    /// Has a feed fetched now.
+    pub fn fetch(&self, name: &str) {
+        let _sent = self.orders.send(Order::Fetch(name.to_owned()));
+    }
+
+    /// What has changed since the last call.
+    pub fn take(&self) -> Option<Update> {
+        self.updates.try_iter().last()
+    }
+
+    /// How the feeds stand.
+    pub fn status(&self) -> HashMap<String, Status> {
+        self.status.lock().clone()
+    }
+}
+
+/// What no feed may block.
+pub(super) fn guard(config: &Config) -> Guard {
+    Guard::new(&config.threat, super::needed::addresses())
+}
+
+struct Task {
+    fetcher: Fetcher,
+    schedule: Schedule,
+    files: FileWatch,
+    started: Instant,
+    store: Store,
+    guard: Guard,
+    feeds: Vec<Feed>,
+    /// What servers said about the copies that are in force.
+    validators: HashMap<String, Validators>,
+    library: Library,
+    epoch: u64,
+    updates: Sender<Update>,
+    status: Arc<Mutex<HashMap<String, Status>>>,
+}
+
+impl Task {
+    /// How often files are looked at.
+    const LOOK: Duration = Duration::from_millis(500);
+
+    fn run(mut self, orders: &Receiver<Order>) {
+        let done = self.fetcher.done().clone();
+        loop {
+            let mut changed = Vec::new();
+            channel::select! {
+                recv(orders) -> order => match order {
+                    Ok(Order::Configure(all)) => {
+                        let (config, library, epoch) = *all;
+                        self.configure(&config, library, epoch);
+                    }
+                    Ok(Order::Fetch(name)) => drop(self.schedule.ask(&name, self.now())),
+                    // Nobody is interested any more.
+                    Err(_) => return,
+                },
+                recv(done) -> done => {
+                    if let Ok(done) = done {
+                        changed.extend(self.take(done));
+                    }
+                }
+                default(Self::LOOK) => {}
+            }
+            for name in self.files.changed(&self.feeds) {
+                self.schedule.ask(name, self.started.elapsed());
+            }
+            for name in self.schedule.due(self.now()) {
+                if let Some(feed) = self.feeds.iter().find(|feed| feed.name == name) {
+                    let known = self.validators.get(&name).cloned().unwrap_or_default();
+                    self.fetcher.fetch(Job { feed: feed.clone(), known });
+                }
+            }
+            if !changed.is_empty() {
+                let (library, epoch) = (self.library.clone(), self.epoch);
+                let indicators = Arc::new(library.indicators());
+                let _interested = self.updates.send(Update { epoch, changed, library, indicators });
+            }
+            self.publish();
+        }
+    }
+
+    fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    fn publish(&self) {
+        let status = self.schedule.status(self.now()).map(|(name, status)| (name.to_owned(), status));
+        *self.status.lock() = status.collect();
+    }
+
+    fn configure(&mut self, config: &Config, library: Library, epoch: u64) {
+        self.store = Store::new(&config.threat.directory);
+        self.guard = guard(config);
+        self.feeds = config.feeds.to_vec();
+        let now = self.now();
+        self.schedule.configure(&self.feeds, now);
+        for shelf in library.feeds() {
+            if let Some(copy) = &shelf.copy {
+                let age = copy.fetched_at.elapsed().unwrap_or_default();
+                self.validators.insert(shelf.feed.name.clone(), copy.validators.clone());
+                self.schedule.restored(&shelf.feed.name, shelf.contents.len(), age, now);
+            }
+        }
+        // What the files are like now is what the library has.
+        self.files = FileWatch::default();
+        let _known = self.files.changed(&self.feeds);
+        (self.library, self.epoch) = (library, epoch);
+        self.publish();
+    }
+
+    /// Takes over what was fetched; the name of the feed, if it says something else now.
+    fn take(&mut self, Done { feed, result }: Done) -> Option<String> {
+        let name = feed.name.clone();
+        // It may have been declared otherwise meanwhile.
+        if !self.feeds.contains(&feed) {
+            self.schedule.done(&name, Outcome::Unchanged, self.now());
+            return None;
+        }
+        let (outcome, contents) = match result {
+            Ok(Fetched::Unchanged) => (Outcome::Unchanged, None),
+            Err(error) => {
+                let retry_after = error.retry_after();
+                (Outcome::Failed { error: error.to_string(), retry_after }, None)
+            }
+            Ok(Fetched::New(copy)) => match read(&feed, &copy.bytes, &self.guard) {
+                Err(error) => (Outcome::HeldBack { reason: error.to_string() }, None),
+                Ok(contents) => match self.shrunk(&feed, &contents) {
+                    Some(reason) => (Outcome::HeldBack { reason }, None),
+                    None => {
+                        let entries = contents.len();
+                        self.validators.insert(name.clone(), copy.validators.clone());
+                        if let FeedSource::Url { .. } = feed.source {
+                            let stored = Stored { copy, fetched_at: SystemTime::now(), entries };
+                            if let Err(error) = self.store.save(&feed, &stored) {
+                                tracing::warn!(feed = name, %error, "the feed is in force, but not kept for the next start");
+                            }
+                        }
+                        (Outcome::Loaded { entries }, Some(contents))
+                    }
+                },
+            },
+        };
+        match &outcome {
+            Outcome::Loaded { entries } => tracing::info!(feed = name, entries, "feed loaded"),
+            Outcome::Unchanged => {}
+            Outcome::HeldBack { reason } => {
+                tracing::warn!(feed = name, "the new copy of the feed is not used: {reason}");
+            }
+            Outcome::Failed { error, .. } => tracing::warn!(feed = name, "the feed cannot be had: {error}"),
+        }
+        self.schedule.done(&name, outcome, self.now());
+        let contents = contents?;
+        self.library.put(&name, Arc::new(contents));
+        Some(name)
+    }
+
+    /// Why a copy is suspicious, if it is.
+    fn shrunk(&self, feed: &Feed, contents: &Contents) -> Option<String> {
+        let shelf = self.library.feeds().iter().find(|shelf| shelf.feed.name == feed.name)?;
+        let (before, now) = (shelf.contents.len(), contents.len());
+        let least = before as f64 * feed.shrink;
+        ((now as f64) < least).then(|| {
+            format!("it has {now} entries, the one in force {before}: less than `shrink = {}` allows", feed.shrink)
+        })
+    }
+}
