@@ -16,6 +16,7 @@ mod detach;
 mod diff;
 mod explain;
 mod failure;
+mod feed;
 mod import;
 mod lint;
 mod reload;
@@ -68,6 +69,7 @@ enum Verb {
     Replay(replay::Args),
     Import(import::Args),
     Select(select::Args),
+    Feed(feed::Args),
     Detach(detach::Args),
     Version(version::Args),
     Completions(completions::Args),
@@ -103,6 +105,7 @@ pub fn execute(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Replay(args) => replay::run(args, json),
         Verb::Import(args) => import::run(args, json),
         Verb::Select(args) => select::run(args, json),
+        Verb::Feed(args) => feed::run(args, json),
         Verb::Version(args) => version::run(args, json),
         Verb::Completions(args) => completions::run(args),
     };
