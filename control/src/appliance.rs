@@ -2,7 +2,11 @@
 //!
 //! Promises: reading anything here never makes a worker wait. Refuses: to know of HTTP or tables. Read next: `api/mod.rs`.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
 use jiff::{Timestamp, Unit};
 use parking_lot::Mutex;
@@ -15,8 +19,10 @@ use ravelin_dataplane::{
 };
 
 use crate::{
+    alerts::{Alert, Ledger},
     api::view::{LastReload, Link, LinkState},
     compile::{PortFacts, Ports},
+    feeds::{Keeper, schedule::Status},
     log::LogLevelHandle,
     policy::{Live, RuleUsage, Tally, Teller, Told},
     records::{Writer, WriterStats},
@@ -59,6 +65,8 @@ pub struct Appliance {
     in_force: Mutex<InForce>,
     teller: Mutex<Teller>,
     cut: Mutex<Cut>,
+    alerts: Mutex<Ledger>,
+    keeper: Option<Keeper>,
     writer: Mutex<Option<Writer>>,
     log: LogLevelHandle,
 }
@@ -90,6 +98,7 @@ impl Appliance {
         interfaces: Arc<dyn Interfaces>,
         reloader: Reloader,
         writer: Option<Writer>,
+        keeper: Option<Keeper>,
         log: LogLevelHandle,
     ) -> Self {
         let now = Timestamp::now();
@@ -114,6 +123,8 @@ impl Appliance {
             tracing: Arc::default(),
             teller: Mutex::new(teller),
             cut: Mutex::default(),
+            alerts: Mutex::default(),
+            keeper,
             reloader: tokio::sync::Mutex::new(reloader),
             in_force: Mutex::new(in_force),
             writer: Mutex::new(writer),
@@ -191,6 +202,9 @@ impl Appliance {
             tracing::error!(%error, "reload refused; the old configuration stays in force");
         })?;
         self.log.set(reloader.running().log.level);
+        if let Some(keeper) = &self.keeper {
+            keeper.configure(reloader.running(), reloader.library(), reloader.epoch());
+        }
         reloaded.behind = reloader.settle(Self::PATIENCE, |worker| self.roster.wake(worker)).await;
         tracing::info!(generation = reloaded.generation, "{message}");
         for worker in &reloaded.behind {
@@ -199,9 +213,12 @@ impl Appliance {
         Ok(reloaded)
     }
 
-    /// Takes over what has changed by itself of what the configuration names: endpoints in their directory, manifests.
+    /// Takes over what has changed by itself of what the configuration names: endpoints in their directory, manifests, feeds; and
+    /// takes note of flows with what feeds name.
     pub async fn watch(&self) {
         let Ok(mut reloader) = self.reloader.try_lock() else { return };
+        self.note_named(&reloader);
+        self.update_feeds(&mut reloader).await;
         let watched = reloader.look();
         for problem in &watched.refused {
             tracing::warn!("{problem}");
@@ -230,6 +247,54 @@ impl Appliance {
             }
             Err(error) => tracing::error!(%error, "endpoints have changed, but not in force"),
         }
+    }
+
+    /// Brings into force what feeds say now.
+    async fn update_feeds(&self, reloader: &mut Reloader) {
+        let Some(update) = self.keeper.as_ref().and_then(Keeper::take) else { return };
+        let names = update.changed.join(", ");
+        match reloader.update_feeds(update) {
+            Ok(Some(generation)) => {
+                self.in_force.lock().generation = generation;
+                let behind = reloader.settle(Self::PATIENCE, |worker| self.roster.wake(worker)).await;
+                tracing::info!(generation, feeds = names, "feeds say something else");
+                for worker in behind {
+                    tracing::error!(%worker, "the worker has not taken over what feeds say yet");
+                }
+            }
+            Ok(None) => {}
+            Err(error) => {
+                tracing::error!(%error, feeds = names, "feeds say something else, but not in force")
+            }
+        }
+    }
+
+    /// Takes from the workers the flows with what feeds name.
+    fn note_named(&self, reloader: &Reloader) {
+        let mut teller = self.teller.lock();
+        let logs = teller.logs().to_vec();
+        let window = reloader.running().threat.alert_window;
+        for record in logs.iter().flat_map(|log| std::iter::from_fn(|| log.take_named())) {
+            let record = record.read();
+            let Some(told) = teller.tell(record.worker, record.decision) else { continue };
+            let new = self.alerts.lock().note(&record, &told, reloader.library(), window);
+            for alert in new {
+                tracing::warn!(
+                    feed = alert.feed, indicator = alert.indicator, malware = alert.malware, endpoint = %alert.endpoint,
+                    address = %alert.address, port = alert.port, verdict = alert.verdict, "a feed names what an endpoint talks to"
+                );
+            }
+        }
+    }
+
+    /// The last alerts, the last ones last, and how many there were before them.
+    pub fn alerts(&self) -> (Vec<Alert>, u64) {
+        self.alerts.lock().all()
+    }
+
+    /// How the feeds stand, by their names.
+    pub fn feeds(&self) -> HashMap<String, Status> {
+        self.keeper.as_ref().map(Keeper::status).unwrap_or_default()
     }
 
     /// Opens the file of flow records anew if it was renamed or removed, and waits a bounded time until that is done: whoever

@@ -16,6 +16,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod alerts;
 pub mod api;
 pub mod appliance;
 pub mod cli;

@@ -215,10 +215,11 @@ impl Running {
         let ports = loaded.config.interfaces.len();
         let interfaces = Arc::new(TestInterfaces { ports });
         let count = u8::try_from(workers).unwrap();
-        let reloader = Reloader::begin(config.clone(), loaded.config.clone(), loaded.library, count, |interface| {
-            interfaces.facts(interface)
-        })
-        .unwrap();
+        let reloader =
+            Reloader::begin(config.clone(), loaded.config.clone(), loaded.library, count, |interface| {
+                interfaces.facts(interface)
+            })
+            .unwrap();
         let core = *allowed_cores().last().unwrap();
         let roster = Roster::new(&vec![core; workers], ports).unwrap();
         let wires: Vec<Arc<Wire>> = (0..workers).map(|_| Arc::default()).collect();
@@ -230,7 +231,7 @@ impl Running {
             Crew::start(&roster, &loaded.config, &[core], equipment.collect::<Vec<_>>()).unwrap()
         });
         let log = LogLevelHandle::default();
-        let appliance = Arc::new(Appliance::new(roster, interfaces, reloader, None, log));
+        let appliance = Arc::new(Appliance::new(roster, interfaces, reloader, None, None, log));
         Self { directory, config, appliance, wires, crew }
     }
 

@@ -40,8 +40,8 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, json: bool) -> Result<(), Failure> {
     let Loaded { config, library, .. } = crate::sources::load(&args.config)?;
-    let findings =
-        policy::lint(&library.resources(&config), &Settings::of(&config, &library)).map_err(Failure::usage)?;
+    let findings = policy::lint(&library.resources(&config), &Settings::of(&config, &library))
+        .map_err(Failure::usage)?;
     let report = Report { findings };
     if json {
         target::print_json(&report, false)?;

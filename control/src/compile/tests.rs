@@ -84,7 +84,7 @@ fn config(text: &str) -> Config {
 fn compile(text: &str, engine: &mut Engine) -> (Ports, Snapshot) {
     let config = config(text);
     let ports = Ports::unlimited(&config).unwrap();
-    engine.replace_with(&config).unwrap();
+    engine.replace_with(&config, &Library::default()).unwrap();
     let snapshot = snapshot(&config, &ports, engine.policy().clone()).unwrap();
     (ports, snapshot)
 }

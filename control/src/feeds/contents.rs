@@ -28,7 +28,9 @@ impl Contents {
             entries.extend(remains.map(|range| (Addresses { range, port }, details)));
             held.extend(split.held);
         }
-        entries.sort_unstable_by_key(|(addresses, _)| (addresses.range.first(), addresses.range.last(), addresses.port));
+        entries.sort_unstable_by_key(|(addresses, _)| {
+            (addresses.range.first(), addresses.range.last(), addresses.port)
+        });
         let mut highest = None;
         let reach = entries.iter().map(|(addresses, _)| {
             let last = addresses.range.last();
@@ -77,7 +79,8 @@ impl Contents {
         let behind = self.entries.partition_point(|(entry, _)| entry.range.first() <= address);
         let mut found = Vec::new();
         for (at, (entry, details)) in self.entries.iter().enumerate().take(behind).rev() {
-            if self.reach.get(at).is_none_or(|reach| *reach < address || reach.is_ipv4() != address.is_ipv4()) {
+            if self.reach.get(at).is_none_or(|reach| *reach < address || reach.is_ipv4() != address.is_ipv4())
+            {
                 break;
             }
             let is_meant = match (entry.port, port) {

@@ -204,7 +204,7 @@ impl Task {
         let name = feed.name.clone();
         // It may have been declared otherwise meanwhile.
         if !self.feeds.contains(&feed) {
-            self.schedule.done(&name, Outcome::Unchanged, self.now());
+            self.schedule.done(&feed, Outcome::Unchanged, self.now());
             return None;
         }
         let (outcome, contents) = match result {
@@ -239,7 +239,7 @@ impl Task {
             }
             Outcome::Failed { error, .. } => tracing::warn!(feed = name, "the feed cannot be had: {error}"),
         }
-        self.schedule.done(&name, outcome, self.now());
+        self.schedule.done(&feed, outcome, self.now());
         let contents = contents?;
         self.library.put(&name, Arc::new(contents));
         Some(name)
@@ -251,7 +251,10 @@ impl Task {
         let (before, now) = (shelf.contents.len(), contents.len());
         let least = before as f64 * feed.shrink;
         ((now as f64) < least).then(|| {
-            format!("it has {now} entries, the one in force {before}: less than `shrink = {}` allows", feed.shrink)
+            format!(
+                "it has {now} entries, the one in force {before}: less than `shrink = {}` allows",
+                feed.shrink
+            )
         })
     }
 }

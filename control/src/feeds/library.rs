@@ -1,4 +1,4 @@
-use std::{net::IpAddr, sync::Arc, time::SystemTime};
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::SystemTime};
 
 use ipnet::{IpSubnets, Ipv4Subnets, Ipv6Subnets};
 use ravelin_config::{
@@ -18,7 +18,7 @@ use super::{
     read::read,
     store::{Store, Stored},
 };
-use crate::policy::FeedPolicy;
+use crate::policy::{FeedPolicy, Members};
 
 /// All feeds of a configuration, in its order, with what they say now.
 #[derive(Clone, Debug, Default)]
@@ -67,7 +67,8 @@ impl Library {
     /// The feeds of a configuration with what their files say, and the last good copies of those that are fetched. What cannot be
     /// read is reported, and is missing.
     pub fn open(config: &Config, mut report: Report) -> (Self, Report) {
-        let (mut library, store, guard) = (Self::new(config), Store::new(&config.threat.directory), guard(config));
+        let (mut library, store, guard) =
+            (Self::new(config), Store::new(&config.threat.directory), guard(config));
         for shelf in &mut library.feeds {
             let feed = &shelf.feed;
             if feed.mode == FeedMode::Disabled {
@@ -77,7 +78,8 @@ impl Library {
                 Ok(Some((contents, copy))) => (shelf.contents, shelf.copy) = (Arc::new(contents), Some(copy)),
                 Ok(None) => {}
                 Err(wrong) => {
-                    report = report.with(Code::FeedSilent, format!("the feed `{}` says nothing: {wrong}", feed.name));
+                    report = report
+                        .with(Code::FeedSilent, format!("the feed `{}` says nothing: {wrong}", feed.name));
                 }
             }
         }
@@ -143,6 +145,25 @@ impl Library {
         resources
     }
 
+    /// What joins and leaves the network set of a feed that will say something else.
+    pub fn members(&self, other: &Self, name: &str) -> Members {
+        let nets = |library: &Self| -> BTreeSet<IpNet> {
+            let shelf = library.feeds.iter().find(|shelf| shelf.feed.name == name);
+            shelf
+                .into_iter()
+                .flat_map(|shelf| shelf.contents.entries())
+                .flat_map(|entry| nets(entry.range))
+                .collect()
+        };
+        let (before, after) = (nets(self), nets(other));
+        Members {
+            namespace: None,
+            name: name.to_owned(),
+            join: after.difference(&before).copied().collect(),
+            leave: before.difference(&after).copied().collect(),
+        }
+    }
+
     /// Every feed in force that names an address, at `port` if that is given, by its entries.
     pub fn about(&self, address: IpAddr, port: Option<u16>) -> Vec<Mention<'_>> {
         let mentions = self.in_force().flat_map(|(_, Shelf { feed, contents, .. })| {
@@ -156,7 +177,9 @@ impl Library {
 /// What a feed says that is at hand; `None` if it was never fetched.
 fn open(feed: &Feed, store: &Store, guard: &Guard) -> Result<Option<(Contents, CopyNote)>, String> {
     let (copy, fetched_at) = match &feed.source {
-        FeedSource::File { file } => (file::read(feed, file).map_err(|error| error.to_string())?, SystemTime::now()),
+        FeedSource::File { file } => {
+            (file::read(feed, file).map_err(|error| error.to_string())?, SystemTime::now())
+        }
         FeedSource::Url { .. } => match store.load(feed).map_err(|error| error.to_string())? {
             Some(Stored { copy, fetched_at, .. }) => (copy, fetched_at),
             None => return Ok(None),

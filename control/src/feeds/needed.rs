@@ -7,11 +7,14 @@ use super::guard::Role;
 pub(super) fn addresses() -> Vec<(IpAddr, Role)> {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let own = own_v4(&read("/proc/net/fib_trie")).into_iter().chain(own_v6(&read("/proc/net/if_inet6")));
-    let gateways = gateways_v4(&read("/proc/net/route")).into_iter().chain(gateways_v6(&read("/proc/net/ipv6_route")));
+    let gateways =
+        gateways_v4(&read("/proc/net/route")).into_iter().chain(gateways_v6(&read("/proc/net/ipv6_route")));
     let resolvers = resolvers(&read("/etc/resolv.conf"));
     let with = |role| move |address| (address, role);
     let own = own.map(with(Role::Own));
-    own.chain(gateways.map(with(Role::Gateway))).chain(resolvers.into_iter().map(with(Role::Resolver))).collect()
+    own.chain(gateways.map(with(Role::Gateway)))
+        .chain(resolvers.into_iter().map(with(Role::Resolver)))
+        .collect()
 }
 
 /// Lines `|-- ADDRESS`, of which those that a line with `host LOCAL` follows are the machine's.
@@ -51,7 +54,9 @@ fn gateways_v6(text: &str) -> Vec<IpAddr> {
 }
 
 fn v6(digits: &str) -> Option<IpAddr> {
-    (digits.len() == 32).then(|| u128::from_str_radix(digits, 16).ok())?.map(|number| IpAddr::from(number.to_be_bytes()))
+    (digits.len() == 32)
+        .then(|| u128::from_str_radix(digits, 16).ok())?
+        .map(|number| IpAddr::from(number.to_be_bytes()))
 }
 
 /// Lines `nameserver ADDRESS`.
@@ -82,7 +87,9 @@ mod tests {
         );
         assert_eq!(gateways_v4(&route), ips(&["192.0.2.1"]));
         let (zero, hop) = ("0".repeat(32), "fe800000000000000000000000000001");
-        let route = format!("{zero} 00 {zero} 00 {hop} 00000400 00000001 00000000 00000003 eth0\n{zero} 00 {zero} 00 {zero} x\n");
+        let route = format!(
+            "{zero} 00 {zero} 00 {hop} 00000400 00000001 00000000 00000003 eth0\n{zero} 00 {zero} 00 {zero} x\n"
+        );
         assert_eq!(gateways_v6(&route), ips(&["fe80::1"]));
         let conf = "# nameserver 192.0.2.99\nnameserver 192.0.2.53\n nameserver\tfe80::53%eth0\nsearch example\nnameserver x\n";
         assert_eq!(resolvers(conf), ips(&["192.0.2.53", "fe80::53"]));

@@ -10,8 +10,9 @@ use super::{
 ///
 /// # Errors
 /// [`FormatError`] if they are not what the feed should be, or more than it may have.
-pub fn read(feed: &Feed, bytes: &[u8], guard: &Guard) -> Result<Contents, FormatError> {
-    let Parsed { format, indicators, problems, problems_omitted, .. } = formats::parse(bytes, &options(feed)?)?;
+pub(super) fn read(feed: &Feed, bytes: &[u8], guard: &Guard) -> Result<Contents, FormatError> {
+    let Parsed { format, indicators, problems, problems_omitted, .. } =
+        formats::parse(bytes, &options(feed)?)?;
     let wrong = problems.len() as u64 + problems_omitted;
     if let Some(first) = problems.first() {
         tracing::debug!(feed = feed.name, %format, problems = wrong, "entries are left out; the first: {first}");
@@ -62,6 +63,7 @@ fn csv(layout: &CsvLayout) -> Csv {
 }
 
 fn json(layout: &JsonLayout) -> Result<Json, FormatError> {
-    let path = |text: &String| text.parse().map_err(|error| FormatError::Options(format!("`{text}` is {error}")));
+    let path =
+        |text: &String| text.parse().map_err(|error| FormatError::Options(format!("`{text}` is {error}")));
     Ok(Json { path: path(&layout.path)?, port: layout.port.as_ref().map(path).transpose()? })
 }

@@ -6,7 +6,10 @@ use parking_lot::RwLock;
 use ravelin_config::resources::{RateLimit, RuleAction};
 use ravelin_dataplane::policy::{Limit, RuleId};
 
-use super::Direction;
+use super::{
+    Direction,
+    order::{FEED, THREAT},
+};
 
 /// The rules of one direction of one policy, in the order in which they are asked. Their numbers are consecutive.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +47,12 @@ impl Named {
     /// The index as traces have it: -1 for the default.
     pub fn number(&self) -> i64 {
         self.index.and_then(|index| i64::try_from(index).ok()).unwrap_or(-1)
+    }
+
+    /// The feed that it is the rule of, if it is one's.
+    pub fn feed(&self) -> Option<&str> {
+        let policy = self.block.policy.strip_prefix(FEED).filter(|_| self.block.tier == THREAT);
+        policy.filter(|_| self.index.is_some())
     }
 
     /// The entry of a trace in Calico's form; `at` is its place in the trace.

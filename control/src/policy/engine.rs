@@ -23,7 +23,7 @@ use super::{
     Block, BookReader, Direction, RuleBook, Settings,
     entity::Resolver,
     layout::{Common, Layout, PolicyKey},
-    order::{self, Ordered, THREAT},
+    order::{self, FEED, Ordered, THREAT},
     side::Builder,
 };
 use crate::{compile::CompileError, feeds::Library, identity::Identities};
@@ -363,7 +363,7 @@ fn feed_rules(
             true => (RuleAction::Deny, Effect::Deny),
             false => (RuleAction::Log, Effect::Log),
         };
-        let policy = format!("{THREAT}.{}", feed.name);
+        let policy = format!("{FEED}{}", feed.name);
         let first = book.number(Block {
             tier: THREAT.to_owned(),
             policy: policy.clone(),

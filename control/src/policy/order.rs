@@ -9,6 +9,9 @@ use ravelin_config::resources::{
 /// The tier in which feeds block, behind its policies.
 pub(crate) const THREAT: &str = "threat";
 
+/// What the names of policies made of feeds begin with. No policy that somebody writes is called so.
+pub(super) const FEED: &str = "threat.feed:";
+
 /// Tiers that are there although nobody declares them.
 pub(crate) const TIERS: [(&str, f64, TierDefault); 4] = [
     (THREAT, 100.0, TierDefault::Pass),

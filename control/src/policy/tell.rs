@@ -7,7 +7,7 @@ use ravelin_dataplane::{
     verdict::DropReason,
 };
 
-use super::{BookReader, Named};
+use super::{BookReader, Direction, Named};
 
 /// What was decided about a flow, in names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub struct Told {
     pub pending_verdict: Action,
     /// The way to that.
     pub pending: Vec<String>,
+    /// The feeds of which a rule in force was met, and on which side.
+    pub feeds: Vec<(Direction, String)>,
 }
 
 /// Turns decisions of workers into names.
@@ -58,7 +60,13 @@ impl Teller {
             }
             None => (decision.action, decider.clone(), enforced.clone()),
         };
+        let sides = [(Direction::Egress, &decision.egress), (Direction::Ingress, &decision.ingress)];
+        let feeds =
+            sides.into_iter().flat_map(|(side, trace)| trace.rules().iter().map(move |rule| (side, *rule)));
+        let feeds: Vec<_> =
+            feeds.filter_map(|(side, rule)| Some((side, self.rule(rule)?.feed()?.to_owned()))).collect();
         Told {
+            feeds,
             verdict: decision.action,
             reason: decision.reason,
             decider,

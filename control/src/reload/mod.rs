@@ -26,7 +26,7 @@ use ravelin_dataplane::{
 
 use crate::{
     compile::{self, CompileError, PortFacts, Ports},
-    feeds::Library,
+    feeds::{Library, Update},
     policy::{self, BookReader, Engine},
     sources::{Loaded, Watched, Watcher},
 };
@@ -78,6 +78,7 @@ pub struct Reloader {
     running: Arc<Config>,
     engine: Engine,
     library: Library,
+    epoch: u64,
     watcher: Watcher,
     ports: Arc<Ports>,
     publisher: Publisher,
@@ -109,6 +110,7 @@ impl Reloader {
             running: Arc::new(config),
             engine,
             library,
+            epoch: 0,
             ports: Arc::new(ports),
             publisher,
         })
@@ -128,6 +130,7 @@ impl Reloader {
         let generation = self.publisher.publish(snapshot);
         self.watcher = Watcher::new(&config);
         self.library = library;
+        self.epoch += 1;
         self.running = Arc::new(config);
         self.ports = Arc::new(ports);
         Ok(Reloaded { generation, changes, warnings, behind: Vec::new() })
@@ -136,6 +139,35 @@ impl Reloader {
     /// Looks for changes of what the configuration names and others write.
     pub fn look(&mut self) -> Watched {
         self.watcher.look(&self.running)
+    }
+
+    /// What the feeds of the configuration in force say.
+    pub fn library(&self) -> &Library {
+        &self.library
+    }
+
+    /// Brings what feeds say now into force, and returns the number of the configuration with it; `None` if it is about feeds of
+    /// a configuration that was replaced meanwhile.
+    ///
+    /// # Errors
+    /// Why it cannot be compiled; then what was in force still is.
+    pub fn update_feeds(&mut self, update: Update) -> Result<Option<u32>, CompileError> {
+        let Update { epoch, changed, library, indicators } = update;
+        if epoch != self.epoch {
+            return Ok(None);
+        }
+        let changes = changed.iter().map(|name| self.library.members(&library, name));
+        let members = self.engine.apply(changes.map(policy::Change::Members).collect())?;
+        let before = &self.engine.policy().threat.indicators;
+        let touched = members.map(|members| AddressSet::union_of([&members, &before.differing(&indicators)]));
+        self.engine.set_indicators(indicators);
+        self.library = library;
+        Ok(Some(self.publish_policy(touched.as_ref())))
+    }
+
+    /// Which configuration's feeds these are: see [`Update::epoch`].
+    pub fn epoch(&self) -> u64 {
+        self.epoch
     }
 
     /// Brings changes of resources into force, and returns the number of the configuration with them.

@@ -1,6 +1,6 @@
 use ravelin_config::{Code, Config, Report, selector::Labelled};
 
-use super::{Loaded, Watched, Watcher, load};
+use super::{Library, Loaded, Watched, Watcher, load};
 use crate::{
     policy::{Change, Explainer, Question},
     testing::Directory,
@@ -180,7 +180,7 @@ fn sets_from_files_are_denied() {
     let directory = directory(text);
     directory.write("feed.txt", "198.51.100.0/24 # a comment\n203.0.113.5\n");
     let config = loaded(&directory).config;
-    let mut explainer = Explainer::new(&config).unwrap();
+    let mut explainer = Explainer::new(&config, &Library::default()).unwrap();
     for (from, verdict) in [
         ("192.0.2.1", "deny"),
         ("198.51.100.1", "deny"),

@@ -55,7 +55,7 @@ use crate::{
     },
     appliance::{Appliance, Interfaces},
     compile::CompileError,
-    feeds::Library,
+    feeds::{Keeper, Library},
     log,
     policy::Teller,
     records::{Encoder, RecordRing, RingSink, Target, Writer},
@@ -194,8 +194,9 @@ impl Plan {
     {
         let workers = u8::try_from(self.cores.len()).unwrap_or(u8::MAX);
         let config = self.config;
-        let reloader =
-            Reloader::begin(self.path, config.clone(), self.library, workers, |interface| interfaces.facts(interface))?;
+        let reloader = Reloader::begin(self.path, config.clone(), self.library, workers, |interface| {
+            interfaces.facts(interface)
+        })?;
         let roster = Roster::new(&self.cores, config.interfaces.len())
             .map_err(RunError::system("make event descriptors"))?;
         let listener = self.claim.listen()?;
@@ -213,7 +214,10 @@ impl Plan {
         let equipment =
             backends.into_iter().zip(sinks).zip(readers).map(|((io, sink), reader)| (io, sink, reader));
         let crew = Crew::start(&roster, &config, &self.allowed, equipment)?;
-        let appliance = Arc::new(Appliance::new(roster, interfaces, reloader, writer, self.log));
+        let keeper = unprivileged(|| Keeper::start(&config, reloader.library()))
+            .map_err(RunError::system("start the threads that fetch feeds"))?;
+        let appliance =
+            Arc::new(Appliance::new(roster, interfaces, reloader, writer, Some(keeper), self.log));
 
         let result = runtime.block_on(async {
             tokio::spawn(served(api::socket::serve(listener, api::router(Arc::clone(&appliance)))));

@@ -3,8 +3,6 @@ use std::{
     sync::Arc,
 };
 
-use ravelin_config::types::Protocol;
-
 use super::{Feeds, IndicatorSet};
 use crate::policy::{Key, PolicySet};
 
@@ -50,9 +48,6 @@ impl Threat {
 
 /// Destination and source, with their ports; 0 where there are none, which is no indicator's.
 fn ends(key: &Key) -> [(IpAddr, u16); 2] {
-    let ports = match key.protocol {
-        Protocol::TCP | Protocol::UDP | Protocol::SCTP => [key.destination_port, key.source_port],
-        _ => [0; 2],
-    };
+    let ports = if key.protocol.has_ports() { [key.destination_port, key.source_port] } else { [0; 2] };
     [(key.destination, ports[0]), (key.source, ports[1])]
 }
