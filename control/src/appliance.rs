@@ -10,7 +10,7 @@ use std::{
 
 use jiff::{Timestamp, Unit};
 use parking_lot::Mutex;
-use ravelin_config::{Config, Interface, RecordsTarget, types::Protocol};
+use ravelin_config::{Config, Interface, RecordsTarget, feed::FeedMode, types::Protocol};
 use ravelin_dataplane::{
     flow::FlowRecord,
     handoff::WorkerId,
@@ -22,7 +22,7 @@ use crate::{
     alerts::{Alert, Ledger},
     api::view::{LastReload, Link, LinkState},
     compile::{PortFacts, Ports},
-    feeds::{Keeper, schedule::Status},
+    feeds::{Keeper, Library, schedule::Status},
     log::LogLevelHandle,
     policy::{Live, RuleUsage, Tally, Teller, Told},
     records::{Writer, WriterStats},
@@ -290,6 +290,28 @@ impl Appliance {
     /// The last alerts, the last ones last, and how many there were before them.
     pub fn alerts(&self) -> (Vec<Alert>, u64) {
         self.alerts.lock().all()
+    }
+
+    /// Flows with what a feed names, as often as they were judged, and how many of them were denied.
+    pub fn hits(&self, feed: &str) -> (u64, u64) {
+        self.alerts.lock().hits(feed)
+    }
+
+    /// What the feeds say.
+    pub async fn library(&self) -> Library {
+        self.reloader.lock().await.library().clone()
+    }
+
+    /// Has feeds fetched now, all of them if none is named; says which.
+    pub async fn ask_feeds(&self, names: &[String]) -> Vec<String> {
+        let library = self.library().await;
+        let used = library.feeds().iter().filter(|shelf| shelf.feed.mode == FeedMode::Enabled);
+        let wanted = used.filter(|shelf| names.is_empty() || names.contains(&shelf.feed.name));
+        let wanted: Vec<_> = wanted.map(|shelf| shelf.feed.name.clone()).collect();
+        if let Some(keeper) = &self.keeper {
+            wanted.iter().for_each(|name| keeper.fetch(name));
+        }
+        wanted
     }
 
     /// How the feeds stand, by their names.

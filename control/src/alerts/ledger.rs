@@ -5,6 +5,7 @@ use std::{
 };
 
 use jiff::Timestamp;
+use ravelin_config::types::Action;
 use ravelin_dataplane::flow::FlowRecord;
 use serde::{Deserialize, Serialize};
 
@@ -57,6 +58,8 @@ pub struct Ledger {
     open: HashMap<Key, u64>,
     /// How many were made, which is the number of the next.
     made: u64,
+    /// Hits of each feed, and those that were denied.
+    hits: HashMap<String, (u64, u64)>,
 }
 
 impl Ledger {
@@ -87,6 +90,9 @@ impl Ledger {
                 if !told.feeds.iter().any(|(side, feed)| *side == direction && *feed == key.1) {
                     continue;
                 }
+                let (hits, denied) = self.hits.entry(key.1.clone()).or_default();
+                *hits += 1;
+                *denied += u64::from(told.verdict != Action::Allow);
                 if self.again(&key, now, window) {
                     continue;
                 }
@@ -137,6 +143,11 @@ impl Ledger {
         self.open.insert(key, self.made);
         self.alerts.push_back((alert, now));
         self.made += 1;
+    }
+
+    /// Flows with what a feed names, as often as they were judged, and how many of them were denied.
+    pub fn hits(&self, feed: &str) -> (u64, u64) {
+        self.hits.get(feed).copied().unwrap_or_default()
     }
 
     /// The alerts that are kept, the last ones last, and how many there were before them.

@@ -18,7 +18,7 @@ use ravelin_dataplane::{
 };
 
 use super::{
-    flows, policy,
+    feeds, flows, policy,
     query::{FlowQuery, LimitQuery, QueryError, TraceQuery, UsageQuery},
     trace, view,
 };
@@ -46,6 +46,9 @@ pub fn router(appliance: Arc<Appliance>) -> Router {
         .route("/policy", get(used))
         .route("/staged", get(staged))
         .route("/cut", get(cut))
+        .route("/feeds", get(list_feeds))
+        .route("/feeds/update", post(update_feeds))
+        .route("/alerts", get(list_alerts))
         .route("/trace", get(start_trace))
         .route("/reload", post(reload))
         .fallback(async || {
@@ -193,6 +196,23 @@ async fn staged(State(appliance): Shared, Query(pairs): Pairs) -> Result<Json<vi
 async fn cut(State(appliance): Shared, Query(pairs): Pairs) -> Result<Json<view::CutFlows>, Refused> {
     let query = LimitQuery::parse(&pairs)?;
     Ok(Json(policy::cut(&appliance, query.limit).await))
+}
+
+async fn list_feeds(State(appliance): Shared) -> Json<Vec<view::Feed>> {
+    Json(feeds::list(&appliance).await)
+}
+
+async fn list_alerts(State(appliance): Shared, Query(pairs): Pairs) -> Result<Json<view::Alerts>, Refused> {
+    Ok(Json(feeds::alerts(&appliance, LimitQuery::parse(&pairs)?.limit)))
+}
+
+async fn update_feeds(State(appliance): Shared, Query(pairs): Pairs) -> Result<Json<view::FeedsAsked>, Refused> {
+    let names: Vec<_> = pairs.into_iter().filter(|(key, _)| key == "name").map(|(_, name)| name).collect();
+    let asked = appliance.ask_feeds(&names).await;
+    match names.iter().find(|name| !asked.contains(name)) {
+        Some(name) => Err(refuse(StatusCode::NOT_FOUND, &format!("there is no feed `{name}` in use"))),
+        None => Ok(Json(view::FeedsAsked { feeds: asked })),
+    }
 }
 
 async fn start_trace(State(appliance): Shared, Query(pairs): Pairs) -> Result<Response, Refused> {

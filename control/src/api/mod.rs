@@ -11,6 +11,9 @@
 //! | `GET /policy?unused=` | [`view::Used`] |
 //! | `GET /staged?limit=` | [`view::StagedFlows`] |
 //! | `GET /cut?limit=` | [`view::CutFlows`] |
+//! | `GET /feeds` | list of [`view::Feed`] |
+//! | `POST /feeds/update?name=` | [`view::FeedsAsked`] |
+//! | `GET /alerts?limit=` | [`view::Alerts`] |
 //! | `GET /trace?count=&host=&port=&proto=&dropped=` | lines of [`view::TraceLine`], as packets come |
 //! | `POST /reload` | [`view::Reload`] |
 //!
@@ -19,6 +22,7 @@
 
 pub mod client;
 mod describe;
+mod feeds;
 mod flows;
 mod handlers;
 mod policy;

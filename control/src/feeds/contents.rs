@@ -54,6 +54,11 @@ impl Contents {
         &self.held
     }
 
+    /// How many entries are of other kinds than addresses.
+    pub fn others(&self) -> usize {
+        self.indicators.len() - self.indicators.addresses().count()
+    }
+
     /// How many entries could not be read.
     pub fn problems(&self) -> u64 {
         self.problems

@@ -2,8 +2,10 @@
 //!
 //! Units are in the names; times are RFC 3339 in UTC.
 
+mod feeds;
 mod policy;
 
+pub use feeds::{Alerts, Feed, FeedsAsked};
 pub use policy::{CutFlows, CutOne, RuleUse, StagedFlows, StagedGroup, Used};
 
 use serde::{Deserialize, Serialize};

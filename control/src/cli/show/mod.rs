@@ -1,5 +1,6 @@
 //! `ravelin show`: asks the running process and prints tables, or the answer itself as JSON.
 
+pub(super) mod feeds;
 mod number;
 mod policy;
 mod tables;
@@ -68,6 +69,8 @@ enum What {
     Staged(LimitQuery),
     /// The last flows that a change of policy has cut, and what denies them now.
     Cut(LimitQuery),
+    /// The last alerts: who talked to what a feed names.
+    Alerts(LimitQuery),
     /// Packets dropped, by reason.
     Drops {
         /// Show reasons for which nothing was dropped as well.
@@ -120,6 +123,10 @@ pub(super) fn run(args: &Args, json: bool) -> Result<(), Failure> {
         What::Cut(query) => watcher.show(
             &format!("/cut?{}", query.to_query()),
             |now: &view::CutFlows, _: Before<'_, view::CutFlows>| policy::cut(now),
+        ),
+        What::Alerts(query) => watcher.show(
+            &format!("/alerts?{}", query.to_query()),
+            |now: &view::Alerts, _: Before<'_, view::Alerts>| feeds::alerts(now),
         ),
         What::Drops { all } => watcher
             .show("/drops", |now: &Vec<view::Drop>, before: Before<'_, Vec<view::Drop>>| {
