@@ -25,7 +25,7 @@ use crate::{
     feeds::{Keeper, Library, schedule::Status},
     log::LogLevelHandle,
     policy::{Live, RuleUsage, Tally, Teller, Told},
-    records::{Writer, WriterStats},
+    records::{Encoder, Writer, WriterStats},
     reload::{ReloadError, Reloaded, Reloader},
     supervisor::{crew::Roster, notify},
 };
@@ -279,6 +279,13 @@ impl Appliance {
             let Some(told) = teller.tell(record.worker, record.decision) else { continue };
             let new = self.alerts.lock().note(&record, &told, reloader.library(), window);
             for alert in new {
+                if let Some(writer) = &*self.writer.lock() {
+                    let mut line = Vec::new();
+                    Encoder::new(reloader.ports(), teller.clone()).encode_alert(&record, &alert, &mut line);
+                    if !writer.line(line) {
+                        tracing::warn!("an alert is not among the flow records: too many wait");
+                    }
+                }
                 tracing::warn!(
                     feed = alert.feed, indicator = alert.indicator, malware = alert.malware, endpoint = %alert.endpoint,
                     address = %alert.address, port = alert.port, verdict = alert.verdict, "a feed names what an endpoint talks to"

@@ -206,7 +206,10 @@ async fn list_alerts(State(appliance): Shared, Query(pairs): Pairs) -> Result<Js
     Ok(Json(feeds::alerts(&appliance, LimitQuery::parse(&pairs)?.limit)))
 }
 
-async fn update_feeds(State(appliance): Shared, Query(pairs): Pairs) -> Result<Json<view::FeedsAsked>, Refused> {
+async fn update_feeds(
+    State(appliance): Shared,
+    Query(pairs): Pairs,
+) -> Result<Json<view::FeedsAsked>, Refused> {
     let names: Vec<_> = pairs.into_iter().filter(|(key, _)| key == "name").map(|(_, name)| name).collect();
     let asked = appliance.ask_feeds(&names).await;
     match names.iter().find(|name| !asked.contains(name)) {

@@ -192,7 +192,8 @@ impl Explainer {
             trace.rules().iter().filter_map(|rule| Some((*rule, self.teller.rule(*rule)?))).collect();
         let (_, last) = rules.last()?;
         Some(SideAnswer {
-            endpoint: self.endpoint_of(address).unwrap_or_default(),
+            // Feeds are asked about flows of whoever it is.
+            endpoint: self.endpoint_of(address).unwrap_or_else(|| address.to_string()),
             verdict: super::action_name(last.action()),
             trace: self.teller.entries(trace),
             rules: rules.iter().map(|(id, rule)| self.known_text(*id, rule)).collect(),

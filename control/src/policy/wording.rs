@@ -75,7 +75,10 @@ impl Wording {
                 let port = failsafes.get(index).map(ToString::to_string).unwrap_or_default();
                 format!("failsafe port {port}: {action}")
             }
-            Some(_) => format!("built in: {action} everything"),
+            Some(_) => match rule.feed() {
+                Some(feed) => format!("the feed {feed} names the other end: {action}"),
+                None => format!("built in: {action} everything"),
+            },
             None if PROFILE.starts_with(tier.as_str()) => format!("no tier and no profile decides: {action}"),
             None => format!("end of tier {tier}: {action}"),
         }

@@ -2,6 +2,7 @@ use std::collections::HashMap;
 
 use ravelin_config::types::Action;
 use ravelin_dataplane::{
+    clock::Timestamp,
     flow::{EndReason, FlowRecord, FlowState, TcpState},
     handoff::WorkerId,
     io::PortId,
@@ -11,6 +12,7 @@ use ravelin_dataplane::{
 
 use super::{community::CommunityId, json, protocol};
 use crate::{
+    alerts::Alert,
     compile::Ports,
     policy::{Teller, Told, verdict_name},
 };
@@ -48,11 +50,39 @@ impl Encoder {
     pub fn encode(&mut self, record: &FlowRecord, out: &mut Vec<u8>) {
         out.reserve(1024);
         let community = CommunityId::of(&record.key, record.initiator);
-        head(record, &community, out);
+        head(record, &community, "flow", record.ended, out);
         flow(record, out);
         if let Some(state) = record.tcp {
             tcp(record, state, out);
         }
+        self.ravelin(record, out);
+        out.extend_from_slice(b"}\n");
+    }
+
+    /// Appends an alert about a flow as one line, with its line end. The fields under `alert` are Suricata's; `severity` is 1 for the
+    /// worst of three.
+    pub fn encode_alert(&mut self, record: &FlowRecord, alert: &Alert, out: &mut Vec<u8>) {
+        let community = CommunityId::of(&record.key, record.initiator);
+        head(record, &community, "alert", record.last, out);
+        let blocked = if record.verdict == Action::Allow { "allowed" } else { "blocked" };
+        let level = match alert.severity {
+            67.. => 1,
+            34.. => 2,
+            _ => 3,
+        };
+        let malware = alert.malware.as_deref().unwrap_or("listed address");
+        let signature = format!("{}: {malware} {}", alert.feed, alert.indicator);
+        let category = "Malware Command and Control Activity Detected";
+        let fields = serde_json::json!({
+            "action": blocked, "gid": 1, "signature_id": 0, "rev": 0,
+            "signature": signature, "category": category, "severity": level,
+        });
+        out.extend_from_slice(b",\"alert\":");
+        out.extend_from_slice(fields.to_string().as_bytes());
+        // All of the alert's fields are texts and numbers.
+        let own = serde_json::to_string(alert).unwrap_or_default();
+        out.extend_from_slice(b",\"threat\":");
+        out.extend_from_slice(own.as_bytes());
         self.ravelin(record, out);
         out.extend_from_slice(b"}\n");
     }
@@ -146,16 +176,18 @@ fn decision(verdict: Action, told: Option<&Told>, out: &mut Vec<u8>) {
 }
 
 /// What every event has: when, what, who with whom.
-fn head(record: &FlowRecord, community: &CommunityId, out: &mut Vec<u8>) {
+fn head(record: &FlowRecord, community: &CommunityId, event: &str, time: Timestamp, out: &mut Vec<u8>) {
     let (source, source_port) = record.key.end(record.initiator);
     let (destination, destination_port) = record.key.end(record.initiator.other());
     let protocol = record.key.protocol();
 
     out.extend_from_slice(b"{\"timestamp\":\"");
-    json::timestamp(out, record.ended);
+    json::timestamp(out, time);
     out.extend_from_slice(b"\",\"flow_id\":");
     json::number(out, flow_id(record, community));
-    out.extend_from_slice(b",\"event_type\":\"flow\"");
+    out.extend_from_slice(b",\"event_type\":\"");
+    out.extend_from_slice(event.as_bytes());
+    out.push(b'"');
     match record.key.vlans() {
         [0, 0] => {}
         [outer, 0] => {

@@ -9,6 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crossbeam::queue::ArrayQueue;
+
 use super::{
     Encoder, RecordRing,
     output::{Lines, Output, Target},
@@ -38,8 +40,10 @@ pub struct WriterStats {
     pub failing: bool,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
+    /// Lines of other kinds that wait.
+    lines: ArrayQueue<Vec<u8>>,
     taken: AtomicU64,
     written: AtomicU64,
     discarded: AtomicU64,
@@ -52,6 +56,22 @@ struct Shared {
 }
 
 impl Shared {
+    /// Lines of other kinds than records that wait, at most.
+    const LINES: usize = 4096;
+
+    fn new() -> Self {
+        Self {
+            lines: ArrayQueue::new(Self::LINES),
+            taken: AtomicU64::new(0),
+            written: AtomicU64::new(0),
+            discarded: AtomicU64::new(0),
+            failing: AtomicBool::new(false),
+            stop: AtomicBool::new(false),
+            asked: AtomicU64::new(0),
+            looked: AtomicU64::new(0),
+        }
+    }
+
     fn stats(&self) -> WriterStats {
         WriterStats {
             written: self.written.load(Ordering::Relaxed),
@@ -75,7 +95,7 @@ impl Writer {
         rings: Vec<Arc<RecordRing>>,
         encoder: Encoder,
     ) -> io::Result<Self> {
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared::new());
         let (finish, finished) = mpsc::channel();
         let task = Task {
             lines: Lines::new(output),
@@ -86,6 +106,11 @@ impl Writer {
         };
         let thread = thread::Builder::new().name("records".to_owned()).spawn(move || task.run(&finish))?;
         Ok(Self { thread, rings, shared, finished })
+    }
+
+    /// Writes a line of another kind among the records; `false` if too many wait already.
+    pub fn line(&self, line: Vec<u8>) -> bool {
+        self.shared.lines.push(line).is_ok()
     }
 
     /// What became of the records so far.
@@ -182,6 +207,11 @@ impl<O: Output> Task<O> {
     /// Takes a share of every ring.
     fn take(&mut self) -> u64 {
         let mut all = 0;
+        while let Some(line) = self.shared.lines.pop() {
+            self.lines.push(|out| out.extend_from_slice(&line));
+            all += 1;
+        }
+        self.shared.taken.fetch_add(all, Ordering::Release);
         for index in 0..self.rings.len() {
             let mut taken = 0;
             for record in std::iter::from_fn(|| self.rings[index].pop()).take(Self::SHARE) {

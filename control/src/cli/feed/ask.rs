@@ -33,5 +33,9 @@ pub(super) fn update(args: &Update, json: bool) -> Result<(), Failure> {
     let query = args.name.as_ref().map(|name| format!("?name={name}")).unwrap_or_default();
     let target = format!("/feeds/update{query}");
     let answer: view::FeedsAsked = target::block_on(async { Ok(client::post(&socket, &target).await?) })?;
-    if json { target::print_json(&answer, false) } else { target::print(&format!("asked for: {}", answer.feeds.join(", "))) }
+    if json {
+        target::print_json(&answer, false)
+    } else {
+        target::print(&format!("asked for: {}", answer.feeds.join(", ")))
+    }
 }

@@ -58,7 +58,8 @@ pub(super) fn show(args: &Show, json: bool) -> Result<(), Failure> {
     let shelf = library.feeds().iter().find(|shelf| shelf.feed.name == args.name);
     let Some(shelf) = shelf else {
         let names: Vec<_> = library.feeds().iter().map(|shelf| shelf.feed.name.as_str()).collect();
-        return Err(Failure::failed(format_args!("there is no feed `{}`", args.name)).help(&format!("there are: {}", names.join(", "))));
+        return Err(Failure::failed(format_args!("there is no feed `{}`", args.name))
+            .help(&format!("there are: {}", names.join(", "))));
     };
     let contents = &shelf.contents;
     if json {
@@ -73,7 +74,12 @@ pub(super) fn show(args: &Show, json: bool) -> Result<(), Failure> {
     }
     let age = shelf.copy.as_ref().map(|copy| jiff::Timestamp::try_from(copy.fetched_at).unwrap_or_default());
     let age = age.map_or_else(|| "no copy at hand".to_owned(), |time| format!("copy of {time:.0}"));
-    target::print(&format!("{} in force, {} unreadable, {} guarded; {age}", contents.len(), contents.problems(), contents.held().len()))
+    target::print(&format!(
+        "{} in force, {} unreadable, {} guarded; {age}",
+        contents.len(),
+        contents.problems(),
+        contents.held().len()
+    ))
 }
 
 pub(super) fn check(args: &Check, json: bool) -> Result<(), Failure> {
@@ -88,10 +94,14 @@ pub(super) fn check(args: &Check, json: bool) -> Result<(), Failure> {
         } else if known.is_empty() {
             target::print(&format!("{asked}: no feed knows it"))?;
         }
-        for Known { feed, indicator, malware, first_seen, action, severity, .. } in known.iter().filter(|_| !json) {
+        for Known { feed, indicator, malware, first_seen, action, severity, .. } in
+            known.iter().filter(|_| !json)
+        {
             let malware = malware.as_ref().map(|name| format!(", {name}")).unwrap_or_default();
             let seen = first_seen.as_ref().map(|time| format!(", first seen {time}")).unwrap_or_default();
-            target::print(&format!("{asked}: {feed} names {indicator}{malware}{seen}; {action}, severity {severity}"))?;
+            target::print(&format!(
+                "{asked}: {feed} names {indicator}{malware}{seen}; {action}, severity {severity}"
+            ))?;
         }
     }
     if found > 0 { Err(Failure::failed("a feed knows it").told()) } else { Ok(()) }
@@ -101,10 +111,13 @@ pub(super) fn check(args: &Check, json: bool) -> Result<(), Failure> {
 fn questions(what: &str) -> Result<Vec<String>, Failure> {
     let lines = |reader: &mut dyn BufRead| -> io::Result<Vec<String>> {
         let lines: Vec<String> = reader.lines().collect::<Result<_, _>>()?;
-        let lines = lines.iter().map(|line| line.trim()).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let lines =
+            lines.iter().map(|line| line.trim()).filter(|line| !line.is_empty() && !line.starts_with('#'));
         Ok(lines.map(str::to_owned).collect())
     };
-    let read = |result: io::Result<_>| result.map_err(|error| Failure::failed(format_args!("cannot read `{what}`: {error}")));
+    let read = |result: io::Result<_>| {
+        result.map_err(|error| Failure::failed(format_args!("cannot read `{what}`: {error}")))
+    };
     match what {
         "-" => read(lines(&mut io::stdin().lock())),
         _ if Path::new(what).is_file() => {
@@ -116,7 +129,8 @@ fn questions(what: &str) -> Result<Vec<String>, Failure> {
 
 fn known(asked: &str, library: &Library, policies: &[FeedPolicy]) -> Vec<Known> {
     let address = asked.parse().map(|address: IpAddr| (address, None));
-    let address = address.or_else(|_| asked.parse().map(|end: std::net::SocketAddr| (end.ip(), Some(end.port()))));
+    let address =
+        address.or_else(|_| asked.parse().map(|end: std::net::SocketAddr| (end.ip(), Some(end.port()))));
     let Ok((address, port)) = address else { return known_domains(asked, library) };
     let known = |Mention { feed, entry, details }: Mention<'_>| {
         let policy = policies.iter().find(|policy| policy.name == feed.name);

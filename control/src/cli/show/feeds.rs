@@ -27,15 +27,20 @@ pub(super) fn feed_table(now: &[Feed]) -> Table {
     let mut table = table(&["feed", "state", "entries", "hits / blocked", "age, next", "action"]);
     for feed in now {
         let mut entries = feed.entries.to_string();
-        for (count, what) in
-            [(feed.others as u64, "of other kinds"), (feed.problems, "unreadable"), (feed.guarded as u64, "guarded")]
-        {
+        for (count, what) in [
+            (feed.others as u64, "of other kinds"),
+            (feed.problems, "unreadable"),
+            (feed.guarded as u64, "guarded"),
+        ] {
             if count > 0 {
                 entries.push_str(&format!("\n{count} {what}"));
             }
         }
-        let age = feed.age_seconds.map_or_else(|| "never".to_owned(), |age| format!("{} ago", number::duration(age)));
-        let next = feed.next_seconds.map(|next| format!("\nin {}", number::duration(next))).unwrap_or_default();
+        let age = feed
+            .age_seconds
+            .map_or_else(|| "never".to_owned(), |age| format!("{} ago", number::duration(age)));
+        let next =
+            feed.next_seconds.map(|next| format!("\nin {}", number::duration(next))).unwrap_or_default();
         table.add_row(Row::from(vec![
             Cell::new(format!("{}\n{}", feed.name, feed.source)),
             Cell::new(&feed.state),
@@ -59,7 +64,9 @@ pub(super) fn alerts(now: &Alerts) -> String {
 pub(super) fn alert_table(now: &Alerts) -> Table {
     let mut table = table(&["last", "endpoint, direction", "named", "by", "verdict", "times"]);
     for alert in &now.alerts {
-        let Alert { last, endpoint, direction, indicator, malware, feed, severity, verdict, count, port, .. } = alert;
+        let Alert {
+            last, endpoint, direction, indicator, malware, feed, severity, verdict, count, port, ..
+        } = alert;
         let when = last.get(..19).unwrap_or(last).replace('T', "\n");
         let port = if *port > 0 { format!(", port {port}") } else { String::new() };
         let malware = malware.as_ref().map(|name| format!("\n{name}")).unwrap_or_default();
