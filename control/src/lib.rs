@@ -20,6 +20,7 @@ pub mod api;
 pub mod appliance;
 pub mod cli;
 pub mod compile;
+pub mod feeds;
 pub mod identity;
 pub mod log;
 pub mod manifests;

@@ -10,6 +10,7 @@ mod references;
 mod tests;
 mod watch;
 
+pub(crate) use watch::Stamp;
 pub use watch::{Watched, Watcher};
 
 use std::{

@@ -18,7 +18,7 @@ use crate::policy::Change;
 
 /// When a file was changed last, and how: equal if it is the same file as before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stamp {
+pub(crate) struct Stamp {
     seconds: i64,
     nanoseconds: i64,
     size: u64,
@@ -26,7 +26,8 @@ struct Stamp {
 }
 
 impl Stamp {
-    fn of(path: &Path) -> Option<Self> {
+    /// That of the file at `path`, if there is one.
+    pub(crate) fn of(path: &Path) -> Option<Self> {
         let metadata = fs::metadata(path).ok()?;
         Some(Self {
             seconds: metadata.mtime(),

@@ -1,0 +1,155 @@
+use std::{io, time::Duration};
+
+use ravelin_config::feed::Sha256;
+
+/// Why a feed could not be had. Displayed with the feed's name and its URL, of which secrets are left out.
+#[derive(Debug, thiserror::Error)]
+#[error("the feed `{feed}` from {origin}: {problem}")]
+pub struct FetchError {
+    /// The feed's name.
+    pub feed: String,
+    /// Its URL without user name, password and query; or its path.
+    pub origin: String,
+    /// What happened.
+    pub problem: Problem,
+}
+
+impl FetchError {
+    pub(in crate::feeds) fn new(feed: &str, origin: String, problem: Problem) -> Self {
+        Self { feed: feed.to_owned(), origin, problem }
+    }
+
+    /// How long the server wants to be left alone.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self.problem {
+            Problem::Status { retry_after, .. } => retry_after,
+            Problem::Header { .. }
+            | Problem::Resolve
+            | Problem::Io(_)
+            | Problem::Tls(_)
+            | Problem::Timeout(_)
+            | Problem::Redirects
+            | Problem::BadRedirect
+            | Problem::Downgrade { .. }
+            | Problem::TooLarge { .. }
+            | Problem::Truncated
+            | Problem::Compression
+            | Problem::Checksum { .. }
+            | Problem::NotAFile
+            | Problem::Protocol(_) => None,
+        }
+    }
+}
+
+/// What happened while a feed was fetched.
+#[derive(Debug, thiserror::Error)]
+pub enum Problem {
+    /// There is no value for a header that the configuration adds.
+    #[error("the header `{name}` cannot be sent: {what}")]
+    Header {
+        /// The header's name.
+        name: String,
+        /// What is wrong.
+        what: String,
+    },
+    /// The name of the server has no address.
+    #[error("there is no address for the name of the server")]
+    Resolve,
+    /// The connection could not be made, or broke; or the file could not be read.
+    #[error("{0}")]
+    Io(io::Error),
+    /// The server's certificate is not trusted, or TLS failed otherwise.
+    #[error("TLS: {0}")]
+    Tls(String),
+    /// It took too long.
+    #[error("it took too long: {0}")]
+    Timeout(&'static str),
+    /// The server answered with another status than 200, or 304 to what was no question.
+    #[error("the server answered with status {status}")]
+    Status {
+        /// The status.
+        status: u16,
+        /// How long the server wants to be left alone.
+        retry_after: Option<Duration>,
+    },
+    /// The server sent us around more than [`super::REDIRECTS_MAX`] times.
+    #[error("more than {} redirects", super::REDIRECTS_MAX)]
+    Redirects,
+    /// A redirect says nothing that could be followed.
+    #[error("a redirect without a URL that can be followed")]
+    BadRedirect,
+    /// A redirect leads from `https` to `http`.
+    #[error("a redirect from https to {to}")]
+    Downgrade {
+        /// Where to, without secrets.
+        to: String,
+    },
+    /// There are more bytes than `max_size`.
+    #[error("more than {limit} bytes, which is its `max_size`")]
+    TooLarge {
+        /// The most bytes that there may be.
+        limit: u64,
+    },
+    /// The connection ended before the body did.
+    #[error("the connection ended too early")]
+    Truncated,
+    /// The body is not compressed as the server says.
+    #[error("the body cannot be decompressed")]
+    Compression,
+    /// The bytes are not those that the configuration wants.
+    #[error("the SHA-256 checksum is {found}, not {expected}")]
+    Checksum {
+        /// What the configuration says.
+        expected: Sha256,
+        /// What came.
+        found: Sha256,
+    },
+    /// What should be a file is a directory, a device or a pipe.
+    #[error("it is not a regular file")]
+    NotAFile,
+    /// The server, or a proxy, does not speak HTTP as it should.
+    #[error("{0}")]
+    Protocol(String),
+}
+
+impl From<ureq::Error> for Problem {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "these enums grow, and what is new is told in their words"
+    )]
+    fn from(error: ureq::Error) -> Self {
+        use ureq::Error;
+        match error {
+            Error::HostNotFound => Self::Resolve,
+            Error::Timeout(what) => Self::Timeout(match what {
+                ureq::Timeout::Resolve => "no address for the server's name",
+                ureq::Timeout::Connect => "no connection",
+                ureq::Timeout::PerRead => "the server says nothing",
+                ureq::Timeout::PerWrite => "the server takes nothing",
+                _ => "the whole",
+            }),
+            Error::Tls(what) => Self::Tls(what.to_owned()),
+            Error::Rustls(error) => Self::Tls(error.to_string()),
+            Error::BodyExceedsLimit(limit) => Self::TooLarge { limit },
+            Error::Decompress(_, error) if error.kind() == io::ErrorKind::UnexpectedEof => Self::Truncated,
+            Error::Decompress(..) => Self::Compression,
+            Error::Io(error) => error.into(),
+            // These quote URLs, which may have secrets.
+            Error::BadUri(_) => Self::Protocol("the URL cannot be used".to_owned()),
+            Error::ConnectProxyFailed(_) | Error::InvalidProxyUrl => {
+                Self::Protocol("the proxy cannot be used".to_owned())
+            }
+            error => Self::Protocol(error.to_string()),
+        }
+    }
+}
+
+impl From<io::Error> for Problem {
+    fn from(error: io::Error) -> Self {
+        // TLS tells of its errors through the connection.
+        if let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+            return Self::Tls(tls.to_string());
+        }
+        if error.kind() == io::ErrorKind::UnexpectedEof { Self::Truncated } else { Self::Io(error) }
+    }
+}

@@ -1,0 +1,386 @@
+//! What a feed may never block, whatever it says.
+//!
+//! A [`Guard`] splits ranges of addresses into what remains and what is held back, with the reason: ranges that are too wide to be
+//! meant, networks of the configuration's guard list, and the appliance's own addresses, gateways and resolvers. Promises: every
+//! address of the input is in exactly one of the two outputs, and none that is guarded remains. Costs a search among the guarded
+//! networks for each range, so that a feed of millions is no matter. Refuses: to know what a feed does with an address.
+
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
+
+use ravelin_config::{Threat, types::IpNet};
+
+/// All addresses from one to another, both included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct IpRange {
+    family: Family,
+    first: u128,
+    last: u128,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Family {
+    V4,
+    V6,
+}
+
+impl Family {
+    const fn bits(self) -> u32 {
+        match self {
+            Self::V4 => 32,
+            Self::V6 => 128,
+        }
+    }
+
+    fn address(self, number: u128) -> IpAddr {
+        match self {
+            // What fits is what came from an address.
+            Self::V4 => Ipv4Addr::from(u32::try_from(number).unwrap_or(u32::MAX)).into(),
+            Self::V6 => Ipv6Addr::from(number).into(),
+        }
+    }
+}
+
+impl IpRange {
+    /// The addresses `first..=last`; `None` if they are of two families, or in the wrong order.
+    pub fn new(first: IpAddr, last: IpAddr) -> Option<Self> {
+        let ((family, first), (family_of_last, last)) = (number(first), number(last));
+        (family == family_of_last && first <= last).then_some(Self { family, first, last })
+    }
+
+    /// The first address.
+    pub fn first(self) -> IpAddr {
+        self.family.address(self.first)
+    }
+
+    /// The last address.
+    pub fn last(self) -> IpAddr {
+        self.family.address(self.last)
+    }
+
+    /// Whether `address` is one of these.
+    pub fn contains(self, address: IpAddr) -> bool {
+        let (family, address) = number(address);
+        family == self.family && (self.first..=self.last).contains(&address)
+    }
+
+    /// The length of the longest prefix that has as many addresses, or more.
+    fn width(self) -> u32 {
+        let span = self.last - self.first;
+        self.family.bits() - (u128::BITS - span.leading_zeros())
+    }
+}
+
+impl From<IpAddr> for IpRange {
+    fn from(address: IpAddr) -> Self {
+        let (family, address) = number(address);
+        Self { family, first: address, last: address }
+    }
+}
+
+impl From<IpNet> for IpRange {
+    fn from(net: IpNet) -> Self {
+        let ((family, first), (_, last)) = (number(net.network()), number(net.broadcast()));
+        Self { family, first, last }
+    }
+}
+
+impl fmt::Display for IpRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.first == self.last {
+            write!(f, "{}", self.first())
+        } else {
+            write!(f, "{}-{}", self.first(), self.last())
+        }
+    }
+}
+
+fn number(address: IpAddr) -> (Family, u128) {
+    match address {
+        IpAddr::V4(address) => (Family::V4, u32::from(address).into()),
+        IpAddr::V6(address) => (Family::V6, address.into()),
+    }
+}
+
+/// What an address is to the appliance itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// One of its own.
+    Own,
+    /// A gateway of its routes.
+    Gateway,
+    /// A resolver that it asks.
+    Resolver,
+}
+
+/// Why something is held back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// It is wider than `[threat.widest]`.
+    TooWide {
+        /// The shortest prefix that there may be.
+        widest: u8,
+    },
+    /// It is in a network of `[threat] guard`.
+    Guarded(IpNet),
+    /// The appliance lives by it.
+    Needed(IpAddr, Role),
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooWide { widest } => write!(f, "it is wider than a /{widest}"),
+            Self::Guarded(net) => write!(f, "{net} is guarded"),
+            Self::Needed(address, Role::Own) => write!(f, "{address} is an address of this machine"),
+            Self::Needed(address, Role::Gateway) => write!(f, "{address} is a gateway of this machine"),
+            Self::Needed(address, Role::Resolver) => write!(f, "{address} is a resolver of this machine"),
+        }
+    }
+}
+
+/// What remains of a feed's ranges, and what does not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Split {
+    /// What may be blocked, in the order of what it is from.
+    pub remains: Vec<IpRange>,
+    /// What may not, and why, in the same order.
+    pub held: Vec<(IpRange, Reason)>,
+}
+
+/// What no feed may block.
+#[derive(Clone, Debug)]
+pub struct Guard {
+    /// Sorted, and none overlaps another.
+    guarded: Vec<(IpRange, Reason)>,
+    ipv4_widest: u8,
+    ipv6_widest: u8,
+}
+
+impl Guard {
+    /// What the configuration guards, and what the appliance needs.
+    pub fn new(threat: &Threat, needed: impl IntoIterator<Item = (IpAddr, Role)>) -> Self {
+        let nets = threat.guard.iter().map(|net| (IpRange::from(*net), Reason::Guarded(*net)));
+        let needed =
+            needed.into_iter().map(|(address, role)| (IpRange::from(address), Reason::Needed(address, role)));
+        let mut all: Vec<_> = nets.chain(needed).collect();
+        // The wider of two that begin together comes first, and stands for both.
+        all.sort_by_key(|(range, _)| (range.family, range.first, !range.last));
+        let mut guarded: Vec<(IpRange, Reason)> = Vec::with_capacity(all.len());
+        for (range, reason) in all {
+            let before = guarded.last().filter(|(before, _)| before.family == range.family);
+            match before.map(|(before, _)| before.last) {
+                Some(last) if last >= range.last => {}
+                Some(last) if last >= range.first => {
+                    guarded.push((IpRange { first: last + 1, ..range }, reason));
+                }
+                Some(_) | None => guarded.push((range, reason)),
+            }
+        }
+        Self { guarded, ipv4_widest: threat.widest.ipv4, ipv6_widest: threat.widest.ipv6 }
+    }
+
+    /// Splits the ranges of a feed.
+    pub fn split(&self, ranges: impl IntoIterator<Item = IpRange>) -> Split {
+        let mut split = Split::default();
+        for range in ranges {
+            self.split_one(range, &mut split);
+        }
+        split
+    }
+
+    fn split_one(&self, range: IpRange, split: &mut Split) {
+        let widest = match range.family {
+            Family::V4 => self.ipv4_widest,
+            Family::V6 => self.ipv6_widest,
+        };
+        if range.width() < widest.into() {
+            split.held.push((range, Reason::TooWide { widest }));
+            return;
+        }
+        let before =
+            |(guarded, _): &(IpRange, Reason)| (guarded.family, guarded.last) < (range.family, range.first);
+        let start = self.guarded.partition_point(before);
+        let mut rest = Some(range);
+        for (guarded, reason) in &self.guarded[start..] {
+            let Some(left) = rest.filter(|left| guarded.family == left.family && guarded.first <= left.last)
+            else {
+                break;
+            };
+            if left.first < guarded.first {
+                split.remains.push(IpRange { last: guarded.first - 1, ..left });
+            }
+            let (first, last) = (left.first.max(guarded.first), left.last.min(guarded.last));
+            split.held.push((IpRange { first, last, ..left }, *reason));
+            rest = (last < left.last).then(|| IpRange { first: last + 1, ..left });
+        }
+        split.remains.extend(rest);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn threat(text: &str) -> Threat {
+        let text = format!("[threat]\n{text}");
+        ravelin_config::parse(&text, "t.toml").unwrap_or_else(|report| panic!("{report}")).config.threat
+    }
+
+    fn net(text: &str) -> IpRange {
+        text.parse::<IpNet>().unwrap().into()
+    }
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    fn range(first: &str, last: &str) -> IpRange {
+        IpRange::new(ip(first), ip(last)).unwrap()
+    }
+
+    #[test]
+    fn ranges_have_one_family_and_one_direction() {
+        assert_eq!(IpRange::new(ip("10.0.0.2"), ip("10.0.0.1")), None);
+        assert_eq!(IpRange::new(ip("10.0.0.1"), ip("::1")), None);
+        assert_eq!(range("10.0.0.0", "10.0.0.255"), net("10.0.0.0/24"));
+        assert_eq!(net("10.0.0.0/30").to_string(), "10.0.0.0-10.0.0.3");
+        assert_eq!(IpRange::from(ip("2001:db8::1")).to_string(), "2001:db8::1");
+        assert!(
+            net("2001:db8::/32").contains(ip("2001:db8:ffff::")) && !net("::/0").contains(ip("10.0.0.1"))
+        );
+        let widths = [
+            (net("0.0.0.0/0"), 0),
+            (net("::/0"), 0),
+            (net("10.0.0.0/8"), 8),
+            (net("2001:db8::/32"), 32),
+            (net("192.0.2.1/32"), 32),
+            (net("::1/128"), 128),
+            // One more than a prefix has.
+            (range("10.0.0.0", "10.0.1.0"), 23),
+            (range("10.0.0.1", "10.0.0.3"), 30),
+        ];
+        for (range, width) in widths {
+            assert_eq!(range.width(), width, "{range}");
+        }
+    }
+
+    #[test]
+    fn a_poisoned_feed_blocks_nothing_that_matters() {
+        let needed = [
+            (ip("203.0.113.1"), Role::Own),
+            (ip("203.0.113.254"), Role::Gateway),
+            (ip("2001:db8::53"), Role::Resolver),
+        ];
+        let guard = Guard::new(&threat(""), needed);
+        let whole = |text: &str| {
+            let Split { remains, held } = guard.split([net(text)]);
+            assert_eq!((remains.len(), held.len()), (0, 1), "{text} {held:?}");
+            assert_eq!(held[0].0, net(text));
+            held[0].1
+        };
+        for wide in ["0.0.0.0/0", "128.0.0.0/1", "6.0.0.0/7"] {
+            assert_eq!(whole(wide), Reason::TooWide { widest: 8 });
+        }
+        assert_eq!(whole("2000::/3"), Reason::TooWide { widest: 19 });
+        assert_eq!(whole("::/0").to_string(), "it is wider than a /19");
+        assert_eq!(whole("10.0.0.0/8").to_string(), "10.0.0.0/8 is guarded");
+        for own in
+            ["127.0.0.1/32", "192.168.7.0/24", "169.254.169.254/32", "::1/128", "fe80::1/128", "fd00::/19"]
+        {
+            assert!(matches!(whole(own), Reason::Guarded(_)), "{own}");
+        }
+        assert_eq!(whole("203.0.113.1/32").to_string(), "203.0.113.1 is an address of this machine");
+        assert_eq!(whole("203.0.113.254/32").to_string(), "203.0.113.254 is a gateway of this machine");
+        assert_eq!(whole("2001:db8::53/128").to_string(), "2001:db8::53 is a resolver of this machine");
+    }
+
+    #[test]
+    fn the_rest_of_a_range_remains() {
+        let needed = [(ip("203.0.113.1"), Role::Own), (ip("203.0.113.254"), Role::Gateway)];
+        let guard = Guard::new(&threat(""), needed);
+        let split =
+            guard.split([net("203.0.113.0/24"), net("198.51.100.7/32"), range("9.255.255.0", "11.0.0.9")]);
+        let remains = [
+            range("203.0.113.0", "203.0.113.0"),
+            range("203.0.113.2", "203.0.113.253"),
+            range("203.0.113.255", "203.0.113.255"),
+            net("198.51.100.7/32"),
+        ];
+        assert_eq!(split.remains, remains);
+        let held = [
+            (net("203.0.113.1/32"), Reason::Needed(ip("203.0.113.1"), Role::Own)),
+            (net("203.0.113.254/32"), Reason::Needed(ip("203.0.113.254"), Role::Gateway)),
+            (range("9.255.255.0", "11.0.0.9"), Reason::TooWide { widest: 8 }),
+        ];
+        assert_eq!(split.held, held);
+        let across = guard.split([range("9.255.255.0", "10.0.0.9")]);
+        assert_eq!(across.remains, [net("9.255.255.0/24")]);
+        assert_eq!(across.held[0].0, range("10.0.0.0", "10.0.0.9"));
+    }
+
+    #[test]
+    fn what_is_guarded_is_configured() {
+        let guard = Guard::new(&threat("guard = []\nwidest = { ipv4 = 0, ipv6 = 0 }"), []);
+        let all = [net("0.0.0.0/0"), net("::/0")];
+        assert_eq!(guard.split(all), Split { remains: all.to_vec(), held: Vec::new() });
+        let guard = Guard::new(&threat("guard = ['0.0.0.0/0', '::/0']"), []);
+        assert_eq!(guard.split([net("192.0.2.1/32"), net("ffff::/16")]).remains, []);
+    }
+
+    /// Few addresses, so that things overlap; both ends of each family, so that nothing overflows.
+    fn any_range() -> impl Strategy<Value = IpRange> {
+        (any::<bool>(), any::<bool>(), 0_u8..16, 0_u8..16).prop_map(|(v4, high, a, b)| {
+            let address = |low: u8| match (v4, high) {
+                (true, false) => IpAddr::from([0, 0, 0, low]),
+                (true, true) => IpAddr::from([255, 255, 255, 240 + low]),
+                (false, false) => IpAddr::from(Ipv6Addr::from(u128::from(low))),
+                (false, true) => IpAddr::from(Ipv6Addr::from(u128::MAX - 15 + u128::from(low))),
+            };
+            IpRange::new(address(a.min(b)), address(a.max(b))).unwrap()
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// Each address of the input is in one output, as often as it is in the input; a guarded one never remains.
+        #[test]
+        fn nothing_is_lost_and_nothing_guarded_remains(
+            guarded in proptest::collection::vec(any_range(), 0..6),
+            ranges in proptest::collection::vec(any_range(), 0..6),
+        ) {
+            let addresses = guarded.iter().flat_map(|it| (it.first..=it.last).map(|at| it.family.address(at)));
+            let guard = Guard::new(&threat("guard = []"), addresses.map(|address| (address, Role::Own)));
+            for pair in guard.guarded.windows(2) {
+                let [(a, _), (b, _)] = pair else { unreachable!() };
+                prop_assert!((a.family, a.last) < (b.family, b.first));
+            }
+            let split = guard.split(ranges.iter().copied());
+            let count = |all: &[IpRange], address: IpAddr| all.iter().filter(|it| it.contains(address)).count();
+            let held: Vec<_> = split.held.iter().map(|(range, _)| *range).collect();
+            for range in &ranges {
+                for address in (range.first..=range.last).map(|at| range.family.address(at)) {
+                    let (remain, hold) = (count(&split.remains, address), count(&held, address));
+                    prop_assert_eq!(remain + hold, count(&ranges, address), "{}", address);
+                    prop_assert_eq!(if count(&guarded, address) > 0 { remain } else { hold }, 0, "{}", address);
+                }
+            }
+        }
+
+        /// Overlapping networks in any order are guarded as a whole, each by one reason.
+        #[test]
+        fn networks_may_overlap(lengths in proptest::collection::vec(8_u8..=32, 1..6)) {
+            let nets: Vec<_> = lengths.iter().map(|length| format!("'203.0.113.9/{length}'")).collect();
+            let threat = ravelin_config::parse(&format!("[threat]\nguard = [{}]", nets.join(",")), "t").unwrap().config.threat;
+            let guard = Guard::new(&threat, [(ip("203.0.113.9"), Role::Own)]);
+            prop_assert_eq!(guard.guarded.len(), 1);
+            let widest = *lengths.iter().min().unwrap();
+            let whole = IpNet::new(ip("203.0.113.9"), widest).unwrap().trunc();
+            prop_assert_eq!(guard.guarded[0].0, IpRange::from(whole));
+        }
+    }
+}
