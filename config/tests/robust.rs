@@ -42,10 +42,11 @@ fn check(text: &str) -> Result<Loaded, Report> {
     answer
 }
 
-const EXAMPLES: [&str; 6] = [
+const EXAMPLES: [&str; 7] = [
     include_str!("../examples/bridge.toml"),
     include_str!("../examples/sidecar.toml"),
     include_str!("../examples/monitor.toml"),
+    include_str!("../examples/feeds.toml"),
     include_str!("../examples/policy.toml"),
     include_str!("policy_mistakes.toml"),
     "[[interface]]\nname = 'x'\n[[bridge]]\nname = 'b'\nports = ['x', 'y']\n[[policy]]\nname = 'r'\negress = [{ action = 'deny' }]\n",

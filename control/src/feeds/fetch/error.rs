@@ -113,6 +113,10 @@ pub enum Problem {
 }
 
 impl From<ureq::Error> for Problem {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "these enums grow, and what is new is told in their words"
+    )]
     fn from(error: ureq::Error) -> Self {
         use ureq::Error;
         match error {
@@ -146,9 +150,6 @@ impl From<io::Error> for Problem {
         if let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
             return Self::Tls(tls.to_string());
         }
-        match error.kind() {
-            io::ErrorKind::UnexpectedEof => Self::Truncated,
-            _ => Self::Io(error),
-        }
+        if error.kind() == io::ErrorKind::UnexpectedEof { Self::Truncated } else { Self::Io(error) }
     }
 }
