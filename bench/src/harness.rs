@@ -126,3 +126,10 @@ pub(crate) fn state_calibration(report: &Report) {
         report.note("the machine is noisy (over 1.1): believe ratios, not times");
     }
 }
+
+/// Bytes of memory that the process has.
+pub(crate) fn resident() -> u64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").expect("Linux tells what a process has");
+    let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok());
+    pages.expect("the second number is of resident pages") * rustix::param::page_size() as u64
+}

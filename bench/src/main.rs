@@ -12,6 +12,7 @@ mod pipeline;
 mod policy;
 mod replay;
 mod selectors;
+mod threat;
 mod traffic;
 mod veth;
 
@@ -46,6 +47,8 @@ enum Benchmark {
     Replay(replay::Options),
     /// Endpoints whose labels change, against evaluating every selector.
     Selectors(selectors::Options),
+    /// Which feeds name an address, against tries, a hash set and DIR-24-8.
+    Threat(threat::Options),
     /// From the start of the process to the first packet forwarded. Needs root.
     Start(veth::StartOptions),
     /// Packets a second through a bridge, against a bare AF_XDP forwarder, testpmd and the kernel. Needs root.
@@ -73,6 +76,7 @@ fn main() {
         Benchmark::Instructions(options) => instructions::run(&report, &options),
         Benchmark::Replay(options) => replay::run(&report, &options),
         Benchmark::Selectors(options) => selectors::run(&report, &options),
+        Benchmark::Threat(options) => threat::run(&report, &options),
         Benchmark::Start(options) => veth::start(&report, &options),
         Benchmark::Bridge(options) => veth::bridge(&report, &options),
         Benchmark::Nftables(options) => veth::nftables(&report, &options),

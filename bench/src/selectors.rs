@@ -5,7 +5,6 @@
 
 use std::{
     collections::BTreeSet,
-    fs,
     hint::black_box,
     time::{Duration, Instant},
 };
@@ -17,7 +16,7 @@ use ravelin_config::{
 use ravelin_control::identity::{Identities, ItemId, SelectorId};
 
 use crate::{
-    harness::{Report, nanos, ratios, state_calibration},
+    harness::{Report, nanos, ratios, resident, state_calibration},
     traffic::splitmix,
 };
 
@@ -249,11 +248,4 @@ fn time<T>(work: impl FnOnce() -> T) -> Duration {
     let spent = start.elapsed();
     drop(result);
     spent
-}
-
-/// Bytes of memory that the process has.
-fn resident() -> u64 {
-    let statm = fs::read_to_string("/proc/self/statm").expect("Linux tells what a process has");
-    let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok());
-    pages.expect("the second number is of resident pages") * rustix::param::page_size() as u64
 }

@@ -64,13 +64,15 @@ impl Classes {
     }
 }
 
+/// The ports of a class; `None` if they are too many.
+type Ports = Option<Vec<(u16, Feeds)>>;
+
 /// Gives equal classes one number.
 #[derive(Debug)]
 pub(super) struct Interner {
     classes: Classes,
     plain: HashMap<Feeds, u32, RandomState>,
-    /// Those with ports; `None` if they are crowded.
-    ported: HashMap<(Feeds, Option<Vec<(u16, Feeds)>>), u32, RandomState>,
+    ported: HashMap<(Feeds, Ports), u32, RandomState>,
     /// The plain class that was asked for last.
     last: (Feeds, u32),
 }

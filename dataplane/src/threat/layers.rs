@@ -1,4 +1,5 @@
-use super::radix::Radix;
+use super::radix::{self, Radix};
+use crate::prefetch::fetch;
 
 /// Class of an IPv6 address: what begins and ends with a whole upper half is found by the upper half, the rest by the lower
 /// halves that share one.
@@ -71,6 +72,12 @@ impl Layer {
     }
 }
 
+/// How far the search for an address is.
+pub(super) use radix::Place;
+
+/// Rounds of [`Layers::look`] and [`Layers::step`] after which most addresses are found.
+pub(super) const STEPS: usize = 2;
+
 /// What a layer says.
 enum Found {
     Class(u32),
@@ -78,21 +85,46 @@ enum Found {
 }
 
 impl Layers {
-    /// What has no entries costs nothing.
-    pub(super) fn is_empty(&self) -> bool {
-        self.upper.first.is_empty()
-    }
-
-    #[inline]
     pub(super) fn class(&self, address: u128) -> u32 {
-        let upper = (address >> 64) as u64;
-        let Some(at) = self.radix.last(&self.upper.first, upper) else { return 0 };
-        self.finish(at, address)
+        let mut place = self.begin(address);
+        self.find(&mut place, address);
+        self.finish(place, address)
     }
 
+    /// Begins to look for an address, and asks for the memory that [`Layers::look`] reads.
     #[inline]
-    fn finish(&self, at: usize, address: u128) -> u32 {
-        match self.upper.class(at, (address >> 64) as u64) {
+    pub(super) fn begin(&self, address: u128) -> Place {
+        self.radix.begin(upper(address))
+    }
+
+    /// Goes on from where it was, and asks for the memory that [`Layers::step`] or [`Layers::find`] reads.
+    #[inline]
+    pub(super) fn look(&self, place: &mut Place) {
+        if let Some(from) = self.radix.look(place) {
+            let end = from + radix::WINDOW - 1;
+            self.upper.first.get(from).into_iter().chain(self.upper.first.get(end)).for_each(fetch);
+            self.upper.classes.get(from).into_iter().for_each(fetch);
+            self.upper.lengths.get(from).into_iter().for_each(fetch);
+        }
+    }
+
+    /// Goes on from where it was, and asks for the memory that [`Layers::look`] reads next.
+    #[inline]
+    pub(super) fn step(&self, place: &mut Place, address: u128) {
+        self.radix.step(place, upper(address));
+    }
+
+    /// Finds the stretch.
+    #[inline]
+    pub(super) fn find(&self, place: &mut Place, address: u128) {
+        self.radix.find(place, &self.upper.first, upper(address));
+    }
+
+    /// The class.
+    #[inline]
+    pub(super) fn finish(&self, place: Place, address: u128) -> u32 {
+        let Some(at) = place.found() else { return 0 };
+        match self.upper.class(at, upper(address)) {
             Found::Class(class) => class,
             Found::Deep(group) => self.deep(group, address as u64),
         }
@@ -223,6 +255,11 @@ impl Builder {
     }
 }
 
+#[inline]
+fn upper(address: u128) -> u64 {
+    (address >> 64) as u64
+}
+
 fn halves(address: u128) -> (u64, u64) {
-    ((address >> 64) as u64, address as u64)
+    (upper(address), address as u64)
 }

@@ -59,11 +59,6 @@ impl Line {
 }
 
 impl Lines {
-    /// What has no entries costs nothing.
-    pub(super) fn is_empty(&self) -> bool {
-        self.root.is_empty()
-    }
-
     fn line(&self, index: u32) -> &Line {
         const NONE: Line = Line { words: [0; WORDS], classes: [0; CLASSES], spans: 0, more: 0 };
         self.lines.get(index as usize).unwrap_or(&NONE)

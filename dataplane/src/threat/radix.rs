@@ -1,3 +1,5 @@
+use crate::prefetch::fetch;
+
 /// Finds numbers in a sorted list: each part of it that is long is divided into equal ranges of values.
 #[derive(Debug, Default)]
 pub(super) struct Radix {
@@ -19,7 +21,7 @@ struct Node {
 
 const NODE: u32 = 1 << 31;
 /// Numbers that are not divided further, and compared all at once.
-const WINDOW: usize = 8;
+pub(super) const WINDOW: usize = 8;
 
 impl Node {
     /// Where the slot of a number is.
@@ -68,15 +70,50 @@ impl Radix {
         node as u32 | NODE
     }
 
-    /// The place of the last of the list's numbers that is not above `number`.
+    /// Begins to look for a number, and asks for the memory that [`Radix::look`] reads.
     #[inline]
-    pub(super) fn last(&self, numbers: &[u64], number: u64) -> Option<usize> {
-        let mut slot = self.slots.first().copied().unwrap_or_default();
-        while slot & NODE != 0 {
-            let node = self.nodes.get((slot & !NODE) as usize)?;
-            slot = self.slots.get(node.slot(number)).copied()?;
+    pub(super) fn begin(&self, number: u64) -> Place {
+        let mut place = Place { slot: self.slots.first().copied().unwrap_or_default(), at: 0 };
+        self.step(&mut place, number);
+        place
+    }
+
+    /// Says where in the list the search goes on, once that is found out.
+    #[inline]
+    pub(super) fn look(&self, place: &mut Place) -> Option<usize> {
+        if place.slot & NODE == 0 {
+            return None;
         }
-        find(numbers, slot as usize, number)
+        place.slot = self.slots.get(place.at as usize).copied().unwrap_or_default();
+        match self.nodes.get((place.slot & !NODE) as usize) {
+            Some(node) if place.slot & NODE != 0 => {
+                fetch(node);
+                None
+            }
+            _ => Some(place.slot as usize),
+        }
+    }
+
+    /// Goes on from a node, and asks for the memory that [`Radix::look`] reads next.
+    #[inline]
+    pub(super) fn step(&self, place: &mut Place, number: u64) {
+        if place.slot & NODE != 0
+            && let Some(node) = self.nodes.get((place.slot & !NODE) as usize)
+        {
+            let at = node.slot(number);
+            place.at = at as u32;
+            self.slots.get(at).into_iter().for_each(fetch);
+        }
+    }
+
+    /// Finds the last of the list's numbers that is not above `number`.
+    #[inline]
+    pub(super) fn find(&self, place: &mut Place, numbers: &[u64], number: u64) {
+        while place.slot & NODE != 0 {
+            self.look(place);
+            self.step(place, number);
+        }
+        place.at = find(numbers, place.slot as usize, number);
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -84,18 +121,28 @@ impl Radix {
     }
 }
 
-/// The place of the last number that is not above `number`, of which at most a window is behind `from`.
+/// How far a search is: at a slot, and if that is divided, at which slot next; at last, one behind the place that is found.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Place {
+    slot: u32,
+    at: u32,
+}
+
+impl Place {
+    /// The place in the list that was found, if any.
+    #[inline]
+    pub(super) fn found(self) -> Option<usize> {
+        self.at.checked_sub(1).map(|at| at as usize)
+    }
+}
+
+/// One behind the last number that is not above `number`, of which at most a window is behind `from`.
 #[inline]
-fn find(numbers: &[u64], from: usize, number: u64) -> Option<usize> {
+fn find(numbers: &[u64], from: usize, number: u64) -> u32 {
     // Numbers of later ranges are above it, so it does not matter that the window reaches into them.
     let rest = numbers.get(from..).unwrap_or_default();
-    let not_above =
-        |numbers: &[u64]| numbers.iter().map(|other| usize::from(*other <= number)).sum::<usize>();
-    let count = match rest.first_chunk::<WINDOW>() {
-        Some(window) => not_above(window),
-        None => not_above(rest),
-    };
-    (from + count).checked_sub(1)
+    let not_above = |numbers: &[u64]| numbers.iter().map(|other| u32::from(*other <= number)).sum::<u32>();
+    from as u32 + rest.first_chunk::<WINDOW>().map_or_else(|| not_above(rest), |window| not_above(window))
 }
 
 /// How many bits to drop so that there are not many more ranges than numbers, nor many of them empty.

@@ -76,9 +76,63 @@ impl IndicatorSet {
 
     /// The same for many: `out` is given the answer for each of `ends`, an address and its port, in order.
     pub fn feeds_of_batch(&self, ends: &[(IpAddr, u16)], out: &mut [Feeds]) {
+        if self.is_empty() {
+            return out.iter_mut().take(ends.len()).for_each(|out| *out = Feeds::EMPTY);
+        }
         for (ends, out) in ends.chunks(ENDS).zip(out.chunks_mut(ENDS)) {
-            for ((address, port), out) in ends.iter().zip(out) {
-                *out = self.feeds(*address, *port);
+            let (mut v4, mut v6) = (Wave::new(), Wave::new());
+            for (number, (address, port)) in (0u8..).zip(ends) {
+                match address {
+                    IpAddr::V4(address) => v4.push(address.to_bits(), *port, number),
+                    IpAddr::V6(address) => v6.push(address.to_bits(), *port, number),
+                }
+            }
+            if v4.len > 0 {
+                self.wave4(&v4, out);
+            }
+            if v6.len > 0 {
+                self.wave6(&v6, out);
+            }
+        }
+    }
+
+    /// Step by step, so that the waits for memory of all ends overlap.
+    #[inline(never)]
+    fn wave4(&self, wave: &Wave<u32>, out: &mut [Feeds]) {
+        let mut places = [0; ENDS];
+        for (end, place) in wave.ends().zip(&mut places) {
+            *place = self.v4.begin(end.address);
+        }
+        for (end, place) in wave.ends().zip(&mut places) {
+            *place = self.v4.step(*place, end.address);
+        }
+        for (end, place) in wave.ends().zip(&places) {
+            if let Some(out) = out.get_mut(usize::from(end.number)) {
+                *out = self.feeds4(end.address, end.port, self.v4.finish(*place, end.address));
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn wave6(&self, wave: &Wave<u128>, out: &mut [Feeds]) {
+        let mut places = [layers::Place::default(); ENDS];
+        for (end, place) in wave.ends().zip(&mut places) {
+            *place = self.v6.begin(end.address);
+        }
+        for _ in 0..layers::STEPS {
+            for (_, place) in wave.ends().zip(&mut places) {
+                self.v6.look(place);
+            }
+            for (end, place) in wave.ends().zip(&mut places) {
+                self.v6.step(place, end.address);
+            }
+        }
+        for (end, place) in wave.ends().zip(&mut places) {
+            self.v6.find(place, end.address);
+        }
+        for (end, place) in wave.ends().zip(&places) {
+            if let Some(out) = out.get_mut(usize::from(end.number)) {
+                *out = self.feeds6(end.address, end.port, self.v6.finish(*place, end.address));
             }
         }
     }
@@ -127,6 +181,38 @@ impl IndicatorSet {
     pub fn bytes(&self) -> usize {
         let crowds = self.crowd4.bytes() + self.crowd6.bytes();
         size_of::<Self>() + self.v4.bytes() + self.v6.bytes() + self.classes.bytes() + crowds
+    }
+}
+
+/// Ends of one family.
+struct Wave<A> {
+    ends: [End<A>; ENDS],
+    len: usize,
+}
+
+#[derive(Clone, Copy, Default)]
+struct End<A> {
+    address: A,
+    port: u16,
+    /// Which of the ends of both families it is.
+    number: u8,
+}
+
+impl<A: Copy + Default> Wave<A> {
+    fn new() -> Self {
+        Self { ends: [End::default(); ENDS], len: 0 }
+    }
+
+    #[inline]
+    fn push(&mut self, address: A, port: u16, number: u8) {
+        if let Some(place) = self.ends.get_mut(self.len) {
+            *place = End { address, port, number };
+            self.len += 1;
+        }
+    }
+
+    fn ends(&self) -> impl Iterator<Item = &End<A>> {
+        self.ends.iter().take(self.len)
     }
 }
 
