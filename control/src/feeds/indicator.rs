@@ -128,6 +128,10 @@ struct Span<A> {
     details: DetailsId,
 }
 
+/// The bytes that an entry of either family takes.
+#[cfg(test)]
+pub(super) const SIZES: (usize, usize) = (size_of::<Span<Ipv4Addr>>(), size_of::<Span<Ipv6Addr>>());
+
 #[derive(Clone, Debug)]
 enum Other {
     Domain(Box<str>),

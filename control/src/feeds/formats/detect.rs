@@ -1,9 +1,7 @@
 use std::{borrow::Cow, net::IpAddr, str};
 
 use super::{
-    Collector, Format, FormatError, Options, entry, iprep, ipset, json, lines, misp,
-    path::Step,
-    stix,
+    Collector, Format, FormatError, Options, entry, iprep, ipset, json, lines, misp, stix,
     text::{Lines, fields},
     time::time,
 };
@@ -56,31 +54,38 @@ fn detect_json(text: &[u8], first: &[u8], options: &Options) -> Result<Format, F
     if !options.json.path.0.is_empty() {
         return Ok(Format::Json);
     }
-    let bases: [&[&str]; 2] = stix::OBJECTS;
-    let mut bases: Vec<Vec<Step>> = bases.into_iter().chain(misp::EVENTS).map(json::steps).collect();
-    bases.push(json::steps(&["response", "Attribute"]));
-    bases.push(json::steps(&["Attribute"]));
-    let bases: Vec<&[Step]> = bases.iter().map(Vec::as_slice).collect();
+    let of_object = |record: &[Option<Cow<'_, str>>]| match record {
+        [Some(_), Some(id), ..] if id.contains("--") => Some(Format::Stix),
+        [_, _, Some(_), Some(_)] => Some(Format::FeodoJson),
+        _ => None,
+    };
+    if let Some(format) = first_of(text, &stix::OBJECTS, &["type", "id", "ip_address", "port"], of_object)? {
+        return Ok(format);
+    }
+    let bases = [&misp::EVENTS[..], &[&["response", "Attribute"], &["Attribute"]]].concat();
+    if let Some(format) = first_of(text, &bases, &["id", "uuid"], |_| Some(Format::Misp))? {
+        return Ok(format);
+    }
+    let texts = first.starts_with(b"[") && json::all_texts(text);
+    if texts { Ok(Format::Json) } else { Err(PATH) }
+}
+
+/// What the first record of a document says that says anything.
+fn first_of(
+    text: &[u8],
+    bases: &[&[&str]],
+    fields: &[&'static str],
+    judge: impl Fn(&[Option<Cow<'_, str>>]) -> Option<Format>,
+) -> Result<Option<Format>, FormatError> {
+    let bases: Vec<_> = bases.iter().map(|names| json::steps(names)).collect();
+    let bases: Vec<_> = bases.iter().map(Vec::as_slice).collect();
     let mut found = None;
-    let fields = ["type", "id", "ip_address", "port", "pattern"];
-    let result = json::records(text, &bases, &fields, |base, _, record| {
-        found = match (base, record) {
-            (0 | 1, [Some(_), Some(id), ..]) if id.contains("--") => Some(Format::Stix),
-            (1, [_, _, Some(_), Some(_), _]) => Some(Format::FeodoJson),
-            (0 | 1, _) => None,
-            _ => Some(Format::Misp),
-        };
-        // One is enough: the walk ends here.
+    let result = json::records(text, &bases, fields, |_, _, record| {
+        found = judge(record);
+        // One is enough: an error ends the walk.
         if found.is_some() { Err(FormatError::Empty) } else { Ok(()) }
     });
-    match (found, result) {
-        (Some(format), _) => Ok(format),
-        (None, Err(error)) => Err(error),
-        (None, Ok(())) if text.trim_ascii_start().starts_with(b"[") && json::all_texts(text) => {
-            Ok(Format::Json)
-        }
-        (None, Ok(())) => Err(PATH),
-    }
+    if found.is_some() { Ok(found) } else { result.map(|()| None) }
 }
 
 /// What lines look like, by the most frequent kind among the first of them.

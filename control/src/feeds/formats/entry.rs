@@ -148,7 +148,8 @@ fn address(text: &str) -> Result<IpAddr, Expected> {
         return Ok(octets.into());
     }
     if !text.contains(':') {
-        return Err(if text.contains('.') { OCTETS } else { ADDRESS });
+        let numbers = text.contains('.') && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+        return Err(if numbers { OCTETS } else { ADDRESS });
     }
     text.parse::<Ipv6Addr>().map(IpAddr::from).map_err(|_| V6)
 }

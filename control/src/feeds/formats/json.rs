@@ -33,7 +33,8 @@ impl Plan {
         };
         let shared = path.iter().zip(port).take_while(|(one, other)| one == other).count();
         let (of_path, of_port) = (&path[shared..], &port[shared..]);
-        if of_path.contains(&Step::Every) || of_port.contains(&Step::Every) || path == port {
+        let many = |steps: &[Step]| steps.iter().any(|step| matches!(step, Step::Entries | Step::Every));
+        if many(of_path) || many(of_port) || path == port {
             let message = format!(
                 "the paths {} and {} must be the same up to their last `[*]`, and differ behind it",
                 json.path,
@@ -94,10 +95,10 @@ pub(super) fn records<'t>(
     Ok(walk::records(text, bases, &fields, &mut read)?)
 }
 
-/// Keys, and `*` for all of a list or object.
+/// Keys, `*` for all entries of a list, `..` for anywhere below.
 pub(super) fn steps(names: &[&str]) -> Vec<Step> {
     let step = |name: &&str| match *name {
-        "*" => Step::Every,
+        "*" => Step::Entries,
         ".." => Step::Below,
         name => Step::Key(name.to_owned()),
     };

@@ -1,7 +1,7 @@
 use std::{fmt, str::FromStr};
 
-/// Where in a JSON document something stands: `$`, then keys (`.name` or `["name"]`), places in lists from 0 (`[0]`) and all of a list
-/// or object (`[*]`, `.*`), such as `$.data[*]["ip address"]`.
+/// Where in a JSON document something stands: `$`, then keys (`.name` or `["name"]`), places in lists from 0 (`[0]`), all of a list (`[*]`)
+/// and all of a list or object (`.*`), such as `$.data[*]["ip address"]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Path(pub(super) Vec<Step>);
 
@@ -10,6 +10,9 @@ pub struct Path(pub(super) Vec<Step>);
 pub(super) enum Step {
     Key(String),
     Index(usize),
+    /// All entries of a list.
+    Entries,
+    /// All of a list or object.
     Every,
     /// Anywhere below: no path that somebody writes has it.
     Below,
@@ -53,7 +56,7 @@ impl FromStr for Path {
             } else if let Some(after) = rest.strip_prefix('[') {
                 let (inner, behind) = after.split_once(']').ok_or_else(|| fail(after, "`]` is missing"))?;
                 let step = match inner {
-                    "*" => Step::Every,
+                    "*" => Step::Entries,
                     _ if inner.bytes().all(|byte| byte.is_ascii_digit()) => Step::Index(
                         inner.parse().map_err(|_| fail(after, "a number is missing or too large"))?,
                     ),
@@ -93,7 +96,8 @@ impl fmt::Display for Path {
             }
             Step::Key(name) => write!(f, "[\"{}\"]", name.replace('\\', "\\\\").replace('"', "\\\"")),
             Step::Index(index) => write!(f, "[{index}]"),
-            Step::Every => f.write_str("[*]"),
+            Step::Entries => f.write_str("[*]"),
+            Step::Every => f.write_str(".*"),
             Step::Below => f.write_str(".."),
         })
     }

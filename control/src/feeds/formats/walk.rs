@@ -169,7 +169,7 @@ impl<'w> Visitor<'_> for Key<'_, '_, 'w, '_> {
         Ok(self.0.onwards(|step| match step {
             Step::Key(name) => name == key,
             Step::Every => true,
-            Step::Index(_) | Step::Below => false,
+            Step::Index(_) | Step::Entries | Step::Below => false,
         }))
     }
 }
@@ -198,7 +198,7 @@ impl<'t> Visitor<'t> for Node<'_, '_, 't> {
         loop {
             let ways = self.onwards(|step| match step {
                 Step::Index(index) => *index == place,
-                Step::Every => true,
+                Step::Entries | Step::Every => true,
                 Step::Key(_) | Step::Below => false,
             });
             if list.next_element_seed(self.part(ways))?.is_none() {
