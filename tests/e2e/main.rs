@@ -5,6 +5,7 @@ mod bridges;
 mod demo;
 mod everyday;
 mod failure;
+mod feeds;
 mod floods;
 mod idle;
 mod laboratory;
