@@ -172,6 +172,7 @@ fn headers_need_their_values() {
     for value in [
         "env = 'RAVELIN_TEST_NO_SUCH_VARIABLE'".to_owned(),
         "file = '/nonexistent'".to_owned(),
+        "file = '/dev/zero'".to_owned(),
         format!("file = '{}'", bad.display()),
         format!("file = '{}'", empty.display()),
     ] {
@@ -367,6 +368,12 @@ fn bytes_are_those_of_the_checksum() {
     let wrong = Sha256([7; 32]);
     let problem = problem(fetch(wrong));
     assert!(matches!(problem, Problem::Checksum { expected, found } if (expected, found) == (wrong, right)));
+}
+
+/// What `ureq` logs at its most talkative is not even compiled in.
+#[test]
+fn whole_urls_are_not_logged() {
+    assert_eq!(log::STATIC_MAX_LEVEL, log::LevelFilter::Debug);
 }
 
 #[test]
