@@ -61,6 +61,8 @@ fn measure(report: &Report, shape: &Shape, rounds: usize) {
         reject_rate: 1000,
         failsafe_inbound: Vec::new(),
         failsafe_outbound: Vec::new(),
+        feeds: Vec::new(),
+        indicators: std::sync::Arc::default(),
     };
     let mut compiled = Vec::new();
     let mut engine = Engine::new(resources.clone(), settings.clone()).expect("it compiles");

@@ -14,6 +14,7 @@ use std::{
 
 use ravelin_config::feed::{Feed, FeedSource, Sha256};
 use serde::{Deserialize, Serialize};
+use sha2::Digest;
 
 use super::fetch::{Copy, Validators};
 
@@ -51,7 +52,7 @@ impl Stored {
 #[derive(Debug, Serialize, Deserialize)]
 struct Description {
     version: u32,
-    /// Where it came from, without secrets.
+    /// A checksum of where it came from, which may be secret in part.
     source: String,
     #[serde(flatten)]
     validators: Validators,
@@ -183,12 +184,13 @@ fn load(path: &Path, feed: &Feed) -> Result<Option<Stored>, StoreProblem> {
     Ok(Some(Stored { copy, fetched_at, entries }))
 }
 
-/// Where a feed comes from, without secrets.
+/// A checksum of where a feed comes from.
 fn source(feed: &Feed) -> String {
-    match &feed.source {
-        FeedSource::Url { url, .. } => url.to_string(),
-        FeedSource::File { file } => file.display().to_string(),
-    }
+    let place = match &feed.source {
+        FeedSource::Url { url, .. } => url.reveal().as_bytes(),
+        FeedSource::File { file } => file.as_os_str().as_encoded_bytes(),
+    };
+    Sha256(sha2::Sha256::digest(place).into()).to_string()
 }
 
 #[cfg(test)]
@@ -232,6 +234,12 @@ mod tests {
         let store = Store::new(directory.file(""));
         let here = feed("");
         store.save(&here, &stored(b"1")).unwrap();
+        // Not even if only what is secret differs: it may say which list is meant.
+        let query = ravelin_config::parse(
+            "[[feed]]\nname = 'a'\nurl = 'https://u:hunter2@a.example/x?other'",
+            "t.toml",
+        );
+        assert_eq!(store.load(&query.unwrap().config.feeds[1]).unwrap(), None);
         let there = Feed { source: FeedSource::File { file: "x".into() }, ..here.clone() };
         assert_eq!(store.load(&there).unwrap(), None);
         assert_eq!(store.load(&Feed { name: "b".to_owned(), ..here }).unwrap(), None);

@@ -15,7 +15,8 @@ pub use error::{FetchError, Problem};
 
 use std::{
     env, fs,
-    io::Read,
+    io::{self, Read},
+    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -212,10 +213,8 @@ fn value_of(header: &FeedHeader) -> Result<String, Problem> {
         HeaderValue::Env(name) => env::var(name)
             .map_err(|_| wrong(format!("the environment variable `{name}` is not set, or no text")))?,
         HeaderValue::File(path) => {
-            let mut value = String::new();
-            let read = fs::File::open(path).and_then(|file| file.take(HEADER_MAX).read_to_string(&mut value));
-            read.map_err(|error| wrong(format!("cannot read `{}`: {error}", path.display())))?;
-            value.trim().to_owned()
+            let text = read_value(path);
+            text.map_err(|error| wrong(format!("cannot read `{}`: {error}", path.display())))?
         }
     };
     // Anything else could end the header, and begin another.
@@ -223,6 +222,17 @@ fn value_of(header: &FeedHeader) -> Result<String, Problem> {
         return Err(wrong("its value has other than printable ASCII characters, or none".to_owned()));
     }
     Ok(value)
+}
+
+/// What a small file says.
+fn read_value(path: &Path) -> io::Result<String> {
+    // Not a pipe, for which the thread would wait for ever.
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    let mut value = String::new();
+    fs::File::open(path)?.take(HEADER_MAX).read_to_string(&mut value)?;
+    Ok(value.trim().to_owned())
 }
 
 fn request(
