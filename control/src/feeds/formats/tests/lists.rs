@@ -27,6 +27,8 @@ fn lines_of_every_kind() {
 ::ffff:192.0.2.70\n\
 ::ffff:192.0.2.128/121\n\
 Bad.Example.\n\
+192.0.2.1.bad.example\n\
+192-0-2-1.bad.example\n\
 bücher.example\n\
 HTTPS://Bad.Example:8443/Path#part;x ; comment\n";
     let expected = [
@@ -48,6 +50,8 @@ HTTPS://Bad.Example:8443/Path#part;x ; comment\n";
         "2001:db8::3",
         "2001:db8::/120",
         "bad.example",
+        "192.0.2.1.bad.example",
+        "192-0-2-1.bad.example",
         "xn--bcher-kva.example",
         "https://bad.example:8443/Path#part;x",
     ];
@@ -82,6 +86,8 @@ fn what_is_no_entry_is_named_and_costs_only_its_line() {
         ("192.0.2.1 192.0.2.2", "one entry on a line"),
         ("192.0.2.1 bad.example", "one entry on a line"),
         ("localhost", "a domain name"),
+        ("bad.example.1a", "a domain name"),
+        ("bad.example:443", "a domain name"),
         ("*.bad.example", "a domain name"),
         ("bad..example", "a domain name"),
         ("bad.example/path", "a domain name"),
