@@ -169,12 +169,8 @@ impl<'p> Report<'p> {
     fn print(&self, out: &mut impl Write) -> io::Result<()> {
         let packing = self.packing.map(|packing| format!(" in {packing}")).unwrap_or_default();
         writeln!(out, "format: {}{packing}", self.format)?;
-        let kinds: Vec<_> = self.kinds.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
-        let kinds = if kinds.len() > 1 || self.entries > 0 {
-            format!(" ({})", kinds.join(", "))
-        } else {
-            String::new()
-        };
+        let kinds: Vec<_> = self.kinds.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
+        let kinds = if self.entries > 0 { format!(" ({})", kinds.join(", ")) } else { String::new() };
         writeln!(out, "would be loaded: {}{kinds}", self.entries)?;
         for indicator in &self.indicators {
             writeln!(out, "  {}", Line(indicator))?;
@@ -252,7 +248,7 @@ mod tests {
     fn people_read_what_is_loaded_and_what_is_not() {
         let expected = "\
 format: feodo-csv
-would be loaded: 1 (1 addresses)
+would be loaded: 1 (addresses 1)
   192.0.2.1:443  Emotet  online  first seen 2026-01-02  last seen 2026-02-03
 malware, category or reason: 1
   1 Emotet

@@ -133,7 +133,7 @@ fn hosts_files() {
 
 #[test]
 fn ipset_files() {
-    let text = "create bad hash:net family inet hashsize 1024 maxelem 65536\nadd bad 192.0.2.1\nadd bad 198.51.100.0/24 timeout 0 comment \"x\"\n\
+    let text = "create bad hash:net family inet hashsize 1024 maxelem 65536\nadd bad 192.0.2.1\nadd bad 198.51.100.0/24 timeout 0 comment \"a nomatch b\"\n\
                 add bad6 2001:db8::/32\nadd ports 192.0.2.2,tcp:443\nadd ports 2001:db8::1,53\nadd macs 00:00:5e:00:53:01\nadd net 192.0.2.0/24,icmp:echo\n";
     for format in [Format::Ipset, Format::Auto] {
         let parsed = read(text, format).unwrap();
@@ -151,8 +151,10 @@ fn ipset_files() {
         );
     }
     assert_eq!(clean("# a netset\n192.0.2.0/24\n192.0.2.1\n", Format::Ipset), ["192.0.2.0/24", "192.0.2.1"]);
-    let error = read("add bad 192.0.2.0/24\nadd bad 192.0.2.1 nomatch\n", Format::Ipset).unwrap_err();
-    assert_eq!(error, FormatError::Exclusion { line: 2 });
+    for exclusion in ["nomatch", "nomatch comment \"x\"", "comment \"x\" nomatch"] {
+        let text = format!("add bad 192.0.2.0/24\nadd bad 192.0.2.1 {exclusion}\n");
+        assert_eq!(read(text, Format::Ipset), Err(FormatError::Exclusion { line: 2 }));
+    }
 }
 
 fn range() -> impl Strategy<Value = Range> {
