@@ -7,7 +7,8 @@
 //! ```
 //!
 //! `cli/` has one file for each verb; [`supervisor`] starts, watches and stops the process; [`reload`] is the one path by
-//! which a configuration comes into force; [`sources`] reads it, [`manifests`] among it those of Kubernetes and Calico;
+//! which a configuration comes into force; [`sources`] reads it, [`manifests`] among it those of Kubernetes and Calico; [`feeds`] knows
+//! what others publish about addresses and domains;
 //! [`identity`] knows which endpoints and network sets a selector matches, [`policy`] compiles, explains and changes policies,
 //! [`compile`] all else that the packet path runs on; [`api`] holds the handlers behind the control socket, [`stats`] the
 //! metrics.

@@ -1,14 +1,28 @@
-//! Replays the committed inputs of the fuzz target `manifests`, whole, cut off and damaged. Every input that ever broke
+//! Replays the committed inputs of the fuzz targets `manifests` and `feeds`, whole, cut off and damaged. Every input that ever broke
 //! something is to be added to them.
 
+#[path = "../../tests/fuzz/src/feeds.rs"]
+mod feeds;
 #[path = "../../tests/fuzz/src/manifests.rs"]
 mod manifests;
 
 use std::{fs, path::Path};
 
-/// The committed inputs by their names.
-fn inputs() -> Vec<(String, Vec<u8>)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fuzz/corpus/manifests");
+/// What checks an input.
+type Check = fn(&[u8]);
+
+/// The committed inputs by their names, and what checks them.
+fn inputs() -> Vec<(String, Vec<u8>, Check)> {
+    let targets = [("manifests", manifests::check as Check), ("feeds", feeds::check)];
+    let inputs = targets.map(|(target, check)| {
+        let inputs = of_target(target).into_iter();
+        inputs.map(move |(name, bytes)| (format!("{target}/{name}"), bytes, check))
+    });
+    inputs.into_iter().flatten().collect()
+}
+
+fn of_target(target: &str) -> Vec<(String, Vec<u8>)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fuzz/corpus").join(target);
     let mut inputs: Vec<_> = fs::read_dir(&folder)
         .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
         .map(|entry| {
@@ -24,18 +38,18 @@ fn inputs() -> Vec<(String, Vec<u8>)> {
 
 #[test]
 fn whole_inputs() {
-    for (name, bytes) in inputs() {
+    for (name, bytes, check) in inputs() {
         println!("{name}"); // shown if the check fails
-        manifests::check(&bytes);
+        check(&bytes);
     }
 }
 
 #[test]
 fn inputs_that_are_cut_off() {
-    for (name, bytes) in inputs() {
+    for (name, bytes, check) in inputs() {
         println!("{name}");
         for length in (0..bytes.len()).step_by(bytes.len() / 50 + 1) {
-            manifests::check(&bytes[..length]);
+            check(&bytes[..length]);
         }
     }
 }
@@ -50,7 +64,7 @@ fn inputs_that_are_damaged() {
         state ^= state << 17;
         usize::try_from(state % below as u64).expect("it is below a usize")
     };
-    for (name, bytes) in inputs() {
+    for (name, bytes, check) in inputs() {
         for _ in 0..60 {
             let mut damaged = bytes.clone();
             for _ in 0..=random(4) {
@@ -74,7 +88,7 @@ fn inputs_that_are_damaged() {
                 }
             }
             println!("{name}: {}", String::from_utf8_lossy(&damaged));
-            manifests::check(&damaged);
+            check(&damaged);
         }
     }
 }

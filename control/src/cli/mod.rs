@@ -6,7 +6,7 @@
 //!
 //! Promises: standard output holds nothing but the answer. Refuses: to do anything itself that the running process should
 //! do; `show`, `trace` and `reload` ask it through the control socket ([`crate::api`]). `explain`, `test`, `lint`, `diff` and `select` ask a
-//! configuration ([`crate::policy`]).
+//! configuration ([`crate::policy`]), `feed test` a file ([`crate::feeds`]).
 //!
 //! A verb is a file with `Args` (clap) and `run(&Args, json: bool) -> Result<(), Failure>`. Read next: `run.rs`.
 

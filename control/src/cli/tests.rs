@@ -36,6 +36,8 @@ fn options_may_stand_on_either_side_of_what_is_shown() {
         "ravelin show policy --unused 30d --json",
         "ravelin show staged --limit 5 --watch 1",
         "ravelin show cut --limit 5 -c a.toml",
+        "ravelin feed test a.csv -f csv --csv-column dst_ip --csv-port 3 --csv-delimiter \\t --csv-no-header --all",
+        "ravelin feed test - --format json-lines --json-path $.ip --json-port $.port --max-size 5 --json",
     ] {
         parse(line).unwrap();
     }
@@ -61,6 +63,13 @@ fn what_makes_no_sense_is_a_usage_error() {
         "ravelin diff a.toml",
         "ravelin show policy --unused forever",
         "ravelin show staged --limit some",
+        "ravelin feed",
+        "ravelin feed test",
+        "ravelin feed test a.csv --format other",
+        "ravelin feed test a.csv --csv-column 0",
+        "ravelin feed test a.csv --csv-port 2",
+        "ravelin feed test a.csv --csv-delimiter ab",
+        "ravelin feed test a.csv --json-path ip",
     ] {
         assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
     }

@@ -169,12 +169,8 @@ impl<'p> Report<'p> {
     fn print(&self, out: &mut impl Write) -> io::Result<()> {
         let packing = self.packing.map(|packing| format!(" in {packing}")).unwrap_or_default();
         writeln!(out, "format: {}{packing}", self.format)?;
-        let kinds: Vec<_> = self.kinds.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
-        let kinds = if kinds.len() > 1 || self.entries > 0 {
-            format!(" ({})", kinds.join(", "))
-        } else {
-            String::new()
-        };
+        let kinds: Vec<_> = self.kinds.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
+        let kinds = if self.entries > 0 { format!(" ({})", kinds.join(", ")) } else { String::new() };
         writeln!(out, "would be loaded: {}{kinds}", self.entries)?;
         for indicator in &self.indicators {
             writeln!(out, "  {}", Line(indicator))?;
@@ -226,5 +222,74 @@ impl fmt::Display for Line<'_> {
         };
         time("first seen", details.first_seen)?;
         time("last seen", details.last_seen)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> Parsed {
+        formats::parse(text.as_bytes(), &Options::default()).unwrap()
+    }
+
+    fn printed(text: &str, all: bool) -> String {
+        let parsed = parsed(text);
+        let mut out = Vec::new();
+        Report::new(&parsed, all).print(&mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    const FEODO: &str = "first_seen_utc,dst_ip,dst_port,c2_status,last_online,malware\n\
+                         2026-01-02 03:04:05,192.0.2.1,443,online,2026-02-03,Emotet\n\
+                         2026-01-02 03:04:05,192.0.2.2,x,online,2026-02-03,Emotet\n";
+
+    #[test]
+    fn people_read_what_is_loaded_and_what_is_not() {
+        let expected = "\
+format: feodo-csv
+would be loaded: 1 (addresses 1)
+  192.0.2.1:443  Emotet  online  first seen 2026-01-02  last seen 2026-02-03
+malware, category or reason: 1
+  1 Emotet
+problems: 1
+  line 3: `2026-01-02 03:04:05,192.0.2.2,x,online,2026-02-03,Emotet`, expected a port from 1 to 65535
+";
+        assert_eq!(printed(FEODO, false), expected);
+        assert_eq!(printed("# nothing\n", false), "format: lines\nwould be loaded: 0\nproblems: 0\n");
+    }
+
+    #[test]
+    fn long_lists_are_cut_unless_all_is_asked_for() {
+        let text = "192.0.2.1/24\n".repeat(12) + &"x\n".repeat(11);
+        let short = printed(&text, false);
+        assert!(short.contains("  and 2 more\nnote: 12 prefixes loaded"), "{short}");
+        assert!(short.contains("problems: 11\n") && short.ends_with("  and 1 more\n"), "{short}");
+        assert_eq!(printed(&text, true).lines().filter(|line| *line == "  192.0.2.0/24").count(), 12);
+    }
+
+    #[test]
+    fn programs_read_the_same() {
+        let parsed = parsed(FEODO);
+        let report = serde_json::to_value(Report::new(&parsed, false)).unwrap();
+        assert_eq!(
+            report,
+            serde_json::json!({
+                "format": "feodo-csv",
+                "entries": 1,
+                "kinds": {"addresses": 1},
+                "malware": {"Emotet": 1},
+                "indicators": [{
+                    "addresses": "192.0.2.1:443", "malware": "Emotet", "status": "online",
+                    "first_seen": "2026-01-02T03:04:05Z", "last_seen": "2026-02-03T00:00:00Z",
+                }],
+                "remarks": {},
+                "problem_count": 1,
+                "problems": [{
+                    "line": 3, "found": "2026-01-02 03:04:05,192.0.2.2,x,online,2026-02-03,Emotet",
+                    "expected": "a port from 1 to 65535",
+                }],
+            })
+        );
     }
 }

@@ -22,6 +22,8 @@ const ENDS: Expected = "a range from a lower to a higher address of the same fam
 const PORT: Expected = "a port from 1 to 65535";
 const DOMAIN: Expected = "a domain name";
 const URL: Expected = "a URL of http, https or ftp with a host";
+/// Longer than what servers and browsers take.
+const LONGEST_URL: usize = 16 << 10;
 const UTF8: Expected = "UTF-8";
 
 /// An entry that was understood.
@@ -60,7 +62,8 @@ pub(super) fn entry(text: &[u8]) -> Result<Entry<'_>, Expected> {
     }
     let colons = word.bytes().filter(|byte| *byte == b':').count();
     let numeric = word.bytes().all(|byte| byte.is_ascii_digit() || b"./:- ".contains(&byte));
-    if numeric || colons > 1 || word.starts_with('[') || prefix_of_ipv4(text).is_some() {
+    let goes_on = matches!(prefix_of_ipv4(text), Some((_, [b'/' | b':', ..])));
+    if numeric || colons > 1 || word.starts_with('[') || goes_on {
         return addresses(text).map(Entry::Addresses);
     }
     domain(word).map(Entry::Domain)
@@ -189,7 +192,7 @@ fn prefix_of_ipv4(text: &[u8]) -> Option<(Ipv4Addr, &[u8])> {
 }
 
 /// A domain in its one form: lower case, `xn--…` for what is not ASCII, no dot at the end. It has at least two labels, and the
-/// last one is not a number.
+/// last one begins with a letter.
 pub(super) fn domain(text: &str) -> Result<Cow<'_, str>, Expected> {
     let text = text.strip_suffix('.').unwrap_or(text);
     let plain = text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.'))
@@ -215,7 +218,7 @@ pub(super) fn domain(text: &str) -> Result<Cow<'_, str>, Expected> {
         && name.contains('.')
         && name.split('.').all(|label| (1..=63).contains(&label.len()))
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
-        && !last.bytes().all(|byte| byte.is_ascii_digit());
+        && last.starts_with(|first: char| first.is_ascii_alphabetic());
     if legal { Ok(name) } else { Err(DOMAIN) }
 }
 
@@ -223,7 +226,7 @@ pub(super) fn domain(text: &str) -> Result<Cow<'_, str>, Expected> {
 pub(super) fn url(text: &str) -> Result<Cow<'_, str>, Expected> {
     let (scheme, rest) = text.split_once("://").ok_or(URL)?;
     let known = ["http", "https", "ftp"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
-    if !known || text.chars().any(|c| c.is_control() || c.is_whitespace()) {
+    if !known || text.len() > LONGEST_URL || text.chars().any(|c| c.is_control() || c.is_whitespace()) {
         return Err(URL);
     }
     let end = rest.find(['/', '?', '#', '\\']).unwrap_or(rest.len());

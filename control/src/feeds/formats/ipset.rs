@@ -18,8 +18,7 @@ pub(super) fn parse(text: &[u8], collector: &mut Collector) -> Result<(), Format
         match words.next() {
             Some(b"add" | b"-A") => {
                 let (_set, element) = (words.next(), words.next().unwrap_or_default());
-                // Words of a comment are in quotes, `nomatch` is not.
-                if words.any(|word| word == b"nomatch") {
+                if excludes(line) {
                     let (Place::Line(line) | Place::Entry(line)) = place;
                     return Err(FormatError::Exclusion { line });
                 }
@@ -30,6 +29,16 @@ pub(super) fn parse(text: &[u8], collector: &mut Collector) -> Result<(), Format
         }
     }
     Ok(())
+}
+
+/// Whether `nomatch` stands anywhere but in the comment, which is in quotes.
+fn excludes(line: &[u8]) -> bool {
+    let quote = |byte: &u8| *byte == b'"';
+    let start = line.iter().position(quote).unwrap_or(line.len());
+    let end = line.iter().rposition(quote).unwrap_or(line.len());
+    let mut words =
+        line[..start].split(u8::is_ascii_whitespace).chain(line[end..].split(u8::is_ascii_whitespace));
+    words.any(|word| word == b"nomatch")
 }
 
 /// An element: addresses, or addresses and a port with or without its protocol.

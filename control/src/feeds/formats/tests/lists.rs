@@ -27,6 +27,8 @@ fn lines_of_every_kind() {
 ::ffff:192.0.2.70\n\
 ::ffff:192.0.2.128/121\n\
 Bad.Example.\n\
+192.0.2.1.bad.example\n\
+192-0-2-1.bad.example\n\
 bücher.example\n\
 HTTPS://Bad.Example:8443/Path#part;x ; comment\n";
     let expected = [
@@ -48,6 +50,8 @@ HTTPS://Bad.Example:8443/Path#part;x ; comment\n";
         "2001:db8::3",
         "2001:db8::/120",
         "bad.example",
+        "192.0.2.1.bad.example",
+        "192-0-2-1.bad.example",
         "xn--bcher-kva.example",
         "https://bad.example:8443/Path#part;x",
     ];
@@ -82,6 +86,8 @@ fn what_is_no_entry_is_named_and_costs_only_its_line() {
         ("192.0.2.1 192.0.2.2", "one entry on a line"),
         ("192.0.2.1 bad.example", "one entry on a line"),
         ("localhost", "a domain name"),
+        ("bad.example.1a", "a domain name"),
+        ("bad.example:443", "a domain name"),
         ("*.bad.example", "a domain name"),
         ("bad..example", "a domain name"),
         ("bad.example/path", "a domain name"),
@@ -127,7 +133,7 @@ fn hosts_files() {
 
 #[test]
 fn ipset_files() {
-    let text = "create bad hash:net family inet hashsize 1024 maxelem 65536\nadd bad 192.0.2.1\nadd bad 198.51.100.0/24 timeout 0 comment \"x\"\n\
+    let text = "create bad hash:net family inet hashsize 1024 maxelem 65536\nadd bad 192.0.2.1\nadd bad 198.51.100.0/24 timeout 0 comment \"a nomatch b\"\n\
                 add bad6 2001:db8::/32\nadd ports 192.0.2.2,tcp:443\nadd ports 2001:db8::1,53\nadd macs 00:00:5e:00:53:01\nadd net 192.0.2.0/24,icmp:echo\n";
     for format in [Format::Ipset, Format::Auto] {
         let parsed = read(text, format).unwrap();
@@ -145,8 +151,10 @@ fn ipset_files() {
         );
     }
     assert_eq!(clean("# a netset\n192.0.2.0/24\n192.0.2.1\n", Format::Ipset), ["192.0.2.0/24", "192.0.2.1"]);
-    let error = read("add bad 192.0.2.0/24\nadd bad 192.0.2.1 nomatch\n", Format::Ipset).unwrap_err();
-    assert_eq!(error, FormatError::Exclusion { line: 2 });
+    for exclusion in ["nomatch", "nomatch comment \"x\"", "comment \"x\" nomatch"] {
+        let text = format!("add bad 192.0.2.0/24\nadd bad 192.0.2.1 {exclusion}\n");
+        assert_eq!(read(text, Format::Ipset), Err(FormatError::Exclusion { line: 2 }));
+    }
 }
 
 fn range() -> impl Strategy<Value = Range> {
