@@ -55,7 +55,6 @@ fn family<A: Address>(report: &Report, options: &Options, count: u64, title: &st
     report.heading(title);
     let prefixes: Vec<(A, u8)> = (0..count).map(A::prefix).collect();
     let set = build::<A>(report, options, &prefixes);
-    let before = resident();
     let mut peers = A::peers(&prefixes);
     for (name, memory) in peers.iter().map(|peer| (peer.name, peer.memory)) {
         report.figure(&format!("memory, {name}"), &[memory / count as f64], "B/prefix", None);
@@ -70,7 +69,11 @@ fn family<A: Address>(report: &Report, options: &Options, count: u64, title: &st
     let kinds: [(&str, Vec<A>); 3] = [
         (
             "hit",
-            numbers.clone().map(|n| near(n)).map(|(first, length, random)| first.within(length, random)).collect(),
+            numbers
+                .clone()
+                .map(|n| near(n))
+                .map(|(first, length, random)| first.within(length, random))
+                .collect(),
         ),
         ("miss, anywhere", numbers.clone().map(|n| A::anywhere(n)).filter(|at| !named(at)).collect()),
         (
@@ -99,7 +102,8 @@ fn family<A: Address>(report: &Report, options: &Options, count: u64, title: &st
         };
         let mut alone = || {
             nanos_per_item(|| {
-                let hits = ends.iter().filter(|(at, port)| !set.feeds(black_box(*at), *port).is_empty()).count();
+                let hits =
+                    ends.iter().filter(|(at, port)| !set.feeds(black_box(*at), *port).is_empty()).count();
                 assert_eq!(hits, expected, "{kind}");
                 ends.len() as u64
             })
@@ -110,7 +114,11 @@ fn family<A: Address>(report: &Report, options: &Options, count: u64, title: &st
             asked.push(Box::new(move || {
                 nanos_per_item(|| {
                     let hits = (peer.ask)(addresses);
-                    assert!(hits == expected || (peer.exact && hits <= expected), "{}: {hits} of {expected}", peer.name);
+                    assert!(
+                        hits == expected || (peer.exact && hits <= expected),
+                        "{}: {hits} of {expected}",
+                        peer.name
+                    );
                     addresses.len() as u64
                 })
             }));
@@ -118,7 +126,12 @@ fn family<A: Address>(report: &Report, options: &Options, count: u64, title: &st
         let mut candidates: Vec<&mut dyn FnMut() -> f64> = vec![&mut own, &mut alone];
         candidates.extend(asked.iter_mut().map(|asked| &mut **asked as &mut dyn FnMut() -> f64));
         let results = interleave(options.rounds, &mut candidates);
-        report.figure(&format!("{kind}: ravelin, batches of 64"), &results[0], "ns/lookup", Some("must 10, aim 5"));
+        report.figure(
+            &format!("{kind}: ravelin, batches of 64"),
+            &results[0],
+            "ns/lookup",
+            Some("must 10, aim 5"),
+        );
         report.figure(&format!("{kind}: ravelin, one by one"), &results[1], "ns/lookup", None);
         for ((name, _), result) in names.iter().zip(&results[2..]) {
             report.figure(&format!("{kind}: {name}"), result, "ns/lookup", None);
@@ -358,6 +371,7 @@ fn reset_peak() {
 fn peak() -> u64 {
     let status = fs::read_to_string("/proc/self/status").expect("Linux tells what a process has had");
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB")).and_then(|kb| kb.parse::<u64>().ok());
+    let kilobytes =
+        line.and_then(|line| line.trim().strip_suffix(" kB")).and_then(|kb| kb.parse::<u64>().ok());
     kilobytes.expect("the line is there") * 1024
 }
