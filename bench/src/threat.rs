@@ -55,7 +55,6 @@ fn family<A: Address>(report: &Report, options: &Options, count: u64, title: &st
     report.heading(title);
     let prefixes: Vec<(A, u8)> = (0..count).map(A::prefix).collect();
     let set = build::<A>(report, options, &prefixes);
-    let before = resident();
     let mut peers = A::peers(&prefixes);
     for (name, memory) in peers.iter().map(|peer| (peer.name, peer.memory)) {
         report.figure(&format!("memory, {name}"), &[memory / count as f64], "B/prefix", None);

@@ -3,7 +3,7 @@
 //! On x86-64 with SSE2, which every such processor has.
 
 /// Words of a line: as many as leave room for the rest of it.
-pub(super) const WORDS: usize = 19;
+pub(super) const WORDS: usize = 20;
 
 /// Which of the words are not above `value`, and which are equal to it: one bit each.
 #[cfg(target_arch = "x86_64")]
@@ -33,12 +33,11 @@ mod sse2 {
     #[inline]
     #[target_feature(enable = "sse2")]
     pub(super) fn compare(words: &[u16; WORDS], value: u16) -> (u32, u32) {
-        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s] = *words;
-        // The last eight words lap over the eight before.
+        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t] = *words;
         let (one, two, three) = (
             eight([a, b, c, d, e, f, g, h]),
             eight([i, j, k, l, m, n, o, p]),
-            eight([l, m, n, o, p, q, r, s]),
+            eight([q, r, s, t, 0, 0, 0, 0]),
         );
         let value = _mm_set1_epi16(value.cast_signed());
         let zero = _mm_setzero_si128();
@@ -47,8 +46,8 @@ mod sse2 {
         let bits = |low, high| _mm_movemask_epi8(_mm_packs_epi16(low, high)).cast_unsigned();
         let rest = bits(not_above(three), equal(three));
         (
-            bits(not_above(one), not_above(two)) | (rest & 0xff) << (WORDS - 8),
-            bits(equal(one), equal(two)) | (rest >> 8) << (WORDS - 8),
+            bits(not_above(one), not_above(two)) | (rest & 0xf) << 16,
+            bits(equal(one), equal(two)) | (rest >> 8 & 0xf) << 16,
         )
     }
 }

@@ -76,7 +76,7 @@ impl Layer {
 pub(super) use radix::Place;
 
 /// Rounds of [`Layers::look`] and [`Layers::step`] after which most addresses are found.
-pub(super) const STEPS: usize = 2;
+pub(super) const STEPS: usize = 4;
 
 /// What a layer says.
 enum Found {

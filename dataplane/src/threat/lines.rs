@@ -14,54 +14,68 @@ pub(super) struct Lines {
     wide: Vec<[u32; CLASSES]>,
 }
 
-/// Words at which the class changes. The first `spans` are where other classes begin, in order; at the others the class is
-/// another for one address only. What would be left over repeats the last.
+/// Words at which the class changes. At the first of them, the singles, it is another for one address only; at the others, the
+/// spans, it is another from there on, the highest word first. What is left over stands last, as a span of what is before all.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
 struct Line {
     words: [u16; WORDS],
-    /// The class before the first word, then that of each word; [`WIDE`] if it stands elsewhere.
+    /// The class of each word, and last the class before all spans; see [`WIDE`] and [`DIVIDED`].
     classes: [u8; CLASSES],
-    /// Or with [`DIVIDED`] the bits to drop; then the first word is where the line begins.
-    spans: u8,
-    /// Where the wide classes are, or the lines that this is divided into.
-    more: u32,
+    /// How many there are, or for divided lines the bits to drop.
+    singles: u8,
 }
 
 const CLASSES: usize = WORDS + 1;
-const WIDE: u8 = u8::MAX;
+/// With the number of singles: the classes have large numbers, and stand elsewhere. They begin with where.
+const WIDE: u8 = 0x40;
+/// With the bits to drop: the classes begin with the number of the first line that this is divided into. The first word is
+/// where this line begins.
 const DIVIDED: u8 = 0x80;
 /// Bits of a root entry for how many bits to drop, less one.
 const SHIFT: u32 = 4;
 
 impl Line {
+    const NONE: Self = Self { words: [0; WORDS], classes: [0; CLASSES], singles: 0 };
+
+    /// A line whose classes stand elsewhere.
+    fn new(words: [u16; WORDS], singles: u8, more: u32) -> Self {
+        let mut line = Self { words, classes: [0; CLASSES], singles };
+        line.classes.iter_mut().zip(more.to_le_bytes()).for_each(|(place, byte)| *place = byte);
+        line
+    }
+
+    /// Where they stand, or the lines that this is divided into.
+    #[inline]
+    fn more(&self) -> u32 {
+        let [a, b, c, d, ..] = self.classes;
+        u32::from_le_bytes([a, b, c, d])
+    }
+
     /// The line that `low` is in, provided that this one is divided.
     #[inline]
     fn part(&self, low: u16) -> u32 {
         let [first, ..] = self.words;
-        self.more + u32::from(low.wrapping_sub(first) >> (self.spans & 15))
+        self.more().wrapping_add(u32::from(low.wrapping_sub(first) >> (self.singles & 15)))
     }
 
     #[inline]
     fn is_divided(&self) -> bool {
-        self.spans & DIVIDED != 0
+        self.singles & DIVIDED != 0
     }
 
     /// Which of the classes that of `low` is.
     #[inline]
     fn place(&self, low: u16) -> usize {
         let (not_above, equal) = lanes::compare(&self.words, low);
-        let spans = (1u32 << (self.spans & 31)) - 1;
-        // The last that matches is it: singles stand behind spans.
-        let matching = (not_above & spans | equal & !spans) << 1 | 1;
-        matching.ilog2() as usize
+        let spans = u32::MAX << (self.singles & 31);
+        (not_above & spans | equal & !spans | 1 << WORDS).trailing_zeros() as usize
     }
 }
 
 impl Lines {
     fn line(&self, index: u32) -> &Line {
-        const NONE: Line = Line { words: [0; WORDS], classes: [0; CLASSES], spans: 0, more: 0 };
-        self.lines.get(index as usize).unwrap_or(&NONE)
+        self.lines.get(index as usize).unwrap_or(&Line::NONE)
     }
 
     /// Begins to look for an address, and asks for the memory that [`Lines::step`] reads.
@@ -93,15 +107,15 @@ impl Lines {
             line = self.line(line.part(low));
         }
         let place = line.place(low);
-        match line.classes.get(place).copied().unwrap_or_default() {
-            WIDE => self
-                .wide
-                .get(line.more as usize)
-                .and_then(|wide| wide.get(place))
-                .copied()
-                .unwrap_or_default(),
-            class => class.into(),
+        if line.singles & WIDE != 0 {
+            return self.wide(line.more(), place);
         }
+        line.classes.get(place).copied().unwrap_or_default().into()
+    }
+
+    #[inline(never)]
+    fn wide(&self, more: u32, place: usize) -> u32 {
+        self.wide.get(more as usize).and_then(|wide| wide.get(place)).copied().unwrap_or_default()
     }
 
     pub(super) fn class(&self, address: u32) -> u32 {
@@ -133,7 +147,7 @@ impl Lines {
         let mut left = (entry & ((1 << SHIFT) - 1)) + 1;
         let mut line = self.line((entry >> SHIFT) + (u32::from(low) >> left));
         while line.is_divided() {
-            left = (line.spans & 15).into();
+            left = (line.singles & 15).into();
             line = self.line(line.part(low));
         }
         lows.push(low);
@@ -142,7 +156,7 @@ impl Lines {
             line.words.iter().enumerate().filter(|(_, word)| before.replace(**word) != Some(**word))
         {
             lows.push(*word);
-            if at >= line.spans.into() {
+            if at < usize::from(line.singles & 31) {
                 lows.extend(word.checked_add(1));
             }
         }
@@ -236,7 +250,7 @@ impl Builder {
     fn divide(&mut self, parts: &[Part], origin: u32, bits: u32) -> (u32, u32) {
         let left = self.left(parts, origin, bits);
         let (base, count) = (self.made.lines.len(), 1usize << (bits - left));
-        self.made.lines.resize(base + count, *self.made.line(u32::MAX));
+        self.made.lines.resize(base + count, Line::NONE);
         let mut rest = parts;
         for index in 0..count {
             let first = origin + ((index as u32) << left);
@@ -250,7 +264,7 @@ impl Builder {
                 Some(line) => line,
                 None => {
                     let (more, left) = self.divide(inside, first, left);
-                    Line { words: [first as u16; _], classes: [0; _], spans: DIVIDED | left as u8, more }
+                    Line::new([first as u16; _], DIVIDED | left as u8, more)
                 }
             };
             if let Some(place) = self.made.lines.get_mut(base + index) {
@@ -280,32 +294,29 @@ impl Builder {
 
     /// A line for these words, if it has room.
     fn leaf(&mut self, parts: &[Part], first: u16, last: u16) -> Option<Line> {
-        let mut found = [(0, 0); WORDS];
-        let mut singles = [(0, 0); WORDS];
-        let (mut spans, mut others) = (0, 0);
-        let base = changes(parts, first, last, |word, class, single| {
-            let (list, count) = if single { (&mut singles, &mut others) } else { (&mut found, &mut spans) };
+        let mut single = [(0, 0); WORDS];
+        let mut span = [(0, 0); WORDS];
+        let (mut singles, mut spans) = (0, 0);
+        let base = changes(parts, first, last, |word, class, is_single| {
+            let (list, count) = if is_single { (&mut single, &mut singles) } else { (&mut span, &mut spans) };
             if let Some(place) = list.get_mut(*count) {
                 *place = (word, class);
             }
             *count += 1;
         });
-        if spans + others > WORDS {
+        if singles + spans > WORDS {
             return None;
         }
-        found.iter_mut().skip(spans).zip(&singles).take(others).for_each(|(place, single)| *place = *single);
-        let last = (spans + others).checked_sub(1).and_then(|last| found.get(last)).copied();
-        found.iter_mut().skip(spans + others).for_each(|place| *place = last.unwrap_or((0, base)));
-        let mut wide = [base; CLASSES];
-        wide.iter_mut().skip(1).zip(&found).for_each(|(place, (_, class))| *place = *class);
-        let mut more = 0;
-        if wide.iter().any(|class| *class >= WIDE.into()) {
-            more = self.made.wide.len() as u32;
-            self.made.wide.push(wide);
+        let (mut words, mut classes) = ([0; WORDS], [base; CLASSES]);
+        let found = single.iter().take(singles).chain(span.iter().take(spans).rev());
+        for ((word, class), found) in words.iter_mut().zip(&mut classes).zip(found) {
+            (*word, *class) = *found;
         }
-        let spans = if others == 0 { WORDS } else { spans };
-        let classes = wide.map(|class| u8::try_from(class).unwrap_or(WIDE));
-        Some(Line { words: found.map(|(word, _)| word), classes, spans: spans as u8, more })
+        if classes.iter().any(|class| *class > u8::MAX.into()) {
+            self.made.wide.push(classes);
+            return Some(Line::new(words, WIDE | singles as u8, self.made.wide.len() as u32 - 1));
+        }
+        Some(Line { words, classes: classes.map(|class| class as u8), singles: singles as u8 })
     }
 }
 

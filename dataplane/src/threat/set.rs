@@ -80,61 +80,43 @@ impl IndicatorSet {
             return out.iter_mut().take(ends.len()).for_each(|out| *out = Feeds::EMPTY);
         }
         for (ends, out) in ends.chunks(ENDS).zip(out.chunks_mut(ENDS)) {
-            let (mut v4, mut v6) = (Wave::new(), Wave::new());
-            for (number, (address, port)) in (0u8..).zip(ends) {
-                match address {
-                    IpAddr::V4(address) => v4.push(address.to_bits(), *port, number),
-                    IpAddr::V6(address) => v6.push(address.to_bits(), *port, number),
-                }
-            }
-            if v4.len > 0 {
-                self.wave4(&v4, out);
-            }
-            if v6.len > 0 {
-                self.wave6(&v6, out);
+            if self.wave4(ends, out) < ends.len() {
+                self.wave6(ends, out);
             }
         }
     }
 
-    /// Step by step, so that the waits for memory of all ends overlap.
+    /// Answers for those of at most [`ENDS`] ends that are IPv4, and says how many these are. Step by step, so that the waits
+    /// for memory of all of them overlap.
     #[inline(never)]
-    fn wave4(&self, wave: &Wave<u32>, out: &mut [Feeds]) {
-        let mut places = [0; ENDS];
-        for (end, place) in wave.ends().zip(&mut places) {
-            *place = self.v4.begin(end.address);
+    fn wave4(&self, ends: &[(IpAddr, u16)], out: &mut [Feeds]) -> usize {
+        let mut wave = Wave::new(ends, |address| match address {
+            IpAddr::V4(address) => Some((address.to_bits(), self.v4.begin(address.to_bits()))),
+            IpAddr::V6(_) => None,
+        });
+        for (address, place) in wave.searches() {
+            *place = self.v4.step(*place, *address);
         }
-        for (end, place) in wave.ends().zip(&mut places) {
-            *place = self.v4.step(*place, end.address);
-        }
-        for (end, place) in wave.ends().zip(&places) {
-            if let Some(out) = out.get_mut(usize::from(end.number)) {
-                *out = self.feeds4(end.address, end.port, self.v4.finish(*place, end.address));
-            }
-        }
+        wave.finish(ends, out, |(address, place), port| {
+            self.feeds4(address, port, self.v4.finish(place, address))
+        })
     }
 
+    /// The same for IPv6.
     #[inline(never)]
-    fn wave6(&self, wave: &Wave<u128>, out: &mut [Feeds]) {
-        let mut places = [layers::Place::default(); ENDS];
-        for (end, place) in wave.ends().zip(&mut places) {
-            *place = self.v6.begin(end.address);
-        }
+    fn wave6(&self, ends: &[(IpAddr, u16)], out: &mut [Feeds]) -> usize {
+        let mut wave = Wave::new(ends, |address| match address {
+            IpAddr::V4(_) => None,
+            IpAddr::V6(address) => Some((address.to_bits(), self.v6.begin(address.to_bits()))),
+        });
         for _ in 0..layers::STEPS {
-            for (_, place) in wave.ends().zip(&mut places) {
-                self.v6.look(place);
-            }
-            for (end, place) in wave.ends().zip(&mut places) {
-                self.v6.step(place, end.address);
-            }
+            wave.searches().iter_mut().for_each(|(_, place)| self.v6.look(place));
+            wave.searches().iter_mut().for_each(|(address, place)| self.v6.step(place, *address));
         }
-        for (end, place) in wave.ends().zip(&mut places) {
-            self.v6.find(place, end.address);
-        }
-        for (end, place) in wave.ends().zip(&places) {
-            if let Some(out) = out.get_mut(usize::from(end.number)) {
-                *out = self.feeds6(end.address, end.port, self.v6.finish(*place, end.address));
-            }
-        }
+        wave.searches().iter_mut().for_each(|(address, place)| self.v6.find(place, *address));
+        wave.finish(ends, out, |(address, place), port| {
+            self.feeds6(address, port, self.v6.finish(place, address))
+        })
     }
 
     #[inline]
@@ -185,34 +167,51 @@ impl IndicatorSet {
 }
 
 /// Ends of one family.
-struct Wave<A> {
-    ends: [End<A>; ENDS],
+struct Wave<A, P> {
+    /// Addresses, and how far the search for each is.
+    searches: [(A, P); ENDS],
+    /// Which of the ends of both families they are.
+    numbers: [u8; ENDS],
     len: usize,
 }
 
-#[derive(Clone, Copy, Default)]
-struct End<A> {
-    address: A,
-    port: u16,
-    /// Which of the ends of both families it is.
-    number: u8,
-}
-
-impl<A: Copy + Default> Wave<A> {
-    fn new() -> Self {
-        Self { ends: [End::default(); ENDS], len: 0 }
-    }
-
-    #[inline]
-    fn push(&mut self, address: A, port: u16, number: u8) {
-        if let Some(place) = self.ends.get_mut(self.len) {
-            *place = End { address, port, number };
-            self.len += 1;
+impl<A: Copy + Default, P: Copy + Default> Wave<A, P> {
+    /// Those of at most [`ENDS`] ends for which `begin` begins a search.
+    #[inline(always)]
+    fn new(ends: &[(IpAddr, u16)], begin: impl Fn(IpAddr) -> Option<(A, P)>) -> Self {
+        let (mut searches, mut numbers, mut len) = ([Default::default(); ENDS], [0; ENDS], 0);
+        for (number, (address, _)) in (0u8..).zip(ends) {
+            if let Some(search) = begin(*address)
+                && let (Some(place), Some(number_place)) = (searches.get_mut(len), numbers.get_mut(len))
+            {
+                (*place, *number_place) = (search, number);
+                len += 1;
+            }
         }
+        Self { searches, numbers, len }
     }
 
-    fn ends(&self) -> impl Iterator<Item = &End<A>> {
-        self.ends.iter().take(self.len)
+    #[inline(always)]
+    fn searches(&mut self) -> &mut [(A, P)] {
+        self.searches.get_mut(..self.len).unwrap_or_default()
+    }
+
+    /// Puts the answers where they belong, and says how many there are.
+    #[inline(always)]
+    fn finish(
+        &self,
+        ends: &[(IpAddr, u16)],
+        out: &mut [Feeds],
+        answer: impl Fn((A, P), u16) -> Feeds,
+    ) -> usize {
+        for (search, number) in self.searches.iter().zip(self.numbers).take(self.len) {
+            if let (Some((_, port)), Some(out)) =
+                (ends.get(usize::from(number)), out.get_mut(usize::from(number)))
+            {
+                *out = answer(*search, *port);
+            }
+        }
+        self.len
     }
 }
 
