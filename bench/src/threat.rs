@@ -60,7 +60,7 @@ fn family<A: Address>(report: &Report, options: &Options, count: u64, title: &st
         report.figure(&format!("memory, {name}"), &[memory / count as f64], "B/prefix", None);
     }
 
-    let near = |counter: u64| {
+    let near = &|counter: u64| {
         let (first, length) = prefixes[(splitmix(counter) % count) as usize];
         (first, length, splitmix(counter ^ 0x4ea2))
     };
@@ -69,17 +69,13 @@ fn family<A: Address>(report: &Report, options: &Options, count: u64, title: &st
     let kinds: [(&str, Vec<A>); 3] = [
         (
             "hit",
-            numbers
-                .clone()
-                .map(|n| near(n))
-                .map(|(first, length, random)| first.within(length, random))
-                .collect(),
+            numbers.clone().map(near).map(|(first, length, random)| first.within(length, random)).collect(),
         ),
-        ("miss, anywhere", numbers.clone().map(|n| A::anywhere(n)).filter(|at| !named(at)).collect()),
+        ("miss, anywhere", numbers.clone().map(A::anywhere).filter(|at| !named(at)).collect()),
         (
             "miss, near an entry",
             numbers
-                .map(|n| near(n))
+                .map(near)
                 .map(|(first, length, random)| first.beside(length, random))
                 .filter(|at| !named(at))
                 .collect(),
@@ -179,8 +175,10 @@ struct Peer<A> {
     /// It knows single addresses only.
     exact: bool,
     /// How many of the addresses it knows.
-    ask: Box<dyn FnMut(&[A]) -> usize>,
+    ask: Ask<A>,
 }
+
+type Ask<A> = Box<dyn FnMut(&[A]) -> usize>;
 
 impl<A: Address> Peer<A> {
     /// Makes one of `make`, and asks it with `ask`.
@@ -216,7 +214,7 @@ impl Address for u32 {
     fn prefix(number: u64) -> (Self, u8) {
         let random = splitmix(number);
         let address = (random >> 32) as u32;
-        let length = if random % 20 == 0 { 22 + (random >> 8 & 7) as u8 } else { 32 };
+        let length = if random.is_multiple_of(20) { 22 + (random >> 8 & 7) as u8 } else { 32 };
         (address & (u32::MAX << (32 - length)), length)
     }
 
@@ -234,7 +232,7 @@ impl Address for u32 {
     }
 
     fn anywhere(number: u64) -> Self {
-        (splitmix(number ^ 0xa11) >> 32) as u32
+        splitmix(!number) as u32
     }
 
     fn address(self) -> IpAddr {
