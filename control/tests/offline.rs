@@ -231,7 +231,8 @@ fn select_shows_what_a_selector_matches() {
                 { "namespace": "shop", "name": "web-1" },
                 { "namespace": "shop", "name": "web-2" },
             ],
-            "network_sets": [],
+            // The feed that is always there.
+            "network_sets": [{ "name": "feodo" }],
             "namespaces": ["shop"],
         })
     );

@@ -30,7 +30,9 @@ fn feodo(lab: &Lab, entries: &[(&str, u16)]) -> PathBuf {
     let mut text = "# A list of servers of botnets\n#\n\"first_seen_utc\",\"dst_ip\",\"dst_port\",\"c2_status\",\"last_online\",\"malware\"\n"
         .to_owned();
     for (address, port) in entries {
-        text += &format!("\"2024-02-08 19:20:49\",\"{address}\",\"{port}\",\"online\",\"2024-03-11\",\"Pikabot\"\n");
+        text += &format!(
+            "\"2024-02-08 19:20:49\",\"{address}\",\"{port}\",\"online\",\"2024-03-11\",\"Pikabot\"\n"
+        );
     }
     let path = lab.folder().join("feed.csv");
     // A reader never sees half of it.
@@ -74,7 +76,10 @@ fn nothing_reaches_what_a_feed_names_and_it_is_said_why() {
     assert_eq!((&alert["verdict"], &alert["direction"]), (&"deny".into(), &"egress".into()));
     assert_eq!((&alert["count"], &alerts["total"]), (&2.into(), &1.into()));
     let listed = feed(&ravelin, "c2");
-    assert_eq!((&listed["entries"], &listed["blocked"], &listed["state"]), (&2.into(), &2.into(), &"fresh".into()));
+    assert_eq!(
+        (&listed["entries"], &listed["blocked"], &listed["state"]),
+        (&2.into(), &2.into(), &"fresh".into())
+    );
     let counters = ravelin.finish(&["rule_deny"]);
     assert!(counters.dropped("rule_deny") >= 2);
     assert_eq!(counters["alerts_lost"], 0);
@@ -132,9 +137,11 @@ fn a_connection_is_cut_when_its_end_is_listed_and_goes_on_when_it_leaves() {
 fn a_poisoned_feed_cuts_nobody_off() {
     let Some(lab) = Lab::new(&["ping"]) else { return };
     let path = lab.folder().join("poison.txt");
-    let poison = format!("0.0.0.0/0\n::/0\n10.0.0.0/8\n{SERVER}\n{CLIENT}\n127.0.0.1\nnonsense\n198.51.100.0/24\n");
+    let poison =
+        format!("0.0.0.0/0\n::/0\n10.0.0.0/8\n{SERVER}\n{CLIENT}\n127.0.0.1\nnonsense\n198.51.100.0/24\n");
     fs::write(&path, poison).expect("the folder is writable");
-    let ravelin = lab.ravelin(&config(&lab, "", &format!("format = \"lines\"\nfile = \"{}\"", path.display())));
+    let ravelin =
+        lab.ravelin(&config(&lab, "", &format!("format = \"lines\"\nfile = \"{}\"", path.display())));
     ping_all(&lab.client, SERVER, 3, 56);
     let listed = feed(&ravelin, "c2");
     assert_eq!((&listed["entries"], &listed["guarded"]), (&1.into(), &6.into()), "{listed}");
@@ -153,7 +160,8 @@ fn a_feed_is_fetched_kept_and_used_at_the_next_start() {
     let Some(lab) = Lab::new(&["busybox", "ping"]) else { return };
     feodo(&lab, &[(SERVER, 443), ("198.51.100.7", 443)]);
     let config = config(&lab, NO_GUARD, "url = \"http://127.0.0.1:8000/feed.csv\"");
-    let server = lab.spawn(&lab.appliance, &format!("busybox httpd -f -p 127.0.0.1:8000 -h {}", lab.folder().display()));
+    let server = lab
+        .spawn(&lab.appliance, &format!("busybox httpd -f -p 127.0.0.1:8000 -h {}", lab.folder().display()));
     wait_for_port(&lab.appliance, 8000);
     let ravelin = lab.ravelin(&config);
     wait_for("the feed to be fetched", || feed(&ravelin, "c2")["entries"] == 2);

@@ -105,7 +105,8 @@ entry! {
         max_entries: usize = Or(10_000_000) => integer(1..=100_000_000), Live;
         /// The SHA-256 checksum of its bytes as they come, for one that never changes. What has another is not used.
         sha256: Sha256 = Means("any") => name("SHA-256 checksum as 64 hexadecimal digits"), Live;
-        /// A new copy is held back if it has less than this share of the entries of the last good one.
+        /// A new copy is held back if it has less than this share of the entries of the last good one; of lists with less than a
+        /// hundred entries, if it has none.
         shrink: f64 = Or(0.5) => ratio(), Live;
     }
     entries {

@@ -90,8 +90,8 @@ codes! {
     NeverAsked = "C109" Warning "A policy has rules for a direction that it does not govern.";
     ManifestPart = "C110" Warning "Part of a manifest is not in force as it was written.";
     EndpointFile = "C111" Warning "A file of the directory of endpoints cannot be used, and is left out; or an endpoint in it names a profile that does not exist.";
-    FeedSilent = "C113" Warning "What a feed says cannot be read, so it says nothing.";
     PlainHttp = "C112" Warning "A feed is fetched over http, where others may read its secrets or change it.";
+    FeedSilent = "C113" Warning "What a feed says cannot be read, so it says nothing.";
 }
 
 impl fmt::Display for Code {

@@ -55,7 +55,7 @@ type Key = (IpAddr, String, String);
 pub struct Ledger {
     alerts: VecDeque<(Alert, Timestamp)>,
     /// The number of the alert that is open for each key.
-    open: HashMap<Key, u64>,
+    pub(super) open: HashMap<Key, u64>,
     /// How many were made, which is the number of the next.
     made: u64,
     /// Hits of each feed, and those that were denied.

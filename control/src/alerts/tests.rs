@@ -1,1 +1,141 @@
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
+use ravelin_config::types::{Action, Protocol};
+use ravelin_dataplane::{
+    clock::Timestamp,
+    flow::{EndReason, FlowKey, FlowRecord, FlowState},
+    handoff::WorkerId,
+    io::PortId,
+    parse::Vlans,
+    policy::DecisionId,
+};
+
+use super::{Alert, Ledger};
+use crate::{
+    feeds::{Library, tests::contents},
+    policy::{Direction, Told},
+};
+
+const WINDOW: Duration = Duration::from_mins(10);
+const CLIENT: &str = "192.0.2.1";
+
+fn library() -> Library {
+    let text = "[[feed]]\nname = \"c2\"\nfile = \"x\"\nseverity = 90\n[[feed]]\nname = \"noise\"\nfile = \"y\"\naction = \"alert\"\n";
+    let config = ravelin_config::parse(text, "t.toml").unwrap_or_else(|report| panic!("{report}")).config;
+    let mut library = Library::new(&config);
+    library.put("c2", Arc::new(contents("203.0.113.7:443\n203.0.113.8\n")));
+    library.put("noise", Arc::new(contents("203.0.113.0/28\n")));
+    library
+}
+
+/// A TCP connection at so many seconds.
+fn flow(source: &str, destination: &str, port: u16, seconds: u64) -> FlowRecord {
+    let end = |address: &str, port: u16| (address.parse::<IpAddr>().unwrap().into(), port);
+    let (key, initiator) =
+        FlowKey::new(end(source, 40_000), end(destination, port), Protocol::TCP, Vlans::default());
+    let time = Timestamp::from_micros(1_700_000_000_000_000 + seconds * 1_000_000);
+    FlowRecord {
+        key,
+        initiator,
+        first: time,
+        last: time,
+        ended: time,
+        packets: [1, 0],
+        bytes: [60, 0],
+        state: FlowState::New,
+        reason: EndReason::Active,
+        tcp: None,
+        tcp_flags: [2, 0],
+        smoothed_rtt_us: 0,
+        handshake_rtt_us: 0,
+        retransmissions: [0, 0],
+        zero_windows: [0, 0],
+        verdict: Action::Deny,
+        decision: DecisionId::NONE,
+        generation: 1,
+        worker: WorkerId(0),
+        port_in: PortId(0),
+        port_out: PortId(1),
+    }
+}
+
+/// What policy said, when it met rules of these feeds.
+fn told(verdict: Action, feeds: &[(Direction, &str)]) -> Told {
+    Told {
+        verdict,
+        reason: None,
+        decider: None,
+        enforced: Vec::new(),
+        pending_decider: None,
+        pending_verdict: verdict,
+        pending: Vec::new(),
+        feeds: feeds.iter().map(|(direction, feed)| (*direction, (*feed).to_owned())).collect(),
+    }
+}
+
+fn told_both() -> Told {
+    told(Action::Deny, &[(Direction::Egress, "noise"), (Direction::Egress, "c2")])
+}
+
+#[test]
+fn every_feed_that_acts_upon_a_flow_raises_an_alert() {
+    let (mut ledger, library) = (Ledger::default(), library());
+    let new = ledger.note(&flow(CLIENT, "203.0.113.7", 443, 0), &told_both(), &library, WINDOW);
+    let said: Vec<_> = new.iter().map(|alert| (&*alert.feed, &*alert.indicator, alert.severity)).collect();
+    assert_eq!(said, [("c2", "203.0.113.7:443", 90), ("noise", "203.0.113.0/28", 80)]);
+    let Alert { direction, verdict, endpoint, address, port, count, .. } = &new[0];
+    assert_eq!((&**direction, &**verdict, *port, *count), ("egress", "deny", 443, 1));
+    assert_eq!((endpoint.to_string(), address.to_string()), (CLIENT.to_owned(), "203.0.113.7".to_owned()));
+    // The other port is not meant by one of them, whatever is said.
+    let new = ledger.note(&flow(CLIENT, "203.0.113.7", 80, 0), &told_both(), &library, WINDOW);
+    assert!(new.is_empty(), "the same entry of `noise` is no news: {new:?}");
+    assert_eq!((ledger.hits("c2"), ledger.hits("noise"), ledger.hits("other")), ((1, 1), (2, 2), (0, 0)));
+}
+
+#[test]
+fn a_feed_that_did_nothing_raises_none() {
+    let (mut ledger, library) = (Ledger::default(), library());
+    for told in [told(Action::Allow, &[]), told(Action::Allow, &[(Direction::Ingress, "c2")])] {
+        assert_eq!(ledger.note(&flow(CLIENT, "203.0.113.8", 22, 0), &told, &library, WINDOW), []);
+    }
+    let from = told(Action::Allow, &[(Direction::Ingress, "noise")]);
+    let new = ledger.note(&flow("203.0.113.8", CLIENT, 22, 0), &from, &library, WINDOW);
+    assert_eq!(
+        (new.len(), &*new[0].direction, new[0].endpoint.to_string()),
+        (1, "ingress", CLIENT.to_owned())
+    );
+    assert_eq!(ledger.hits("noise"), (1, 0), "it was allowed");
+}
+
+#[test]
+fn hits_within_the_window_are_one_alert() {
+    let (mut ledger, library) = (Ledger::default(), library());
+    let c2 = told(Action::Deny, &[(Direction::Egress, "c2")]);
+    let mut note = |source: &str, seconds| {
+        ledger.note(&flow(source, "203.0.113.8", 443, seconds), &c2, &library, WINDOW).len()
+    };
+    assert_eq!([note(CLIENT, 0), note(CLIENT, 1), note(CLIENT, 599), note(CLIENT, 600)], [1, 0, 0, 1]);
+    assert_eq!([note("192.0.2.2", 601), note(CLIENT, 602)], [1, 0]);
+    let (alerts, forgotten) = ledger.all();
+    let counts: Vec<_> = alerts.iter().map(|alert| (alert.endpoint.to_string(), alert.count)).collect();
+    let expected = [(CLIENT, 3), (CLIENT, 2), ("192.0.2.2", 1)].map(|(end, count)| (end.to_owned(), count));
+    assert_eq!((counts, forgotten), (expected.to_vec(), 0));
+    assert_eq!((&*alerts[0].first, &*alerts[0].last), ("2023-11-14T22:13:20Z", "2023-11-14T22:23:19Z"));
+}
+
+#[test]
+fn the_ledger_is_bounded_and_counts_what_it_forgets() {
+    let (mut ledger, library) = (Ledger::default(), library());
+    let c2 = told(Action::Deny, &[(Direction::Egress, "c2")]);
+    let source = |n: u32| IpAddr::from((0x0a00_0000 + n).to_be_bytes()).to_string();
+    for n in 0..25_000 {
+        assert_eq!(ledger.note(&flow(&source(n), "203.0.113.8", 443, 0), &c2, &library, WINDOW).len(), 1);
+    }
+    let (alerts, forgotten) = ledger.all();
+    assert_eq!((alerts.len(), forgotten), (10_000, 15_000));
+    assert!(ledger.open.len() <= 20_001, "{}", ledger.open.len());
+    // One that is still known is counted, one that was forgotten is new.
+    assert_eq!(ledger.note(&flow(&source(24_999), "203.0.113.8", 443, 1), &c2, &library, WINDOW), []);
+    assert_eq!(ledger.note(&flow(&source(0), "203.0.113.8", 443, 1), &c2, &library, WINDOW).len(), 1);
+    assert_eq!(ledger.hits("c2"), (25_002, 25_002));
+}

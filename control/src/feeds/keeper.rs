@@ -233,7 +233,7 @@ impl Task {
         };
         match &outcome {
             Outcome::Loaded { entries } => tracing::info!(feed = name, entries, "feed loaded"),
-            Outcome::Unchanged => {}
+            Outcome::Unchanged => self.confirm(&feed),
             Outcome::HeldBack { reason } => {
                 tracing::warn!(feed = name, "the new copy of the feed is not used: {reason}");
             }
@@ -249,12 +249,52 @@ impl Task {
     fn shrunk(&self, feed: &Feed, contents: &Contents) -> Option<String> {
         let shelf = self.library.feeds().iter().find(|shelf| shelf.feed.name == feed.name)?;
         let (before, now) = (shelf.contents.len(), contents.len());
-        let least = before as f64 * feed.shrink;
-        ((now as f64) < least).then(|| {
+        has_shrunk(feed.shrink, before, now).then(|| {
             format!(
                 "it has {now} entries, the one in force {before}: less than `shrink = {}` allows",
                 feed.shrink
             )
         })
+    }
+
+    /// The copy of a feed was confirmed: at the next start it is not older than that.
+    fn confirm(&self, feed: &Feed) {
+        let FeedSource::Url { .. } = feed.source else { return };
+        let confirmed = self.store.load(feed).map(|stored| {
+            stored.map(|stored| self.store.save(feed, &Stored { fetched_at: SystemTime::now(), ..stored }))
+        });
+        if let Err(error) | Ok(Some(Err(error))) = confirmed {
+            tracing::warn!(feed = feed.name, %error, "that the feed is fresh is not kept for the next start");
+        }
+    }
+}
+
+/// Whether a copy has lost more entries at once than `share` allows. Short lists come and go: of those only an empty one is
+/// suspicious.
+fn has_shrunk(share: f64, before: usize, now: usize) -> bool {
+    const SHORT: usize = 100;
+    if before < SHORT { now == 0 && before > 0 && share > 0.0 } else { (now as f64) < before as f64 * share }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::has_shrunk;
+
+    #[test]
+    fn long_lists_do_not_shrink_at_once_and_short_ones_do_not_vanish() {
+        for (share, before, now, expected) in [
+            (0.5, 1000, 500, false),
+            (0.5, 1000, 499, true),
+            (0.5, 1000, 0, true),
+            (0.0, 1000, 0, false),
+            (1.0, 1000, 999, true),
+            (0.5, 27, 1, false),
+            (0.5, 27, 0, true),
+            (0.0, 27, 0, false),
+            (0.5, 0, 0, false),
+            (0.5, 0, 1000, false),
+        ] {
+            assert_eq!(has_shrunk(share, before, now), expected, "{share} {before} {now}");
+        }
     }
 }

@@ -27,6 +27,8 @@ mod needed;
 mod read;
 pub mod schedule;
 pub mod store;
+#[cfg(test)]
+pub(crate) mod tests;
 
 pub use contents::Contents;
 pub use indicator::{Addresses, Details, DetailsId, Indicator, Indicators, Range, Status, What};

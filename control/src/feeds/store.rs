@@ -41,13 +41,6 @@ pub struct Stored {
     pub entries: usize,
 }
 
-impl Stored {
-    /// Whether another copy with so many entries has lost more of them than the feed may lose at once.
-    pub fn would_shrink(&self, feed: &Feed, entries: usize) -> bool {
-        (entries as f64) < self.entries as f64 * feed.shrink
-    }
-}
-
 /// What stands before the bytes of a copy.
 #[derive(Debug, Serialize, Deserialize)]
 struct Description {
@@ -298,23 +291,6 @@ mod tests {
         fs::create_dir(directory.file("a.feed.new")).unwrap();
         assert!(store.save(&feed, &stored(b"2")).is_err());
         assert_eq!(store.load(&feed).unwrap(), Some(stored(b"1")));
-    }
-
-    #[test]
-    fn a_copy_may_lose_some_entries_at_once() {
-        let stored = Stored { entries: 1000, ..stored(b"") };
-        for (keys, entries, expected) in [
-            ("", 1001, false),
-            ("", 500, false),
-            ("", 499, true),
-            ("", 0, true),
-            ("shrink = 0", 0, false),
-            ("shrink = 1", 1000, false),
-            ("shrink = 1", 999, true),
-        ] {
-            assert_eq!(stored.would_shrink(&feed(keys), entries), expected, "{keys} {entries}");
-        }
-        assert!(!Stored { entries: 0, ..stored }.would_shrink(&feed(""), 0));
     }
 
     #[test]

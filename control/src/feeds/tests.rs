@@ -1,0 +1,184 @@
+use std::{net::IpAddr, path::Path};
+
+use proptest::prelude::*;
+use ravelin_config::{Config, selector::Labelled, types::Protocol};
+use ravelin_dataplane::policy::Key;
+
+use super::{
+    Contents, Library,
+    formats::{self, Format, Options},
+    guard::Guard,
+};
+use crate::{
+    policy::{Answer, Explainer},
+    sources::{Loaded, load},
+    testing::Directory,
+};
+
+/// What a list says, when nothing is guarded.
+pub(crate) fn contents(lines: &str) -> Contents {
+    let options = Options { format: Format::Lines, ..Options::default() };
+    // No bytes at all are no feed.
+    let parsed = formats::parse(format!("# A list\n{lines}").as_bytes(), &options).unwrap();
+    assert_eq!(parsed.problems, []);
+    let config = ravelin_config::parse("[threat]\nguard = []\nwidest = { ipv4 = 0, ipv6 = 0 }", "t.toml");
+    let threat = config.unwrap_or_else(|report| panic!("{report}")).config.threat;
+    Contents::new(parsed.indicators, 0, &Guard::new(&threat, []))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Asking the sorted entries is asking each of them.
+    #[test]
+    fn the_entries_about_an_address_are_those_that_hold_it(
+        ranges in proptest::collection::vec((any::<bool>(), 0_u8..24, 0_u8..8, proptest::option::of(1_u16..3)), 0..20),
+        asked in (any::<bool>(), 0_u8..32, proptest::option::of(1_u16..4)),
+    ) {
+        let address = |v4: bool, last: u8| if v4 { format!("192.0.2.{last}") } else { format!("2001:db8::{last:x}") };
+        let mut lines = String::new();
+        for (v4, first, more, port) in &ranges {
+            match port {
+                // A range has no port.
+                Some(port) if *v4 => lines += &format!("{}:{port}\n", address(true, *first)),
+                Some(port) => lines += &format!("[{}]:{port}\n", address(false, *first)),
+                None => lines += &format!("{}-{}\n", address(*v4, *first), address(*v4, first + more)),
+            }
+        }
+        let contents = contents(&lines);
+        let (v4, last, port) = asked;
+        let asked: IpAddr = address(v4, last).parse().unwrap();
+        let mut found: Vec<_> = contents.about(asked, port).iter().map(|(entry, _)| entry.to_string()).collect();
+        let holds = |entry: &super::Addresses| {
+            entry.range.first().is_ipv4() == asked.is_ipv4()
+                && (entry.range.first()..=entry.range.last()).contains(&asked)
+                && entry.port.is_none_or(|wanted| port.is_none_or(|port| wanted.get() == port))
+        };
+        let mut expected: Vec<_> = contents.entries().filter(holds).map(|entry| entry.to_string()).collect();
+        found.sort();
+        expected.sort();
+        prop_assert_eq!(found, expected);
+    }
+}
+
+/// Loads a configuration beside lists that it names.
+fn loaded(directory: &Directory, text: &str) -> Loaded {
+    let path = directory.write("ravelin.toml", text);
+    load(&path).unwrap_or_else(|report| panic!("{report}"))
+}
+
+fn list(directory: &Directory, name: &str, lines: &str) -> String {
+    directory.write(name, lines).display().to_string()
+}
+
+fn ask(loaded: &Loaded, source: &str, destination: &str) -> (String, Vec<String>) {
+    let [source, destination] = [source, destination].map(|address| address.parse().unwrap());
+    let key =
+        Key { source, destination, protocol: Protocol::TCP, source_port: 40_000, destination_port: 443 };
+    let Answer { enforced, .. } = Explainer::new(&loaded.config, &loaded.library).unwrap().answer(&key, None);
+    let sides = [enforced.egress, enforced.ingress].into_iter().flatten();
+    (enforced.verdict.to_owned(), sides.flat_map(|side| side.trace).collect())
+}
+
+fn said(verdict: &str, trace: &[&str]) -> (String, Vec<String>) {
+    (verdict.to_owned(), trace.iter().map(|&entry| entry.to_owned()).collect())
+}
+
+const CLIENT: &str = "192.0.2.1";
+
+#[test]
+fn feeds_block_or_note_in_their_directions() {
+    let directory = Directory::new();
+    let [bad, odd, off] = [("bad", "203.0.113.7\n"), ("odd", "203.0.113.0/24\n"), ("off", "198.51.100.1\n")]
+        .map(|(name, lines)| list(&directory, name, lines));
+    let loaded = loaded(
+        &directory,
+        &format!(
+            "[[feed]]\nname = \"bad\"\nfile = \"{bad}\"\ndirection = \"egress\"\n[[feed]]\nname = \"odd\"\nfile = \"{odd}\"\n\
+             action = \"alert\"\n[[feed]]\nname = \"off\"\nfile = \"{off}\"\nmode = \"disabled\"\n"
+        ),
+    );
+    let odd = "0|threat|threat.feed:odd|log|0";
+    assert_eq!(ask(&loaded, CLIENT, "203.0.113.7"), said("deny", &[odd, "1|threat|threat.feed:bad|deny|0"]));
+    assert_eq!(ask(&loaded, "203.0.113.7", CLIENT), said("allow", &[odd]));
+    assert_eq!(ask(&loaded, CLIENT, "203.0.113.8"), said("allow", &[odd]));
+    assert_eq!(ask(&loaded, CLIENT, "198.51.100.1"), said("allow", &[]));
+    // A disabled feed is no network set either; the one that is always there says nothing yet.
+    let sets = loaded.library.resources(&loaded.config).network_sets;
+    let names: Vec<_> = sets.iter().map(|set| (&*set.name, set.nets.len())).collect();
+    assert_eq!(names, [("feodo", 0), ("bad", 1), ("odd", 1)]);
+    assert_eq!(sets[1].labels.label("feed"), Some("bad"));
+}
+
+#[test]
+fn an_earlier_rule_makes_an_exception_and_any_rule_can_name_a_feed() {
+    let directory = Directory::new();
+    let bad = list(&directory, "bad", "203.0.113.7:443\n203.0.113.8\n");
+    let text = format!(
+        "[[feed]]\nname = \"bad\"\nfile = \"{bad}\"\naction = \"ACTION\"\n\
+         [[endpoint]]\nname = \"client\"\naddresses = [\"{CLIENT}\"]\nprofiles = [\"default-allow\"]\n"
+    );
+    let exception = "[[policy]]\nname = \"known-good\"\ntier = \"TIER\"\ntypes = [\"egress\"]\n[[policy.egress]]\n\
+                     action = \"VERB\"\ndestination = { nets = [\"203.0.113.8\"] }\n";
+    let with = |action: &str, more: &str| loaded(&directory, &(text.replace("ACTION", action) + more));
+    let denied = said("deny", &["0|threat|threat.feed:bad|deny|0"]);
+    assert_eq!(ask(&with("block", ""), CLIENT, "203.0.113.8"), denied);
+    // A tier that comes before, and the tier of feeds itself, in which policies come first.
+    for (tier, verb) in [("first", "allow"), ("threat", "allow")] {
+        let tiers = "[[tier]]\nname = \"first\"\norder = 1\ndefault = \"pass\"\n";
+        let exception = tiers.to_owned() + &exception.replace("TIER", tier).replace("VERB", verb);
+        let found = ask(&with("block", &exception), CLIENT, "203.0.113.8");
+        assert_eq!(found, said("allow", &[&format!("0|{tier}|{tier}.known-good|allow|0")]));
+    }
+    // To pass in the tier of feeds is an exception from feeds alone.
+    let pass = exception.replace("TIER", "threat").replace("VERB", "pass");
+    let found = ask(&with("block", &pass), CLIENT, "203.0.113.8");
+    let profile = "1|__PROFILE__|__PROFILE__.default-allow|allow|0";
+    assert_eq!(found, said("allow", &["0|threat|threat.known-good|pass|0", profile]));
+    // The policy ends with the tier's default, which passes, and so would pass feeds over: they come before it.
+    assert_eq!(ask(&with("block", &pass), CLIENT, "203.0.113.7"), denied);
+    // As a network set a feed is its addresses, whatever the port.
+    let rule = "[[policy]]\nname = \"own\"\ntypes = [\"egress\"]\n[[policy.egress]]\naction = \"reject\"\n\
+                destination = { selector = \"feed == 'bad'\" }\n[[policy.egress]]\naction = \"allow\"\n";
+    let noted = with("alert", rule);
+    let found = ask(&noted, CLIENT, "203.0.113.8");
+    assert_eq!(found, said("reject", &["0|threat|threat.feed:bad|log|0", "1|default|default.own|reject|0"]));
+    assert_eq!(ask(&noted, CLIENT, "203.0.113.9"), said("allow", &["0|default|default.own|allow|1"]));
+}
+
+#[test]
+fn a_feed_that_cannot_be_read_is_reported_and_says_nothing() {
+    let directory = Directory::new();
+    let page = list(&directory, "page", "<!DOCTYPE html><html></html>");
+    let text = format!(
+        "[[feed]]\nname = \"gone\"\nfile = \"{}\"\n[[feed]]\nname = \"page\"\nfile = \"{page}\"\n",
+        Path::new("/nowhere/list").display()
+    );
+    let Loaded { warnings, library, .. } = loaded(&directory, &text);
+    let said: Vec<_> = warnings.diagnostics().iter().map(|finding| finding.message.clone()).collect();
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert!(said[0].contains("`gone` says nothing") && said[1].contains("HTML"), "{said:?}");
+    assert!(library.indicators().is_empty());
+}
+
+#[test]
+fn what_changed_between_two_copies_is_what_a_network_set_gains_and_loses() {
+    let config = Config::default();
+    let library = |lines: &str| {
+        let mut library = Library::new(&config);
+        library.put("feodo", std::sync::Arc::new(contents(lines)));
+        library
+    };
+    let (before, after) = (
+        library("192.0.2.0-192.0.2.2\n2001:db8::1\n"),
+        library("192.0.2.0-192.0.2.1\n2001:db8::1\n203.0.113.9\n"),
+    );
+    let members = before.members(&after, "feodo");
+    let texts =
+        |nets: &[ravelin_config::types::IpNet]| nets.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(
+        (texts(&members.join), texts(&members.leave)),
+        (vec!["203.0.113.9/32".to_owned()], vec!["192.0.2.2/32".to_owned()])
+    );
+    assert_eq!(after.indicators().len(), 3);
+}
