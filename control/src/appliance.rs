@@ -264,7 +264,7 @@ impl Appliance {
             }
             Ok(None) => {}
             Err(error) => {
-                tracing::error!(%error, feeds = names, "feeds say something else, but not in force")
+                tracing::error!(%error, feeds = names, "feeds say something else, but not in force");
             }
         }
     }

@@ -191,9 +191,8 @@ fn open(feed: &Feed, store: &Store, guard: &Guard) -> Result<Option<(Contents, C
 
 /// The prefixes that a range is made of.
 fn nets(range: Range) -> impl Iterator<Item = IpNet> {
-    let subnets = match range {
+    match range {
         Range::V4 { first, last } => IpSubnets::V4(Ipv4Subnets::new(first, last, 0)),
         Range::V6 { first, last } => IpSubnets::V6(Ipv6Subnets::new(first, last, 0)),
-    };
-    subnets.map(IpNet::from)
+    }
 }

@@ -59,7 +59,7 @@ pub(super) fn show(args: &Show, json: bool) -> Result<(), Failure> {
     let Some(shelf) = shelf else {
         let names: Vec<_> = library.feeds().iter().map(|shelf| shelf.feed.name.as_str()).collect();
         return Err(Failure::failed(format_args!("there is no feed `{}`", args.name))
-            .help(&format!("there are: {}", names.join(", "))));
+            .help(format!("there are: {}", names.join(", "))));
     };
     let contents = &shelf.contents;
     if json {
