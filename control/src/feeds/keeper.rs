@@ -40,6 +40,17 @@ pub struct Update {
     pub indicators: Arc<IndicatorSet>,
 }
 
+impl Update {
+    /// Both in one. What is about an earlier configuration is forgotten.
+    fn followed_by(mut self, mut later: Self) -> Self {
+        if self.epoch == later.epoch {
+            self.changed.retain(|name| !later.changed.contains(name));
+            later.changed.append(&mut self.changed);
+        }
+        later
+    }
+}
+
 /// The thread's other end.
 #[derive(Debug)]
 pub struct Keeper {
@@ -97,7 +108,7 @@ impl Keeper {
 
     /// What has changed since the last call.
     pub fn take(&self) -> Option<Update> {
-        self.updates.try_iter().last()
+        self.updates.try_iter().reduce(Update::followed_by)
     }
 
     /// How the feeds stand.
@@ -278,7 +289,21 @@ fn has_shrunk(share: f64, before: usize, now: usize) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::has_shrunk;
+    use super::*;
+
+    #[test]
+    fn updates_that_nobody_took_become_one() {
+        let update = |epoch, changed: &[&str]| Update {
+            epoch,
+            changed: changed.iter().map(|&name| name.to_owned()).collect(),
+            library: Library::default(),
+            indicators: Arc::default(),
+        };
+        let both = update(1, &["a", "b"]).followed_by(update(1, &["b", "c"]));
+        assert_eq!((both.epoch, both.changed), (1, ["b", "c", "a"].map(str::to_owned).to_vec()));
+        let later = update(1, &["a"]).followed_by(update(2, &["b"]));
+        assert_eq!((later.epoch, later.changed), (2, vec!["b".to_owned()]));
+    }
 
     #[test]
     fn long_lists_do_not_shrink_at_once_and_short_ones_do_not_vanish() {

@@ -86,6 +86,20 @@ impl Library {
         (library, report)
     }
 
+    /// For feeds of which there is no copy at hand now, but from the same source there was one: that one.
+    pub fn keep(&mut self, before: &Self, config: &Config) {
+        for shelf in self.feeds.iter_mut().filter(|shelf| shelf.copy.is_none()) {
+            let same =
+                |other: &&Shelf| other.feed.name == shelf.feed.name && other.feed.source == shelf.feed.source;
+            let before = before.feeds.iter().find(same).filter(|_| shelf.feed.mode == FeedMode::Enabled);
+            if let Some(Shelf { contents, .. }) = before {
+                // What is guarded may have changed.
+                let kept = Contents::new(contents.indicators().clone(), contents.problems(), &guard(config));
+                shelf.contents = Arc::new(kept);
+            }
+        }
+    }
+
     /// The feeds.
     pub fn feeds(&self) -> &[Shelf] {
         &self.feeds

@@ -182,3 +182,24 @@ fn what_changed_between_two_copies_is_what_a_network_set_gains_and_loses() {
     );
     assert_eq!(after.indicators().len(), 3);
 }
+
+#[test]
+fn what_a_feed_said_is_kept_while_its_source_says_nothing() {
+    let directory = Directory::new();
+    let bad = list(&directory, "bad", "203.0.113.7\n203.0.113.8\n");
+    let text = format!("[[feed]]\nname = \"bad\"\nfile = \"{bad}\"\n");
+    let before = loaded(&directory, &text).library;
+    std::fs::remove_file(&bad).unwrap();
+    // Guarded meanwhile.
+    let text = format!("[threat]\nguard = [\"203.0.113.8/32\"]\n{text}");
+    let Loaded { config, mut library, .. } = loaded(&directory, &text);
+    assert!(library.indicators().is_empty());
+    library.keep(&before, &config);
+    let entries: Vec<_> = library.feeds()[1].contents.entries().map(|entry| entry.to_string()).collect();
+    assert_eq!(entries, ["203.0.113.7"]);
+    // Another source is another feed.
+    let text = format!("[[feed]]\nname = \"bad\"\nfile = \"{bad}.other\"\n");
+    let Loaded { config, mut library, .. } = loaded(&directory, &text);
+    library.keep(&before, &config);
+    assert!(library.indicators().is_empty());
+}

@@ -122,7 +122,8 @@ impl Reloader {
     /// # Errors
     /// Why not; the old configuration stays in force.
     pub fn reload(&mut self, facts: impl FnMut(&Interface) -> PortFacts) -> Result<Reloaded, ReloadError> {
-        let (Loaded { config, warnings, library }, changes) = prepare(&self.path, Some(&self.running))?;
+        let (Loaded { config, warnings, mut library }, changes) = prepare(&self.path, Some(&self.running))?;
+        library.keep(&self.library, &config);
         let ports = Ports::new(&config, facts)?;
         let mut snapshot = compile::snapshot(&config, &ports, PolicySet::default())?;
         self.engine.replace_with(&config, &library)?;
