@@ -201,8 +201,8 @@ impl Engine {
         Ok(only_members.then_some(touched))
     }
 
-    /// Compiles everything anew if so many changes have gathered that they slow the packet path down; says whether it did. The
-    /// meaning is the same, so there is no hurry.
+    /// Compiles everything anew if so many changes have gathered that they slow the packet path down, or take memory; says whether
+    /// it did. The meaning is the same, so there is no hurry.
     ///
     /// # Errors
     /// As for [`Engine::new`]; then everything is as it was.
@@ -217,7 +217,7 @@ impl Engine {
     fn is_worn(&self) -> bool {
         let sides = [Some(&self.set.enforced), self.set.pending.as_ref()];
         let mut classifiers = sides.into_iter().flatten().flat_map(|sides| [&sides.egress, &sides.ingress]);
-        classifiers.any(|classifier| classifier.changes() > Classifier::CHANGES)
+        classifiers.any(|classifier| classifier.changes() > Classifier::CHANGES) || self.resolver.is_worn()
     }
 
     /// Makes a change where it belongs; `false` if everything has to be compiled anew for it.

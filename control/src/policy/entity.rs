@@ -1,6 +1,6 @@
 //! What a rule asks of one side of a flow, as sets of addresses with ports.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use ravelin_config::{
     resources::{
@@ -229,15 +229,23 @@ impl Resolver {
         self.endpoints[item.index()] = endpoint;
     }
 
+    /// Whether so many networks have come and gone that what is kept of them should be made anew.
+    pub(super) fn is_worn(&self) -> bool {
+        const FEW: usize = 1 << 16;
+        let moved: usize = self.members.iter().map(|change| change.join.len() + change.leave.len()).sum();
+        moved > FEW.max(self.network_sets.iter().map(|set| set.nets.len()).sum())
+    }
+
     /// All endpoints and network sets as they are now, into `resources`.
     pub(super) fn fill(&self, resources: &mut Resources) {
         resources.endpoints = self.endpoints.iter().flatten().cloned().collect();
         resources.network_sets = self.network_sets.clone();
         for change in &self.members {
+            let leave: HashSet<_> = change.leave.iter().collect();
             let mut sets = resources.network_sets.iter_mut();
             let same = |set: &&mut NetworkSet| set.namespace == change.namespace && set.name == change.name;
             if let Some(set) = sets.find(same) {
-                set.nets.retain(|net| !change.leave.contains(net));
+                set.nets.retain(|net| !leave.contains(net));
                 set.nets.extend(&change.join);
             }
         }

@@ -77,14 +77,14 @@ impl AddressSet {
 
     /// Adds what is in `other`. Cheap if that is little.
     pub fn join(&mut self, other: &Self) {
-        other.v4.0.iter().for_each(|range| self.v4.insert(*range));
-        other.v6.0.iter().for_each(|range| self.v6.insert(*range));
+        self.v4.join(&other.v4);
+        self.v6.join(&other.v6);
     }
 
     /// Takes away what is in `other`. Cheap if that is little.
     pub fn leave(&mut self, other: &Self) {
-        other.v4.0.iter().for_each(|range| self.v4.cut(*range));
-        other.v6.0.iter().for_each(|range| self.v6.cut(*range));
+        self.v4.leave(&other.v4);
+        self.v6.leave(&other.v6);
     }
 
     /// Whether `address` is in it.
@@ -158,7 +158,8 @@ impl Number for u128 {
 impl<N: Number> Ranges<N> {
     /// Ranges in any order, made one where they overlap or touch.
     fn merged(mut ranges: Vec<(N, N)>) -> Self {
-        ranges.sort_unstable();
+        // Stable: often these are two that are in order, one behind the other, which it makes use of.
+        ranges.sort();
         ranges.dedup_by(|next, kept| {
             let joined = kept.1.next().is_none_or(|behind| next.0 <= behind);
             if joined {
@@ -209,6 +210,30 @@ impl<N: Number> Ranges<N> {
             left.extend(start.filter(|start| *start <= last).map(|start| (start, last)));
         }
         Self(left)
+    }
+
+    /// Whether `other` is so little that each of its ranges is better put in its place than all of them made anew: each moves what
+    /// is behind it.
+    fn dwarfs(&self, other: &Self) -> bool {
+        const FEW: usize = 16;
+        other.0.len() <= FEW && other.0.len() * 8 <= self.0.len()
+    }
+
+    fn join(&mut self, other: &Self) {
+        if self.dwarfs(other) {
+            other.0.iter().for_each(|range| self.insert(*range));
+        } else {
+            let all = [self.0.as_slice(), &other.0].concat();
+            *self = Self::merged(all);
+        }
+    }
+
+    fn leave(&mut self, other: &Self) {
+        if self.dwarfs(other) {
+            other.0.iter().for_each(|range| self.cut(*range));
+        } else {
+            *self = self.difference(other);
+        }
     }
 
     /// The places of the ranges that overlap or touch one.
@@ -278,6 +303,10 @@ mod tests {
             rb.0.iter().for_each(|range| cut.cut(*range));
             prop_assert_eq!(&joined, &Ranges::merged([&ra.0[..], &rb.0].concat()));
             prop_assert_eq!(&cut, &ra.difference(&rb));
+            let (mut whole_joined, mut whole_cut) = (ra.clone(), ra.clone());
+            whole_joined.join(&rb);
+            whole_cut.leave(&rb);
+            prop_assert_eq!((&whole_joined, &whole_cut), (&joined, &cut));
             prop_assert_eq!(ra.complement().complement(), ra.clone());
             for set in [&ra, &rb, &ra.complement(), &ra.intersection(&rb), &cut, &joined] {
                 prop_assert!(set.0.iter().all(|(first, last)| first <= last));
