@@ -10,6 +10,7 @@ use ravelin_dataplane::io::fault::FaultPlan;
 
 use super::{Failure, target};
 use crate::{
+    alerts::Alert,
     feeds::Library,
     replay::{Replay, ReplayError, Summary},
 };
@@ -161,6 +162,18 @@ impl fmt::Display for Text<'_> {
                 HumanCount(flows.deny)
             ),
         )?;
+        let total = summary.alerts.len() as u64 + summary.alerts_forgotten;
+        if total > 0 {
+            line("alerts", HumanCount(total).to_string())?;
+        }
+        for alert in summary.alerts.iter().take(TOP) {
+            let Alert { count, feed, endpoint, address, verdict, .. } = alert;
+            let malware = alert.malware.as_deref().unwrap_or("listed");
+            line("", format!("{count:>9} {feed}: {endpoint} and {address} ({malware}), {verdict}"))?;
+        }
+        if total > TOP as u64 {
+            line("", format!("{:>9} others", HumanCount(total - TOP as u64)))?;
+        }
         line("malformed", HumanCount(summary.malformed).to_string())?;
         if let Some(records) = summary.records {
             line("records", HumanCount(records).to_string())?;
@@ -202,7 +215,7 @@ fn speed(packets_per_second: f64) -> String {
     format!("{:.2} million packets/s", packets_per_second / 1e6)
 }
 
-/// Drop reasons that a summary explains.
+/// Drop reasons and alerts that a summary shows.
 const TOP: usize = 8;
 
 fn seconds(seconds: f64) -> String {

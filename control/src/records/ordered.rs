@@ -1,4 +1,5 @@
 use std::{
+    collections::VecDeque,
     io::{self, Write},
     sync::{
         Arc,
@@ -24,6 +25,8 @@ use super::Encoder;
 #[derive(Debug)]
 pub struct OrderedSink {
     pending: Vec<RawRecord>,
+    /// Lines of another kind, with their times.
+    lines: Vec<(Timestamp, Vec<u8>)>,
     /// Up to when the flows of all records given to the thread had ended.
     released: Timestamp,
     /// `None` once the sink has finished.
@@ -36,6 +39,7 @@ pub struct OrderedSink {
 #[derive(Debug)]
 struct Chunk {
     records: Vec<RawRecord>,
+    lines: Vec<(Timestamp, Vec<u8>)>,
     until: Option<Timestamp>,
 }
 
@@ -58,13 +62,26 @@ impl OrderedSink {
             out,
             encoder,
             held: Vec::new(),
+            held_lines: VecDeque::new(),
             buffer: Vec::new(),
             written: 0,
             failed: Arc::clone(&failed),
         };
         let thread = thread::Builder::new().name("records".to_owned()).spawn(move || lines.run(&received))?;
-        let (released, pending) = (Timestamp::ZERO, Vec::new());
-        Ok(Self { pending, released, chunks: Some(chunks), thread: Some(thread), failed })
+        Ok(Self {
+            pending: Vec::new(),
+            lines: Vec::new(),
+            released: Timestamp::ZERO,
+            chunks: Some(chunks),
+            thread: Some(thread),
+            failed,
+        })
+    }
+
+    /// Has a line written among the records, before those of flows that ended then or later. Lines come in the order of time, and no
+    /// later than what is released.
+    pub fn line(&mut self, time: Timestamp, line: Vec<u8>) {
+        self.lines.push((time, line));
     }
 
     /// Lets the records of flows that ended before `until` be written: the caller knows that no more of them will come.
@@ -93,10 +110,10 @@ impl OrderedSink {
     }
 
     fn send(&mut self, until: Option<Timestamp>) {
-        let records = std::mem::take(&mut self.pending);
+        let (records, lines) = (std::mem::take(&mut self.pending), std::mem::take(&mut self.lines));
         if let Some(chunks) = &self.chunks {
             // The thread ends early only if a write failed, which it reports when it is joined.
-            let _failed = chunks.send(Chunk { records, until });
+            let _failed = chunks.send(Chunk { records, lines, until });
         }
     }
 }
@@ -117,6 +134,7 @@ struct Lines<W> {
     encoder: Encoder,
     /// Records that earlier ones may still have to go before, in order.
     held: Vec<FlowRecord>,
+    held_lines: VecDeque<(Timestamp, Vec<u8>)>,
     buffer: Vec<u8>,
     written: u64,
     failed: Arc<AtomicBool>,
@@ -127,12 +145,13 @@ impl<W: Write> Lines<W> {
     const BUFFER: usize = 256 << 10;
 
     fn run(mut self, chunks: &Receiver<Chunk>) -> io::Result<u64> {
-        let result = chunks.iter().try_for_each(|chunk| self.take(&chunk)).and_then(|()| self.out.flush());
+        let result = chunks.iter().try_for_each(|chunk| self.take(chunk)).and_then(|()| self.out.flush());
         self.failed.store(result.is_err(), Ordering::Relaxed);
         result.map(|()| self.written)
     }
 
-    fn take(&mut self, chunk: &Chunk) -> io::Result<()> {
+    fn take(&mut self, chunk: Chunk) -> io::Result<()> {
+        self.held_lines.extend(chunk.lines);
         self.held.extend(chunk.records.iter().map(RawRecord::read));
         // Stable: a flow that ended and began again at the same time stays behind itself.
         self.held.sort_by(|a, b| {
@@ -149,6 +168,9 @@ impl<W: Write> Lines<W> {
             None => self.held.len(),
         };
         for record in self.held.drain(..due) {
+            while let Some((_, line)) = self.held_lines.pop_front_if(|(time, _)| *time <= record.ended) {
+                self.buffer.extend_from_slice(&line);
+            }
             self.encoder.encode(&record, &mut self.buffer);
             self.written += 1;
             if self.buffer.len() >= Self::BUFFER {
@@ -157,6 +179,7 @@ impl<W: Write> Lines<W> {
             }
         }
         if chunk.until.is_none() {
+            self.held_lines.drain(..).for_each(|(_, line)| self.buffer.extend_from_slice(&line));
             self.out.write_all(&self.buffer)?;
         }
         Ok(())

@@ -9,6 +9,7 @@
 //! flow that is due by then has ended (`gate`). Refuses: more than one worker, and to wait between packets.
 //! Read next: `drive` below, then `captures.rs`.
 
+mod alerts;
 mod captures;
 mod gate;
 mod offload;
@@ -45,7 +46,7 @@ use ravelin_dataplane::{
     worker::{Links, Worker},
 };
 
-use self::{captures::Captures, gate::Gate, tally::Tally};
+use self::{alerts::Alerts, captures::Captures, gate::Gate, tally::Tally};
 use crate::{compile::TableSizes, records::OrderedSink};
 
 /// How far a replay has come.
@@ -100,6 +101,7 @@ struct Parts {
     ports: usize,
     decisions: Arc<DecisionLog>,
     records: Option<OrderedSink>,
+    alerts: Alerts,
 }
 
 /// Keys of the flow hash. Nobody can choose packets against a replay, and replays must repeat.
@@ -127,10 +129,13 @@ fn drive<I: OverCaptures>(
             second = Some(now.as_secs());
             worker.io_mut().close();
             while worker.turn() {}
+            worker.records_mut().raise();
             worker.io_mut().open();
             worker.records_mut().release(now - SLACK);
         }
-        if !worker.turn() && worker.io().is_exhausted() || worker.records_mut().has_failed() {
+        let moved = worker.turn();
+        worker.records_mut().raise();
+        if !moved && worker.io().is_exhausted() || worker.records_mut().has_failed() {
             break;
         }
         if turns.is_multiple_of(REPORT) {
@@ -145,9 +150,10 @@ fn drive<I: OverCaptures>(
     let captured = worker.io_mut().inner_mut().captures_mut().finish();
     let faults = worker.io().inner().faults();
     let flows = worker.records_mut().flows();
+    let alerts = worker.records_mut().alerts();
     let records = worker.records_mut().finish();
     worker.counters().balance()?;
-    let summary = Summary::new(worker.counters(), &captured, flows, faults, started.elapsed());
+    let summary = Summary::new(worker.counters(), &captured, (flows, alerts), faults, started.elapsed());
     let failure = captured.failure.map(ReplayError::Capture);
     match (records, failure) {
         (Err(source), _) => Err(ReplayError::Records { source }),
@@ -156,7 +162,7 @@ fn drive<I: OverCaptures>(
 }
 
 fn worker<I: OverCaptures>(io: I, parts: Parts) -> Result<Worker<Gate<I>, Tally>, ReplayError> {
-    let Parts { snapshot, sizes, batch, ports, decisions, records } = parts;
+    let Parts { snapshot, sizes, batch, ports, decisions, records, alerts } = parts;
     let id = WorkerId(0);
     let hasher = FlowHasher::fixed(SEED);
     let waker = Waker::new().map_err(|source| ReplayError::Waker { source })?;
@@ -172,5 +178,5 @@ fn worker<I: OverCaptures>(io: I, parts: Parts) -> Result<Worker<Gate<I>, Tally>
         FlowTable::with_log(sizes.flows, id, decisions),
         FragmentTable::new(sizes.fragments),
     );
-    Ok(Worker::new(Gate::new(io), pipeline, Tally::new(records), links, batch, ports))
+    Ok(Worker::new(Gate::new(io), pipeline, Tally::new(records, alerts), links, batch, ports))
 }

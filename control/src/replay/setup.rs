@@ -18,8 +18,9 @@ use ravelin_dataplane::{
     policy::DecisionLog,
 };
 
-use super::{Parts, Progress, Summary, captures::Captures, drive};
+use super::{Parts, Progress, Summary, alerts::Alerts, captures::Captures, drive};
 use crate::{
+    alerts::Ledger,
     compile::{self, CompileError, Ports, TableSizes},
     feeds::Library,
     policy::{Engine, Teller},
@@ -122,9 +123,11 @@ impl Replay {
             io = io.write_to(path)?;
         }
         let captures = Captures::new(io, first.display().to_string(), VecDeque::from(rest.to_vec()), map);
+        let teller = Teller::new(vec![Arc::clone(&decisions)], engine.book());
+        let encoder = Encoder::new(&ports, teller.clone());
         let records = match &self.records {
             Some(path) => {
-                let encoder = Encoder::new(&ports, Teller::new(vec![Arc::clone(&decisions)], engine.book()));
+                let encoder = encoder.clone();
                 let sink = open(path).and_then(|out| OrderedSink::new(out, encoder));
                 Some(sink.map_err(|source| ReplayError::OpenRecords { path: path.clone(), source })?)
             }
@@ -135,8 +138,16 @@ impl Replay {
             sizes: TableSizes::per_worker(&config, 1),
             batch: self.batch.unwrap_or(config.workers.batch),
             ports: ports.len(),
-            decisions,
+            decisions: Arc::clone(&decisions),
             records,
+            alerts: Alerts {
+                log: decisions,
+                teller,
+                encoder,
+                library: self.library,
+                window: config.threat.alert_window,
+                ledger: Ledger::default(),
+            },
         };
         match self.faults {
             Some(plan) => drive(FaultIo::new(captures, plan), parts, progress),

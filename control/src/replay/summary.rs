@@ -9,6 +9,7 @@ use ravelin_dataplane::{
 use serde::Serialize;
 
 use super::{ReplayError, captures::Findings};
+use crate::alerts::Alert;
 
 /// What a replay found. Times are in seconds, sizes in bytes as on the link.
 #[derive(Debug, Serialize)]
@@ -33,6 +34,10 @@ pub struct Summary {
     pub malformed: u64,
     /// Flows, by verdict.
     pub flows: FlowsByVerdict,
+    /// What feeds name that endpoints talked to, in the order of time; the last ten thousand.
+    pub alerts: Vec<Alert>,
+    /// How many alerts there were before those.
+    pub alerts_forgotten: u64,
     /// Packets that were judged without a flow because the table was full.
     pub untracked: u64,
     /// Flow records written; `None` if none were wanted.
@@ -113,7 +118,7 @@ impl Summary {
     pub(super) fn new(
         counters: &WorkerCounters,
         captured: &Findings,
-        flows: FlowsByVerdict,
+        (flows, (alerts, alerts_forgotten)): (FlowsByVerdict, (Vec<Alert>, u64)),
         faults: Option<FaultCounts>,
         elapsed: Duration,
     ) -> Self {
@@ -142,6 +147,8 @@ impl Summary {
             drops,
             malformed: malformed.map(|reason| counters.drops.count(*reason)).sum(),
             flows,
+            alerts,
+            alerts_forgotten,
             untracked: counters.flows_untracked,
             records: None,
             written: found.written,

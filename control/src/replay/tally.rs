@@ -6,19 +6,34 @@ use ravelin_dataplane::{
     flow::{RawRecord, RecordLost, RecordSink},
 };
 
-use super::FlowsByVerdict;
-use crate::records::OrderedSink;
+use super::{FlowsByVerdict, alerts::Alerts};
+use crate::{alerts::Alert, records::OrderedSink};
 
-/// Counts flows by verdict on their way to the records, if there are any.
+/// Counts flows by verdict on their way to the records, if there are any, and raises alerts.
 #[derive(Debug)]
 pub(super) struct Tally {
     flows: FlowsByVerdict,
     records: Option<OrderedSink>,
+    alerts: Alerts,
 }
 
 impl Tally {
-    pub(super) fn new(records: Option<OrderedSink>) -> Self {
-        Self { flows: FlowsByVerdict::default(), records }
+    pub(super) fn new(records: Option<OrderedSink>, alerts: Alerts) -> Self {
+        Self { flows: FlowsByVerdict::default(), records, alerts }
+    }
+
+    /// Raises alerts about what was judged since the last call.
+    pub(super) fn raise(&mut self) {
+        self.alerts.take(|time, line| {
+            if let Some(records) = &mut self.records {
+                records.line(time, line);
+            }
+        });
+    }
+
+    /// All alerts, the last ones last, and how many are forgotten.
+    pub(super) fn alerts(&self) -> (Vec<Alert>, u64) {
+        self.alerts.all()
     }
 
     pub(super) const fn flows(&self) -> FlowsByVerdict {
