@@ -269,6 +269,14 @@ impl Appliance {
         }
     }
 
+    /// Takes note of what workers that have stopped had still to tell.
+    pub fn note_last(&self) {
+        // Nobody else is left to hold it.
+        if let Ok(reloader) = self.reloader.try_lock() {
+            self.note_named(&reloader);
+        }
+    }
+
     /// Takes from the workers the flows with what feeds name.
     fn note_named(&self, reloader: &Reloader) {
         let mut teller = self.teller.lock();

@@ -2,9 +2,10 @@
 
 use std::{
     fs,
-    io::{Read, Write},
-    net::{TcpListener, TcpStream},
+    io::{ErrorKind, Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
     path::PathBuf,
+    time::Duration,
 };
 
 use ravelin_tests::{
@@ -180,5 +181,11 @@ fn a_feed_is_fetched_kept_and_used_at_the_next_start() {
     let ravelin = lab.ravelin(&config);
     assert_eq!(feed(&ravelin, "c2")["entries"], 2, "the last good copy");
     ping_all(&lab.client, SERVER, 1, 56);
-    ravelin.finish(&[]);
+    let server: SocketAddr = format!("{SERVER}:443").parse().expect("an address");
+    let blocked = lab.client.inside(|| TcpStream::connect_timeout(&server, Duration::from_millis(100)));
+    assert_eq!(blocked.map(drop).map_err(|error| error.kind()), Err(ErrorKind::TimedOut));
+    // Whoever stops it at once is told of that as well.
+    ravelin.finish(&["rule_deny"]);
+    let text = fs::read_to_string(lab.folder().join("records.jsonl")).expect("there are records");
+    assert_eq!(text.matches("\"event_type\":\"alert\"").count(), 1, "{text}");
 }

@@ -402,6 +402,7 @@ fn stop(appliance: &Appliance, crew: Crew) -> Result<(), RunError> {
         handed_in = totals.handed_in,
         "the workers have stopped"
     );
+    appliance.note_last();
     if let Some(writer) = appliance.take_writer() {
         let left = writer.stop(deadline.saturating_duration_since(Instant::now()));
         if left.unwritten > 0 {
