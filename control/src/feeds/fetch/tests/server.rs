@@ -31,6 +31,7 @@ pub(super) struct Server {
 
 struct Shared {
     answer: Box<Answer>,
+    tls: Mutex<Option<Arc<ServerConfig>>>,
     requests: Mutex<Vec<Request>>,
     /// Bytes that were written.
     written: AtomicU64,
@@ -47,16 +48,15 @@ impl Server {
     pub(super) fn start_tls(
         answer: impl Fn(&str, &Request, &mut dyn Write) -> io::Result<()> + Send + Sync + 'static,
     ) -> (Self, Vec<u8>) {
-        let signed = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        let certificate = signed.cert.der().to_vec();
-        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(signed.signing_key.serialize_der()));
-        let config = ServerConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![CertificateDer::from(certificate.clone())], key)
-            .unwrap();
-        (Self::with_tls(Some(Arc::new(config)), answer), certificate)
+        let (config, certificate) = self_signed();
+        (Self::with_tls(Some(config), answer), certificate)
+    }
+
+    /// Goes on with another certificate, which is returned.
+    pub(super) fn change_certificate(&self) -> Vec<u8> {
+        let (config, certificate) = self_signed();
+        *self.shared.tls.lock().unwrap() = Some(config);
+        certificate
     }
 
     fn with_tls(
@@ -72,7 +72,12 @@ impl Server {
         };
         let stop = Arc::new(AtomicBool::new(false));
         let requests = Mutex::new(Vec::new());
-        let shared = Arc::new(Shared { answer: Box::new(answer), requests, written: AtomicU64::new(0) });
+        let shared = Arc::new(Shared {
+            answer: Box::new(answer),
+            tls: Mutex::new(tls),
+            requests,
+            written: AtomicU64::new(0),
+        });
         let (stopped, all) = (Arc::clone(&stop), Arc::clone(&shared));
         let thread = thread::spawn(move || {
             let mut connections = Vec::new();
@@ -80,9 +85,9 @@ impl Server {
                 if stopped.load(Ordering::Relaxed) {
                     break;
                 }
-                let (stream, tls, all) = (stream.unwrap(), tls.clone(), Arc::clone(&all));
+                let (stream, all) = (stream.unwrap(), Arc::clone(&all));
                 // Clients of these tests go when they have what they want, which is no error here.
-                connections.push(thread::spawn(move || drop(all.serve(stream, tls))));
+                connections.push(thread::spawn(move || drop(all.serve(stream))));
             }
             connections.into_iter().for_each(|connection| connection.join().unwrap());
         });
@@ -110,6 +115,20 @@ impl Server {
     }
 }
 
+/// A certificate for `localhost`, in use and as others would have to trust it.
+fn self_signed() -> (Arc<ServerConfig>, Vec<u8>) {
+    let signed = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let certificate = signed.cert.der().to_vec();
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(signed.signing_key.serialize_der()));
+    let config = ServerConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![CertificateDer::from(certificate.clone())], key)
+        .unwrap();
+    (Arc::new(config), certificate)
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         self.end();
@@ -117,7 +136,8 @@ impl Drop for Server {
 }
 
 impl Shared {
-    fn serve(&self, stream: TcpStream, tls: Option<Arc<ServerConfig>>) -> io::Result<()> {
+    fn serve(&self, stream: TcpStream) -> io::Result<()> {
+        let tls = self.tls.lock().unwrap().clone();
         match tls {
             None => self.converse(BufReader::new(stream)),
             Some(config) => {
