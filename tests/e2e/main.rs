@@ -5,6 +5,7 @@ mod bridges;
 mod demo;
 mod everyday;
 mod failure;
+mod feed_servers;
 mod feeds;
 mod floods;
 mod idle;
