@@ -5,12 +5,14 @@
 //! among them. Refuses: to read or fetch anything.
 
 mod secret;
+mod signature;
 #[cfg(test)]
 mod tests;
 mod url;
 
 pub use crate::model::{FeedAction, FeedDirection, FeedFormat, FeedMode};
 pub use secret::Secret;
+pub use signature::{MinisignKey, SignatureError};
 pub use url::{FeedUrl, UrlError};
 
 use crate::resources::Labels;
@@ -60,6 +62,9 @@ pub struct Feed {
     /// What its bytes must add up to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sha256: Option<Sha256>,
+    /// Whose signature stands beside it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub minisign_key: Option<MinisignKey>,
     /// The share of the entries of the last good copy, from 0 to 1, below which a new copy is held back.
     pub shrink: f64,
 }

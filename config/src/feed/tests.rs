@@ -147,6 +147,7 @@ fn values_are_checked() {
         ("shrink = nan", Code::OutOfRange),
         ("shrink = '50%'", Code::WrongType),
         ("sha256 = 'abc'", Code::Malformed),
+        ("minisign_key = 'RWabc'", Code::Malformed),
         ("format = 'csv'\ncsv.column = 0", Code::OutOfRange),
         ("format = 'csv'\ncsv.column = ''", Code::Malformed),
         ("format = 'csv'\ncsv.delimiter = 'ab'", Code::Malformed),
@@ -179,10 +180,12 @@ fn names_are_unique_and_feeds_are_64() {
 
 #[test]
 fn who_listens_on_the_way_is_thought_of() {
+    let key = "minisign_key = 'RWQY3l4awLmtL8kWMMOdvLmF77gXZAC1mxuTYL1nFOr9cV4KdyCEgTvl'";
     let checksum = "sha256 = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'";
     for (keys, codes) in [
         ("url = 'http://a.example'".to_owned(), vec![Code::PlainHttp]),
         (format!("url = 'http://a.example'\n{checksum}"), vec![]),
+        (format!("url = 'http://a.example'\n{key}"), vec![]),
         (format!("url = 'http://u@a.example'\n{checksum}"), vec![Code::PlainHttp]),
         (
             format!("url = 'http://a.example'\nheaders = [{{ name = 'X', value = 'y' }}]\n{checksum}"),

@@ -1,4 +1,4 @@
-use crate::feed::{Column, FeedUrl, PERIOD, Secret, Sha256};
+use crate::feed::{Column, FeedUrl, MinisignKey, PERIOD, Secret, Sha256};
 use crate::resources::Labels;
 use crate::schema::{
     entry,
@@ -105,6 +105,9 @@ entry! {
         max_entries: usize = Or(10_000_000) => integer(1..=100_000_000), Live;
         /// The SHA-256 checksum of its bytes as they come, for one that never changes. What has another is not used.
         sha256: Sha256 = Means("any") => name("SHA-256 checksum as 64 hexadecimal digits"), Live;
+        /// The public key of minisign of whoever signs it. The signature is beside it, with `.minisig` behind the path; what is signed
+        /// otherwise is not used.
+        minisign_key: MinisignKey = Means("none") => name("public key of minisign, which begins with `RW`"), Live;
         /// A new copy is held back if it has less than this share of the entries of the last good one; of lists with less than a
         /// hundred entries, if it has none.
         shrink: f64 = Or(0.5) => ratio(), Live;

@@ -80,9 +80,11 @@ fn source(model: &FeedModel, findings: &mut Findings) {
         if !model.headers.is_empty() || url.value.has_user() {
             let message = "what this URL is fetched with can be read by anyone on the way";
             findings.add(Code::PlainHttp, &url.range, message).help("use https");
-        } else if model.sha256.is_absent() {
+        } else if model.sha256.is_absent() && model.minisign_key.is_absent() {
             let message = "what this URL gives can be changed by anyone on the way";
-            findings.add(Code::PlainHttp, &url.range, message).help("use https, or give its `sha256`");
+            findings
+                .add(Code::PlainHttp, &url.range, message)
+                .help("use https, or give its `sha256` or `minisign_key`");
         }
     }
 }
@@ -153,6 +155,7 @@ fn feed(model: FeedModel) -> Option<Feed> {
         max_size: model.max_size.into_value()?,
         max_entries: model.max_entries.into_value()?,
         sha256: model.sha256.into_value(),
+        minisign_key: model.minisign_key.into_value(),
         shrink: model.shrink.into_value()?,
         name,
     })

@@ -1,10 +1,15 @@
 //! Feeds that are files: read whole, and watched for change.
 
-use std::{collections::BTreeMap, fs, io::Read, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::Read,
+    path::{Path, PathBuf},
+};
 
 use ravelin_config::feed::{Feed, FeedMode, FeedSource};
 
-use super::fetch::{Copy, FetchError, Problem, Validators};
+use super::fetch::{Copy, FetchError, Problem, SIGNATURE, SIGNATURE_MAX, Validators};
 use crate::sources::Stamp;
 
 /// Reads a feed that is the file at `path`.
@@ -12,24 +17,38 @@ use crate::sources::Stamp;
 /// # Errors
 /// [`FetchError`] if it cannot be read, has more bytes than the feed may, or others than it should.
 pub fn read(feed: &Feed, path: &Path) -> Result<Copy, FetchError> {
-    let limit = feed.max_size;
-    let bytes = || {
-        // Not a pipe, for which a thread would wait for ever, and not a device that never ends.
-        if !fs::metadata(path)?.is_file() {
-            return Err(Problem::NotAFile);
-        }
-        let mut bytes = Vec::new();
-        fs::File::open(path)?.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
-        if bytes.len() as u64 > limit { Err(Problem::TooLarge { limit }) } else { Ok(bytes) }
-    };
-    let copy = bytes().and_then(|bytes| Copy::new(bytes, Validators::default()).check(feed));
-    copy.map_err(|problem| FetchError::new(&feed.name, path.display().to_string(), problem))
+    checked(feed, path).map_err(|problem| FetchError::new(&feed.name, path.display().to_string(), problem))
+}
+
+fn checked(feed: &Feed, path: &Path) -> Result<Copy, Problem> {
+    let copy = Copy::new(bytes(path, feed.max_size)?, Validators::default()).check(feed)?;
+    let Some(key) = &feed.minisign_key else { return Ok(copy) };
+    let signature = bytes(&signature_of(path), SIGNATURE_MAX);
+    copy.signed(key, &signature.map_err(|problem| Problem::NoSignature(Box::new(problem)))?)
+}
+
+fn bytes(path: &Path, limit: u64) -> Result<Vec<u8>, Problem> {
+    // Not a pipe, for which a thread would wait for ever, and not a device that never ends.
+    if !fs::metadata(path)?.is_file() {
+        return Err(Problem::NotAFile);
+    }
+    let mut bytes = Vec::new();
+    fs::File::open(path)?.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit { Err(Problem::TooLarge { limit }) } else { Ok(bytes) }
+}
+
+/// Where the signature of a file stands.
+fn signature_of(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(SIGNATURE);
+    name.into()
 }
 
 /// What feeds that are files were like when they were looked at last.
 #[derive(Debug, Default)]
 pub struct FileWatch {
-    stamps: BTreeMap<String, Option<Stamp>>,
+    /// Of each, and of its signature.
+    stamps: BTreeMap<String, [Option<Stamp>; 2]>,
 }
 
 impl FileWatch {
@@ -40,7 +59,8 @@ impl FileWatch {
         let mut stamps = BTreeMap::new();
         for feed in feeds.iter().filter(|feed| feed.mode == FeedMode::Enabled) {
             let FeedSource::File { file } = &feed.source else { continue };
-            let stamp = Stamp::of(file);
+            let signature = feed.minisign_key.as_ref().and_then(|_| Stamp::of(&signature_of(file)));
+            let stamp = [Stamp::of(file), signature];
             if self.stamps.get(&feed.name) != Some(&stamp) {
                 changed.push(feed.name.as_str());
             }
@@ -54,7 +74,7 @@ impl FileWatch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::Directory;
+    use crate::{feeds::tests::SIGNED, testing::Directory};
 
     fn feeds(text: &str) -> Vec<Feed> {
         ravelin_config::parse(text, "t.toml")
@@ -84,6 +104,15 @@ mod tests {
         assert!(matches!(error.problem, Problem::NotAFile), "{error}");
         let error = read(&feed(Path::new("/dev/zero"), ""), Path::new("/dev/zero")).unwrap_err();
         assert!(matches!(error.problem, Problem::NotAFile), "{error}");
+        let signed = format!("minisign_key = '{}'", SIGNED.key);
+        let error = read(&feed(&path, &signed), &path).unwrap_err();
+        assert!(error.to_string().contains("its signature cannot be had"), "{error}");
+        directory.write("feed", SIGNED.bytes);
+        directory.write("feed.minisig", SIGNED.signature);
+        assert_eq!(read(&feed(&path, &signed), &path).unwrap().bytes, SIGNED.bytes);
+        directory.write("feed", "192.0.2.66\n");
+        let error = read(&feed(&path, &signed), &path).unwrap_err();
+        assert!(error.to_string().contains("not of these bytes"), "{error}");
         let missing = directory.file("missing");
         let error = read(&feed(&missing, ""), &missing).unwrap_err();
         assert!(error.to_string().starts_with("the feed `a` from /"), "{error}");
@@ -102,6 +131,15 @@ mod tests {
         assert_eq!(watch.changed(&feeds), ["a", "b"]);
         assert!(watch.changed(&feeds).is_empty());
         directory.write("feed", "22");
+        assert_eq!(watch.changed(&feeds), ["a"]);
+        // A signature that comes later makes no difference where none is asked for.
+        directory.write("feed.minisig", "a");
+        assert!(watch.changed(&feeds).is_empty());
+        let mut signed = feeds.clone();
+        signed[1].minisign_key = Some(SIGNED.key.parse().unwrap());
+        assert_eq!(watch.changed(&signed), ["a"]);
+        directory.write("feed.minisig", "bb");
+        assert_eq!(watch.changed(&signed), ["a"]);
         assert_eq!(watch.changed(&feeds), ["a"]);
         std::fs::remove_file(&path).unwrap();
         assert_eq!(watch.changed(&feeds), ["a"]);

@@ -201,6 +201,10 @@ impl Task {
                 let age = copy.fetched_at.elapsed().unwrap_or_default();
                 self.validators.insert(shelf.feed.name.clone(), copy.validators.clone());
                 self.schedule.restored(&shelf.feed.name, shelf.contents.len(), age, now);
+            } else if shelf.contents.is_empty() {
+                // Nor is the server asked whether what is gone is still the same.
+                self.validators.remove(&shelf.feed.name);
+                self.schedule.lost(&shelf.feed.name, now);
             }
         }
         // What the files are like now is what the library has.

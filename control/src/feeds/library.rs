@@ -86,11 +86,13 @@ impl Library {
         (library, report)
     }
 
-    /// For feeds of which there is no copy at hand now, but from the same source there was one: that one.
+    /// For feeds of which there is no copy at hand now, but there was one that the same source and the same key vouched for: that one.
     pub fn keep(&mut self, before: &Self, config: &Config) {
         for shelf in self.feeds.iter_mut().filter(|shelf| shelf.copy.is_none()) {
-            let same =
-                |other: &&Shelf| other.feed.name == shelf.feed.name && other.feed.source == shelf.feed.source;
+            let vouched = |feed: &Feed| {
+                (feed.name.clone(), feed.source.clone(), feed.sha256, feed.minisign_key.clone())
+            };
+            let same = |other: &&Shelf| vouched(&other.feed) == vouched(&shelf.feed);
             let before = before.feeds.iter().find(same).filter(|_| shelf.feed.mode == FeedMode::Enabled);
             if let Some(Shelf { contents, .. }) = before {
                 // What is guarded may have changed.

@@ -202,6 +202,13 @@ impl Schedule {
         }
     }
 
+    /// There is no copy any more of what there was one: it is fetched at once.
+    pub fn lost(&mut self, name: &str, now: Duration) {
+        if let Some(state) = self.feeds.get_mut(name).filter(|state| state.good.is_some()) {
+            (state.good, state.entries, state.next) = (None, 0, Some(now));
+        }
+    }
+
     /// The feeds that are to be fetched now, each of which is answered by [`Self::done`].
     pub fn due(&mut self, now: Duration) -> Vec<String> {
         let is_due = |state: &State| !state.is_underway && state.next.is_some_and(|next| next <= now);

@@ -45,7 +45,7 @@ pub struct Stored {
 #[derive(Debug, Serialize, Deserialize)]
 struct Description {
     version: u32,
-    /// A checksum of where it came from, which may be secret in part.
+    /// A checksum of where it came from, which may be secret in part, and of who signed it.
     source: String,
     #[serde(flatten)]
     validators: Validators,
@@ -161,7 +161,9 @@ fn load(path: &Path, feed: &Feed) -> Result<Option<Stored>, StoreProblem> {
     file.by_ref().take(DESCRIPTION_MAX).read_until(b'\n', &mut line)?;
     let description: Description = serde_json::from_slice(&line).map_err(|_| StoreProblem::Damaged)?;
     let Description { version, source: from, validators, fetched_at, sha256, size, entries } = description;
-    if version != VERSION || from != source(feed) {
+    // Nothing of before is believed when something else has to vouch for it.
+    let is_other = feed.sha256.is_some_and(|wanted| wanted.to_string() != sha256);
+    if version != VERSION || from != source(feed) || is_other {
         return Ok(None);
     }
     if size > feed.max_size {
@@ -177,19 +179,21 @@ fn load(path: &Path, feed: &Feed) -> Result<Option<Stored>, StoreProblem> {
     Ok(Some(Stored { copy, fetched_at, entries }))
 }
 
-/// A checksum of where a feed comes from.
+/// A checksum of where a feed comes from, and of who signs it.
 fn source(feed: &Feed) -> String {
     let place = match &feed.source {
         FeedSource::Url { url, .. } => url.reveal().as_bytes(),
         FeedSource::File { file } => file.as_os_str().as_encoded_bytes(),
     };
-    Sha256(sha2::Sha256::digest(place).into()).to_string()
+    let key = feed.minisign_key.as_ref().map(ToString::to_string).unwrap_or_default();
+    let digest = sha2::Sha256::new().chain_update(place).chain_update(key).finalize();
+    Sha256(digest.into()).to_string()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::Directory;
+    use crate::{feeds::tests::SIGNED, testing::Directory};
 
     fn feed(keys: &str) -> Feed {
         let text = format!("[[feed]]\nname = 'a'\nurl = 'https://u:hunter2@a.example/x?hunter2'\n{keys}");
@@ -233,6 +237,9 @@ mod tests {
             "t.toml",
         );
         assert_eq!(store.load(&query.unwrap().config.feeds[1]).unwrap(), None);
+        for keys in [format!("sha256 = '{}'", "00".repeat(32)), format!("minisign_key = '{}'", SIGNED.key)] {
+            assert_eq!(store.load(&super::tests::feed(&keys)).unwrap(), None, "{keys}");
+        }
         let there = Feed { source: FeedSource::File { file: "x".into() }, ..here.clone() };
         assert_eq!(store.load(&there).unwrap(), None);
         assert_eq!(store.load(&Feed { name: "b".to_owned(), ..here }).unwrap(), None);

@@ -15,6 +15,22 @@ use crate::{
     testing::Directory,
 };
 
+/// A list with its signature.
+pub(crate) struct Signed {
+    pub(crate) key: &'static str,
+    pub(crate) bytes: &'static [u8],
+    pub(crate) signature: &'static str,
+}
+
+pub(crate) const SIGNED: Signed = Signed {
+    key: "RWQY3l4awLmtL8kWMMOdvLmF77gXZAC1mxuTYL1nFOr9cV4KdyCEgTvl",
+    bytes: b"192.0.2.1\n192.0.2.2\n",
+    signature: "untrusted comment: signature from rsign secret key\n\
+        RUQY3l4awLmtL/i8oubbvD0bDNuaxr+iELmC0N4AIQ2Lbt9+3ur7dnehJ3tX9TfWwFXP702aFeIF2XRe9QKeiVa4/L5gnbxjmQU=\n\
+        trusted comment: a list\n\
+        fyMquFf1iCr0r/uziPwZb4Wbk7MgkbCQ6Ouhy4RXta5QnOjH8TeIgxtOzyd0K9tSxOwTpZqp4jyILAUiWIPlAA==\n",
+};
+
 /// What a list says, when nothing is guarded.
 pub(crate) fn contents(lines: &str) -> Contents {
     let options = Options { format: Format::Lines, ..Options::default() };

@@ -1,6 +1,6 @@
 use std::{io, time::Duration};
 
-use ravelin_config::feed::Sha256;
+use ravelin_config::feed::{Sha256, SignatureError};
 
 /// Why a feed could not be had. Displayed with the feed's name and its URL, of which secrets are left out.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +35,8 @@ impl FetchError {
             | Problem::Truncated
             | Problem::Compression
             | Problem::Checksum { .. }
+            | Problem::NoSignature(_)
+            | Problem::Signature(_)
             | Problem::NotAFile
             | Problem::Protocol(_) => None,
         }
@@ -104,6 +106,12 @@ pub enum Problem {
         /// What came.
         found: Sha256,
     },
+    /// There is no signature beside it.
+    #[error("its signature cannot be had: {0}")]
+    NoSignature(Box<Problem>),
+    /// The signature beside it is not the one that it should have.
+    #[error("its signature is not used: {0}")]
+    Signature(#[from] SignatureError),
     /// What should be a file is a directory, a device or a pipe.
     #[error("it is not a regular file")]
     NotAFile,

@@ -21,7 +21,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ravelin_config::feed::{Feed, FeedHeader, FeedSource, FeedUrl, HeaderValue, Sha256};
+use ravelin_config::feed::{Feed, FeedHeader, FeedSource, FeedUrl, HeaderValue, MinisignKey, Sha256};
 use rustls::crypto::{CryptoProvider, ring};
 use sha2::Digest;
 use ureq::{
@@ -35,6 +35,12 @@ pub const REDIRECTS_MAX: usize = 5;
 
 /// The longest validator that is kept.
 const VALIDATOR_MAX: usize = 1024;
+
+/// The longest signature.
+pub(super) const SIGNATURE_MAX: u64 = 4096;
+
+/// What stands behind the path of a feed in that of its signature.
+pub(super) const SIGNATURE: &str = ".minisig";
 
 /// The longest value of a header that is read from a file.
 const HEADER_MAX: u64 = 8192;
@@ -87,7 +93,7 @@ impl Copy {
         Self { bytes, sha256, validators }
     }
 
-    /// The same, if it is what the feed is declared to be.
+    /// The same, if it has the checksum that the feed is declared to have.
     pub(super) fn check(self, feed: &Feed) -> Result<Self, Problem> {
         match feed.sha256 {
             Some(expected) if expected != self.sha256 => {
@@ -95,6 +101,12 @@ impl Copy {
             }
             Some(_) | None => Ok(self),
         }
+    }
+
+    /// The same, if `signature` is what `key` has made of it.
+    pub(super) fn signed(self, key: &MinisignKey, signature: &[u8]) -> Result<Self, Problem> {
+        key.verify(&self.bytes, &String::from_utf8_lossy(signature))?;
+        Ok(self)
     }
 }
 
@@ -134,54 +146,33 @@ impl Client {
     pub fn fetch(&self, feed: &Feed, known: &Validators) -> Result<Fetched, FetchError> {
         match &feed.source {
             FeedSource::Url { url, headers, .. } => self
-                .follow(feed, url, headers, known)
+                .ask(feed, url, headers, known)
                 .map_err(|problem| FetchError::new(&feed.name, url.to_string(), problem)),
             FeedSource::File { file } => super::file::read(feed, file).map(Fetched::New),
         }
     }
 
-    fn follow(
+    fn ask(
         &self,
         feed: &Feed,
-        first: &FeedUrl,
+        url: &FeedUrl,
         headers: &[FeedHeader],
         known: &Validators,
     ) -> Result<Fetched, Problem> {
-        let deadline = Instant::now() + self.timeouts.whole;
-        let agent = self.agent();
-        let headers: Vec<_> = headers
-            .iter()
-            .map(|header| Ok((header.name.as_str(), value_of(header)?)))
-            .collect::<Result<_, Problem>>()?;
-        let mut url = first.clone();
-        for _ in 0..=REDIRECTS_MAX {
-            let own = if redirect::same_server(&url, first) { headers.as_slice() } else { &[] };
-            let response = request(&agent, &url, own, known, deadline)?;
-            match response.status() {
-                StatusCode::OK => return receive(feed, response).map(Fetched::New),
-                StatusCode::NOT_MODIFIED if *known != Validators::default() => return Ok(Fetched::Unchanged),
-                StatusCode::MOVED_PERMANENTLY
-                | StatusCode::FOUND
-                | StatusCode::SEE_OTHER
-                | StatusCode::TEMPORARY_REDIRECT
-                | StatusCode::PERMANENT_REDIRECT => {
-                    let location = text(response.headers(), header::LOCATION).ok_or(Problem::BadRedirect)?;
-                    let next = redirect::join(&url, &location).ok_or(Problem::BadRedirect)?;
-                    if url.is_https() && !next.is_https() {
-                        return Err(Problem::Downgrade { to: next.to_string() });
-                    }
-                    url = next;
-                }
-                status => {
-                    let retry_after = text(response.headers(), header::RETRY_AFTER);
-                    let retry_after = retry_after.and_then(|text| text.parse().ok()).map(Duration::from_secs);
-                    return Err(Problem::Status { status: status.as_u16(), retry_after });
-                }
-            }
-        }
-        Err(Problem::Redirects)
+        let headers = headers.iter().map(|header| Ok((header.name.as_str(), value_of(header)?)));
+        let conversation = Conversation {
+            agent: self.agent(),
+            headers: headers.collect::<Result<_, Problem>>()?,
+            deadline: Instant::now() + self.timeouts.whole,
+        };
+        let Some(copy) = conversation.get(url, known, feed.max_size)? else { return Ok(Fetched::Unchanged) };
+        let copy = copy.check(feed)?;
+        let Some(key) = &feed.minisign_key else { return Ok(Fetched::New(copy)) };
+        let signature = signature_of(url)
+            .and_then(|url| conversation.get(&url, &Validators::default(), SIGNATURE_MAX))
+            .map_err(|problem| Problem::NoSignature(Box::new(problem)))?;
+        copy.signed(key, &signature.map(|signature| signature.bytes).unwrap_or_default()).map(Fetched::New)
     }
-
     fn agent(&self) -> Agent {
         let provider: Arc<CryptoProvider> = Arc::new(ring::default_provider());
         let config = Agent::config_builder()
@@ -203,6 +194,55 @@ impl Client {
             );
         config.build().new_agent()
     }
+}
+
+/// Requests that belong together.
+struct Conversation<'h> {
+    agent: Agent,
+    /// What is said to the server that is asked first, and to no other.
+    headers: Vec<(&'h str, String)>,
+    /// When all of it has to be over.
+    deadline: Instant,
+}
+
+impl Conversation<'_> {
+    /// What is at a URL, of at most `limit` bytes; `None` if that is what is known.
+    fn get(&self, first: &FeedUrl, known: &Validators, limit: u64) -> Result<Option<Copy>, Problem> {
+        let mut url = first.clone();
+        for _ in 0..=REDIRECTS_MAX {
+            let own = if redirect::same_server(&url, first) { self.headers.as_slice() } else { &[] };
+            let response = request(&self.agent, &url, own, known, self.deadline)?;
+            match response.status() {
+                StatusCode::OK => return receive(response, limit).map(Some),
+                StatusCode::NOT_MODIFIED if *known != Validators::default() => return Ok(None),
+                StatusCode::MOVED_PERMANENTLY
+                | StatusCode::FOUND
+                | StatusCode::SEE_OTHER
+                | StatusCode::TEMPORARY_REDIRECT
+                | StatusCode::PERMANENT_REDIRECT => {
+                    let location = text(response.headers(), header::LOCATION).ok_or(Problem::BadRedirect)?;
+                    let next = redirect::join(&url, &location).ok_or(Problem::BadRedirect)?;
+                    if url.is_https() && !next.is_https() {
+                        return Err(Problem::Downgrade { to: next.to_string() });
+                    }
+                    url = next;
+                }
+                status => {
+                    let retry_after = text(response.headers(), header::RETRY_AFTER);
+                    let retry_after = retry_after.and_then(|text| text.parse().ok()).map(Duration::from_secs);
+                    return Err(Problem::Status { status: status.as_u16(), retry_after });
+                }
+            }
+        }
+        Err(Problem::Redirects)
+    }
+}
+
+/// Where the signature of what is at a URL stands.
+fn signature_of(url: &FeedUrl) -> Result<FeedUrl, Problem> {
+    let url = url.reveal();
+    let (path, rest) = url.split_at(url.find(['?', '#']).unwrap_or(url.len()));
+    format!("{path}{SIGNATURE}{rest}").parse().map_err(|_| Problem::BadRedirect)
 }
 
 /// The value of a header, from wherever it comes.
@@ -257,8 +297,7 @@ fn request(
 }
 
 /// The body of a response, if it is whole and not too large.
-fn receive(feed: &Feed, response: Response<Body>) -> Result<Copy, Problem> {
-    let limit = feed.max_size;
+fn receive(response: Response<Body>, limit: u64) -> Result<Copy, Problem> {
     let validators = Validators {
         etag: text(response.headers(), header::ETAG),
         last_modified: text(response.headers(), header::LAST_MODIFIED),
@@ -269,7 +308,7 @@ fn receive(feed: &Feed, response: Response<Body>) -> Result<Copy, Problem> {
     }
     let mut bytes = Vec::new();
     body.into_with_config().limit(limit).reader().read_to_end(&mut bytes).map_err(ureq::Error::from)?;
-    Copy::new(bytes, validators).check(feed)
+    Ok(Copy::new(bytes, validators))
 }
 
 /// The text of a header that is no longer than it should be.

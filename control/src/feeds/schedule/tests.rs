@@ -55,6 +55,22 @@ fn a_feed_is_fetched_at_once_and_then_by_its_period() {
 }
 
 #[test]
+fn what_is_lost_is_fetched_at_once() {
+    let mut schedule = schedule(FEEDS);
+    schedule.due(Duration::ZERO);
+    done(&mut schedule, "a", Outcome::Loaded { entries: 7 }, MINUTE);
+    schedule.lost("a", 2 * MINUTE);
+    let status = status(&schedule, "a", 2 * MINUTE);
+    assert_eq!((status.health, status.entries, status.age), (Health::Pending, 0, None));
+    assert_eq!(schedule.due(2 * MINUTE), ["a"]);
+    // What never was there is waited for as before.
+    done(&mut schedule, "a", failed(), 2 * MINUTE);
+    let next = schedule.next();
+    schedule.lost("a", 2 * MINUTE);
+    assert_eq!(schedule.next(), next);
+}
+
+#[test]
 fn a_file_waits_for_a_change() {
     let mut schedule = schedule(FEEDS);
     schedule.due(Duration::ZERO);

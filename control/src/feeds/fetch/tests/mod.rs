@@ -9,7 +9,7 @@ use std::{
 use ureq::tls::Certificate;
 
 use super::*;
-use crate::testing::Directory;
+use crate::{feeds::tests::SIGNED, testing::Directory};
 use server::{Request, Server};
 
 const BODY: &[u8] = b"192.0.2.1\n192.0.2.2\n";
@@ -380,6 +380,26 @@ fn bytes_are_those_of_the_checksum() {
 }
 
 /// What `ureq` logs at its most talkative is not even compiled in.
+#[test]
+fn a_signature_stands_beside_what_it_signs() {
+    let server = Server::start(|path, _, to| match path {
+        "/list?k" | "/forged" => answer(to, "200 OK", "", SIGNED.bytes),
+        "/list.minisig?k" => answer(to, "200 OK", "", SIGNED.signature.as_bytes()),
+        "/forged.minisig" => answer(to, "200 OK", "", SIGNED.signature.replace("a list", "b").as_bytes()),
+        "/alone" => answer(to, "200 OK", "ETag: \"1\"\r\n", BODY),
+        _ => answer(to, "404 Not Found", "", b""),
+    });
+    let fetch = |path: &str| {
+        let keys = format!("minisign_key = '{}'", SIGNED.key);
+        client().fetch(&feed(&format!("{}{path}", server.url), &keys), &no_validators())
+    };
+    assert_eq!(copy(fetch("/list?k")).bytes, SIGNED.bytes);
+    let error = fetch("/alone").unwrap_err().to_string();
+    assert!(error.ends_with("its signature cannot be had: the server answered with status 404"), "{error}");
+    let error = fetch("/forged").unwrap_err().to_string();
+    assert!(error.ends_with("its signature is not used: it is not of these bytes"), "{error}");
+}
+
 #[test]
 fn whole_urls_are_not_logged() {
     assert_eq!(log::STATIC_MAX_LEVEL, log::LevelFilter::Debug);
