@@ -53,6 +53,8 @@ enum Benchmark {
     Start(veth::StartOptions),
     /// Packets a second through a bridge, against a bare AF_XDP forwarder, testpmd and the kernel. Needs root.
     Bridge(veth::BridgeOptions),
+    /// A feed of a million addresses is replaced under traffic, against nftables. Needs root.
+    Feeds(veth::FeedsOptions),
     /// What policy adds to a packet, against what nftables adds to it in the kernel. Needs root and nft.
     Nftables(veth::NftablesOptions),
     /// TCP through a bridge, against the kernel's. Needs root and iperf3.
@@ -79,6 +81,7 @@ fn main() {
         Benchmark::Threat(options) => threat::run(&report, &options),
         Benchmark::Start(options) => veth::start(&report, &options),
         Benchmark::Bridge(options) => veth::bridge(&report, &options),
+        Benchmark::Feeds(options) => veth::feeds(&report, &options),
         Benchmark::Nftables(options) => veth::nftables(&report, &options),
         Benchmark::Goodput(options) => veth::goodput(&report, &options),
         Benchmark::Latency(options) => veth::latency(&report, &options),

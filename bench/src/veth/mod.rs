@@ -5,6 +5,7 @@
 
 mod bare;
 mod bridge;
+mod feeds;
 mod goodput;
 mod latency;
 mod middle;
@@ -16,6 +17,7 @@ mod start;
 mod topology;
 
 pub(crate) use bridge::{Options as BridgeOptions, run as bridge};
+pub(crate) use feeds::{Options as FeedsOptions, run as feeds};
 pub(crate) use goodput::{Options as GoodputOptions, run as goodput};
 pub(crate) use latency::{Options as LatencyOptions, run as latency};
 pub(crate) use nftables::{Options as NftablesOptions, run as nftables};
@@ -44,6 +46,8 @@ pub(crate) enum Role {
     Load { flows: u32, packets: u64 },
     /// Send a UDP packet every millisecond until one is answered; print when that was.
     Knock { address: String },
+    /// Send UDP packets at a steady rate until asked how many were answered.
+    Steady { address: String, rate: u32 },
     /// Send UDP packets to and fro, and print the round-trip times.
     Ping { address: String, rounds: usize },
 }
@@ -58,6 +62,7 @@ pub(crate) fn play(role: &Role) {
         Role::Echo { address } => latency::echo(address),
         Role::Load { flows, packets } => crate::instructions::load(*flows, *packets),
         Role::Knock { address } => start::knock(address),
+        Role::Steady { address, rate } => feeds::steady(address, *rate),
         Role::Ping { address, rounds } => latency::ping(address, *rounds),
     }
 }

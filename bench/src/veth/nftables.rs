@@ -206,7 +206,7 @@ fn route(topology: &Topology) {
 }
 
 /// Loads a ruleset.
-fn filter(topology: &Topology, ruleset: &str) {
+pub(super) fn filter(topology: &Topology, ruleset: &str) {
     let mut nft = topology
         .command(Host::Middle, 0, "nft", &["-f", "-"])
         .stdin(Stdio::piped())
@@ -219,7 +219,7 @@ fn filter(topology: &Topology, ruleset: &str) {
 }
 
 /// The directory of Ravelin's configuration. Removed when dropped.
-struct Configuration;
+pub(super) struct Configuration;
 
 impl Drop for Configuration {
     fn drop(&mut self) {
