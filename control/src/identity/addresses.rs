@@ -110,7 +110,9 @@ pub(super) struct Networks {
     excepted: Vec<AddressSet>,
     /// Sorted.
     nets: Vec<(IpNet, u32)>,
-    /// Those that came later, sorted as well. What left since is still among both.
+    /// Those of `nets` that have left since.
+    gone: BTreeSet<(IpNet, u32)>,
+    /// Those that came since.
     added: BTreeSet<(IpNet, u32)>,
     lengths: Lengths,
 }
@@ -124,33 +126,80 @@ impl Networks {
             let excepted = AddressSet::of_nets(&set.except);
             networks.sets.push(addresses.difference(&excepted));
             networks.excepted.push(excepted);
-            networks.nets.reserve(nets.len());
-            for net in &nets {
-                networks.nets.push((net.trunc(), index));
-                *networks.lengths.of(*net) += 1;
-            }
+            networks.nets.extend(nets.iter().map(|net| (net.trunc(), index)));
         }
         networks.nets.sort_unstable();
         networks.nets.dedup();
+        networks.count();
         networks
     }
 
     /// Lets networks leave and join a set, and says which addresses leave and which join it.
     pub(super) fn change(&mut self, set: usize, leave: &[IpNet], join: &[IpNet]) -> (AddressSet, AddressSet) {
-        let (Some(addresses), Some(excepted)) = (self.sets.get_mut(set), self.excepted.get(set)) else {
+        let (Some(addresses), Some(excepted)) = (self.sets.get(set), self.excepted.get(set)) else {
             return (AddressSet::empty(), AddressSet::empty());
         };
-        let (leave, nets) = (AddressSet::of_nets(leave), join);
-        let join = AddressSet::of_nets(nets).difference(excepted);
-        let leave = leave.difference(&join);
-        addresses.leave(&leave);
-        addresses.join(&join);
-        for net in nets {
-            if self.added.insert((net.trunc(), set as u32)) {
-                *self.lengths.of(*net) += 1;
-            }
-        }
+        let number = set as u32;
+        // So many are better made anew than put in their places one by one.
+        let is_much = (leave.len() + join.len()) * 8 > self.nets.len() + self.added.len();
+        let (leave, join) = if is_much {
+            let before = addresses.clone();
+            let excepted = excepted.clone();
+            self.rebuild(number, leave, join);
+            let nets = self.nets.iter().filter(|(_, set)| *set == number).map(|(net, _)| net);
+            let after = AddressSet::of_nets(nets).difference(&excepted);
+            (before.difference(&after), after.difference(&before))
+        } else {
+            let joined = AddressSet::of_nets(join).difference(excepted).difference(addresses);
+            leave.iter().for_each(|net| self.remove((net.trunc(), number)));
+            join.iter().for_each(|net| self.add((net.trunc(), number)));
+            let others = leave.iter().flat_map(|net| self.around(net.trunc(), number)).collect::<Vec<_>>();
+            let left = AddressSet::of_nets(leave).difference(&AddressSet::of_nets(&others));
+            (left.intersection(&self.sets[set]), joined)
+        };
+        self.sets[set].leave(&leave);
+        self.sets[set].join(&join);
         (leave, join)
+    }
+
+    fn remove(&mut self, net: (IpNet, u32)) {
+        let was_there =
+            self.added.remove(&net) || self.nets.binary_search(&net).is_ok() && self.gone.insert(net);
+        *self.lengths.of(net.0) -= u32::from(was_there);
+    }
+
+    fn add(&mut self, net: (IpNet, u32)) {
+        let is_new = match self.nets.binary_search(&net) {
+            Ok(_) => self.gone.remove(&net),
+            Err(_) => self.added.insert(net),
+        };
+        *self.lengths.of(net.0) += u32::from(is_new);
+    }
+
+    /// Puts everything in order again, without what leaves a set, and with what joins it.
+    fn rebuild(&mut self, set: u32, leave: &[IpNet], join: &[IpNet]) {
+        let mut leave: Vec<_> = leave.iter().map(|net| (net.trunc(), set)).collect();
+        leave.extend(std::mem::take(&mut self.gone));
+        self.nets.extend(std::mem::take(&mut self.added));
+        // These are a few sorted runs behind one another, which this sort makes use of.
+        leave.sort();
+        self.nets.sort();
+        let mut leave = leave.into_iter().peekable();
+        self.nets.retain(|net| {
+            while leave.next_if(|gone| gone < net).is_some() {}
+            leave.peek() != Some(net)
+        });
+        self.nets.extend(join.iter().map(|net| (net.trunc(), set)));
+        self.nets.sort();
+        self.nets.dedup();
+        self.count();
+    }
+
+    fn count(&mut self) {
+        self.lengths = Lengths::default();
+        for (net, _) in &self.nets {
+            *self.lengths.of(*net) += 1;
+        }
     }
 
     /// The addresses of a set.
@@ -162,10 +211,7 @@ impl Networks {
     pub(super) fn of(&self, address: IpAddr) -> Vec<(u32, u8)> {
         let mut found: Vec<(u32, u8)> = Vec::new();
         for net in self.lengths.covering(address) {
-            let from = self.nets.partition_point(|(other, _)| *other < net);
-            let first = self.nets[from..].iter().take_while(|(other, _)| *other == net);
-            let later = self.added.range((net, 0)..=(net, u32::MAX));
-            for (_, set) in first.chain(later) {
+            for (_, set) in self.between((net, 0), (net, u32::MAX)) {
                 if found.iter().all(|(other, _)| other != set)
                     && self.addresses(*set as usize).contains(address)
                 {
@@ -174,5 +220,90 @@ impl Networks {
             }
         }
         found
+    }
+
+    /// The networks of a set that cover `net`, are it, or lie inside of it.
+    fn around(&self, net: IpNet, set: u32) -> impl Iterator<Item = IpNet> {
+        let covering =
+            self.lengths.covering(net.addr()).skip_while(move |other| other.prefix_len() >= net.prefix_len());
+        let covering =
+            covering.filter(move |other| self.between((*other, set), (*other, set)).next().is_some());
+        let inside = self.between((net, 0), (IpNet::from(net.broadcast()), u32::MAX));
+        covering.chain(inside.filter(move |(_, other)| *other == set).map(|(net, _)| *net))
+    }
+
+    /// What there is from one place in the order to another.
+    fn between(&self, first: (IpNet, u32), last: (IpNet, u32)) -> impl Iterator<Item = &(IpNet, u32)> {
+        let from = self.nets.partition_point(|net| *net < first);
+        let kept = self.nets[from..].iter().take_while(move |net| **net <= last);
+        kept.filter(|net| !self.gone.contains(net)).chain(self.added.range(first..=last))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use ravelin_config::resources::{Labels, NetworkSet};
+
+    use super::*;
+
+    fn resources(sets: &[BTreeSet<IpNet>; 2]) -> Resources {
+        let network_set = |(number, nets): (usize, &BTreeSet<IpNet>)| NetworkSet {
+            name: format!("n{number}"),
+            namespace: None,
+            labels: Labels::default(),
+            nets: nets.iter().copied().collect(),
+            nets_file: None,
+            except: vec!["10.0.0.4/31".parse().unwrap()],
+            domains: Vec::new(),
+        };
+        Resources { network_sets: sets.iter().enumerate().map(network_set).collect(), ..Resources::default() }
+    }
+
+    fn net() -> impl Strategy<Value = IpNet> {
+        (0_u8..16, 28_u8..=32).prop_map(|(last, length)| {
+            let net: IpNet = format!("10.0.0.{last}/{length}").parse().unwrap();
+            net.trunc()
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// Whatever leaves and joins, one by one or many at once, it is as if the sets had been so from the start.
+        #[test]
+        fn a_changed_set_is_as_one_made_anew(
+            first in proptest::collection::btree_set(net(), 0..40),
+            second in proptest::collection::btree_set(net(), 0..40),
+            steps in proptest::collection::vec(
+                (0_usize..2, proptest::collection::vec(net(), 0..3), proptest::collection::vec(net(), 0..3), any::<bool>()),
+                0..12,
+            ),
+        ) {
+            let mut sets = [first, second];
+            let mut networks = Networks::new(&resources(&sets));
+            for (set, leave, mut join, all) in steps {
+                let mut leave: Vec<_> = leave.into_iter().filter(|net| sets[set].contains(net)).collect();
+                if all {
+                    leave = sets[set].iter().copied().collect();
+                    join.retain(|net| !leave.contains(net));
+                }
+                join.retain(|net| !leave.contains(net));
+                let before = networks.addresses(set).clone();
+                let (left, joined) = networks.change(set, &leave, &join);
+                sets[set].retain(|net| !leave.contains(net));
+                sets[set].extend(&join);
+                let fresh = Networks::new(&resources(&sets));
+                let after = networks.addresses(set);
+                prop_assert_eq!(after, fresh.addresses(set));
+                prop_assert_eq!(left, before.difference(after));
+                prop_assert_eq!(joined, after.difference(&before));
+                for last in 0_u8..16 {
+                    let address = IpAddr::from([10, 0, 0, last]);
+                    let sorted = |mut sets: Vec<(u32, u8)>| { sets.sort_unstable(); sets };
+                    prop_assert_eq!(sorted(networks.of(address)), sorted(fresh.of(address)));
+                }
+            }
+        }
     }
 }

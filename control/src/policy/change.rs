@@ -2,11 +2,48 @@
 
 use std::net::IpAddr;
 
-use ravelin_config::resources::{Endpoint, EndpointKind};
+use ravelin_config::{
+    resources::{Endpoint, EndpointKind, NetworkSet},
+    types::IpNet,
+};
 use ravelin_dataplane::policy::{AddressSet, SetId, classifier::MemberChange};
 
-use super::{engine::Members, entity::Resolver, sets::Formula};
+use super::{entity::Resolver, sets::Formula};
 use crate::identity::{ItemId, Kind};
+
+/// Networks that join or leave a network set that is there.
+#[derive(Clone, Debug)]
+pub struct Members {
+    /// The set's namespace.
+    pub namespace: Option<String>,
+    /// Its name.
+    pub name: String,
+    /// Networks that join, where its exceptions let them.
+    pub join: Vec<IpNet>,
+    /// Networks that leave; addresses that another of its networks covers stay.
+    pub leave: Vec<IpNet>,
+}
+
+impl Members {
+    /// Whether this is about that set.
+    pub(super) fn is_of(&self, set: &NetworkSet) -> bool {
+        (&self.name, &self.namespace) == (&set.name, &set.namespace)
+    }
+
+    /// Makes the change in the set's list, which is in order afterwards, but for what joined.
+    pub(super) fn make(&self, set: &mut NetworkSet) {
+        let mut leave: Vec<_> = self.leave.iter().collect();
+        // Mostly in order already, which this sort makes use of.
+        leave.sort();
+        set.nets.sort();
+        let mut leave = leave.into_iter().peekable();
+        set.nets.retain(|net| {
+            while leave.next_if(|gone| *gone < net).is_some() {}
+            leave.peek() != Some(&net)
+        });
+        set.nets.extend(&self.join);
+    }
+}
 
 impl Resolver {
     /// Takes an endpoint over, new or in another state, and notes which sets change. `false` if it changes more than the members
@@ -57,7 +94,7 @@ impl Resolver {
                 self.sets.change(set, &leave, &join, changes);
             }
         }
-        self.members.push(wanted.clone());
+        self.keep_members(wanted);
         true
     }
 

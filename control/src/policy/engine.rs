@@ -9,7 +9,6 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use ravelin_config::{
     Config,
     resources::{Endpoint, Policy, Resources, RuleAction},
-    types::IpNet,
 };
 use ravelin_dataplane::{
     policy::{
@@ -20,7 +19,7 @@ use ravelin_dataplane::{
 };
 
 use super::{
-    Block, BookReader, Direction, RuleBook, Settings,
+    Block, BookReader, Direction, Members, RuleBook, Settings,
     entity::Resolver,
     layout::{Common, Layout, PolicyKey},
     order::{self, FEED, Ordered, THREAT},
@@ -55,19 +54,6 @@ impl Change {
             Self::Policy(_) | Self::NoPolicy(_) | Self::StagedPolicy(_) | Self::NoStagedPolicy(_) => false,
         }
     }
-}
-
-/// Networks that join or leave a network set that is there.
-#[derive(Clone, Debug)]
-pub struct Members {
-    /// The set's namespace.
-    pub namespace: Option<String>,
-    /// Its name.
-    pub name: String,
-    /// Networks that join, where its exceptions let them.
-    pub join: Vec<IpNet>,
-    /// Networks that leave; addresses that another of its networks covers stay.
-    pub leave: Vec<IpNet>,
 }
 
 /// The orders of both sides.

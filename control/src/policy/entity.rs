@@ -1,6 +1,6 @@
 //! What a rule asks of one side of a flow, as sets of addresses with ports.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
 use ravelin_config::{
     resources::{
@@ -13,7 +13,7 @@ use ravelin_config::{
 use ravelin_dataplane::policy::{AddressSet, SetId};
 
 use super::{
-    engine::Members,
+    change::Members,
     ports::Ports,
     sets::{Formula, Sets},
 };
@@ -236,17 +236,27 @@ impl Resolver {
         moved > FEW.max(self.network_sets.iter().map(|set| set.nets.len()).sum())
     }
 
+    /// Keeps what has joined and left a network set.
+    pub(super) fn keep_members(&mut self, change: &Members) {
+        let Some(set) = self.network_sets.iter_mut().find(|set| change.is_of(set)) else { return };
+        if (change.join.len() + change.leave.len()) * 8 < set.nets.len() {
+            self.members.push(change.clone());
+            return;
+        }
+        let all = std::mem::take(&mut self.members).into_iter();
+        let (earlier, others): (Vec<_>, Vec<_>) = all.partition(|earlier| earlier.is_of(set));
+        self.members = others;
+        earlier.iter().for_each(|earlier| earlier.make(set));
+        change.make(set);
+    }
+
     /// All endpoints and network sets as they are now, into `resources`.
     pub(super) fn fill(&self, resources: &mut Resources) {
         resources.endpoints = self.endpoints.iter().flatten().cloned().collect();
         resources.network_sets = self.network_sets.clone();
         for change in &self.members {
-            let leave: HashSet<_> = change.leave.iter().collect();
-            let mut sets = resources.network_sets.iter_mut();
-            let same = |set: &&mut NetworkSet| set.namespace == change.namespace && set.name == change.name;
-            if let Some(set) = sets.find(same) {
-                set.nets.retain(|net| !leave.contains(net));
-                set.nets.extend(&change.join);
+            if let Some(set) = resources.network_sets.iter_mut().find(|set| change.is_of(set)) {
+                change.make(set);
             }
         }
     }

@@ -35,8 +35,9 @@ mod usage;
 mod wording;
 
 pub use book::{Block, BookReader, Named, RuleBook, action_name};
+pub use change::Members;
 pub use diff::{Budget, Change as FlowChange, Comparison, Difference, compare};
-pub use engine::{Change, Engine, Members};
+pub use engine::{Change, Engine};
 pub use explain::{Answer, Explainer, SideAnswer, Verdicts};
 pub use layout::PolicyKey;
 pub use lint::{Finding, Severity, lint};
