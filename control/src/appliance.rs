@@ -249,6 +249,14 @@ impl Appliance {
         }
     }
 
+    /// Returns when feeds say something else.
+    pub async fn news(&self) {
+        match &self.keeper {
+            Some(keeper) => keeper.news().await,
+            None => std::future::pending().await,
+        }
+    }
+
     /// Brings into force what feeds say now.
     async fn update_feeds(&self, reloader: &mut Reloader) {
         let Some(update) = self.keeper.as_ref().and_then(Keeper::take) else { return };

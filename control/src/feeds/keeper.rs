@@ -15,6 +15,7 @@ use ravelin_config::{
     feed::{Feed, FeedSource},
 };
 use ravelin_dataplane::threat::IndicatorSet;
+use tokio::sync::Notify;
 
 use super::{
     Contents, Library,
@@ -56,6 +57,7 @@ impl Update {
 pub struct Keeper {
     orders: Sender<Order>,
     updates: Receiver<Update>,
+    news: Arc<Notify>,
     status: Arc<Mutex<HashMap<String, Status>>>,
 }
 
@@ -73,7 +75,7 @@ impl Keeper {
     pub fn start(config: &Config, library: &Library) -> io::Result<Self> {
         let (orders, take) = channel::unbounded();
         let (give, updates) = channel::unbounded();
-        let status = Arc::new(Mutex::new(HashMap::new()));
+        let (status, news) = (Arc::new(Mutex::new(HashMap::new())), Arc::new(Notify::new()));
         let seed = SystemTime::UNIX_EPOCH.elapsed().map_or(1, |time| u64::from(time.subsec_nanos()) + 1);
         let mut task = Task {
             fetcher: Fetcher::start(&Client::new(Timeouts::default()))?,
@@ -87,11 +89,12 @@ impl Keeper {
             library: Library::default(),
             epoch: 0,
             updates: give,
+            news: Arc::clone(&news),
             status: Arc::clone(&status),
         };
         task.configure(config, library.clone(), 0);
         thread::Builder::new().name("feeds".to_owned()).spawn(move || task.run(&take))?;
-        Ok(Self { orders, updates, status })
+        Ok(Self { orders, updates, news, status })
     }
 
     /// Goes on with the feeds of another configuration, as they were read with it. Updates that still come from before are of
@@ -104,6 +107,11 @@ impl Keeper {
     /// Has a feed fetched now.
     pub fn fetch(&self, name: &str) {
         let _sent = self.orders.send(Order::Fetch(name.to_owned()));
+    }
+
+    /// Returns when something has changed since the last time that it returned.
+    pub async fn news(&self) {
+        self.news.notified().await;
     }
 
     /// What has changed since the last call.
@@ -135,6 +143,7 @@ struct Task {
     library: Library,
     epoch: u64,
     updates: Sender<Update>,
+    news: Arc<Notify>,
     status: Arc<Mutex<HashMap<String, Status>>>,
 }
 
@@ -176,6 +185,7 @@ impl Task {
                 let (library, epoch) = (self.library.clone(), self.epoch);
                 let indicators = Arc::new(library.indicators());
                 let _interested = self.updates.send(Update { epoch, changed, library, indicators });
+                self.news.notify_one();
             }
             self.publish();
         }

@@ -294,6 +294,7 @@ async fn watch(appliance: &Arc<Appliance>, crew: &Crew, ready: &mut bool) -> Res
     loop {
         tokio::select! {
             _ = watch.tick() => appliance.watch().await,
+            () = appliance.news() => appliance.watch().await,
             _ = terminate.recv() => return stopping("SIGTERM"),
             _ = interrupt.recv() => return stopping("SIGINT"),
             _ = hangup.recv() => {
