@@ -6,6 +6,7 @@ mod demo;
 mod everyday;
 mod failure;
 mod feeds;
+mod feeds_kernel;
 mod floods;
 mod idle;
 mod laboratory;
