@@ -1,4 +1,8 @@
+mod builder;
+
 use std::hint::select_unpredictable;
+
+pub(super) use builder::Builder;
 
 use super::{
     keys::Keys,
@@ -26,10 +30,6 @@ struct Range {
     last: [u32; 3],
     class: u32,
 }
-
-#[path = "layers_builder.rs"]
-mod builder;
-pub(super) use builder::Builder;
 
 /// Words that come behind the first 32 bits.
 const DEPTHS: u32 = 6;

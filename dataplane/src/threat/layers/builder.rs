@@ -14,7 +14,7 @@ const FEW: usize = 8;
 
 /// Makes layers of stretches that come in order.
 #[derive(Debug)]
-pub(in super::super) struct Builder {
+pub(in crate::threat) struct Builder {
     keys: Vec<(u32, Node)>,
     lines: lines::Builder,
     ranges: Vec<Range>,
@@ -25,7 +25,7 @@ pub(in super::super) struct Builder {
 
 impl Builder {
     /// For about so many entries.
-    pub(in super::super) fn new(entries: usize) -> Self {
+    pub(in crate::threat) fn new(entries: usize) -> Self {
         Self {
             keys: Vec::new(),
             lines: lines::Builder::new(entries),
@@ -36,7 +36,7 @@ impl Builder {
     }
 
     /// The next stretch, behind all before.
-    pub(in super::super) fn push(&mut self, first: u128, last: u128, class: u32) {
+    pub(in crate::threat) fn push(&mut self, first: u128, last: u128, class: u32) {
         const REST: u128 = u128::MAX >> 32;
         let (from, to) = (key(first), key(last));
         let (begins, ends) = (first & REST == 0, last & REST == REST);
@@ -58,7 +58,7 @@ impl Builder {
         }
     }
 
-    pub(in super::super) fn finish(mut self) -> Layers {
+    pub(in crate::threat) fn finish(mut self) -> Layers {
         self.close();
         self.ranges.shrink_to_fit();
         let keys = Keys::new(&self.keys);
