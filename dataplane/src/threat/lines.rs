@@ -1,6 +1,7 @@
 use super::{
     lanes::{self, WORDS},
     record::{Record, UNITS},
+    sweep::{MANY, MAPPED},
 };
 use crate::prefetch::fetch;
 
@@ -182,10 +183,11 @@ pub(super) struct Builder {
 }
 
 impl Builder {
-    /// For about so many entries. What is not used of the memory that is set aside is never there; but lines, which are
-    /// aligned, are copied when they grow.
+    /// For about so many entries. Where these are many, more lines are set aside than are needed: they are aligned, so that
+    /// to let them grow or shrink is to copy them.
     pub(super) fn new(entries: usize) -> Self {
-        let mut lines = Vec::with_capacity(entries / 4);
+        let room = if entries < MANY { 0 } else { usize::max(entries / 4, MAPPED / size_of::<Line>()) };
+        let mut lines = Vec::with_capacity(room);
         lines.push(Line::NONE);
         let mut units = Vec::with_capacity(entries + UNITS);
         units.resize(UNITS, 0);
@@ -196,7 +198,7 @@ impl Builder {
         // A record is always read whole.
         self.made.units.resize(self.made.units.len() + UNITS, 0);
         self.made.units.shrink_to_fit();
-        if self.made.lines.len() < self.made.lines.capacity() / 4 {
+        if self.made.lines.capacity() * size_of::<Line>() < MAPPED {
             self.made.lines.shrink_to_fit();
         }
         self.made

@@ -196,12 +196,12 @@ impl<A: Address> Items<A> {
 }
 
 /// Entries for which it is worth while to think of memory.
-const MANY: usize = 1 << 15;
+pub(super) const MANY: usize = 1 << 15;
+/// Bytes that the allocator always maps by themselves: what is not used of them is not there, and what was is given back.
+pub(super) const MAPPED: usize = 32 << 20;
 
-/// Adds to a list. One that is long is given so much room that the allocator maps it by itself: then it grows and shrinks
-/// without being copied, and what it does not use is not there.
+/// Adds to a list. One that is long is mapped, and then grows and shrinks without being copied.
 fn add<T>(list: &mut Vec<T>, entry: T) {
-    const MAPPED: usize = 32 << 20;
     if list.len() == list.capacity() && list.len() >= MANY {
         list.reserve_exact(list.len().max(MAPPED / size_of::<T>()));
     }
