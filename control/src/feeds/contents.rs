@@ -1,8 +1,10 @@
 use std::net::IpAddr;
 
+use ravelin_config::types::IpRange;
+
 use super::{
-    Addresses, Details, DetailsId, Indicator, Indicators, Range, What,
-    guard::{Guard, IpRange, Reason},
+    Addresses, Details, DetailsId, Indicator, Indicators, What,
+    guard::{Guard, Reason},
 };
 
 /// What a feed names, as far as it may be acted upon, ready to be asked for an address.
@@ -23,9 +25,8 @@ impl Contents {
     pub fn new(indicators: Indicators, problems: u64, guard: &Guard) -> Self {
         let (mut entries, mut held) = (Vec::new(), Vec::new());
         for (Addresses { range, port }, details) in indicators.addresses() {
-            let split = guard.split(IpRange::new(range.first(), range.last()));
-            let remains = split.remains.into_iter().filter_map(|rest| Range::new(rest.first(), rest.last()));
-            entries.extend(remains.map(|range| (Addresses { range, port }, details)));
+            let split = guard.split([range]);
+            entries.extend(split.remains.into_iter().map(|range| (Addresses { range, port }, details)));
             held.extend(split.held);
         }
         entries.sort_unstable_by_key(|(addresses, _)| {

@@ -5,12 +5,12 @@ use ravelin_config::{
     Code, Config, Report,
     feed::{Feed, FeedAction, FeedDirection, FeedMode, FeedSource},
     resources::{NetworkSet, Resources},
-    types::IpNet,
+    types::{IpNet, IpRange},
 };
 use ravelin_dataplane::threat::{self, IndicatorSet};
 
 use super::{
-    Addresses, Contents, Details, Range,
+    Addresses, Contents, Details,
     fetch::Validators,
     file,
     guard::Guard,
@@ -204,9 +204,9 @@ fn open(feed: &Feed, store: &Store, guard: &Guard) -> Result<Option<(Contents, C
 }
 
 /// The prefixes that a range is made of.
-fn nets(range: Range) -> impl Iterator<Item = IpNet> {
+fn nets(range: IpRange) -> impl Iterator<Item = IpNet> {
     match range {
-        Range::V4 { first, last } => IpSubnets::V4(Ipv4Subnets::new(first, last, 0)),
-        Range::V6 { first, last } => IpSubnets::V6(Ipv6Subnets::new(first, last, 0)),
+        IpRange::V4 { first, last } => IpSubnets::V4(Ipv4Subnets::new(first, last, 0)),
+        IpRange::V6 { first, last } => IpSubnets::V6(Ipv6Subnets::new(first, last, 0)),
     }
 }

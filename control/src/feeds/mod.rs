@@ -31,6 +31,6 @@ pub mod store;
 pub(crate) mod tests;
 
 pub use contents::Contents;
-pub use indicator::{Addresses, Details, DetailsId, Indicator, Indicators, Range, Status, What};
+pub use indicator::{Addresses, Details, DetailsId, Indicator, Indicators, Status, What};
 pub use keeper::{Keeper, Update};
 pub use library::{CopyNote, Library, Mention, Shelf};
