@@ -1,4 +1,4 @@
-use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::SystemTime};
+use std::{net::IpAddr, sync::Arc, time::SystemTime};
 
 use ipnet::{IpSubnets, Ipv4Subnets, Ipv6Subnets};
 use ravelin_config::{
@@ -161,21 +161,17 @@ impl Library {
 
     /// What joins and leaves the network set of a feed that will say something else.
     pub fn members(&self, other: &Self, name: &str) -> Members {
-        let nets = |library: &Self| -> BTreeSet<IpNet> {
+        let nets = |library: &Self| -> Vec<IpNet> {
             let shelf = library.feeds.iter().find(|shelf| shelf.feed.name == name);
-            shelf
-                .into_iter()
-                .flat_map(|shelf| shelf.contents.entries())
-                .flat_map(|entry| nets(entry.range))
-                .collect()
+            let entries = shelf.into_iter().flat_map(|shelf| shelf.contents.entries());
+            let mut nets: Vec<_> = entries.flat_map(|entry| nets(entry.range)).collect();
+            // Nearly so already: entries stand in order.
+            nets.sort_unstable();
+            nets.dedup();
+            nets
         };
-        let (before, after) = (nets(self), nets(other));
-        Members {
-            namespace: None,
-            name: name.to_owned(),
-            join: after.difference(&before).copied().collect(),
-            leave: before.difference(&after).copied().collect(),
-        }
+        let (join, leave) = differing(nets(self), nets(other));
+        Members { namespace: None, name: name.to_owned(), join, leave }
     }
 
     /// Every feed in force that names an address, at `port` if that is given, by its entries.
@@ -201,6 +197,20 @@ fn open(feed: &Feed, store: &Store, guard: &Guard) -> Result<Option<(Contents, C
     };
     let contents = read(feed, &copy.bytes, guard).map_err(|error| error.to_string())?;
     Ok(Some((contents, CopyNote { fetched_at, validators: copy.validators })))
+}
+
+/// What is only in `after`, and what is only in `before`: both sorted, and nothing twice in either.
+fn differing(before: Vec<IpNet>, after: Vec<IpNet>) -> (Vec<IpNet>, Vec<IpNet>) {
+    let (mut join, mut leave) = (Vec::new(), Vec::new());
+    let mut before = before.into_iter().peekable();
+    for net in after {
+        leave.extend(std::iter::from_fn(|| before.next_if(|earlier| *earlier < net)));
+        if before.next_if_eq(&net).is_none() {
+            join.push(net);
+        }
+    }
+    leave.extend(before);
+    (join, leave)
 }
 
 /// The prefixes that a range is made of.

@@ -10,7 +10,7 @@ use super::{
     guard::Guard,
 };
 use crate::{
-    policy::{Answer, Explainer},
+    policy::{Answer, Explainer, Members},
     sources::{Loaded, load},
     testing::Directory,
 };
@@ -58,6 +58,35 @@ proptest! {
         found.sort();
         expected.sort();
         prop_assert_eq!(found, expected);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// What joins and leaves makes one copy's set of addresses the other's, whatever is in them, and says nothing twice.
+    #[test]
+    fn members_that_join_and_leave_are_the_difference(
+        before in proptest::collection::vec((any::<bool>(), 0_u8..16, 0_u8..4), 0..12),
+        after in proptest::collection::vec((any::<bool>(), 0_u8..16, 0_u8..4), 0..12),
+    ) {
+        let library = |ranges: &[(bool, u8, u8)]| {
+            let line = |(v4, first, more): &(bool, u8, u8)| match v4 {
+                true => format!("192.0.2.{first}-192.0.2.{}\n", first + more),
+                false => format!("2001:db8::{first:x}-2001:db8::{:x}\n", first + more),
+            };
+            let mut library = Library::new(&Config::default());
+            library.put("feodo", std::sync::Arc::new(contents(&ranges.iter().map(line).collect::<String>())));
+            library
+        };
+        let (before, after) = (library(&before), library(&after));
+        let nets = |library: &Library| -> std::collections::BTreeSet<_> {
+            library.resources(&Config::default()).network_sets[0].nets.iter().copied().collect()
+        };
+        let Members { join, leave, .. } = before.members(&after, "feodo");
+        let joined: Vec<_> = nets(&after).difference(&nets(&before)).copied().collect();
+        let left: Vec<_> = nets(&before).difference(&nets(&after)).copied().collect();
+        prop_assert_eq!((join, leave), (joined, left));
     }
 }
 
