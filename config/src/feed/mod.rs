@@ -2,14 +2,16 @@
 //!
 //! These are checked values. Promises: header values, user names, passwords and queries of URLs are in no form that people or
 //! records see ([`Secret`], [`FeedUrl`]); a [`FeedList`] has at most [`FeedList::MAX`] feeds of different names, `feodo` always
-//! among them. Refuses: to read or fetch anything.
+//! among them. An [`Allowance`] says for which addresses they are not acted upon. Refuses: to read or fetch anything.
 
+mod allow;
 mod secret;
 #[cfg(test)]
 mod tests;
 mod url;
 
 pub use crate::model::{FeedAction, FeedDirection, FeedFormat, FeedMode};
+pub use allow::Allowance;
 pub use secret::Secret;
 pub use url::{FeedUrl, UrlError};
 
