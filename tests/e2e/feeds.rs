@@ -7,10 +7,11 @@ use std::{
     path::PathBuf,
 };
 
+use jiff::{SignedDuration, Timestamp};
 use ravelin_tests::{
     process::{attempt, wait_for},
     ravelin::Ravelin,
-    topology::{CLIENT, Lab, SERVER, ping_all, wait_for_port},
+    topology::{CLIENT, Lab, SERVER, bridge, ping_all, pings, wait_for_port},
 };
 use serde_json::Value;
 
@@ -181,4 +182,54 @@ fn a_feed_is_fetched_kept_and_used_at_the_next_start() {
     assert_eq!(feed(&ravelin, "c2")["entries"], 2, "the last good copy");
     ping_all(&lab.client, SERVER, 1, 56);
     ravelin.finish(&[]);
+}
+
+#[test]
+fn a_feed_is_not_acted_upon_where_somebody_allows_it_until_that_ends() {
+    let Some(lab) = Lab::new(&["ping"]) else { return };
+    let neighbour = "10.9.0.3";
+    lab.server.ip(&format!("address add {neighbour}/24 dev eth0"));
+    let path = lab.folder().join("list.txt");
+    fs::write(&path, format!("{SERVER}-{neighbour}\n")).expect("the folder is writable");
+    let guard = |expires: &str| {
+        let allow = format!("[[threat.allow]]\naddress = \"{SERVER}\"\nreason = \"shared host\"\n{expires}");
+        config(&lab, &format!("{NO_GUARD}\n{allow}"), &format!("file = \"{}\"", path.display()))
+    };
+    let ravelin = lab.ravelin(&guard(""));
+    let listener = lab.server.inside(|| TcpListener::bind("0.0.0.0:2222")).expect("the port is free");
+    let mut client = lab.client.inside(|| TcpStream::connect((SERVER, 2222))).expect("it is allowed");
+    let (mut server, _) = listener.accept().expect("a connection");
+    let mut say = |word: &[u8; 4]| {
+        client.write_all(word).expect("the connection is open");
+        let mut heard = [0; 4];
+        server.read_exact(&mut heard).expect("what is said arrives");
+        assert_eq!(&heard, word);
+    };
+    say(b"free");
+    assert!(!pings(&lab.client, neighbour), "the rest of the range is blocked");
+    let alerts = ravelin.show("alerts");
+    let [alert] = &alerts["alerts"].as_array().expect("a list")[..] else { panic!("{alerts}") };
+    assert_eq!(alert["address"], neighbour);
+    let figures = || {
+        let listed = feed(&ravelin, "c2");
+        ["entries", "allowed", "guarded"].map(|figure| listed[figure].as_u64())
+    };
+    assert_eq!(figures(), [Some(1), Some(1), Some(0)]);
+    // From now on it ends by itself.
+    let end = Timestamp::now() + SignedDuration::from_secs(5);
+    ravelin.rewrite(&(bridge("open") + &guard(&format!("expires = {end}"))));
+    let changed = ravelin.reload().expect("it can be taken over");
+    assert!(changed.contains("threat.allow"), "{changed}");
+    wait_for("the exception to end", || figures() == [Some(1), Some(0), Some(0)]);
+    assert!(Timestamp::now() >= end);
+    let said = format!(
+        "an exception from feeds has expired: {SERVER} is allowed until {end} because \"shared host\""
+    );
+    assert!(ravelin.log().contains(&said), "{}", ravelin.log());
+    // What it says then does not arrive.
+    client.write_all(b"cut?").expect("its own end is open");
+    ravelin.wait_for_counters("the cut", |counters| counters["flows_cut"] == 1);
+    assert!(!pings(&lab.client, SERVER));
+    let counters = ravelin.finish(&["rule_deny", "flow_cut"]);
+    assert!(counters.dropped("rule_deny") >= 4, "two pings each");
 }

@@ -1,14 +1,17 @@
-//! What a feed may never block, whatever it says.
+//! What a feed may never block, whatever it says; and what it may not, because somebody said so.
 //!
-//! A [`Guard`] splits ranges of addresses into what remains and what is held back, with the reason: ranges that are too wide to be
-//! meant, networks of the configuration's guard list, and the appliance's own addresses, gateways and resolvers. Promises: every
-//! address of the input is in exactly one of the two outputs, and none that is guarded remains. Costs a search among the guarded
-//! networks for each range, so that a feed of millions is no matter. Refuses: to know what a feed does with an address.
+//! A [`Guard`] is about all feeds; what it makes for one ([`FeedGuard`]) splits ranges of addresses into what remains and what is held
+//! back, with the reason: ranges that are too wide to be meant, networks of the configuration's guard list, the appliance's own
+//! addresses, gateways and resolvers, and the exceptions of `[[threat.allow]]` for as long as they last. Promises: every address of the
+//! input is in exactly one of the two outputs, and none that is guarded remains. Costs a search among the guarded networks for each
+//! range, so that a feed of millions is no matter. Refuses: to know what a feed does with an address, and what time it is.
 
-use std::{cmp::Reverse, fmt, net::IpAddr};
+use std::{cmp::Reverse, fmt, net::IpAddr, sync::Arc};
 
+use jiff::Timestamp;
 use ravelin_config::{
-    Threat,
+    Config, Widest,
+    feed::Allowance,
     types::{IpNet, IpRange},
 };
 
@@ -24,7 +27,7 @@ pub enum Role {
 }
 
 /// Why something is held back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// It is wider than `[threat.widest]`.
     TooWide {
@@ -35,6 +38,8 @@ pub enum Reason {
     Guarded(IpNet),
     /// The appliance lives by it.
     Needed(IpAddr, Role),
+    /// Somebody has allowed it.
+    Allowed(Arc<Allowance>),
 }
 
 impl fmt::Display for Reason {
@@ -42,6 +47,7 @@ impl fmt::Display for Reason {
         match self {
             Self::TooWide { widest } => write!(f, "it is wider than a /{widest}"),
             Self::Guarded(net) => write!(f, "{net} is guarded"),
+            Self::Allowed(allowance) => allowance.fmt(f),
             Self::Needed(address, Role::Own) => write!(f, "{address} is an address of this machine"),
             Self::Needed(address, Role::Gateway) => write!(f, "{address} is a gateway of this machine"),
             Self::Needed(address, Role::Resolver) => write!(f, "{address} is a resolver of this machine"),
@@ -58,22 +64,57 @@ pub struct Split {
     pub held: Vec<(IpRange, Reason)>,
 }
 
-/// What no feed may block.
-#[derive(Clone, Debug)]
+/// What feeds may not block.
+#[derive(Clone, Debug, Default)]
 pub struct Guard {
+    /// For all feeds.
+    guarded: Vec<(IpRange, Reason)>,
+    /// For some, and for a while.
+    allowed: Vec<Arc<Allowance>>,
+    widest: Widest,
+}
+
+/// What one feed may not block.
+#[derive(Clone, Debug)]
+pub struct FeedGuard {
     /// Sorted, and none overlaps another.
     guarded: Vec<(IpRange, Reason)>,
-    ipv4_widest: u8,
-    ipv6_widest: u8,
+    widest: Widest,
 }
 
 impl Guard {
-    /// What the configuration guards, and what the appliance needs.
-    pub fn new(threat: &Threat, needed: impl IntoIterator<Item = (IpAddr, Role)>) -> Self {
-        let nets = threat.guard.iter().map(|net| (IpRange::from(*net), Reason::Guarded(*net)));
+    /// What the configuration guards and, as of `now`, allows; and what the appliance needs.
+    pub fn new(config: &Config, needed: impl IntoIterator<Item = (IpAddr, Role)>, now: Timestamp) -> Self {
+        let nets = config.threat.guard.iter().map(|net| (IpRange::from(*net), Reason::Guarded(*net)));
         let needed =
             needed.into_iter().map(|(address, role)| (IpRange::from(address), Reason::Needed(address, role)));
-        let mut all: Vec<_> = nets.chain(needed).collect();
+        let in_force = config.allow.iter().filter(|allowance| !allowance.has_expired(now));
+        let mut allowed: Vec<_> = in_force.cloned().map(Arc::new).collect();
+        // Of two that say the same, the one that lasts longer is named.
+        allowed.sort_by_key(|allowance| Reverse(allowance.expires.unwrap_or(Timestamp::MAX)));
+        Self { guarded: nets.chain(needed).collect(), allowed, widest: config.threat.widest.clone() }
+    }
+
+    /// Whether an exception has expired.
+    pub fn has_expired(&self, now: Timestamp) -> bool {
+        self.allowed.iter().any(|allowance| allowance.has_expired(now))
+    }
+
+    /// Forgets the exceptions that have expired, and says which.
+    pub fn expire(&mut self, now: Timestamp) -> Vec<Arc<Allowance>> {
+        self.allowed.extract_if(.., |allowance| allowance.has_expired(now)).collect()
+    }
+
+    /// What the feed called `name` may not block.
+    pub fn of(&self, name: &str) -> FeedGuard {
+        let allowed = self.allowed.iter().filter(|allowance| allowance.is_about(name));
+        let allowed = allowed.map(|allowance| (allowance.address, Reason::Allowed(Arc::clone(allowance))));
+        FeedGuard::new(self.guarded.iter().cloned().chain(allowed).collect(), self.widest.clone())
+    }
+}
+
+impl FeedGuard {
+    fn new(mut all: Vec<(IpRange, Reason)>, widest: Widest) -> Self {
         // The wider of two that begin together comes first, and stands for both.
         all.sort_by_key(|(range, _)| (range.first(), Reverse(range.last())));
         let mut guarded: Vec<(IpRange, Reason)> = Vec::with_capacity(all.len());
@@ -84,10 +125,10 @@ impl Guard {
             };
             guarded.extend(rest.map(|rest| (rest, reason)));
         }
-        Self { guarded, ipv4_widest: threat.widest.ipv4, ipv6_widest: threat.widest.ipv6 }
+        Self { guarded, widest }
     }
 
-    /// Splits the ranges of a feed.
+    /// Splits the ranges of the feed.
     pub fn split(&self, ranges: impl IntoIterator<Item = IpRange>) -> Split {
         let mut split = Split::default();
         for range in ranges {
@@ -98,8 +139,8 @@ impl Guard {
 
     fn split_one(&self, range: IpRange, split: &mut Split) {
         let widest = match range {
-            IpRange::V4 { .. } => self.ipv4_widest,
-            IpRange::V6 { .. } => self.ipv6_widest,
+            IpRange::V4 { .. } => self.widest.ipv4,
+            IpRange::V6 { .. } => self.widest.ipv6,
         };
         if range.width() < widest.into() {
             split.held.push((range, Reason::TooWide { widest }));
@@ -111,7 +152,7 @@ impl Guard {
             let Some(left) = rest else { break };
             let Some(held) = left.and(guarded) else { break };
             split.remains.extend(left.below(held.first()));
-            split.held.push((held, *reason));
+            split.held.push((held, reason.clone()));
             rest = left.above(held.last());
         }
         split.remains.extend(rest);
@@ -123,9 +164,12 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn threat(text: &str) -> Threat {
-        let text = format!("[threat]\n{text}");
-        ravelin_config::parse(&text, "t.toml").unwrap_or_else(|report| panic!("{report}")).config.threat
+    /// What a feed called `a` may not block.
+    fn guarding(threat: &str, needed: impl IntoIterator<Item = (IpAddr, Role)>) -> FeedGuard {
+        let text = format!("[threat]\n{threat}\n[[feed]]\nname = 'a'\nfile = 'a'\n");
+        let config =
+            ravelin_config::parse(&text, "t.toml").unwrap_or_else(|report| panic!("{report}")).config;
+        Guard::new(&config, needed, Timestamp::UNIX_EPOCH).of("a")
     }
 
     fn net(text: &str) -> IpRange {
@@ -147,12 +191,12 @@ mod tests {
             (ip("203.0.113.254"), Role::Gateway),
             (ip("2001:db8::53"), Role::Resolver),
         ];
-        let guard = Guard::new(&threat(""), needed);
+        let guard = guarding("", needed);
         let whole = |text: &str| {
             let Split { remains, held } = guard.split([net(text)]);
             assert_eq!((remains.len(), held.len()), (0, 1), "{text} {held:?}");
             assert_eq!(held[0].0, net(text));
-            held[0].1
+            held[0].1.clone()
         };
         for wide in ["0.0.0.0/0", "128.0.0.0/1", "6.0.0.0/7"] {
             assert_eq!(whole(wide), Reason::TooWide { widest: 8 });
@@ -173,7 +217,7 @@ mod tests {
     #[test]
     fn the_rest_of_a_range_remains() {
         let needed = [(ip("203.0.113.1"), Role::Own), (ip("203.0.113.254"), Role::Gateway)];
-        let guard = Guard::new(&threat(""), needed);
+        let guard = guarding("", needed);
         let split =
             guard.split([net("203.0.113.0/24"), net("198.51.100.7/32"), range("9.255.255.0", "11.0.0.9")]);
         let remains = [
@@ -196,10 +240,10 @@ mod tests {
 
     #[test]
     fn what_is_guarded_is_configured() {
-        let guard = Guard::new(&threat("guard = []\nwidest = { ipv4 = 0, ipv6 = 0 }"), []);
+        let guard = guarding("guard = []\nwidest = { ipv4 = 0, ipv6 = 0 }", []);
         let all = [net("0.0.0.0/0"), net("::/0")];
         assert_eq!(guard.split(all), Split { remains: all.to_vec(), held: Vec::new() });
-        let guard = Guard::new(&threat("guard = ['0.0.0.0/0', '::/0']"), []);
+        let guard = guarding("guard = ['0.0.0.0/0', '::/0']", []);
         assert_eq!(guard.split([net("192.0.2.1/32"), net("ffff::/16")]).remains, []);
     }
 
@@ -234,7 +278,7 @@ mod tests {
             ranges in proptest::collection::vec(any_range(), 0..6),
         ) {
             let own = guarded.iter().flat_map(addresses).map(|address| (address, Role::Own));
-            let guard = Guard::new(&threat("guard = []"), own);
+            let guard = guarding("guard = []", own);
             for pair in guard.guarded.windows(2) {
                 let [(a, _), (b, _)] = pair else { unreachable!() };
                 prop_assert!(a.last() < b.first());
@@ -255,8 +299,7 @@ mod tests {
         #[test]
         fn networks_may_overlap(lengths in proptest::collection::vec(8_u8..=32, 1..6)) {
             let nets: Vec<_> = lengths.iter().map(|length| format!("'203.0.113.9/{length}'")).collect();
-            let threat = ravelin_config::parse(&format!("[threat]\nguard = [{}]", nets.join(",")), "t").unwrap().config.threat;
-            let guard = Guard::new(&threat, [(ip("203.0.113.9"), Role::Own)]);
+            let guard = guarding(&format!("guard = [{}]", nets.join(",")), [(ip("203.0.113.9"), Role::Own)]);
             prop_assert_eq!(guard.guarded.len(), 1);
             let widest = *lengths.iter().min().unwrap();
             let whole = IpNet::new(ip("203.0.113.9"), widest).unwrap().trunc();

@@ -261,6 +261,16 @@ impl PartialEq for Indicators {
     }
 }
 
+impl Addresses {
+    /// Whether this is about `port`; whatever the port, if none is asked for.
+    pub fn is_meant_at(&self, port: Option<u16>) -> bool {
+        match (self.port, port) {
+            (Some(wanted), Some(port)) => wanted.get() == port,
+            (Some(_) | None, None) | (None, Some(_)) => true,
+        }
+    }
+}
+
 /// As [`IpRange`], with `:port` behind it; IPv6 in brackets then.
 impl fmt::Display for Addresses {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -9,6 +9,7 @@ use std::{
 };
 
 use crossbeam::channel::{self, Receiver, Sender};
+use jiff::Timestamp;
 use parking_lot::Mutex;
 use ravelin_config::{
     Config,
@@ -21,7 +22,6 @@ use super::{
     fetch::{Client, Fetched, Timeouts, Validators},
     fetcher::{Done, Fetcher, Job},
     file::FileWatch,
-    guard::Guard,
     read::read,
     schedule::{Outcome, Schedule, Status},
     store::{Store, Stored},
@@ -81,7 +81,6 @@ impl Keeper {
             files: FileWatch::default(),
             started: Instant::now(),
             store: Store::new(&config.threat.directory),
-            guard: guard(config),
             feeds: Vec::new(),
             validators: HashMap::new(),
             library: Library::default(),
@@ -117,18 +116,12 @@ impl Keeper {
     }
 }
 
-/// What no feed may block.
-pub(super) fn guard(config: &Config) -> Guard {
-    Guard::new(&config.threat, super::needed::addresses())
-}
-
 struct Task {
     fetcher: Fetcher,
     schedule: Schedule,
     files: FileWatch,
     started: Instant,
     store: Store,
-    guard: Guard,
     feeds: Vec<Feed>,
     /// What servers said about the copies that are in force.
     validators: HashMap<String, Validators>,
@@ -163,6 +156,7 @@ impl Task {
                 }
                 default(Self::LOOK) => {}
             }
+            changed.extend(self.expire(Timestamp::now()));
             for name in self.files.changed(&self.feeds) {
                 self.schedule.ask(name, self.started.elapsed());
             }
@@ -192,7 +186,6 @@ impl Task {
 
     fn configure(&mut self, config: &Config, library: Library, epoch: u64) {
         self.store = Store::new(&config.threat.directory);
-        self.guard = guard(config);
         self.feeds = config.feeds.to_vec();
         let now = self.now();
         self.schedule.configure(&self.feeds, now);
@@ -210,6 +203,15 @@ impl Task {
         self.publish();
     }
 
+    /// Has feeds act again upon what was allowed until now; the names of those that say something else.
+    fn expire(&mut self, now: Timestamp) -> Vec<String> {
+        let (ended, changed) = self.library.expire(now);
+        for allowance in ended {
+            tracing::warn!("an exception from feeds has expired: {allowance}");
+        }
+        changed
+    }
+
     /// Takes over what was fetched; the name of the feed, if it says something else now.
     fn take(&mut self, Done { feed, result }: Done) -> Option<String> {
         let name = feed.name.clone();
@@ -224,7 +226,7 @@ impl Task {
                 let retry_after = error.retry_after();
                 (Outcome::Failed { error: error.to_string(), retry_after }, None)
             }
-            Ok(Fetched::New(copy)) => match read(&feed, &copy.bytes, &self.guard) {
+            Ok(Fetched::New(copy)) => match read(&feed, &copy.bytes, &self.library.guard().of(&name)) {
                 Err(error) => (Outcome::HeldBack { reason: error.to_string() }, None),
                 Ok(contents) => match self.shrunk(&feed, &contents) {
                     Some(reason) => (Outcome::HeldBack { reason }, None),

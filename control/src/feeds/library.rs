@@ -1,20 +1,21 @@
 use std::{net::IpAddr, sync::Arc, time::SystemTime};
 
 use ipnet::{IpSubnets, Ipv4Subnets, Ipv6Subnets};
+use jiff::Timestamp;
 use ravelin_config::{
     Code, Config, Report,
-    feed::{Feed, FeedAction, FeedDirection, FeedMode, FeedSource},
+    feed::{Allowance, Feed, FeedAction, FeedDirection, FeedMode, FeedSource},
     resources::{NetworkSet, Resources},
     types::{IpNet, IpRange},
 };
 use ravelin_dataplane::threat::{self, IndicatorSet};
 
 use super::{
-    Addresses, Contents, Details,
+    Addresses, Contents, Details, Held,
     fetch::Validators,
     file,
-    guard::Guard,
-    keeper::guard,
+    guard::{FeedGuard, Guard, Reason},
+    needed,
     read::read,
     store::{Store, Stored},
 };
@@ -24,6 +25,7 @@ use crate::policy::{FeedPolicy, Members};
 #[derive(Clone, Debug, Default)]
 pub struct Library {
     feeds: Vec<Shelf>,
+    guard: Arc<Guard>,
 }
 
 /// A feed with what it says now.
@@ -58,23 +60,23 @@ pub struct Mention<'l> {
 }
 
 impl Library {
-    /// The feeds of a configuration, which say nothing yet.
+    /// The feeds of a configuration, which say nothing yet, and may block anything.
     pub fn new(config: &Config) -> Self {
         let shelf = |feed: &Feed| Shelf { feed: feed.clone(), contents: Arc::default(), copy: None };
-        Self { feeds: config.feeds.iter().map(shelf).collect() }
+        Self { feeds: config.feeds.iter().map(shelf).collect(), guard: Arc::default() }
     }
 
     /// The feeds of a configuration with what their files say, and the last good copies of those that are fetched. What cannot be
     /// read is reported, and is missing.
     pub fn open(config: &Config, mut report: Report) -> (Self, Report) {
-        let (mut library, store, guard) =
-            (Self::new(config), Store::new(&config.threat.directory), guard(config));
+        let (mut library, store) = (Self::new(config), Store::new(&config.threat.directory));
+        library.guard = Arc::new(Guard::new(config, needed::addresses(), Timestamp::now()));
         for shelf in &mut library.feeds {
             let feed = &shelf.feed;
             if feed.mode == FeedMode::Disabled {
                 continue;
             }
-            match open(feed, &store, &guard) {
+            match open(feed, &store, &library.guard.of(&feed.name)) {
                 Ok(Some((contents, copy))) => (shelf.contents, shelf.copy) = (Arc::new(contents), Some(copy)),
                 Ok(None) => {}
                 Err(wrong) => {
@@ -87,15 +89,14 @@ impl Library {
     }
 
     /// For feeds of which there is no copy at hand now, but from the same source there was one: that one.
-    pub fn keep(&mut self, before: &Self, config: &Config) {
+    pub fn keep(&mut self, before: &Self) {
         for shelf in self.feeds.iter_mut().filter(|shelf| shelf.copy.is_none()) {
             let same =
                 |other: &&Shelf| other.feed.name == shelf.feed.name && other.feed.source == shelf.feed.source;
             let before = before.feeds.iter().find(same).filter(|_| shelf.feed.mode == FeedMode::Enabled);
             if let Some(Shelf { contents, .. }) = before {
                 // What is guarded may have changed.
-                let kept = Contents::new(contents.indicators().clone(), contents.problems(), &guard(config));
-                shelf.contents = Arc::new(kept);
+                shelf.contents = Arc::new(contents.under(&self.guard.of(&shelf.feed.name)));
             }
         }
     }
@@ -103,6 +104,27 @@ impl Library {
     /// The feeds.
     pub fn feeds(&self) -> &[Shelf] {
         &self.feeds
+    }
+
+    /// What its feeds may not block.
+    pub fn guard(&self) -> &Guard {
+        &self.guard
+    }
+
+    /// Has feeds act again upon what was allowed until now. Says which exceptions have ended, and which feeds say something else.
+    pub fn expire(&mut self, now: Timestamp) -> (Vec<Arc<Allowance>>, Vec<String>) {
+        if !self.guard.has_expired(now) {
+            return (Vec::new(), Vec::new());
+        }
+        let guard = Arc::make_mut(&mut self.guard);
+        let ended = guard.expire(now);
+        let was_held = |held: &Held| matches!(&held.reason, Reason::Allowed(why) if ended.contains(why));
+        let mut changed = Vec::new();
+        for shelf in self.feeds.iter_mut().filter(|shelf| shelf.contents.held().iter().any(was_held)) {
+            shelf.contents = Arc::new(shelf.contents.under(&guard.of(&shelf.feed.name)));
+            changed.push(shelf.feed.name.clone());
+        }
+        (ended, changed)
     }
 
     /// Has a feed say something else.
@@ -182,10 +204,20 @@ impl Library {
         });
         mentions.collect()
     }
+
+    /// The same of entries that are not acted upon, and why.
+    pub fn held_about(&self, address: IpAddr, port: Option<u16>) -> Vec<(Mention<'_>, &Reason)> {
+        let mentions = self.in_force().flat_map(|(_, Shelf { feed, contents, .. })| {
+            contents.held_about(address, port).map(move |(Held { entry, reason, .. }, details)| {
+                (Mention { feed, entry: *entry, details }, reason)
+            })
+        });
+        mentions.collect()
+    }
 }
 
 /// What a feed says that is at hand; `None` if it was never fetched.
-fn open(feed: &Feed, store: &Store, guard: &Guard) -> Result<Option<(Contents, CopyNote)>, String> {
+fn open(feed: &Feed, store: &Store, guard: &FeedGuard) -> Result<Option<(Contents, CopyNote)>, String> {
     let (copy, fetched_at) = match &feed.source {
         FeedSource::File { file } => {
             (file::read(feed, file).map_err(|error| error.to_string())?, SystemTime::now())

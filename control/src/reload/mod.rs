@@ -123,7 +123,7 @@ impl Reloader {
     /// Why not; the old configuration stays in force.
     pub fn reload(&mut self, facts: impl FnMut(&Interface) -> PortFacts) -> Result<Reloaded, ReloadError> {
         let (Loaded { config, warnings, mut library }, changes) = prepare(&self.path, Some(&self.running))?;
-        library.keep(&self.library, &config);
+        library.keep(&self.library);
         let ports = Ports::new(&config, facts)?;
         let mut snapshot = compile::snapshot(&config, &ports, PolicySet::default())?;
         self.engine.replace_with(&config, &library)?;

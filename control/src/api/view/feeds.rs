@@ -25,6 +25,8 @@ pub struct Feed {
     pub problems: u64,
     /// Ranges that are not blocked because they are guarded.
     pub guarded: usize,
+    /// Ranges that are not acted upon because the configuration allows them.
+    pub allowed: usize,
     /// Seconds since its copy was confirmed; absent if there is none.
     pub age_seconds: Option<u64>,
     /// Seconds until it is fetched again; absent if it is a file.

@@ -31,6 +31,7 @@ pub(super) fn feed_table(now: &[Feed]) -> Table {
             (feed.others as u64, "of other kinds"),
             (feed.problems, "unreadable"),
             (feed.guarded as u64, "guarded"),
+            (feed.allowed as u64, "allowed"),
         ] {
             if count > 0 {
                 entries.push_str(&format!("\n{count} {what}"));
