@@ -2,15 +2,13 @@
 //!
 //! Promises: reading anything here never makes a worker wait. Refuses: to know of HTTP or tables. Read next: `api/mod.rs`.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    sync::Arc,
-    time::Duration,
-};
+mod feeds;
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use jiff::{Timestamp, Unit};
 use parking_lot::Mutex;
-use ravelin_config::{Config, Interface, RecordsTarget, feed::FeedMode, types::Protocol};
+use ravelin_config::{Config, Interface, RecordsTarget, types::Protocol};
 use ravelin_dataplane::{
     flow::FlowRecord,
     handoff::WorkerId,
@@ -19,13 +17,13 @@ use ravelin_dataplane::{
 };
 
 use crate::{
-    alerts::{Alert, Ledger},
+    alerts::Ledger,
     api::view::{LastReload, Link, LinkState},
     compile::{PortFacts, Ports},
-    feeds::{Keeper, Library, schedule::Status},
+    feeds::Keeper,
     log::LogLevelHandle,
     policy::{Live, RuleUsage, Tally, Teller, Told},
-    records::{Encoder, Writer, WriterStats},
+    records::{Writer, WriterStats},
     reload::{ReloadError, Reloaded, Reloader},
     supervisor::{crew::Roster, notify},
 };
@@ -247,83 +245,6 @@ impl Appliance {
             }
             Err(error) => tracing::error!(%error, "endpoints have changed, but not in force"),
         }
-    }
-
-    /// Brings into force what feeds say now.
-    async fn update_feeds(&self, reloader: &mut Reloader) {
-        let Some(update) = self.keeper.as_ref().and_then(Keeper::take) else { return };
-        let names = update.changed.join(", ");
-        match reloader.update_feeds(update) {
-            Ok(Some(generation)) => {
-                self.in_force.lock().generation = generation;
-                let behind = reloader.settle(Self::PATIENCE, |worker| self.roster.wake(worker)).await;
-                tracing::info!(generation, feeds = names, "feeds say something else");
-                for worker in behind {
-                    tracing::error!(%worker, "the worker has not taken over what feeds say yet");
-                }
-            }
-            Ok(None) => {}
-            Err(error) => {
-                tracing::error!(%error, feeds = names, "feeds say something else, but not in force");
-            }
-        }
-    }
-
-    /// Takes from the workers the flows with what feeds name.
-    fn note_named(&self, reloader: &Reloader) {
-        let mut teller = self.teller.lock();
-        let logs = teller.logs().to_vec();
-        let window = reloader.running().threat.alert_window;
-        for record in logs.iter().flat_map(|log| std::iter::from_fn(|| log.take_named())) {
-            let record = record.read();
-            let Some(told) = teller.tell(record.worker, record.decision) else { continue };
-            let new = self.alerts.lock().note(&record, &told, reloader.library(), window);
-            for alert in new {
-                if let Some(writer) = &*self.writer.lock() {
-                    let mut line = Vec::new();
-                    Encoder::new(reloader.ports(), teller.clone()).encode_alert(&record, &alert, &mut line);
-                    if !writer.line(line) {
-                        tracing::warn!("an alert is not among the flow records: too many wait");
-                    }
-                }
-                tracing::warn!(
-                    feed = alert.feed, indicator = alert.indicator, malware = alert.malware, endpoint = %alert.endpoint,
-                    address = %alert.address, port = alert.port, verdict = alert.verdict, "a feed names what an endpoint talks to"
-                );
-            }
-        }
-    }
-
-    /// The last alerts, the last ones last, and how many there were before them.
-    pub fn alerts(&self) -> (Vec<Alert>, u64) {
-        self.alerts.lock().all()
-    }
-
-    /// Flows with what a feed names, as often as they were judged, and how many of them were denied.
-    pub fn hits(&self, feed: &str) -> (u64, u64) {
-        self.alerts.lock().hits(feed)
-    }
-
-    /// What the feeds say.
-    pub async fn library(&self) -> Library {
-        self.reloader.lock().await.library().clone()
-    }
-
-    /// Has feeds fetched now, all of them if none is named; says which.
-    pub async fn ask_feeds(&self, names: &[String]) -> Vec<String> {
-        let library = self.library().await;
-        let used = library.feeds().iter().filter(|shelf| shelf.feed.mode == FeedMode::Enabled);
-        let wanted = used.filter(|shelf| names.is_empty() || names.contains(&shelf.feed.name));
-        let wanted: Vec<_> = wanted.map(|shelf| shelf.feed.name.clone()).collect();
-        if let Some(keeper) = &self.keeper {
-            wanted.iter().for_each(|name| keeper.fetch(name));
-        }
-        wanted
-    }
-
-    /// How the feeds stand, by their names.
-    pub fn feeds(&self) -> HashMap<String, Status> {
-        self.keeper.as_ref().map(Keeper::status).unwrap_or_default()
     }
 
     /// Opens the file of flow records anew if it was renamed or removed, and waits a bounded time until that is done: whoever
