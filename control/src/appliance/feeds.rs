@@ -38,6 +38,8 @@ impl Appliance {
         let mut teller = self.teller.lock();
         let logs = teller.logs().to_vec();
         let window = reloader.running().threat.alert_window;
+        // Made for the first alert, if there is one: it has the names of all ports and rules.
+        let mut encoder = None;
         for record in logs.iter().flat_map(|log| std::iter::from_fn(|| log.take_named())) {
             let record = record.read();
             let Some(told) = teller.tell(record.worker, record.decision) else { continue };
@@ -45,7 +47,9 @@ impl Appliance {
             for alert in new {
                 if let Some(writer) = &*self.writer.lock() {
                     let mut line = Vec::new();
-                    Encoder::new(reloader.ports(), teller.clone()).encode_alert(&record, &alert, &mut line);
+                    let encoder =
+                        encoder.get_or_insert_with(|| Encoder::new(reloader.ports(), teller.clone()));
+                    encoder.encode_alert(&record, &alert, &mut line);
                     if !writer.line(line) {
                         tracing::warn!("an alert is not among the flow records: too many wait");
                     }
