@@ -81,7 +81,8 @@ fn nothing_reaches_what_a_feed_names_and_it_is_said_why() {
         (&listed["entries"], &listed["blocked"], &listed["state"]),
         (&2.into(), &2.into(), &"fresh".into())
     );
-    let counters = ravelin.finish(&["rule_deny"]);
+    let (counters, log) = ravelin.finish_with_log(&["rule_deny"]);
+    assert!(!log.contains("feed loaded"), "it was read with the configuration, and not again: {log}");
     assert!(counters.dropped("rule_deny") >= 2);
     assert_eq!(counters["alerts_lost"], 0);
     let text = fs::read_to_string(lab.folder().join("records.jsonl")).expect("there are records");

@@ -33,8 +33,13 @@ pub struct FileWatch {
 }
 
 impl FileWatch {
-    /// The names of the feeds whose files changed, came or went since the last call; all of them at the first. Costs one look at
-    /// each file.
+    /// Begins with what files were like when they were read, by the names of their feeds.
+    pub(super) fn knowing(files: impl Iterator<Item = (String, Stamp)>) -> Self {
+        Self { stamps: files.map(|(name, stamp)| (name, Some(stamp))).collect() }
+    }
+
+    /// The names of the feeds whose files changed, came or went since the last call; all that were not known at the first. Costs one
+    /// look at each file.
     pub fn changed<'f>(&mut self, feeds: &'f [Feed]) -> Vec<&'f str> {
         let mut changed = Vec::new();
         let mut stamps = BTreeMap::new();

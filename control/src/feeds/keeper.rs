@@ -196,9 +196,12 @@ impl Task {
                 self.schedule.restored(&shelf.feed.name, shelf.contents.len(), age, now);
             }
         }
-        // What the files are like now is what the library has.
-        self.files = FileWatch::default();
-        let _known = self.files.changed(&self.feeds);
+        // A file that has changed since the library was opened is read again.
+        let known = library
+            .feeds()
+            .iter()
+            .filter_map(|shelf| Some((shelf.feed.name.clone(), shelf.copy.as_ref()?.stamp?)));
+        self.files = FileWatch::knowing(known);
         (self.library, self.epoch) = (library, epoch);
         self.publish();
     }
@@ -292,6 +295,8 @@ fn has_shrunk(share: f64, before: usize, now: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::Directory;
+    use std::path::Path;
 
     #[test]
     fn updates_that_nobody_took_become_one() {
@@ -305,6 +310,30 @@ mod tests {
         assert_eq!((both.epoch, both.changed), (1, ["b", "c", "a"].map(str::to_owned).to_vec()));
         let later = update(1, &["a"]).followed_by(update(2, &["b"]));
         assert_eq!((later.epoch, later.changed), (2, vec!["b".to_owned()]));
+    }
+
+    #[test]
+    fn a_file_is_read_again_only_if_it_has_changed() {
+        let directory = Directory::new();
+        let [same, late] = ["a-same", "late"].map(|name| directory.write(name, "203.0.113.7\n"));
+        let feed =
+            |name: &str, path: &Path| format!("[[feed]]\nname = '{name}'\nfile = '{}'\n", path.display());
+        let off = "[[feed]]\nname = 'feodo'\nmode = 'disabled'\n".to_owned();
+        let text = off + &feed("a-same", &same) + &feed("late", &late);
+        let config =
+            ravelin_config::parse(&text, "t.toml").unwrap_or_else(|report| panic!("{report}")).config;
+        let (library, report) = Library::open(&config, ravelin_config::Report::default());
+        assert!(report.is_empty(), "{report}");
+        // Between its being read and its being watched.
+        directory.write("late", "203.0.113.7\n203.0.113.8\n");
+        let keeper = Keeper::start(&config, &library).unwrap();
+        let loaded = |name: &str| keeper.status()[name].counts.loaded;
+        while loaded("late") == 0 {
+            thread::sleep(Duration::from_millis(10));
+        }
+        assert_eq!((loaded("late"), loaded("a-same")), (1, 0));
+        let update = keeper.take().unwrap();
+        assert_eq!((update.changed, update.indicators.len()), (vec!["late".to_owned()], 3));
     }
 
     #[test]

@@ -19,7 +19,10 @@ use super::{
     read::read,
     store::{Store, Stored},
 };
-use crate::policy::{FeedPolicy, Members};
+use crate::{
+    policy::{FeedPolicy, Members},
+    sources::Stamp,
+};
 
 /// All feeds of a configuration, in its order, with what they say now.
 #[derive(Clone, Debug, Default)]
@@ -46,6 +49,8 @@ pub struct CopyNote {
     pub fetched_at: SystemTime,
     /// What the server said about it.
     pub validators: Validators,
+    /// What the file was like before it was read, if it is one.
+    pub(super) stamp: Option<Stamp>,
 }
 
 /// A feed that names an address.
@@ -218,17 +223,18 @@ impl Library {
 
 /// What a feed says that is at hand; `None` if it was never fetched.
 fn open(feed: &Feed, store: &Store, guard: &FeedGuard) -> Result<Option<(Contents, CopyNote)>, String> {
-    let (copy, fetched_at) = match &feed.source {
+    let (copy, fetched_at, stamp) = match &feed.source {
         FeedSource::File { file } => {
-            (file::read(feed, file).map_err(|error| error.to_string())?, SystemTime::now())
+            let stamp = Stamp::of(file);
+            (file::read(feed, file).map_err(|error| error.to_string())?, SystemTime::now(), stamp)
         }
         FeedSource::Url { .. } => match store.load(feed).map_err(|error| error.to_string())? {
-            Some(Stored { copy, fetched_at, .. }) => (copy, fetched_at),
+            Some(Stored { copy, fetched_at, .. }) => (copy, fetched_at, None),
             None => return Ok(None),
         },
     };
     let contents = read(feed, &copy.bytes, guard).map_err(|error| error.to_string())?;
-    Ok(Some((contents, CopyNote { fetched_at, validators: copy.validators })))
+    Ok(Some((contents, CopyNote { fetched_at, validators: copy.validators, stamp })))
 }
 
 /// What is only in `after`, and what is only in `before`: both sorted, and nothing twice in either.

@@ -190,16 +190,20 @@ impl Schedule {
         }
     }
 
-    /// A copy from an earlier run is in force, which is so old. It is fetched when its period has passed.
+    /// A copy is in force that was read with the configuration, and is so old. It is fetched when its period has passed; a file, when
+    /// it changes.
     pub fn restored(&mut self, name: &str, entries: usize, age: Duration, now: Duration) {
         let Some(state) = self.feeds.get_mut(name) else { return };
+        if state.period().is_none() {
+            state.confirmed(now);
+        }
         state.good = Some((now, age));
         state.entries = entries;
-        if let Some(period) = state.period() {
+        state.next = state.period().map(|period| {
             // Whoever starts many appliances at once does not want them to ask at once.
             let spread = self.random.up_to((period / 10).min(Duration::from_secs(30)));
-            state.next = Some(now + period.saturating_sub(age) + spread);
-        }
+            now + period.saturating_sub(age) + spread
+        });
     }
 
     /// The feeds that are to be fetched now, each of which is answered by [`Self::done`].

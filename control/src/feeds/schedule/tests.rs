@@ -158,6 +158,23 @@ fn a_copy_of_an_earlier_run_is_used_until_its_period_has_passed() {
 }
 
 #[test]
+fn a_file_that_was_read_with_the_configuration_is_read_again_when_it_changes() {
+    let mut schedule = schedule(FEEDS);
+    schedule.restored("b", 3, Duration::ZERO, Duration::ZERO);
+    assert_eq!(schedule.due(Duration::ZERO), ["a"]);
+    let known = status(&schedule, "b", Duration::ZERO);
+    assert_eq!((known.health, known.entries, known.next), (Health::Fresh, 3, None));
+    assert!(schedule.due(HOUR * 1000).is_empty());
+    assert!(schedule.ask("b", HOUR));
+    assert_eq!(schedule.due(HOUR), ["b"]);
+    // It could not be read then, but with the next configuration.
+    done(&mut schedule, "b", failed(), HOUR);
+    schedule.restored("b", 4, Duration::ZERO, HOUR);
+    let known = status(&schedule, "b", HOUR);
+    assert_eq!((known.health, known.last_error, known.next), (Health::Fresh, None, None));
+}
+
+#[test]
 fn another_configuration_keeps_what_is_the_same() {
     let mut schedule = schedule(FEEDS);
     schedule.due(Duration::ZERO);
