@@ -20,7 +20,7 @@ use crate::{
     alerts::Ledger,
     api::view::{LastReload, Link, LinkState},
     compile::{PortFacts, Ports},
-    feeds::Keeper,
+    feeds::{Keeper, Library},
     log::LogLevelHandle,
     policy::{Live, RuleUsage, Tally, Teller, Told},
     records::{Writer, WriterStats},
@@ -78,6 +78,8 @@ pub struct InForce {
     pub generation: u32,
     /// Its interfaces by number.
     pub ports: Arc<Ports>,
+    /// What its feeds say.
+    pub library: Arc<Library>,
     /// The file it came from.
     pub path: String,
     /// The last attempt to bring one into force.
@@ -104,6 +106,7 @@ impl Appliance {
             config: Arc::clone(reloader.running()),
             generation: reloader.generation(),
             ports: Arc::clone(reloader.ports()),
+            library: Arc::clone(reloader.library()),
             path: reloader.path().display().to_string(),
             last_reload: LastReload {
                 time: whole_seconds(now),
@@ -195,6 +198,7 @@ impl Appliance {
             in_force.config = Arc::clone(reloader.running());
             in_force.generation = reloader.generation();
             in_force.ports = Arc::clone(reloader.ports());
+            in_force.library = Arc::clone(reloader.library());
         }
         let mut reloaded = result.inspect_err(|error| {
             tracing::error!(%error, "reload refused; the old configuration stays in force");

@@ -9,8 +9,8 @@ use crate::{
 };
 
 /// All feeds of the configuration, in its order.
-pub(super) async fn list(appliance: &Appliance) -> Vec<Feed> {
-    let (library, status) = (appliance.library().await, appliance.feeds());
+pub(super) fn list(appliance: &Appliance) -> Vec<Feed> {
+    let (library, status) = (appliance.in_force().library, appliance.feeds());
     let feeds = library.feeds().iter().map(|shelf| {
         let (feed, contents) = (&shelf.feed, &shelf.contents);
         let status = status.get(&feed.name);

@@ -1,13 +1,13 @@
 //! What the running process knows of feeds, and what they have found.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use ravelin_config::feed::FeedMode;
 
 use super::Appliance;
 use crate::{
     alerts::Alert,
-    feeds::{Keeper, Library, schedule::Status},
+    feeds::{Keeper, schedule::Status},
     records::Encoder,
     reload::Reloader,
 };
@@ -19,7 +19,11 @@ impl Appliance {
         let names = update.changed.join(", ");
         match reloader.update_feeds(update) {
             Ok(Some(generation)) => {
-                self.in_force.lock().generation = generation;
+                {
+                    let mut in_force = self.in_force.lock();
+                    in_force.generation = generation;
+                    in_force.library = Arc::clone(reloader.library());
+                }
                 let behind = reloader.settle(Self::PATIENCE, |worker| self.roster.wake(worker)).await;
                 tracing::info!(generation, feeds = names, "feeds say something else");
                 for worker in behind {
@@ -72,14 +76,9 @@ impl Appliance {
         self.alerts.lock().hits(feed)
     }
 
-    /// What the feeds say.
-    pub async fn library(&self) -> Library {
-        self.reloader.lock().await.library().clone()
-    }
-
     /// Has feeds fetched now, all of them if none is named; says which.
-    pub async fn ask_feeds(&self, names: &[String]) -> Vec<String> {
-        let library = self.library().await;
+    pub fn ask_feeds(&self, names: &[String]) -> Vec<String> {
+        let library = self.in_force().library;
         let used = library.feeds().iter().filter(|shelf| shelf.feed.mode == FeedMode::Enabled);
         let wanted = used.filter(|shelf| names.is_empty() || names.contains(&shelf.feed.name));
         let wanted: Vec<_> = wanted.map(|shelf| shelf.feed.name.clone()).collect();

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use metrics::{
     Label, SharedString, Unit, counter, describe_counter, describe_gauge, gauge, with_local_recorder,
 };
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use metrics_exporter_prometheus::PrometheusBuilder;
 use ravelin_config::types::IfName;
 use ravelin_dataplane::{
     counters::{COUNTERS, CounterKind, WorkerCounters},
@@ -61,25 +61,24 @@ families! {
 
 /// Turns what workers published into metrics.
 pub struct Metrics {
-    recorder: PrometheusRecorder,
-    handle: PrometheusHandle,
     appliance: Arc<Appliance>,
 }
 
 impl Metrics {
     /// Metrics of this process.
     pub fn new(appliance: Arc<Appliance>) -> Self {
-        let recorder = PrometheusBuilder::new().build_recorder();
-        let handle = recorder.handle();
-        let metrics = Self { recorder, handle, appliance };
-        with_local_recorder(&metrics.recorder, || metrics.describe());
-        metrics
+        Self { appliance }
     }
 
     /// All metrics as of now, in Prometheus' text form.
     pub fn render(&self) -> String {
-        with_local_recorder(&self.recorder, || self.record());
-        sorted(&self.handle.render())
+        // A new one each time: what is gone, such as a feed or a rule, has no series any more.
+        let recorder = PrometheusBuilder::new().build_recorder();
+        with_local_recorder(&recorder, || {
+            self.describe();
+            self.record();
+        });
+        sorted(&recorder.handle().render())
     }
 
     fn describe(&self) {
