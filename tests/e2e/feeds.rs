@@ -187,14 +187,15 @@ fn a_feed_is_fetched_kept_and_used_at_the_next_start() {
 
 #[test]
 fn a_feed_is_not_acted_upon_where_somebody_allows_it_until_that_ends() {
-    let Some(lab) = Lab::new(&["ping"]) else { return };
+    let Some(lab) = Lab::new(&["curl", "ping"]) else { return };
     let neighbour = "10.9.0.3";
     lab.server.ip(&format!("address add {neighbour}/24 dev eth0"));
     let path = lab.folder().join("list.txt");
     fs::write(&path, format!("{SERVER}-{neighbour}\n")).expect("the folder is writable");
     let guard = |expires: &str| {
         let allow = format!("[[threat.allow]]\naddress = \"{SERVER}\"\nreason = \"shared host\"\n{expires}");
-        config(&lab, &format!("{NO_GUARD}\n{allow}"), &format!("file = \"{}\"", path.display()))
+        let source = format!("file = \"{}\"\n[metrics]\nlisten = \"127.0.0.1:9650\"", path.display());
+        config(&lab, &format!("{NO_GUARD}\n{allow}"), &source)
     };
     let ravelin = lab.ravelin(&guard(""));
     let listener = lab.server.inside(|| TcpListener::bind("0.0.0.0:2222")).expect("the port is free");
@@ -216,6 +217,13 @@ fn a_feed_is_not_acted_upon_where_somebody_allows_it_until_that_ends() {
         ["entries", "allowed", "guarded"].map(|figure| listed[figure].as_u64())
     };
     assert_eq!(figures(), [Some(1), Some(1), Some(0)]);
+    let page = lab.appliance.run("curl -sS http://127.0.0.1:9650/metrics");
+    for (figure, value) in
+        [("entries", "1"), ("allowed_entries", "1"), ("stale", "0"), ("hits_total", "1"), ("blocked_total", "1")]
+    {
+        let line = format!("ravelin_feed_{figure}{{feed=\"c2\"}} {value}");
+        assert!(page.lines().any(|it| it == line), "no `{line}` in:\n{page}");
+    }
     // From now on it ends by itself.
     let end = Timestamp::now() + SignedDuration::from_secs(5);
     ravelin.rewrite(&(bridge("open") + &guard(&format!("expires = {end}"))));

@@ -227,7 +227,8 @@ impl Task {
             Ok(Fetched::Unchanged) => (Outcome::Unchanged, None),
             Err(error) => {
                 let retry_after = error.retry_after();
-                (Outcome::Failed { error: error.to_string(), retry_after }, None)
+                let kind = error.problem.kind();
+                (Outcome::Failed { kind, error: error.to_string(), retry_after }, None)
             }
             Ok(Fetched::New(copy)) => match read(&feed, &copy.bytes, &self.library.guard().of(&name)) {
                 Err(error) => (Outcome::HeldBack { reason: error.to_string() }, None),

@@ -8,6 +8,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use ravelin_config::feed::{Feed, FeedMode, FeedSource};
 
+use super::fetch::Failure;
+
 /// The longest that a feed waits after its first failure; each further one doubles it.
 const FIRST_RETRY: Duration = Duration::from_mins(1);
 
@@ -52,6 +54,8 @@ pub enum Outcome {
     },
     /// There is no copy.
     Failed {
+        /// What kind of failure it was.
+        kind: Failure,
         /// Why.
         error: String,
         /// How long the server wants to be left alone.
@@ -60,7 +64,7 @@ pub enum Outcome {
 }
 
 /// How often each came.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// New copies.
     pub loaded: u64,
@@ -68,8 +72,8 @@ pub struct Counts {
     pub unchanged: u64,
     /// Copies that were held back.
     pub held_back: u64,
-    /// Attempts that failed.
-    pub failed: u64,
+    /// Attempts that failed, by the kind of failure.
+    pub failed: BTreeMap<Failure, u64>,
 }
 
 /// How a feed stands, for people and metrics.
@@ -162,7 +166,7 @@ impl State {
             entries: self.entries,
             last_error: self.trouble.as_ref().map(|trouble| trouble.text.clone()),
             failures: self.failures,
-            counts: self.counts,
+            counts: self.counts.clone(),
             next: next.map(|next| next.saturating_sub(now)),
         }
     }
@@ -254,8 +258,8 @@ impl Schedule {
                 state.trouble = Some(Trouble { health: Health::HeldBack, text: reason });
                 period.map(|period| self.random.half_to(period.min(LAST_RETRY)))
             }
-            Outcome::Failed { error, retry_after } => {
-                state.counts.failed += 1;
+            Outcome::Failed { kind, error, retry_after } => {
+                *state.counts.failed.entry(kind).or_default() += 1;
                 state.failures += 1;
                 state.trouble = Some(Trouble { health: Health::Failing, text: error });
                 let longest = period.unwrap_or(LAST_RETRY).min(LAST_RETRY);

@@ -30,7 +30,7 @@ fn done(schedule: &mut Schedule, name: &str, outcome: Outcome, now: Duration) {
 }
 
 fn failed() -> Outcome {
-    Outcome::Failed { error: "no".to_owned(), retry_after: None }
+    Outcome::Failed { kind: Failure::Timeout, error: "no".to_owned(), retry_after: None }
 }
 
 #[test]
@@ -91,7 +91,10 @@ fn failures_are_tried_again_less_and_less_often() {
     }
     done(&mut schedule, "a", Outcome::Unchanged, now);
     let after = status(&schedule, "a", now);
-    assert_eq!((after.failures, after.counts.failed, after.health), (0, 9, Health::Fresh));
+    assert_eq!(
+        (after.failures, after.counts.failed, after.health),
+        (0, BTreeMap::from([(Failure::Timeout, 9)]), Health::Fresh)
+    );
     assert!(after.next.unwrap() >= HOUR && after.last_error.is_none());
     // From the start again.
     assert!(schedule.ask("a", now));
@@ -106,7 +109,8 @@ fn a_server_may_want_to_be_left_alone() {
         let mut schedule = schedule(FEEDS);
         schedule.due(Duration::ZERO);
         let retry_after = Some(HOUR * wanted);
-        done(&mut schedule, "a", Outcome::Failed { error: "503".to_owned(), retry_after }, Duration::ZERO);
+        let busy = Outcome::Failed { kind: Failure::Status, error: "503".to_owned(), retry_after };
+        done(&mut schedule, "a", busy, Duration::ZERO);
         assert_eq!(status(&schedule, "a", Duration::ZERO).next, Some(HOUR * expected));
     }
 }
@@ -249,7 +253,7 @@ proptest! {
             prop_assert_eq!(status.next.is_none(), underway);
             prop_assert!(status.next.is_none_or(|next| next <= HOUR + HOUR / 20), "{:?}", status);
             let Counts { loaded, unchanged, held_back, failed } = status.counts;
-            prop_assert_eq!(loaded + unchanged + held_back + failed, outcomes);
+            prop_assert_eq!(loaded + unchanged + held_back + failed.values().sum::<u64>(), outcomes);
             prop_assert_eq!(status.failures == 0, status.last_error.is_none());
         }
     }
