@@ -220,6 +220,7 @@ impl Appliance {
     pub async fn watch(&self) {
         let Ok(mut reloader) = self.reloader.try_lock() else { return };
         self.note_named(&reloader);
+        self.note_turned();
         self.update_feeds(&mut reloader).await;
         let watched = reloader.look();
         for problem in &watched.refused {

@@ -44,6 +44,9 @@ pub struct Feed {
     /// Where its values stand; with the formats `json` and `json-lines`, and always with them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub json: Option<JsonLayout>,
+    /// How long its copy may be unconfirmed before it is stale; `None` if it never is.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "crate::duration::serialize_optional")]
+    pub stale_after: Option<Duration>,
     /// What selectors see.
     pub labels: Labels,
     /// What happens to packets that it knows an address of.

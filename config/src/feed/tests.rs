@@ -105,6 +105,24 @@ fn a_feed_comes_from_one_place() {
 }
 
 #[test]
+fn a_copy_is_stale_after_two_periods_or_what_is_said() {
+    let url = "url = 'https://a.example'\n";
+    for (keys, after) in [
+        (url.to_owned(), Some(Duration::from_hours(48))),
+        (format!("{url}period = '1h'"), Some(Duration::from_hours(2))),
+        (format!("{url}period = '1h'\nstale_after = '61m'"), Some(Duration::from_mins(61))),
+        ("file = 'a'".to_owned(), None),
+        ("file = 'a'\nstale_after = '1s'".to_owned(), Some(Duration::from_secs(1))),
+    ] {
+        assert_eq!(feed(&keys).stale_after, after, "{keys}");
+    }
+    assert_eq!(config("").feeds[0].stale_after, Some(Duration::from_hours(48)));
+    let text = format!("[[feed]]\nname = 'a'\n{url}stale_after = '1d'\n");
+    assert_eq!(found(&text), [(Code::Combination, 4, "'1d'".to_owned())]);
+    assert!(report(&text).to_string().contains("its `period` is \"1d\""), "{}", report(&text));
+}
+
+#[test]
 fn layouts_go_with_their_formats() {
     for legal in [
         "format = 'csv'",
@@ -132,6 +150,8 @@ fn values_are_checked() {
     for (keys, code) in [
         ("format = 'feodo'", Code::UnknownWord),
         ("period = '4m'", Code::OutOfRange),
+        ("stale_after = '366d'", Code::OutOfRange),
+        ("stale_after = '0s'", Code::OutOfRange),
         ("severity = 0", Code::OutOfRange),
         ("severity = 101", Code::OutOfRange),
         ("max_size = 64", Code::WrongType),

@@ -2,13 +2,14 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use jiff::Timestamp;
 use ravelin_config::feed::FeedMode;
 
 use super::Appliance;
 use crate::{
     alerts::Alert,
     feeds::{Keeper, schedule::Status},
-    records::Encoder,
+    records::{Encoder, encode_standing},
     reload::Reloader,
 };
 
@@ -48,21 +49,44 @@ impl Appliance {
             let record = record.read();
             let Some(told) = teller.tell(record.worker, record.decision) else { continue };
             let new = self.alerts.lock().note(&record, &told, reloader.library(), window);
-            for alert in new {
-                if let Some(writer) = &*self.writer.lock() {
-                    let mut line = Vec::new();
-                    let encoder =
-                        encoder.get_or_insert_with(|| Encoder::new(reloader.ports(), teller.clone()));
-                    encoder.encode_alert(&record, &alert, &mut line);
-                    if !writer.line(line) {
-                        tracing::warn!("an alert is not among the flow records: too many wait");
-                    }
-                }
+            for (alert, hit) in new.iter().filter_map(|alert| Some((alert, alert.hit()?))) {
+                let encoder = encoder.get_or_insert_with(|| Encoder::new(reloader.ports(), teller.clone()));
+                self.write_alert(|line| encoder.encode_hit(&record, alert, hit, line));
                 tracing::warn!(
-                    feed = alert.feed, indicator = alert.indicator, malware = alert.malware, endpoint = %alert.endpoint,
-                    address = %alert.address, port = alert.port, verdict = alert.verdict, "a feed names what an endpoint talks to"
+                    feed = hit.feed, indicator = hit.indicator, malware = hit.malware, endpoint = %hit.endpoint,
+                    address = %hit.address, port = hit.port, verdict = hit.verdict, "a feed names what an endpoint talks to"
                 );
             }
+        }
+    }
+
+    /// Tells which feeds have become stale, or are fresh again.
+    pub(super) fn note_turned(&self) {
+        for turn in self.keeper.iter().flat_map(Keeper::turned) {
+            if turn.is_stale {
+                let age = turn.age.map(|age| age.as_secs());
+                tracing::warn!(
+                    feed = turn.feed,
+                    age,
+                    error = turn.last_error,
+                    "the feed is stale: its copy was not confirmed for too long"
+                );
+            } else {
+                tracing::info!(feed = turn.feed, "the feed is fresh again");
+            }
+            let now = Timestamp::now();
+            let alert = self.alerts.lock().turn(turn, now);
+            self.write_alert(|line| encode_standing(&alert, now, line));
+        }
+    }
+
+    /// Writes an alert among the flow records, if there are any.
+    fn write_alert(&self, encode: impl FnOnce(&mut Vec<u8>)) {
+        let Some(writer) = &*self.writer.lock() else { return };
+        let mut line = Vec::new();
+        encode(&mut line);
+        if !writer.line(line) {
+            tracing::warn!("an alert is not among the flow records: too many wait");
         }
     }
 

@@ -1,6 +1,6 @@
 //! Feeds that are files: read whole, and watched for change.
 
-use std::{collections::BTreeMap, fs, io::Read, path::Path};
+use std::{collections::BTreeMap, fs, io::Read, path::Path, time::SystemTime};
 
 use ravelin_config::feed::{Feed, FeedMode, FeedSource};
 
@@ -24,6 +24,11 @@ pub fn read(feed: &Feed, path: &Path) -> Result<Copy, FetchError> {
     };
     let copy = bytes().and_then(|bytes| Copy::new(bytes, Validators::default()).check(feed));
     copy.map_err(|problem| FetchError::new(&feed.name, path.display().to_string(), problem))
+}
+
+/// When the file at `path` was written; now, if that cannot be told.
+pub(super) fn written_at(path: &Path) -> SystemTime {
+    fs::metadata(path).and_then(|metadata| metadata.modified()).unwrap_or_else(|_| SystemTime::now())
 }
 
 /// What feeds that are files were like when they were looked at last.

@@ -21,9 +21,9 @@ use super::{
     Contents, Library,
     fetch::{Client, Fetched, Timeouts, Validators},
     fetcher::{Done, Fetcher, Job},
-    file::FileWatch,
+    file::{FileWatch, written_at},
     read::read,
-    schedule::{Outcome, Schedule, Status},
+    schedule::{Outcome, Schedule, Status, Turn},
     store::{Store, Stored},
 };
 
@@ -56,6 +56,7 @@ impl Update {
 pub struct Keeper {
     orders: Sender<Order>,
     updates: Receiver<Update>,
+    turns: Receiver<Turn>,
     status: Arc<Mutex<HashMap<String, Status>>>,
 }
 
@@ -73,6 +74,7 @@ impl Keeper {
     pub fn start(config: &Config, library: &Library) -> io::Result<Self> {
         let (orders, take) = channel::unbounded();
         let (give, updates) = channel::unbounded();
+        let (tell, turns) = channel::unbounded();
         let status = Arc::new(Mutex::new(HashMap::new()));
         let seed = SystemTime::UNIX_EPOCH.elapsed().map_or(1, |time| u64::from(time.subsec_nanos()) + 1);
         let mut task = Task {
@@ -86,11 +88,12 @@ impl Keeper {
             library: Library::default(),
             epoch: 0,
             updates: give,
+            turns: tell,
             status: Arc::clone(&status),
         };
         task.configure(config, library.clone(), 0);
         thread::Builder::new().name("feeds".to_owned()).spawn(move || task.run(&take))?;
-        Ok(Self { orders, updates, status })
+        Ok(Self { orders, updates, turns, status })
     }
 
     /// Goes on with the feeds of another configuration, as they were read with it. Updates that still come from before are of
@@ -108,6 +111,11 @@ impl Keeper {
     /// What has changed since the last call.
     pub fn take(&self) -> Option<Update> {
         self.updates.try_iter().reduce(Update::followed_by)
+    }
+
+    /// The feeds that have become stale since the last call, or are fresh again.
+    pub fn turned(&self) -> impl Iterator<Item = Turn> + '_ {
+        self.turns.try_iter()
     }
 
     /// How the feeds stand.
@@ -128,6 +136,7 @@ struct Task {
     library: Library,
     epoch: u64,
     updates: Sender<Update>,
+    turns: Sender<Turn>,
     status: Arc<Mutex<HashMap<String, Status>>>,
 }
 
@@ -170,6 +179,9 @@ impl Task {
                 let (library, epoch) = (self.library.clone(), self.epoch);
                 let indicators = Arc::new(library.indicators());
                 let _interested = self.updates.send(Update { epoch, changed, library, indicators });
+            }
+            for turn in self.schedule.turned(self.now()) {
+                let _interested = self.turns.send(turn);
             }
             self.publish();
         }
@@ -237,19 +249,23 @@ impl Task {
                     None => {
                         let entries = contents.len();
                         self.validators.insert(name.clone(), copy.validators.clone());
-                        if let FeedSource::Url { .. } = feed.source {
-                            let stored = Stored { copy, fetched_at: SystemTime::now(), entries };
-                            if let Err(error) = self.store.save(&feed, &stored) {
-                                tracing::warn!(feed = name, %error, "the feed is in force, but not kept for the next start");
+                        let age = match &feed.source {
+                            FeedSource::File { file } => written_at(file).elapsed().unwrap_or_default(),
+                            FeedSource::Url { .. } => {
+                                let stored = Stored { copy, fetched_at: SystemTime::now(), entries };
+                                if let Err(error) = self.store.save(&feed, &stored) {
+                                    tracing::warn!(feed = name, %error, "the feed is in force, but not kept for the next start");
+                                }
+                                Duration::ZERO
                             }
-                        }
-                        (Outcome::Loaded { entries }, Some(contents))
+                        };
+                        (Outcome::Loaded { entries, age }, Some(contents))
                     }
                 },
             },
         };
         match &outcome {
-            Outcome::Loaded { entries } => tracing::info!(feed = name, entries, "feed loaded"),
+            Outcome::Loaded { entries, .. } => tracing::info!(feed = name, entries, "feed loaded"),
             Outcome::Unchanged => self.confirm(&feed),
             Outcome::HeldBack { reason } => {
                 tracing::warn!(feed = name, "the new copy of the feed is not used: {reason}");

@@ -45,7 +45,7 @@ pub struct Shelf {
 /// What is known of the copy of a feed.
 #[derive(Clone, Debug)]
 pub struct CopyNote {
-    /// When it was fetched, or read.
+    /// When it was fetched; of a file, when it was written.
     pub fetched_at: SystemTime,
     /// What the server said about it.
     pub validators: Validators,
@@ -226,7 +226,7 @@ fn open(feed: &Feed, store: &Store, guard: &FeedGuard) -> Result<Option<(Content
     let (copy, fetched_at, stamp) = match &feed.source {
         FeedSource::File { file } => {
             let stamp = Stamp::of(file);
-            (file::read(feed, file).map_err(|error| error.to_string())?, SystemTime::now(), stamp)
+            (file::read(feed, file).map_err(|error| error.to_string())?, file::written_at(file), stamp)
         }
         FeedSource::Url { .. } => match store.load(feed).map_err(|error| error.to_string())? {
             Some(Stored { copy, fetched_at, .. }) => (copy, fetched_at, None),

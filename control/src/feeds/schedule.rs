@@ -19,9 +19,6 @@ const LAST_RETRY: Duration = Duration::from_hours(1);
 /// The longest that a server may want to be left alone.
 const RETRY_AFTER_MAX: Duration = Duration::from_hours(24);
 
-/// A copy is stale when it was not confirmed for so many periods.
-const STALE_PERIODS: u32 = 2;
-
 /// How a feed stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Health {
@@ -29,7 +26,7 @@ pub enum Health {
     Pending,
     /// Its copy is the one that its source has.
     Fresh,
-    /// Its copy was not confirmed for two periods.
+    /// Its copy was not confirmed for too long.
     Stale,
     /// The last attempt to get a copy failed. The one before is in force.
     Failing,
@@ -44,6 +41,8 @@ pub enum Outcome {
     Loaded {
         /// How many entries it has.
         entries: usize,
+        /// How old it is: a file may have been written long ago.
+        age: Duration,
     },
     /// The copy that is in force is still the one.
     Unchanged,
@@ -83,7 +82,7 @@ pub struct Status {
     pub health: Health,
     /// How long ago its copy was confirmed; `None` if it has none.
     pub age: Option<Duration>,
-    /// Whether that is more than two periods, whatever the last attempt brought. Never for files.
+    /// Whether that is longer than it may be, whatever the last attempt brought; or whether there has been none for so long.
     pub is_stale: bool,
     /// How many entries its copy has.
     pub entries: usize,
@@ -97,6 +96,19 @@ pub struct Status {
     pub next: Option<Duration>,
 }
 
+/// A feed has become stale, or is fresh again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// Its name.
+    pub feed: String,
+    /// Which of the two.
+    pub is_stale: bool,
+    /// How long ago its copy was confirmed; `None` if it has none.
+    pub age: Option<Duration>,
+    /// What the last attempt said, if it brought nothing.
+    pub last_error: Option<String>,
+}
+
 /// When all feeds are fetched.
 #[derive(Debug)]
 pub struct Schedule {
@@ -107,6 +119,11 @@ pub struct Schedule {
 #[derive(Debug)]
 struct State {
     source: FeedSource,
+    stale_after: Option<Duration>,
+    /// When it was configured.
+    since: Duration,
+    /// Whether it was said that it is stale.
+    told_stale: bool,
     /// When it is fetched next. Files wait for a change.
     next: Option<Duration>,
     is_underway: bool,
@@ -126,9 +143,12 @@ struct Trouble {
 }
 
 impl State {
-    fn new(source: FeedSource, now: Duration) -> Self {
+    fn new(feed: &Feed, now: Duration) -> Self {
         Self {
-            source,
+            source: feed.source.clone(),
+            stale_after: feed.stale_after,
+            since: now,
+            told_stale: false,
             next: Some(now),
             is_underway: false,
             good: None,
@@ -148,14 +168,12 @@ impl State {
 
     fn status(&self, now: Duration) -> Status {
         let age = self.good.map(|(at, age)| age + now.saturating_sub(at));
-        let is_stale = match (age, self.period()) {
-            (Some(age), Some(period)) => age > period * STALE_PERIODS,
-            (Some(_) | None, _) => false,
-        };
+        let unconfirmed = age.unwrap_or_else(|| now.saturating_sub(self.since));
+        let is_stale = self.stale_after.is_some_and(|longest| unconfirmed > longest);
         let health = match (&self.trouble, age) {
             (Some(trouble), _) => trouble.health,
+            (None, _) if is_stale => Health::Stale,
             (None, None) => Health::Pending,
-            (None, Some(_)) if is_stale => Health::Stale,
             (None, Some(_)) => Health::Fresh,
         };
         let next = self.next.filter(|_| !self.is_underway);
@@ -184,11 +202,16 @@ impl Schedule {
         let mut before = std::mem::take(&mut self.feeds);
         for feed in feeds.iter().filter(|feed| feed.mode == FeedMode::Enabled) {
             let state = match before.remove(&feed.name) {
-                Some(state) if state.source == feed.source => state,
-                Some(state) if is_same_place(&state.source, &feed.source) => {
-                    State { source: feed.source.clone(), next: Some(now), ..state }
+                Some(state) if state.source == feed.source => {
+                    State { stale_after: feed.stale_after, ..state }
                 }
-                Some(_) | None => State::new(feed.source.clone(), now),
+                Some(state) if is_same_place(&state.source, &feed.source) => State {
+                    source: feed.source.clone(),
+                    stale_after: feed.stale_after,
+                    next: Some(now),
+                    ..state
+                },
+                Some(_) | None => State::new(feed, now),
             };
             self.feeds.insert(feed.name.clone(), state);
         }
@@ -199,7 +222,7 @@ impl Schedule {
     pub fn restored(&mut self, name: &str, entries: usize, age: Duration, now: Duration) {
         let Some(state) = self.feeds.get_mut(name) else { return };
         if state.period().is_none() {
-            state.confirmed(now);
+            state.confirmed(now, age);
         }
         state.good = Some((now, age));
         state.entries = entries;
@@ -241,15 +264,15 @@ impl Schedule {
         state.is_underway = false;
         let period = state.period();
         let wait = match outcome {
-            Outcome::Loaded { entries } => {
+            Outcome::Loaded { entries, age } => {
                 state.counts.loaded += 1;
                 state.entries = entries;
-                state.confirmed(now);
+                state.confirmed(now, age);
                 period.map(|period| period + self.random.up_to(period / 20))
             }
             Outcome::Unchanged => {
                 state.counts.unchanged += 1;
-                state.confirmed(now);
+                state.confirmed(now, Duration::ZERO);
                 period.map(|period| period + self.random.up_to(period / 20))
             }
             Outcome::HeldBack { reason } => {
@@ -272,6 +295,19 @@ impl Schedule {
         state.next = state.next.or(wait.map(|wait| now + wait));
     }
 
+    /// The feeds that have become stale since the last call, and those that are fresh again.
+    pub fn turned(&mut self, now: Duration) -> Vec<Turn> {
+        let mut turned = Vec::new();
+        for (name, state) in &mut self.feeds {
+            let Status { is_stale, age, last_error, .. } = state.status(now);
+            if is_stale != state.told_stale {
+                state.told_stale = is_stale;
+                turned.push(Turn { feed: name.clone(), is_stale, age, last_error });
+            }
+        }
+        turned
+    }
+
     /// How the feeds stand, by their names.
     pub fn status(&self, now: Duration) -> impl Iterator<Item = (&str, Status)> {
         self.feeds.iter().map(move |(name, state)| (name.as_str(), state.status(now)))
@@ -279,8 +315,8 @@ impl Schedule {
 }
 
 impl State {
-    fn confirmed(&mut self, now: Duration) {
-        self.good = Some((now, Duration::ZERO));
+    fn confirmed(&mut self, now: Duration, age: Duration) {
+        self.good = Some((now, age));
         self.trouble = None;
         self.failures = 0;
     }
