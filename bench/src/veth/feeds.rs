@@ -197,7 +197,7 @@ pub(crate) fn steady(address: &str, rate: u32) {
     let socket = UdpSocket::bind("0.0.0.0:0").expect("a port");
     socket.connect(address).expect("an address");
     rustix::net::sockopt::set_socket_recv_buffer_size_force(&socket, 16 << 20).expect("we are root");
-    socket.set_read_timeout(Some(Duration::from_millis(500))).expect("a timeout");
+    socket.set_read_timeout(Some(Duration::from_secs(2))).expect("a timeout");
     let sent = AtomicU64::new(0);
     let stop = std::sync::atomic::AtomicBool::new(false);
     println!("ready");
@@ -217,13 +217,16 @@ pub(crate) fn steady(address: &str, rate: u32) {
         let receiver = scope.spawn(|| {
             let (mut answered, mut longest, mut last) = (0_u64, Duration::ZERO, Instant::now());
             let mut buffer = [0; 64];
-            // Half a second without an answer, after the last packet was sent, is the end.
+            // What has not been answered two seconds after the last packet was sent is lost.
             loop {
                 match socket.recv(&mut buffer) {
                     Ok(_) => {
                         answered += 1;
                         longest = longest.max(last.elapsed());
                         last = Instant::now();
+                        if stop.load(Relaxed) && answered == sent.load(Relaxed) {
+                            return (answered, longest);
+                        }
                     }
                     Err(_) if stop.load(Relaxed) => return (answered, longest),
                     Err(_) => {}
