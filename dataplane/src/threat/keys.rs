@@ -60,7 +60,7 @@ impl Keys {
         let [one, two] = self.secret;
         let product = u128::from(u64::from(key) ^ one) * u128::from(two | 1);
         let hash = (product >> 64) as u64 ^ product as u64;
-        (((hash >> 32) * self.buckets.len() as u64) >> 32) as u32
+        ((u128::from(hash) * self.buckets.len() as u128) >> 64) as u32
     }
 
     /// Asks for the memory of a bucket.

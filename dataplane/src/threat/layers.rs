@@ -1,12 +1,10 @@
 mod builder;
 
-use std::hint::select_unpredictable;
-
 pub(super) use builder::Builder;
 
 use super::{
     keys::Keys,
-    lines::{Lines, Node, Said},
+    lines::{Lines, Node},
     record::{Kind, UNITS},
     table::Table,
 };
@@ -63,7 +61,7 @@ fn with_last_bits(beginning: u128, [one, two, three]: [u32; 3]) -> u128 {
 impl Layers {
     pub(super) fn class(&self, address: u128) -> u32 {
         let line = self.look(self.begin(address), address);
-        self.finish(self.step(line, address), address)
+        self.finish_or_whole(self.step(line, address), address)
     }
 
     /// Begins to look for an address, and asks for the memory that [`Layers::look`] reads.
@@ -85,30 +83,39 @@ impl Layers {
     /// Finds what is said of an address, and asks for the memory that [`Layers::finish`] reads.
     #[inline]
     pub(super) fn step(&self, line: u32, address: u128) -> u32 {
-        let said = self.lines.find(line, word(address, 0));
-        self.lines.fetch_record(said);
-        said.0
+        let place = self.lines.find(line, word(address, 0)).place();
+        self.lines.fetch_record(place);
+        place
     }
 
-    /// The class.
+    /// The class, unless stretches do not divide what has the first 32 bits.
     #[inline(always)]
     pub(super) fn finish(&self, place: u32, address: u128) -> u32 {
-        let said = Said(place);
-        // Whether it is a record cannot be foretold; one is read in any case.
-        let Some(units) = self.lines.record(said) else { return 0 };
-        let class = match Kind::of_prefix(units, address) {
-            Some(class) => select_unpredictable(said.is_record(), class, said.0),
+        let Some(units) = self.lines.record(place) else { return 0 };
+        match Kind::of_prefix(units, address) {
+            Some(class) => class,
             None => self.follow(units, address),
-        };
+        }
+    }
+
+    /// Whether there are beginnings of 32 bits that stretches do not divide.
+    pub(super) fn has_whole(&self) -> bool {
+        !self.whole.is_empty()
+    }
+
+    /// The class, where [`Layers::has_whole`].
+    #[inline]
+    pub(super) fn finish_or_whole(&self, place: u32, address: u128) -> u32 {
+        let class = self.finish(place, address);
         // What divided beginnings are not said to be, they are not.
-        if class != 0 || self.whole.is_empty() { class } else { self.whole.class(key(address)) }
+        if class == 0 { self.whole.class(key(address)) } else { class }
     }
 
     /// Goes on from a record that has come behind the word of depth 0.
     #[inline(never)]
     fn follow<'u>(&'u self, mut units: &'u [u32; UNITS], address: u128) -> u32 {
-        for depth in 1..DEPTHS {
-            let word = word(address, depth);
+        // Behind the last word there are classes only.
+        for depth in 1..=DEPTHS {
             match Kind::read(units) {
                 Kind::Class(class) => return class,
                 Kind::Prefix { .. } => return Kind::of_prefix(units, address).unwrap_or_default(),
@@ -118,11 +125,10 @@ impl Layers {
                     return range.filter(|range| range.first <= bits).map_or(0, |range| range.class);
                 }
                 Kind::Node(node) => {
+                    let word = word(address, depth);
                     let said = self.lines.find(node.line(word), word);
-                    match self.lines.record(said) {
-                        Some(record) if said.is_record() => units = record,
-                        _ => return said.0,
-                    }
+                    let Some(record) = self.lines.record(said.place()) else { return 0 };
+                    units = record;
                 }
             }
         }
@@ -174,9 +180,7 @@ impl Layers {
             Kind::Node(node) => self.lines.words(node, |word, said| {
                 let beginning = beginning | u128::from(word) << behind(depth);
                 begins.push(beginning);
-                if said.is_record()
-                    && let Some(units) = self.lines.record(said)
-                {
+                if let Some(units) = self.lines.record(said.place()) {
                     self.begins_of(Kind::read(units), beginning, depth + 1, begins);
                 }
             }),

@@ -1,3 +1,5 @@
+use std::hint::select_unpredictable;
+
 use super::{
     lanes::{self, WORDS},
     record::{Record, UNITS},
@@ -37,32 +39,41 @@ const SAYS: usize = WORDS + 1;
 const RECORD: u8 = 0x80;
 const DIVIDED: u8 = 0x80;
 
-/// What a line knows of a word: a class, or with [`Said::RECORD`] where the record is.
+/// What a line knows of a word.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Said(pub(super) u32);
+pub(super) struct Said {
+    says: u8,
+    more: u32,
+}
 
 impl Said {
-    pub(super) const RECORD: u32 = 1 << 31;
-
+    /// The class, if the line itself has room for it.
     #[inline]
-    pub(super) fn is_record(self) -> bool {
-        self.0 & Self::RECORD != 0
+    pub(super) fn class(self) -> Option<u32> {
+        (self.says & RECORD == 0).then_some(self.says.into())
+    }
+
+    /// Where the record is. Each class that a line has room for has one too, in the place of its number.
+    #[inline]
+    pub(super) fn place(self) -> u32 {
+        let begin = select_unpredictable(self.says & RECORD == 0, 0, self.more);
+        begin.wrapping_add((self.says & !RECORD).into())
     }
 }
 
 impl Node {
-    /// Bits of a node for how many bits to drop, less one.
-    const SHIFT: u32 = 4;
+    /// Bits of a node for how many bits to drop.
+    const SHIFT: u32 = 5;
     /// The one line that knows nothing.
     pub(super) const NONE: Self = Self::new(0, 16);
 
     const fn new(base: u32, left: u32) -> Self {
-        Self(base << Self::SHIFT | (left - 1))
+        Self(base << Self::SHIFT | left)
     }
 
     #[inline]
     fn left(self) -> u32 {
-        (self.0 & ((1 << Self::SHIFT) - 1)) + 1
+        self.0 & ((1 << Self::SHIFT) - 1)
     }
 
     /// The line that has a word.
@@ -89,9 +100,7 @@ impl Line {
 
     #[inline]
     fn said(&self, place: usize) -> Said {
-        let says = self.says.get(place).copied().unwrap_or_default();
-        let record = Said::RECORD | self.more.wrapping_add((says & !RECORD).into());
-        Said(if says & RECORD == 0 { says.into() } else { record })
+        Said { says: self.says.get(place).copied().unwrap_or_default(), more: self.more }
     }
 
     /// What it says of a word.
@@ -128,17 +137,18 @@ impl Lines {
 
     /// Asks for the memory that [`Lines::record`] reads.
     #[inline]
-    pub(super) fn fetch_record(&self, said: Said) {
-        if let Some(record) = self.record(said) {
-            fetch(record);
+    pub(super) fn fetch_record(&self, place: u32) {
+        // Whole: the builder keeps records from lying in two cache lines.
+        if let Some(head) = self.units.get(place as usize) {
+            fetch(head);
         }
     }
 
-    /// The record; that of a class says nothing.
+    /// The record at a place.
     #[inline]
-    pub(super) fn record(&self, said: Said) -> Option<&[u32; UNITS]> {
-        let at = if said.is_record() { said.0 & !Said::RECORD } else { 0 };
-        self.units.get(at as usize..)?.first_chunk()
+    pub(super) fn record(&self, place: u32) -> Option<&[u32; UNITS]> {
+        let place = place as usize;
+        self.units.get(place..place + UNITS)?.first_chunk()
     }
 
     /// Calls `found` for each word of a node at which something else may begin, with what it has.
@@ -160,7 +170,7 @@ impl Lines {
                 if let Some(behind) = word.checked_add(1)
                     && at < usize::from(line.form & 31)
                 {
-                    found(behind, Said(0));
+                    found(behind, Said::default());
                 }
             }
             word = ((word >> left) + 1) << left;
@@ -189,8 +199,8 @@ impl Builder {
         let room = if entries < MANY { 0 } else { usize::max(entries / 4, MAPPED / size_of::<Line>()) };
         let mut lines = Vec::with_capacity(room);
         lines.push(Line::NONE);
-        let mut units = Vec::with_capacity(entries + UNITS);
-        units.resize(UNITS, 0);
+        let mut units = Vec::with_capacity(entries + usize::from(RECORD) + UNITS);
+        units.extend((0..RECORD).flat_map(|class| Record::of_class(class.into()).units().to_vec()));
         Self { made: Lines { lines, units }, words: Vec::new() }
     }
 
@@ -206,8 +216,15 @@ impl Builder {
 
     /// Keeps a record that no line has.
     pub(super) fn add(&mut self, record: &Record) -> u32 {
+        let units = record.units();
+        // What is in one quarter of a cache line is not in two of these.
+        const QUARTER: usize = 4;
+        let room = QUARTER - self.made.units.len() % QUARTER;
+        if units.len() > room {
+            self.made.units.resize(self.made.units.len() + room, 0);
+        }
         let at = self.made.units.len() as u32;
-        self.made.units.extend_from_slice(record.units());
+        self.made.units.extend_from_slice(units);
         at
     }
 

@@ -32,7 +32,7 @@ pub(super) enum Kind {
 }
 
 // The first unit ends with one of these. A prefix of at most 64 bits is said by the last word of these, which is in the unit;
-// a longer one has two units more, for the lower half.
+// a longer one has two units more, for the lower half. A class below 256 is a prefix that all of them have.
 const UPPER: u32 = 0;
 const LOWER: u32 = 1;
 const CLASS: u32 = 2;
@@ -40,12 +40,15 @@ const NODE_OR_RANGES: u32 = 3;
 /// Before that prefixes have six bits for how many to drop, then eight for the class.
 const DROP: u32 = 2;
 const OF_CLASS: u32 = 8;
+/// What a prefix has that drops all 16 bits of the word, but for its class.
+const ALL: u32 = 16 << DROP | UPPER;
 
 impl Record {
     pub(super) const NONE: Self = Self::of_class(0);
 
     pub(super) const fn of_class(class: u32) -> Self {
-        Self { units: [class << 2 | CLASS, 0, 0], len: 1 }
+        let head = if class < 1 << 8 { class << OF_CLASS | ALL } else { class << 2 | CLASS };
+        Self { units: [head, 0, 0], len: 1 }
     }
 
     /// Unless the class is too large a number for this.
@@ -72,7 +75,11 @@ impl Record {
     /// The class, if it is nothing else.
     pub(super) fn class(&self) -> Option<u32> {
         let [head, ..] = self.units;
-        (head & 3 == CLASS).then_some(head >> 2)
+        match head & 3 {
+            CLASS => Some(head >> 2),
+            UPPER if head & 0xff == ALL => Some(head >> OF_CLASS & 0xff),
+            _ => None,
+        }
     }
 }
 
@@ -82,6 +89,7 @@ impl Kind {
         let [head, one, two] = *units;
         let (word, drop) = (u128::from(head >> 16) << 64, head >> DROP & 63);
         match head & 3 {
+            UPPER if head & 0xff == ALL => Self::Class(head >> OF_CLASS & 0xff),
             UPPER => Self::Prefix { bits: word, drop: 64 + drop },
             LOWER => Self::Prefix { bits: word | u128::from(one) << 32 | u128::from(two), drop },
             CLASS => Self::Class(head >> 2),

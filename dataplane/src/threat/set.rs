@@ -110,9 +110,15 @@ impl IndicatorSet {
         });
         wave.each(|address, place| self.v6.look(place, address));
         wave.each(|address, place| self.v6.step(place, address));
-        wave.finish(ends, out, |address, port, place| {
-            self.feeds6(address, port, self.v6.finish(place, address))
-        })
+        if self.v6.has_whole() {
+            wave.finish(ends, out, |address, port, place| {
+                self.feeds6(address, port, self.v6.finish_or_whole(place, address))
+            })
+        } else {
+            wave.finish(ends, out, |address, port, place| {
+                self.feeds6(address, port, self.v6.finish(place, address))
+            })
+        }
     }
 
     #[inline]
@@ -164,41 +170,42 @@ impl IndicatorSet {
 
 /// Ends of one family.
 struct Wave<A> {
-    addresses: [A; ENDS],
-    /// How far the search for each is; at last, its class.
-    places: [u32; ENDS],
-    /// Which of the ends of both families they are.
-    numbers: [u8; ENDS],
+    searches: [Search<A>; ENDS],
     len: usize,
 }
 
+/// The search for an address.
+#[derive(Clone, Copy)]
+struct Search<A> {
+    address: A,
+    /// How far it is; at last, the class.
+    place: u32,
+    /// Which of the ends of both families it is for.
+    number: u8,
+}
+
 impl<A: Number> Wave<A> {
-    const EMPTY: Self = Self { addresses: [A::ZERO; _], places: [0; _], numbers: [0; _], len: 0 };
+    const EMPTY: Self = Self { searches: [Search { address: A::ZERO, place: 0, number: 0 }; _], len: 0 };
 
     /// Takes those of at most [`ENDS`] ends for which `begin` begins a search.
     #[inline(always)]
     fn fill(&mut self, ends: &[(IpAddr, u16)], begin: impl Fn(IpAddr) -> Option<(A, u32)>) {
-        for (number, (address, _)) in (0u8..).zip(ends) {
-            let slots = (
-                self.addresses.get_mut(self.len),
-                self.places.get_mut(self.len),
-                self.numbers.get_mut(self.len),
-            );
-            if let Some((address, place)) = begin(*address)
-                && let (Some(address_slot), Some(place_slot), Some(number_slot)) = slots
-            {
-                (*address_slot, *place_slot, *number_slot) = (address, place, number);
-                self.len += 1;
-            }
+        let begun = (0u8..).zip(ends).filter_map(|(number, (address, _))| {
+            begin(*address).map(|(address, place)| Search { address, place, number })
+        });
+        let mut len = 0;
+        for (slot, search) in self.searches.iter_mut().zip(begun) {
+            *slot = search;
+            len += 1;
         }
+        self.len = len;
     }
 
     /// One step of all of them.
     #[inline(always)]
     fn each(&mut self, step: impl Fn(A, u32) -> u32) {
-        let places = self.places.get_mut(..self.len).unwrap_or_default();
-        for (address, place) in self.addresses.iter().zip(places) {
-            *place = step(*address, *place);
+        for search in self.searches.get_mut(..self.len).unwrap_or_default() {
+            search.place = step(search.address, search.place);
         }
     }
 
@@ -210,11 +217,10 @@ impl<A: Number> Wave<A> {
         out: &mut [Feeds],
         answer: impl Fn(A, u16, u32) -> Feeds,
     ) -> usize {
-        let places = self.places.get(..self.len).unwrap_or_default();
-        for ((address, place), number) in self.addresses.iter().zip(places).zip(&self.numbers) {
-            let number = usize::from(*number);
+        for search in self.searches.get(..self.len).unwrap_or_default() {
+            let number = usize::from(search.number);
             if let (Some((_, port)), Some(out)) = (ends.get(number), out.get_mut(number)) {
-                *out = answer(*address, *port, *place);
+                *out = answer(search.address, *port, search.place);
             }
         }
         self.len

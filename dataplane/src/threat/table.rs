@@ -70,13 +70,13 @@ impl Ready<'_> {
     #[inline]
     pub(super) fn finish(self, line: u32, number: u32) -> u32 {
         let said = self.lines.find(line, number as u16);
-        if said.is_record() { self.large(said) } else { said.0 }
+        said.class().unwrap_or_else(|| self.large(said))
     }
 
     /// A class that a line has no room for.
     #[inline(never)]
     fn large(self, said: Said) -> u32 {
-        match self.lines.record(said).map(Kind::read) {
+        match self.lines.record(said.place()).map(Kind::read) {
             Some(Kind::Class(class)) => class,
             Some(Kind::Prefix { .. } | Kind::Node(_) | Kind::Ranges { .. }) | None => 0,
         }
