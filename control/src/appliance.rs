@@ -12,6 +12,7 @@ use jiff::{Timestamp, Unit};
 use parking_lot::Mutex;
 use ravelin_config::{Config, Interface, RecordsTarget, feed::FeedMode, types::Protocol};
 use ravelin_dataplane::{
+    counters::WorkerCounters,
     flow::FlowRecord,
     handoff::WorkerId,
     io::PortId,
@@ -22,7 +23,11 @@ use crate::{
     alerts::{Alert, Ledger},
     api::view::{LastReload, Link, LinkState},
     compile::{PortFacts, Ports},
-    feeds::{Keeper, Library, schedule::Status},
+    feeds::{
+        Keeper, Library,
+        kernel::{Blocklist, KernelKeeper, KernelStatus},
+        schedule::Status,
+    },
     log::LogLevelHandle,
     policy::{Live, RuleUsage, Tally, Teller, Told},
     records::{Encoder, Writer, WriterStats},
@@ -41,6 +46,12 @@ pub trait Interfaces: Send + Sync {
     /// How every interface is now, in the order of the ports. Workers are told, too, and what
     /// the kernel made anew is set up. Called once a second.
     fn look(&self) -> Vec<LinkState>;
+
+    /// The kernel before them, if it can drop packets by their source. Called once.
+    fn blocklist(&self) -> Option<Box<dyn Blocklist>>;
+
+    /// Packets and bytes that the kernel dropped so, in the order of the ports.
+    fn blocked(&self) -> Vec<[u64; 2]>;
 
     /// Gives the interfaces back as they were found. Called once, after the workers have stopped; returns what went wrong.
     fn close(&self) -> Vec<String>;
@@ -67,6 +78,7 @@ pub struct Appliance {
     cut: Mutex<Cut>,
     alerts: Mutex<Ledger>,
     keeper: Option<Keeper>,
+    kernel: Option<KernelKeeper>,
     writer: Mutex<Option<Writer>>,
     log: LogLevelHandle,
 }
@@ -98,9 +110,10 @@ impl Appliance {
         interfaces: Arc<dyn Interfaces>,
         reloader: Reloader,
         writer: Option<Writer>,
-        keeper: Option<Keeper>,
+        keepers: (Option<Keeper>, Option<KernelKeeper>),
         log: LogLevelHandle,
     ) -> Self {
+        let (keeper, kernel) = keepers;
         let now = Timestamp::now();
         let in_force = InForce {
             config: Arc::clone(reloader.running()),
@@ -115,7 +128,7 @@ impl Appliance {
             last_reload_time: now,
         };
         let teller = Teller::new(roster.logs(), reloader.book());
-        Self {
+        let appliance = Self {
             started: now,
             roster,
             interfaces,
@@ -125,11 +138,40 @@ impl Appliance {
             cut: Mutex::default(),
             alerts: Mutex::default(),
             keeper,
+            kernel,
             reloader: tokio::sync::Mutex::new(reloader),
             in_force: Mutex::new(in_force),
             writer: Mutex::new(writer),
             log,
+        };
+        if let Ok(reloader) = appliance.reloader.try_lock() {
+            appliance.tell_kernel(&reloader);
         }
+        appliance
+    }
+
+    /// Has the kernel drop what feeds and policies say now.
+    fn tell_kernel(&self, reloader: &Reloader) {
+        if let Some(kernel) = &self.kernel {
+            kernel.follow(reloader.library(), || reloader.before_feeds());
+        }
+    }
+
+    /// What is on the kernel's list of sources to drop.
+    pub fn kernel_list(&self) -> KernelStatus {
+        self.kernel.as_ref().map(KernelKeeper::status).unwrap_or_default()
+    }
+
+    /// What the workers counted, and the kernel in their place.
+    pub fn totals(&self) -> WorkerCounters {
+        let mut totals = self.roster.totals();
+        totals.add(&self.dropped_by_kernel());
+        totals
+    }
+
+    /// What the kernel counted in the place of workers.
+    pub fn dropped_by_kernel(&self) -> WorkerCounters {
+        WorkerCounters::of_kernel(&self.interfaces.blocked())
     }
 
     /// The configuration in force.
@@ -202,6 +244,7 @@ impl Appliance {
             tracing::error!(%error, "reload refused; the old configuration stays in force");
         })?;
         self.log.set(reloader.running().log.level);
+        self.tell_kernel(reloader);
         if let Some(keeper) = &self.keeper {
             keeper.configure(reloader.running(), reloader.library(), reloader.epoch());
         }
@@ -239,6 +282,7 @@ impl Appliance {
         match reloader.apply(watched.changes) {
             Ok(generation) => {
                 self.in_force.lock().generation = generation;
+                self.tell_kernel(&reloader);
                 let behind = reloader.settle(Self::PATIENCE, |worker| self.roster.wake(worker)).await;
                 tracing::info!(generation, endpoints = count, "endpoints have changed");
                 for worker in behind {
@@ -264,6 +308,7 @@ impl Appliance {
         match reloader.update_feeds(update) {
             Ok(Some(generation)) => {
                 self.in_force.lock().generation = generation;
+                self.tell_kernel(reloader);
                 let behind = reloader.settle(Self::PATIENCE, |worker| self.roster.wake(worker)).await;
                 tracing::info!(generation, feeds = names, "feeds say something else");
                 for worker in behind {

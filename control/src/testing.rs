@@ -36,7 +36,7 @@ use crate::{
     api::view::{Link, LinkState, Statistic},
     appliance::{Appliance, Interfaces},
     compile::{self, PortFacts, Ports},
-    feeds::Library,
+    feeds::{Library, kernel::Blocklist},
     log::LogLevelHandle,
     policy::Engine,
     records::RingSink,
@@ -150,6 +150,8 @@ impl PacketIo for TestIo {
 /// Interfaces that exist only here.
 pub(crate) struct TestInterfaces {
     ports: usize,
+    /// What a kernel would have dropped.
+    pub(crate) blocked: Mutex<Vec<[u64; 2]>>,
 }
 
 impl Interfaces for TestInterfaces {
@@ -179,6 +181,14 @@ impl Interfaces for TestInterfaces {
         vec![LinkState::Up; self.ports]
     }
 
+    fn blocklist(&self) -> Option<Box<dyn Blocklist>> {
+        None
+    }
+
+    fn blocked(&self) -> Vec<[u64; 2]> {
+        self.blocked.lock().clone()
+    }
+
     fn close(&self) -> Vec<String> {
         Vec::new()
     }
@@ -193,6 +203,7 @@ pub(crate) struct Running {
     pub(crate) directory: Directory,
     pub(crate) config: PathBuf,
     pub(crate) appliance: Arc<Appliance>,
+    pub(crate) interfaces: Arc<TestInterfaces>,
     pub(crate) wires: Vec<Arc<Wire>>,
     crew: Option<Crew>,
 }
@@ -213,7 +224,7 @@ impl Running {
         let config = directory.write("ravelin.toml", text);
         let (loaded, _) = reload::prepare(&config, None).unwrap();
         let ports = loaded.config.interfaces.len();
-        let interfaces = Arc::new(TestInterfaces { ports });
+        let interfaces = Arc::new(TestInterfaces { ports, blocked: Mutex::default() });
         let count = u8::try_from(workers).unwrap();
         let reloader =
             Reloader::begin(config.clone(), loaded.config.clone(), loaded.library, count, |interface| {
@@ -231,8 +242,9 @@ impl Running {
             Crew::start(&roster, &loaded.config, &[core], equipment.collect::<Vec<_>>()).unwrap()
         });
         let log = LogLevelHandle::default();
-        let appliance = Arc::new(Appliance::new(roster, interfaces, reloader, None, None, log));
-        Self { directory, config, appliance, wires, crew }
+        let shared: Arc<TestInterfaces> = Arc::clone(&interfaces);
+        let appliance = Arc::new(Appliance::new(roster, shared, reloader, None, (None, None), log));
+        Self { directory, config, appliance, interfaces, wires, crew }
     }
 
     /// Lets a worker receive a packet.

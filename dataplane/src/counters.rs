@@ -164,6 +164,20 @@ impl WorkerCounters {
         Self { ports: vec![PortCounters::default(); ports], ..Self::default() }
     }
 
+    /// What the kernel did in the place of a worker: packets and bytes, by port, that came in and were dropped there.
+    pub fn of_kernel(dropped: &[[u64; 2]]) -> Self {
+        let mut counters = Self::new(dropped.len());
+        for (port, [packets, bytes]) in counters.ports.iter_mut().zip(dropped) {
+            (port.received, port.received_bytes, port.dropped) = (*packets, *bytes, *packets);
+            counters.received += packets;
+            counters.received_bytes += bytes;
+            if let Some(count) = counters.drops.0.get_mut(DropReason::ThreatKernel.index()) {
+                *count += packets;
+            }
+        }
+        counters
+    }
+
     /// Checks the conservation law: what came in is what went out, by exactly one disposition each.
     ///
     /// # Errors
@@ -282,6 +296,15 @@ mod tests {
             3
         ];
         counters
+    }
+
+    #[test]
+    fn what_the_kernel_drops_is_balanced_as_if_by_a_worker() {
+        let kernel = WorkerCounters::of_kernel(&[[3, 180], [0, 0], [1, 1500]]);
+        assert_eq!((kernel.received, kernel.received_bytes, kernel.drops.total()), (4, 1680, 4));
+        assert_eq!(kernel.drops.count(DropReason::ThreatKernel), 4);
+        assert_eq!((kernel.ports[2].received, kernel.ports[2].dropped), (1, 1));
+        assert_eq!(kernel.balance(), Ok(()));
     }
 
     #[test]

@@ -63,6 +63,9 @@ macro_rules! drop_reasons {
 }
 
 drop_reasons! {
+    Kernel {
+        ThreatKernel "threat_kernel" "A feed names the sender, and the kernel drops what comes from there before a worker sees it.",
+    }
     Decode {
         EthernetTruncated "ethernet_truncated" "The frame is shorter than an Ethernet header.",
         VlanTruncated "vlan_truncated" "The frame ends inside a VLAN tag.",
@@ -139,6 +142,8 @@ impl DropReason {
 /// The step of the pipeline that drops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DropGroup {
+    /// The XDP program in the kernel.
+    Kernel,
     /// Headers that cannot be parsed.
     Decode,
     /// Fragments that cannot be judged.
@@ -159,6 +164,7 @@ impl DropGroup {
     /// The group's name as shown to operators.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Kernel => "kernel",
             Self::Decode => "decode",
             Self::Fragment => "fragment",
             Self::Handoff => "handoff",

@@ -7,6 +7,7 @@ mod everyday;
 mod failure;
 mod feed_servers;
 mod feeds;
+mod feeds_kernel;
 mod floods;
 mod idle;
 mod laboratory;

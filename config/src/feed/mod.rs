@@ -50,6 +50,8 @@ pub struct Feed {
     pub action: FeedAction,
     /// Which end of a flow is looked up.
     pub direction: FeedDirection,
+    /// Whether the kernel drops what comes from there.
+    pub drop_in_kernel: bool,
     /// How bad a hit is, from 1 to 100.
     pub severity: u8,
     /// Whether it is used.

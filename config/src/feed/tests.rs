@@ -128,6 +128,22 @@ fn layouts_go_with_their_formats() {
 }
 
 #[test]
+fn the_kernel_drops_only_what_is_blocked_in_both_directions() {
+    assert!(!feed("file = 'f'").drop_in_kernel);
+    assert!(feed("file = 'f'\ndrop_in_kernel = true").drop_in_kernel);
+    for (keys, code) in [
+        ("action = 'block'\ndirection = 'both'\ndrop_in_kernel = true", None),
+        ("action = 'alert'\ndirection = 'egress'\ndrop_in_kernel = false", None),
+        ("drop_in_kernel = true\naction = 'alert'", Some(Code::Combination)),
+        ("drop_in_kernel = true\ndirection = 'egress'", Some(Code::Combination)),
+        ("drop_in_kernel = true\ndirection = 'ingress'", Some(Code::Combination)),
+        ("drop_in_kernel = 'yes'", Some(Code::WrongType)),
+    ] {
+        assert_eq!(in_feed(keys), code.into_iter().collect::<Vec<_>>(), "{keys}");
+    }
+}
+
+#[test]
 fn values_are_checked() {
     for (keys, code) in [
         ("format = 'feodo'", Code::UnknownWord),

@@ -95,6 +95,13 @@ entry! {
         action: FeedAction = Or(FeedAction::Block) => word(), Live;
         /// Which end of a flow is looked up: its destination (`egress`), its source (`ingress`), or both.
         direction: FeedDirection = Or(FeedDirection::Both) => word(), Live;
+        /// Whether the kernel drops what comes from the addresses and networks that it names without a port, before a worker
+        /// has any work with it. That is for floods: what is dropped there is counted (`threat_kernel`), but raises no alert and
+        /// has no flow record. What is sent to these addresses goes to the workers as ever. Addresses and ports that a policy
+        /// before those of feeds may allow, failsafe ports among them, are left to the workers as well, and so are ICMP other
+        /// than echo, IPv6 with extension headers, and what is more than a million prefixes of one version of IP. Only with
+        /// `action = "block"` and `direction = "both"`.
+        drop_in_kernel: bool = Or(false) => boolean(), Live;
         /// How bad a hit is.
         severity: u8 = Or(80) => integer(1..=100), Live;
         /// Whether it is used at all.

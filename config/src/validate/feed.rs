@@ -5,7 +5,7 @@ use crate::feed::{
     BUILT_IN, Column, CsvLayout, Feed, FeedHeader, FeedList, FeedSource, HeaderValue, JsonLayout,
     built_in_url,
 };
-use crate::model::{CsvModel, FeedFormat, FeedHeaderModel, FeedModel, JsonModel};
+use crate::model::{CsvModel, FeedAction, FeedDirection, FeedFormat, FeedHeaderModel, FeedModel, JsonModel};
 use crate::report::{Code, Findings, Place};
 use crate::resources::Labels;
 use crate::schema::reader::{At, Field, Reader};
@@ -46,6 +46,7 @@ pub(crate) fn built_in_feed() -> Option<Feed> {
 fn check(model: &FeedModel, findings: &mut Findings) {
     source(model, findings);
     layout(model, findings);
+    in_kernel(model, findings);
     for header in &model.headers {
         let Some(name) = header.name.given() else { continue };
         let ways = [header.value.is_absent(), header.env.is_absent(), header.file.is_absent()];
@@ -86,6 +87,18 @@ fn source(model: &FeedModel, findings: &mut Findings) {
                 .add(Code::PlainHttp, &url.range, message)
                 .help("use https, or give its `sha256` or `minisign_key`");
         }
+    }
+}
+
+/// Reports `drop_in_kernel` where a worker would let some of what comes from a listed address pass.
+fn in_kernel(model: &FeedModel, findings: &mut Findings) {
+    let Some(given) = model.drop_in_kernel.given().filter(|given| given.value) else { return };
+    if model.action.value() == Some(&FeedAction::Alert) {
+        let message = "what only raises alerts cannot be dropped in the kernel";
+        findings.add(Code::Combination, &given.range, message).help("say `action = \"block\"`");
+    } else if model.direction.value().is_some_and(|direction| *direction != FeedDirection::Both) {
+        let message = "what is blocked in one direction cannot be dropped in the kernel, which does not know who opened a flow";
+        findings.add(Code::Combination, &given.range, message).help("say `direction = \"both\"`");
     }
 }
 
@@ -150,6 +163,7 @@ fn feed(model: FeedModel) -> Option<Feed> {
         labels: model.labels.into_value().unwrap_or_else(|| Labels::from_iter([("feed", name.as_str())])),
         action: model.action.into_value()?,
         direction: model.direction.into_value()?,
+        drop_in_kernel: model.drop_in_kernel.into_value()?,
         severity: model.severity.into_value()?,
         mode: model.mode.into_value()?,
         max_size: model.max_size.into_value()?,

@@ -11,6 +11,7 @@ use crate::{
 /// All feeds of the configuration, in its order.
 pub(super) async fn list(appliance: &Appliance) -> Vec<Feed> {
     let (library, status) = (appliance.library().await, appliance.feeds());
+    let kernel = appliance.kernel_list();
     let feeds = library.feeds().iter().map(|shelf| {
         let (feed, contents) = (&shelf.feed, &shelf.contents);
         let status = status.get(&feed.name);
@@ -29,6 +30,7 @@ pub(super) async fn list(appliance: &Appliance) -> Vec<Feed> {
             others: contents.others(),
             problems: contents.problems(),
             guarded: contents.held().len(),
+            in_kernel: feed.drop_in_kernel.then(|| kernel.feeds.get(&feed.name).copied().unwrap_or_default()),
             age_seconds: status.and_then(|status| Some(status.age?.as_secs())),
             next_seconds: status.and_then(|status| Some(status.next?.as_secs())),
             last_error: status.and_then(|status| status.last_error.clone()),

@@ -59,7 +59,7 @@ pub fn router(appliance: Arc<Appliance>) -> Router {
 }
 
 async fn status(State(appliance): Shared) -> Json<view::Status> {
-    let totals = appliance.roster.totals();
+    let totals = appliance.totals();
     let InForce { config, generation, path, last_reload, .. } = appliance.in_force();
     let uptime = Timestamp::now().duration_since(appliance.started);
     let (records, writer) = appliance.records().unzip();
@@ -98,7 +98,7 @@ fn name_of(interface: &ravelin_config::Interface) -> &IfName {
 }
 
 async fn interfaces(State(appliance): Shared) -> Json<Vec<view::Interface>> {
-    let totals = appliance.roster.totals();
+    let totals = appliance.totals();
     let config = appliance.in_force().config;
     let counts = totals.ports.into_iter().chain(std::iter::repeat(PortCounters::default()));
     let all = config.interfaces.iter().zip(appliance.interfaces.links()).zip(counts);
@@ -151,6 +151,7 @@ async fn workers(State(appliance): Shared) -> Json<Vec<view::Worker>> {
 }
 
 async fn counters(State(appliance): Shared) -> Json<Vec<view::Counter>> {
+    let kernel = appliance.dropped_by_kernel().values();
     let values: Vec<_> = appliance.roster.members().iter().map(|member| member.counters().values()).collect();
     let counter = |(index, info): (usize, &ravelin_dataplane::counters::CounterInfo)| {
         let workers: Vec<u64> = values.iter().filter_map(|values| values.get(index).copied()).collect();
@@ -159,7 +160,8 @@ async fn counters(State(appliance): Shared) -> Json<Vec<view::Counter>> {
             metric: stats::metric(info),
             unit: info.unit.to_owned(),
             gauge: info.kind == CounterKind::Gauge,
-            total: workers.iter().sum(),
+            // What the kernel drops in the place of workers is none of theirs.
+            total: workers.iter().chain(kernel.get(index)).sum(),
             workers,
             help: info.help.to_owned(),
         }
@@ -168,7 +170,7 @@ async fn counters(State(appliance): Shared) -> Json<Vec<view::Counter>> {
 }
 
 async fn drops(State(appliance): Shared) -> Json<Vec<view::Drop>> {
-    let totals = appliance.roster.totals();
+    let totals = appliance.totals();
     let drop = |reason: &DropReason| view::Drop {
         reason: reason.name().to_owned(),
         group: reason.group().name().to_owned(),

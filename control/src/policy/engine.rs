@@ -21,6 +21,7 @@ use ravelin_dataplane::{
 use super::{
     Block, BookReader, Direction, Members, RuleBook, Settings,
     entity::Resolver,
+    exempt::{BeforeFeeds, exempting},
     layout::{Common, Layout, PolicyKey},
     order::{self, FEED, Ordered, THREAT},
     side::Builder,
@@ -145,6 +146,14 @@ impl Engine {
         let mut resources = self.resources.clone();
         self.resolver.fill(&mut resources);
         resources
+    }
+
+    /// What is asked before feeds.
+    pub fn before_feeds(&self) -> BeforeFeeds {
+        let policies = exempting(&self.resources);
+        let mut resources = Resources { policies, ..self.resources.clone() };
+        self.resolver.fill(&mut resources);
+        BeforeFeeds::new(resources, &self.settings)
     }
 
     /// Has other indicators stand behind the feeds, in the order of [`Settings::feeds`].
@@ -379,6 +388,21 @@ fn compile(
 }
 
 impl Ruled {
+    /// Whether a rule may let a flow pass, or lead it past the rules of feeds, before these are asked.
+    pub(super) fn keeps_from_feeds(&self, rule: &Rule, direction: Direction) -> bool {
+        let feeds = match direction {
+            Direction::Egress => self.enforced.egress.feeds(),
+            Direction::Ingress => self.enforced.ingress.feeds(),
+        };
+        let effect = self.outcomes.get(rule.outcome).map(|outcome| outcome.effect);
+        rule.position < feeds
+            && match effect {
+                Some(Effect::Allow) => true,
+                Some(Effect::Pass(next)) => next > feeds,
+                Some(Effect::Deny | Effect::Reject | Effect::Log) | None => false,
+            }
+    }
+
     /// The rules as classifiers.
     pub(super) fn classified(&self, settings: &Settings) -> PolicySet {
         let sets = self.resolver.sets.from(0);

@@ -11,13 +11,15 @@
 //!
 //! Promises: the meaning of `docs/adr/0010-policy-semantics.md`, held against an oracle that walks all rules; the same rule of
 //! the same policy keeps its number while the process lives. Refuses: to look at packets. Read next: `order.rs`, `entity.rs`,
-//! `side.rs`, `book.rs`; for what is asked of policy as a whole `explain.rs`, `lint/mod.rs`, `diff/mod.rs`, `usage.rs`.
+//! `side.rs`, `book.rs`; for what is asked of policy as a whole `explain.rs`, `lint/mod.rs`, `diff/mod.rs`, `usage.rs`,
+//! `exempt.rs`.
 
 mod book;
 mod change;
 mod diff;
 mod engine;
 mod entity;
+mod exempt;
 mod explain;
 mod flat;
 mod layout;
@@ -38,6 +40,7 @@ pub use book::{Block, BookReader, Named, RuleBook, action_name};
 pub use change::Members;
 pub use diff::{Budget, Change as FlowChange, Comparison, Difference, compare};
 pub use engine::{Change, Engine};
+pub use exempt::{BeforeFeeds, Exempt};
 pub use explain::{Answer, Explainer, SideAnswer, Verdicts};
 pub use layout::PolicyKey;
 pub use lint::{Finding, Severity, lint};

@@ -143,7 +143,7 @@ impl Sets {
     }
 
     /// The members of a set as they are now.
-    fn members(&self, id: SetId) -> Arc<AddressSet> {
+    pub(super) fn members(&self, id: SetId) -> Arc<AddressSet> {
         let Some(set) = self.sets.get(id.0 as usize) else { return Arc::new(AddressSet::all()) };
         if set.joined.is_empty() && set.left.is_empty() {
             return Arc::clone(&set.members);

@@ -27,7 +27,7 @@ use ravelin_dataplane::{
 use crate::{
     compile::{self, CompileError, PortFacts, Ports},
     feeds::{Library, Update},
-    policy::{self, BookReader, Engine},
+    policy::{self, BeforeFeeds, BookReader, Engine},
     sources::{Loaded, Watched, Watcher},
 };
 
@@ -164,6 +164,11 @@ impl Reloader {
         self.engine.set_indicators(indicators);
         self.library = library;
         Ok(Some(self.publish_policy(touched.as_ref())))
+    }
+
+    /// What policy says before these are asked.
+    pub fn before_feeds(&self) -> BeforeFeeds {
+        self.engine.before_feeds()
     }
 
     /// Which configuration's feeds these are: see [`Update::epoch`].

@@ -10,7 +10,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, Prometheu
 use ravelin_config::types::IfName;
 use ravelin_dataplane::{
     counters::{COUNTERS, CounterKind, WorkerCounters},
-    verdict::DropReason,
+    verdict::{DropGroup, DropReason},
 };
 
 use super::metric;
@@ -56,8 +56,13 @@ families! {
     POLICY_FLOWS Counter "ravelin_policy_flows_total" "tier, policy, direction, rule, action, staged" "Flows that met the rule, if `[metrics] policies` asks for it; `rule` is its number from 0, or -1 for the default behind the rules.",
     POLICY_PACKETS Counter "ravelin_policy_packets_total" "tier, policy, direction, rule, action, staged" "Packets of those flows that have ended.",
     POLICY_BYTES Counter "ravelin_policy_bytes_total" "tier, policy, direction, rule, action, staged" "Bytes of those flows that have ended, whole frames.",
+    KERNEL_PREFIXES Gauge "ravelin_threat_kernel_prefixes" "" "Prefixes on the list of sources that the kernel drops.",
+    KERNEL_LEFT Gauge "ravelin_threat_kernel_left_prefixes" "" "Prefixes that should be on that list and are left to the workers: there is no room for them or for what is spared, or the kernel refuses the list.",
     BUILD Gauge "ravelin_build_info" "version" "Always 1; the label says which version runs.",
 }
+
+/// In the place of a worker's number: what the kernel dropped before any worker.
+const KERNEL: &str = "kernel";
 
 /// Turns what workers published into metrics.
 pub struct Metrics {
@@ -107,6 +112,12 @@ impl Metrics {
             record_worker(member, &counters);
             totals.add(&counters);
         }
+        let kernel = self.appliance.dropped_by_kernel();
+        record_kernel(&kernel);
+        totals.add(&kernel);
+        let list = self.appliance.kernel_list();
+        gauge!(KERNEL_PREFIXES).set(approximate(list.prefixes as u64));
+        gauge!(KERNEL_LEFT).set(approximate(list.left as u64));
         let in_force = self.appliance.in_force();
         let names = in_force.config.interfaces.iter().map(|interface| &interface.name);
         for (name, link) in names.clone().zip(self.appliance.interfaces.links()) {
@@ -163,11 +174,22 @@ fn record_worker(member: &Member, counters: &WorkerCounters) {
             CounterKind::Gauge => gauge!(metric(info), "worker" => worker.clone()).set(approximate(value)),
         }
     }
-    for reason in DropReason::ALL {
+    for reason in DropReason::ALL.iter().filter(|reason| reason.group() != DropGroup::Kernel) {
         counter!(DROPPED, "worker" => worker.clone(), "reason" => reason.name())
             .absolute(counters.drops.count(*reason));
     }
     gauge!(STALLED, "worker" => worker).set(f64::from(u8::from(member.is_stalled())));
+}
+
+/// What the kernel drops has a place among what workers count, so that sums over them hold.
+fn record_kernel(kernel: &WorkerCounters) {
+    for (info, value) in COUNTERS.iter().zip(kernel.values()).filter(|(_, value)| *value > 0) {
+        counter!(metric(info), "worker" => KERNEL).absolute(value);
+    }
+    for reason in DropReason::ALL.iter().filter(|reason| reason.group() == DropGroup::Kernel) {
+        counter!(DROPPED, "worker" => KERNEL, "reason" => reason.name())
+            .absolute(kernel.drops.count(*reason));
+    }
 }
 
 /// The exporter escapes what needs it in the values of labels.

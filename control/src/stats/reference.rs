@@ -15,7 +15,7 @@ pub fn reference() -> String {
         let kind = kind(info.kind);
         line(&mut page, &[&code(info.name), &code(&metric(info)), kind, info.unit, info.help]);
     }
-    page.push_str("\n## Drop reasons\n\nEvery packet that does not leave has exactly one. Metric: `ravelin_worker_dropped_packets_total`, labels `worker` and `reason`.\n\n| reason | step | meaning |\n|---|---|---|\n");
+    page.push_str("\n## Drop reasons\n\nEvery packet that does not leave has exactly one. Metric: `ravelin_worker_dropped_packets_total`, labels `worker` and `reason`.\nWhat the kernel drops in the place of workers is counted as received and dropped by a worker that is called `kernel`.\n\n| reason | step | meaning |\n|---|---|---|\n");
     for reason in DropReason::ALL {
         line(&mut page, &[&code(reason.name()), reason.group().name(), reason.help()]);
     }

@@ -105,6 +105,28 @@ async fn every_declared_counter_is_there_under_a_regular_name() {
     }
 }
 
+/// Whoever adds up what workers received and dropped adds up all packets.
+#[tokio::test]
+async fn what_the_kernel_drops_is_counted_as_if_by_a_worker() {
+    let running = Running::start(BRIDGE, 1);
+    running.receive(0, 0, &syn(1, 80));
+    running.settled(1).await;
+    *running.interfaces.blocked.lock() = vec![[1000, 64_000], [0, 0]];
+    assert_eq!(running.appliance.totals().balance(), Ok(()));
+    let page = parse(&Metrics::new(Arc::clone(&running.appliance)).render());
+    let reason = "ravelin_worker_dropped_packets_total{worker=\"kernel\",reason=\"threat_kernel\"}";
+    assert_eq!(page.values[reason], 1000.0);
+    assert_eq!(page.values["ravelin_worker_received_packets_total{worker=\"kernel\"}"], 1000.0);
+    assert_eq!(page.values["ravelin_worker_received_packets_total{worker=\"0\"}"], 1.0);
+    assert_eq!(page.values["ravelin_interface_received_packets_total{interface=\"out0\"}"], 1001.0);
+    assert_eq!(page.values["ravelin_interface_dropped_packets_total{interface=\"out0\"}"], 1000.0);
+    let sum = |family: &str| -> f64 {
+        page.values.iter().filter(|(name, _)| name.starts_with(family)).map(|(_, value)| value).sum()
+    };
+    let settled = sum("ravelin_worker_forwarded_packets_total") + sum("ravelin_worker_dropped_packets_total");
+    assert_eq!(sum("ravelin_worker_received_packets_total"), settled);
+}
+
 #[tokio::test]
 async fn metrics_are_served_over_http() {
     let running = Running::start(BRIDGE, 1);

@@ -55,7 +55,7 @@ use crate::{
     },
     appliance::{Appliance, Interfaces},
     compile::CompileError,
-    feeds::{Keeper, Library},
+    feeds::{Keeper, Library, kernel::KernelKeeper},
     log,
     policy::Teller,
     records::{Encoder, RecordRing, RingSink, Target, Writer},
@@ -216,8 +216,11 @@ impl Plan {
         let crew = Crew::start(&roster, &config, &self.allowed, equipment)?;
         let keeper = unprivileged(|| Keeper::start(&config, reloader.library()))
             .map_err(RunError::system("start the threads that fetch feeds"))?;
-        let appliance =
-            Arc::new(Appliance::new(roster, interfaces, reloader, writer, Some(keeper), self.log));
+        let kernel = interfaces.blocklist().map(KernelKeeper::start).transpose();
+        let kernel =
+            kernel.map_err(RunError::system("start the thread that tells the kernel what to drop"))?;
+        let keepers = (Some(keeper), kernel);
+        let appliance = Arc::new(Appliance::new(roster, interfaces, reloader, writer, keepers, self.log));
 
         let result = runtime.block_on(async {
             tokio::spawn(served(api::socket::serve(listener, api::router(Arc::clone(&appliance)))));
@@ -392,7 +395,7 @@ fn look_at_links(appliance: &Appliance, links: &mut LinkWatch) {
 fn stop(appliance: &Appliance, crew: Crew) -> Result<(), RunError> {
     let deadline = Instant::now() + appliance.in_force().config.control.shutdown;
     let stopped = crew.stop(&appliance.roster, deadline);
-    let totals = appliance.roster.totals();
+    let totals = appliance.totals();
     tracing::info!(
         received = totals.received,
         injected = totals.injected,

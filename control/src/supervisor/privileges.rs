@@ -41,6 +41,15 @@ pub fn drop_all() -> io::Result<()> {
     reduce(&CapsHashSet::new(), &CapsHashSet::new())
 }
 
+/// Gives up every privilege of the calling thread but that to change what programs in the kernel look at.
+///
+/// # Errors
+/// What the system said.
+pub fn keep_bpf() -> io::Result<()> {
+    let kept = CapsHashSet::from([Capability::CAP_BPF]);
+    reduce(&kept, &kept)
+}
+
 /// Gives up every privilege of the calling thread that it will not need, and leaves it to [`take_up`] to use what it needs at the end.
 /// What it does not have, it does not get. `tends_threads`: whether the kernel may receive in threads.
 ///

@@ -9,6 +9,7 @@
 
 #[cfg(feature = "af-xdp")]
 pub mod af_xdp;
+pub mod blocklist;
 pub mod fault;
 pub mod memory;
 pub mod pcap;

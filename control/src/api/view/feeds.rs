@@ -25,6 +25,9 @@ pub struct Feed {
     pub problems: u64,
     /// Ranges that are not blocked because they are guarded.
     pub guarded: usize,
+    /// Entries whose packets the kernel drops; absent if it is not to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_kernel: Option<usize>,
     /// Seconds since its copy was confirmed; absent if there is none.
     pub age_seconds: Option<u64>,
     /// Seconds until it is fetched again; absent if it is a file.

@@ -36,6 +36,9 @@ pub(super) fn feed_table(now: &[Feed]) -> Table {
                 entries.push_str(&format!("\n{count} {what}"));
             }
         }
+        if let Some(count) = feed.in_kernel {
+            entries.push_str(&format!("\n{count} in the kernel"));
+        }
         let age = feed
             .age_seconds
             .map_or_else(|| "never".to_owned(), |age| format!("{} ago", number::duration(age)));

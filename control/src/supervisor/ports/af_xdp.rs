@@ -4,10 +4,13 @@ use std::path::Path;
 
 use parking_lot::Mutex;
 use ravelin_config::{self as config, Config, Fail, Interface, IoMode};
-use ravelin_dataplane::io::af_xdp::{
-    self, AfXdpControl, AfXdpError, AfXdpIo, AttachChoice, AttachMode, BusyPoll, CopyMode, InterfaceSettings,
-    KernelCounters, NapiThreads, Note, PortReport, PortState, ReceiveThreads, Settings, SocketStatistics,
-    WithoutProcess, ZeroCopy,
+use ravelin_dataplane::io::{
+    af_xdp::{
+        self, AfXdpControl, AfXdpError, AfXdpIo, AttachChoice, AttachMode, BusyPoll, CopyMode,
+        InterfaceSettings, KernelCounters, NapiThreads, Note, PortReport, PortState, ReceiveThreads,
+        Settings, SocketStatistics, WithoutProcess, ZeroCopy,
+    },
+    blocklist::BlockChange,
 };
 
 use super::{Detached, Opened, Outcome, PortsError, state_file};
@@ -15,6 +18,7 @@ use crate::{
     api::view::{self, Link, LinkState, Statistic},
     appliance::Interfaces,
     compile::PortFacts,
+    feeds::kernel::Blocklist,
     supervisor::privileges,
 };
 
@@ -120,6 +124,15 @@ fn without_process(config: &Config, interface: &Interface) -> WithoutProcess {
     }
 }
 
+/// What the programs of all interfaces drop.
+struct KernelList(af_xdp::Blocklist);
+
+impl Blocklist for KernelList {
+    fn change(&mut self, change: &BlockChange) -> Result<(), String> {
+        self.0.change(change).map_err(|error| error.to_string())
+    }
+}
+
 /// Interfaces that AF_XDP has taken over.
 struct Taken(Mutex<Option<AfXdpControl>>);
 
@@ -145,6 +158,20 @@ impl Interfaces for Taken {
         }
         let states = control.as_ref().map(AfXdpControl::look).unwrap_or_default();
         states.into_iter().map(state).collect()
+    }
+
+    fn blocklist(&self) -> Option<Box<dyn Blocklist>> {
+        match self.0.lock().as_ref().map(AfXdpControl::blocklist)? {
+            Ok(list) => list.map(|list| Box::new(KernelList(list)) as Box<dyn Blocklist>),
+            Err(error) => {
+                tracing::error!(%error, "nothing can be dropped in the kernel");
+                None
+            }
+        }
+    }
+
+    fn blocked(&self) -> Vec<[u64; 2]> {
+        self.0.lock().as_ref().map(AfXdpControl::blocked).unwrap_or_default()
     }
 
     fn close(&self) -> Vec<String> {
@@ -211,6 +238,8 @@ fn statistics(kernel: &KernelCounters, sockets: &SocketStatistics) -> Vec<Statis
         vlan_lost,
         twin_redirected,
         twin_unmarked,
+        blocked,
+        blocked_bytes,
     } = *kernel;
     let SocketStatistics {
         rx_dropped,
@@ -249,6 +278,12 @@ fn statistics(kernel: &KernelCounters, sockets: &SocketStatistics) -> Vec<Statis
             "Frames that the kernel sent to the twin interface.",
         ),
         ("xdp_twin_unmarked_packets", twin_unmarked, "Frames that the twin program left to the kernel."),
+        (
+            "xdp_threat_dropped_packets",
+            blocked,
+            "Frames dropped by the XDP program because a feed names their sender (`threat_kernel`).",
+        ),
+        ("xdp_threat_dropped_bytes", blocked_bytes, "Their bytes."),
         (
             "xsk_receive_dropped_packets",
             rx_dropped,
@@ -290,6 +325,7 @@ fn refused(error: AfXdpError) -> PortsError {
         | AfXdpError::Memory { .. }
         | AfXdpError::Socket { .. }
         | AfXdpError::State { .. }
+        | AfXdpError::Blocklist { .. }
         | AfXdpError::Settings(_) => PortsError::Refused(message),
     }
 }

@@ -5,7 +5,7 @@ use std::{os::fd::OwnedFd, sync::Arc};
 use rustix::net::sockopt::xdp_statistics;
 
 use super::{
-    AfXdpError, AttachMode, CopyMode, KernelCounters, Link, Note,
+    AfXdpError, AttachMode, Blocklist, CopyMode, KernelCounters, Link, Note,
     ioctl::Operation,
     napi::{self, ReceiveThreads},
     offload::Saved,
@@ -106,6 +106,20 @@ impl AfXdpControl {
             sockets: statistics(&port.sockets),
         };
         self.ports.iter().map(report).collect()
+    }
+
+    /// The list of sources that the programs drop, which is empty at first. It may be changed on any thread.
+    ///
+    /// # Errors
+    /// If there are too many open files.
+    pub fn blocklist(&self) -> Result<Option<Blocklist>, AfXdpError> {
+        self.ports.first().map(|port| Blocklist::new(&port.program.list)).transpose()
+    }
+
+    /// Packets and bytes that the program of each port dropped by that list, in the order of ports. Needs no capability.
+    pub fn blocked(&self) -> Vec<[u64; 2]> {
+        let blocked = |counters: KernelCounters| [counters.blocked, counters.blocked_bytes];
+        self.ports.iter().map(|port| blocked(port.program.counters())).collect()
     }
 
     /// How each port is now, in the order of ports; workers are told as well. Needs no capability. A few system calls for

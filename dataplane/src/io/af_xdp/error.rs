@@ -80,6 +80,13 @@ pub enum AfXdpError {
         source: io::Error,
     },
 
+    /// The kernel refused a change of the list of sources that it drops.
+    #[error("{reason}")]
+    Blocklist {
+        /// What it said.
+        reason: String,
+    },
+
     /// A value in the configuration cannot be used.
     #[error("{0}")]
     Settings(&'static str),

@@ -21,6 +21,7 @@
 
 mod assemble;
 mod backend;
+mod blocklist;
 mod control;
 mod detach;
 mod error;
@@ -45,6 +46,7 @@ mod socket;
 mod tests;
 
 pub use backend::AfXdpIo;
+pub use blocklist::Blocklist;
 pub use control::{AfXdpControl, PortReport, PortState, SocketStatistics};
 pub use detach::{Detached, Outcome, detach};
 pub use error::AfXdpError;

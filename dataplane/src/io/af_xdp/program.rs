@@ -5,6 +5,7 @@
 //! Refuses: links and pins (see `docs/adr/0003-attach-through-netlink.md`). Read next: `bpf/ravelin.bpf.c`.
 
 use std::{
+    ffi::OsStr,
     io,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
 };
@@ -16,6 +17,7 @@ use libbpf_rs::{
 
 use super::{
     AfXdpError, Link, Owner,
+    blocklist::Maps,
     error::chain,
     messages::{self, Messages},
     netlink, owner,
@@ -31,7 +33,7 @@ const TC_HANDLE: u32 = 0x7261;
 
 /// How many counters the programs keep.
 #[cfg(test)]
-pub(super) const COUNTERS: u32 = 8;
+pub(super) const COUNTERS: u32 = 10;
 
 /// `BPF_F_XDP_DEV_BOUND_ONLY` of `linux/bpf.h`: the program may call metadata functions of its device.
 const DEV_BOUND_ONLY: u32 = 1 << 6;
@@ -105,6 +107,10 @@ pub struct KernelCounters {
     pub twin_redirected: u64,
     /// Seen by tc without our mark, and left to the kernel.
     pub twin_unmarked: u64,
+    /// Dropped because their source is in the list.
+    pub blocked: u64,
+    /// Their bytes, without a VLAN tag that travelled beside them.
+    pub blocked_bytes: u64,
 }
 
 /// A program attached to an interface. Dropping it leaves the program attached.
@@ -113,6 +119,8 @@ pub(super) struct Program {
     /// One map for the programs of all interfaces, see ravelin.bpf.c.
     process: MapHandle,
     counters: MapHandle,
+    /// The same for the programs of all interfaces, too.
+    pub list: Maps,
     attached: Attached,
     /// The number of the tc program, if there is one.
     twin: Option<u32>,
@@ -152,6 +160,7 @@ impl Program {
                     sockets: map(&object, "sockets")?,
                     process: map(&object, "process")?,
                     counters: map(&object, "counters")?,
+                    list: Maps::of(&object)?,
                     twin: attach_twin(link, &object, without_socket)?,
                     attached: attach_xdp(link, &object, mode, before.as_ref())?,
                     why_generic: (mode == AttachMode::Generic && choice == AttachChoice::Auto)
@@ -197,6 +206,11 @@ impl Program {
         Ok(())
     }
 
+    /// A map that the programs of all interfaces share.
+    fn shared(&self, name: &OsStr) -> Option<&MapHandle> {
+        [&self.process].into_iter().chain(self.list.all()).find(|map| map.name() == name)
+    }
+
     /// Frames of `queue` go to `socket`, once the process is [`Self::announce`]d.
     pub(super) fn insert_socket(&self, queue: u32, socket: BorrowedFd<'_>) -> Result<(), libbpf_rs::Error> {
         insert(&self.sockets, queue, socket)
@@ -228,6 +242,8 @@ impl Program {
             vlan_lost: count(5),
             twin_redirected: count(6),
             twin_unmarked: count(7),
+            blocked: count(8),
+            blocked_bytes: count(9),
         }
     }
 }
@@ -332,8 +348,8 @@ fn load(
             map.set_initial_value(&configuration(without_socket, max_frame))?;
         } else if map.name() == "sockets" {
             map.set_max_entries(link.queues.max(64))?;
-        } else if let Some(sibling) = sibling.filter(|_| map.name() == "process") {
-            map.reuse_fd(sibling.process.as_fd())?;
+        } else if let Some(shared) = sibling.and_then(|sibling| sibling.shared(map.name())) {
+            map.reuse_fd(shared.as_fd())?;
         }
     }
     for mut program in object.progs_mut() {
@@ -347,12 +363,13 @@ fn load(
 
 /// The bytes of `config` in ravelin.bpf.c.
 pub(super) fn configuration(without_socket: WithoutSocket, max_frame: u32) -> Vec<u8> {
-    let (open, twin) = match without_socket {
-        WithoutSocket::Closed => (0, 0),
-        WithoutSocket::OpenTwin(index) => (1, index),
-        WithoutSocket::OpenKernel => (1, 0),
+    let (open, twin, blocks) = match without_socket {
+        WithoutSocket::Closed => (0, 0, 1),
+        WithoutSocket::OpenTwin(index) => (1, index, 1),
+        // A monitor: nothing passes it that could be blocked, and it wants to see everything.
+        WithoutSocket::OpenKernel => (1, 0, 0),
     };
-    [max_frame, open, twin].into_iter().flat_map(u32::to_ne_bytes).collect()
+    [max_frame, open, twin, blocks].into_iter().flat_map(u32::to_ne_bytes).collect()
 }
 
 fn attach_xdp(
@@ -438,7 +455,7 @@ fn insert(map: &MapHandle, key: u32, socket: BorrowedFd<'_>) -> Result<(), libbp
     map.update(&key.to_ne_bytes(), &socket.as_raw_fd().to_ne_bytes(), MapFlags::ANY)
 }
 
-fn map(object: &Object, name: &str) -> Result<MapHandle, libbpf_rs::Error> {
+pub(super) fn map(object: &Object, name: &str) -> Result<MapHandle, libbpf_rs::Error> {
     let map = object.maps().find(|map| map.name() == name).ok_or_else(not_in_object)?;
     MapHandle::try_from(&map)
 }

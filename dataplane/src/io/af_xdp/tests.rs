@@ -16,6 +16,7 @@ use super::{
     pool::{CHUNK, Depot, FramePool, KEPT_CHUNKS},
     program,
 };
+use crate::io::blocklist;
 
 /// A frame that can be recognised. Neither `Copy` nor `Clone`, as the real one.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -113,6 +114,14 @@ fn both_objects_hold_what_the_loader_looks_for() {
         assert_eq!(map(".rodata").initial_value().unwrap().len(), configuration.len());
         assert_eq!(map("counters").max_entries(), program::COUNTERS);
         assert_eq!(map("sockets").max_entries(), 256);
+        for (name, entries) in [
+            ("blocked_v4", blocklist::CAPACITY),
+            ("blocked_v6", blocklist::CAPACITY),
+            ("spared_v4", blocklist::SPARED),
+            ("spared_v6", blocklist::SPARED),
+        ] {
+            assert_eq!(map(name).max_entries() as usize, entries, "{name}");
+        }
     }
 }
 
