@@ -34,7 +34,7 @@ pub struct Label {
 
 /// What became of a captured packet, as a number in a file: 0 for what passed, 1 for what the appliance took itself, and above that the
 /// place of its drop reason, plus 2.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Fate(u8);
 
 impl Fate {

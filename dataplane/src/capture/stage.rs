@@ -34,13 +34,13 @@ impl CaptureStage {
                 continue;
             }
             counters.capture_offered += 1;
-            let (captures, kept) = plan.ask(meta, frame.bytes());
+            let (captures, kept) = plan.ask(meta, frame.received());
             if captures == 0 {
                 counters.capture_filtered += 1;
                 continue;
             }
             let label = Label { captures, ..label(cx, meta) };
-            match recorder.record(&label, frame.bytes(), kept) {
+            match recorder.record(&label, frame.received(), kept) {
                 Some(chunk) => {
                     counters.captured += 1;
                     if meta.headers.is_ip() {
