@@ -53,6 +53,15 @@ pub(crate) fn show(duration: Duration) -> String {
     whole.map_or_else(|| "0us".to_owned(), |(unit, scale)| format!("{}{unit}", micros / u128::from(*scale)))
 }
 
+/// The same for a duration that may be absent.
+#[expect(clippy::ref_option, reason = "what serde wants")]
+pub(crate) fn serialize_optional<S: Serializer>(
+    duration: &Option<Duration>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&duration.map(show).unwrap_or_default())
+}
+
 /// Serializes a duration as its text, for `#[serde(serialize_with)]`.
 pub(crate) fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&show(*duration))

@@ -2,15 +2,13 @@
 //!
 //! Promises: reading anything here never makes a worker wait. Refuses: to know of HTTP or tables. Read next: `api/mod.rs`.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    sync::Arc,
-    time::Duration,
-};
+mod feeds;
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use jiff::{Timestamp, Unit};
 use parking_lot::Mutex;
-use ravelin_config::{Config, Interface, RecordsTarget, feed::FeedMode, types::Protocol};
+use ravelin_config::{Config, Interface, RecordsTarget, types::Protocol};
 use ravelin_dataplane::{
     counters::WorkerCounters,
     flow::FlowRecord,
@@ -20,17 +18,16 @@ use ravelin_dataplane::{
 };
 
 use crate::{
-    alerts::{Alert, Ledger},
+    alerts::Ledger,
     api::view::{LastReload, Link, LinkState},
     compile::{PortFacts, Ports},
     feeds::{
         Keeper, Library,
-        kernel::{Blocklist, KernelKeeper, KernelStatus},
-        schedule::Status,
+        kernel::{Blocklist, KernelKeeper},
     },
     log::LogLevelHandle,
     policy::{Live, RuleUsage, Tally, Teller, Told},
-    records::{Encoder, Writer, WriterStats},
+    records::{Writer, WriterStats},
     reload::{ReloadError, Reloaded, Reloader},
     supervisor::{crew::Roster, notify},
 };
@@ -92,6 +89,8 @@ pub struct InForce {
     pub generation: u32,
     /// Its interfaces by number.
     pub ports: Arc<Ports>,
+    /// What its feeds say.
+    pub library: Arc<Library>,
     /// The file it came from.
     pub path: String,
     /// The last attempt to bring one into force.
@@ -119,6 +118,7 @@ impl Appliance {
             config: Arc::clone(reloader.running()),
             generation: reloader.generation(),
             ports: Arc::clone(reloader.ports()),
+            library: Arc::clone(reloader.library()),
             path: reloader.path().display().to_string(),
             last_reload: LastReload {
                 time: whole_seconds(now),
@@ -148,18 +148,6 @@ impl Appliance {
             appliance.tell_kernel(&reloader);
         }
         appliance
-    }
-
-    /// Has the kernel drop what feeds and policies say now.
-    fn tell_kernel(&self, reloader: &Reloader) {
-        if let Some(kernel) = &self.kernel {
-            kernel.follow(reloader.library(), || reloader.before_feeds());
-        }
-    }
-
-    /// What is on the kernel's list of sources to drop.
-    pub fn kernel_list(&self) -> KernelStatus {
-        self.kernel.as_ref().map(KernelKeeper::status).unwrap_or_default()
     }
 
     /// What the workers counted, and the kernel in their place.
@@ -239,6 +227,7 @@ impl Appliance {
             in_force.config = Arc::clone(reloader.running());
             in_force.generation = reloader.generation();
             in_force.ports = Arc::clone(reloader.ports());
+            in_force.library = Arc::clone(reloader.library());
         }
         let mut reloaded = result.inspect_err(|error| {
             tracing::error!(%error, "reload refused; the old configuration stays in force");
@@ -261,6 +250,7 @@ impl Appliance {
     pub async fn watch(&self) {
         let Ok(mut reloader) = self.reloader.try_lock() else { return };
         self.note_named(&reloader);
+        self.note_turned();
         self.update_feeds(&mut reloader).await;
         let watched = reloader.look();
         for problem in &watched.refused {
@@ -291,100 +281,6 @@ impl Appliance {
             }
             Err(error) => tracing::error!(%error, "endpoints have changed, but not in force"),
         }
-    }
-
-    /// Returns when feeds say something else.
-    pub async fn news(&self) {
-        match &self.keeper {
-            Some(keeper) => keeper.news().await,
-            None => std::future::pending().await,
-        }
-    }
-
-    /// Brings into force what feeds say now.
-    async fn update_feeds(&self, reloader: &mut Reloader) {
-        let Some(update) = self.keeper.as_ref().and_then(Keeper::take) else { return };
-        let names = update.changed.join(", ");
-        match reloader.update_feeds(update) {
-            Ok(Some(generation)) => {
-                self.in_force.lock().generation = generation;
-                self.tell_kernel(reloader);
-                let behind = reloader.settle(Self::PATIENCE, |worker| self.roster.wake(worker)).await;
-                tracing::info!(generation, feeds = names, "feeds say something else");
-                for worker in behind {
-                    tracing::error!(%worker, "the worker has not taken over what feeds say yet");
-                }
-            }
-            Ok(None) => {}
-            Err(error) => {
-                tracing::error!(%error, feeds = names, "feeds say something else, but not in force");
-            }
-        }
-    }
-
-    /// Takes note of what workers that have stopped had still to tell.
-    pub fn note_last(&self) {
-        // Nobody else is left to hold it.
-        if let Ok(reloader) = self.reloader.try_lock() {
-            self.note_named(&reloader);
-        }
-    }
-
-    /// Takes from the workers the flows with what feeds name.
-    fn note_named(&self, reloader: &Reloader) {
-        let mut teller = self.teller.lock();
-        let logs = teller.logs().to_vec();
-        let window = reloader.running().threat.alert_window;
-        for record in logs.iter().flat_map(|log| std::iter::from_fn(|| log.take_named())) {
-            let record = record.read();
-            let Some(told) = teller.tell(record.worker, record.decision) else { continue };
-            let new = self.alerts.lock().note(&record, &told, reloader.library(), window);
-            for alert in new {
-                if let Some(writer) = &*self.writer.lock() {
-                    let mut line = Vec::new();
-                    Encoder::new(reloader.ports(), teller.clone()).encode_alert(&record, &alert, &mut line);
-                    if !writer.line(line) {
-                        tracing::warn!("an alert is not among the flow records: too many wait");
-                    }
-                }
-                tracing::warn!(
-                    feed = alert.feed, indicator = alert.indicator, malware = alert.malware, endpoint = %alert.endpoint,
-                    address = %alert.address, port = alert.port, verdict = alert.verdict, "a feed names what an endpoint talks to"
-                );
-            }
-        }
-    }
-
-    /// The last alerts, the last ones last, and how many there were before them.
-    pub fn alerts(&self) -> (Vec<Alert>, u64) {
-        self.alerts.lock().all()
-    }
-
-    /// Flows with what a feed names, as often as they were judged, and how many of them were denied.
-    pub fn hits(&self, feed: &str) -> (u64, u64) {
-        self.alerts.lock().hits(feed)
-    }
-
-    /// What the feeds say.
-    pub async fn library(&self) -> Library {
-        self.reloader.lock().await.library().clone()
-    }
-
-    /// Has feeds fetched now, all of them if none is named; says which.
-    pub async fn ask_feeds(&self, names: &[String]) -> Vec<String> {
-        let library = self.library().await;
-        let used = library.feeds().iter().filter(|shelf| shelf.feed.mode == FeedMode::Enabled);
-        let wanted = used.filter(|shelf| names.is_empty() || names.contains(&shelf.feed.name));
-        let wanted: Vec<_> = wanted.map(|shelf| shelf.feed.name.clone()).collect();
-        if let Some(keeper) = &self.keeper {
-            wanted.iter().for_each(|name| keeper.fetch(name));
-        }
-        wanted
-    }
-
-    /// How the feeds stand, by their names.
-    pub fn feeds(&self) -> HashMap<String, Status> {
-        self.keeper.as_ref().map(Keeper::status).unwrap_or_default()
     }
 
     /// Opens the file of flow records anew if it was renamed or removed, and waits a bounded time until that is done: whoever

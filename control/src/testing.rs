@@ -16,7 +16,10 @@ use std::{
 
 use crossbeam::queue::{ArrayQueue, SegQueue};
 use parking_lot::Mutex;
-use ravelin_config::Interface;
+use ravelin_config::{
+    Interface,
+    feed::{Feed, FeedMode, FeedSource},
+};
 use ravelin_dataplane::{
     batch::{Batch, Meta},
     clock::{Clock, Timestamp},
@@ -36,7 +39,7 @@ use crate::{
     api::view::{Link, LinkState, Statistic},
     appliance::{Appliance, Interfaces},
     compile::{self, PortFacts, Ports},
-    feeds::{Library, kernel::Blocklist},
+    feeds::{Keeper, Library, kernel::Blocklist},
     log::LogLevelHandle,
     policy::Engine,
     records::RingSink,
@@ -242,8 +245,13 @@ impl Running {
             Crew::start(&roster, &loaded.config, &[core], equipment.collect::<Vec<_>>()).unwrap()
         });
         let log = LogLevelHandle::default();
+        // No test asks servers that are not its own.
+        let is_remote =
+            |feed: &Feed| feed.mode == FeedMode::Enabled && matches!(feed.source, FeedSource::Url { .. });
+        let is_local = !reloader.running().feeds.iter().any(is_remote);
+        let keeper = is_local.then(|| Keeper::start(reloader.running(), reloader.library()).unwrap());
         let shared: Arc<TestInterfaces> = Arc::clone(&interfaces);
-        let appliance = Arc::new(Appliance::new(roster, shared, reloader, None, (None, None), log));
+        let appliance = Arc::new(Appliance::new(roster, shared, reloader, None, (keeper, None), log));
         Self { directory, config, appliance, interfaces, wires, crew }
     }
 

@@ -8,10 +8,11 @@ use std::{
     time::Duration,
 };
 
+use jiff::{SignedDuration, Timestamp};
 use ravelin_tests::{
     process::{attempt, wait_for},
     ravelin::Ravelin,
-    topology::{CLIENT, Lab, SERVER, ping_all, wait_for_port},
+    topology::{CLIENT, Lab, SERVER, bridge, ping_all, pings, wait_for_port},
 };
 use serde_json::Value;
 
@@ -81,7 +82,8 @@ fn nothing_reaches_what_a_feed_names_and_it_is_said_why() {
         (&listed["entries"], &listed["blocked"], &listed["state"]),
         (&2.into(), &2.into(), &"fresh".into())
     );
-    let counters = ravelin.finish(&["rule_deny"]);
+    let (counters, log) = ravelin.finish_with_log(&["rule_deny"]);
+    assert!(!log.contains("feed loaded"), "it was read with the configuration, and not again: {log}");
     assert!(counters.dropped("rule_deny") >= 2);
     assert_eq!(counters["alerts_lost"], 0);
     let text = fs::read_to_string(lab.folder().join("records.jsonl")).expect("there are records");
@@ -188,4 +190,144 @@ fn a_feed_is_fetched_kept_and_used_at_the_next_start() {
     ravelin.finish(&["rule_deny"]);
     let text = fs::read_to_string(lab.folder().join("records.jsonl")).expect("there are records");
     assert_eq!(text.matches("\"event_type\":\"alert\"").count(), 1, "{text}");
+}
+
+#[test]
+fn a_feed_is_not_acted_upon_where_somebody_allows_it_until_that_ends() {
+    let Some(lab) = Lab::new(&["curl", "ping"]) else { return };
+    let neighbour = "10.9.0.3";
+    lab.server.ip(&format!("address add {neighbour}/24 dev eth0"));
+    let path = lab.folder().join("list.txt");
+    fs::write(&path, format!("{SERVER}-{neighbour}\n")).expect("the folder is writable");
+    let guard = |expires: &str| {
+        let allow = format!("[[threat.allow]]\naddress = \"{SERVER}\"\nreason = \"shared host\"\n{expires}");
+        let source = format!("file = \"{}\"\n[metrics]\nlisten = \"127.0.0.1:9650\"", path.display());
+        config(&lab, &format!("{NO_GUARD}\n{allow}"), &source)
+    };
+    let ravelin = lab.ravelin(&guard(""));
+    let listener = lab.server.inside(|| TcpListener::bind("0.0.0.0:2222")).expect("the port is free");
+    let mut client = lab.client.inside(|| TcpStream::connect((SERVER, 2222))).expect("it is allowed");
+    let (mut server, _) = listener.accept().expect("a connection");
+    let mut say = |word: &[u8; 4]| {
+        client.write_all(word).expect("the connection is open");
+        let mut heard = [0; 4];
+        server.read_exact(&mut heard).expect("what is said arrives");
+        assert_eq!(&heard, word);
+    };
+    say(b"free");
+    assert!(!pings(&lab.client, neighbour), "the rest of the range is blocked");
+    let alerts = ravelin.show("alerts");
+    let [alert] = &alerts["alerts"].as_array().expect("a list")[..] else { panic!("{alerts}") };
+    assert_eq!(alert["address"], neighbour);
+    let figures = || {
+        let listed = feed(&ravelin, "c2");
+        ["entries", "allowed", "guarded"].map(|figure| listed[figure].as_u64())
+    };
+    assert_eq!(figures(), [Some(1), Some(1), Some(0)]);
+    let page = lab.appliance.run("curl -sS http://127.0.0.1:9650/metrics");
+    for (figure, value) in [
+        ("entries", "1"),
+        ("allowed_entries", "1"),
+        ("stale", "0"),
+        ("hits_total", "1"),
+        ("blocked_total", "1"),
+    ] {
+        let line = format!("ravelin_feed_{figure}{{feed=\"c2\"}} {value}");
+        assert!(page.lines().any(|it| it == line), "no `{line}` in:\n{page}");
+    }
+    // From now on it ends by itself.
+    let end = Timestamp::now() + SignedDuration::from_secs(5);
+    ravelin.rewrite(&(bridge("open") + &guard(&format!("expires = {end}"))));
+    let changed = ravelin.reload().expect("it can be taken over");
+    assert!(changed.contains("threat.allow"), "{changed}");
+    wait_for("the exception to end", || figures() == [Some(1), Some(0), Some(0)]);
+    assert!(Timestamp::now() >= end);
+    let said = format!(
+        "an exception from feeds has expired: {SERVER} is allowed until {end} because \"shared host\""
+    );
+    assert!(ravelin.log().contains(&said), "{}", ravelin.log());
+    // What it says then does not arrive.
+    client.write_all(b"cut?").expect("its own end is open");
+    ravelin.wait_for_counters("the cut", |counters| counters["flows_cut"] == 1);
+    assert!(!pings(&lab.client, SERVER));
+    let counters = ravelin.finish(&["rule_deny", "flow_cut"]);
+    assert!(counters.dropped("rule_deny") >= 4, "two pings each");
+}
+
+/// The feed's lines among the flow records, by what they say of it.
+fn told_of_feeds(lab: &Lab) -> Vec<(String, Value)> {
+    let text = fs::read_to_string(lab.folder().join("records.jsonl")).expect("there are records");
+    let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    let told = lines.filter(|line| line["event_type"] == "feed");
+    told.map(|line| (line["feed"]["state"].as_str().unwrap_or_default().to_owned(), line)).collect()
+}
+
+fn states(ravelin: &Ravelin) -> Vec<String> {
+    let alerts = ravelin.show("alerts");
+    let alerts = alerts["alerts"].as_array().expect("a list");
+    alerts.iter().filter_map(|alert| Some(alert["state"].as_str()?.to_owned())).collect()
+}
+
+#[test]
+fn a_file_that_nobody_writes_any_more_is_an_alert_until_somebody_does() {
+    let Some(lab) = Lab::new(&[]) else { return };
+    let path = feodo(&lab, &[("198.51.100.7", 443)]);
+    let ravelin =
+        lab.ravelin(&config(&lab, NO_GUARD, &format!("stale_after = \"3s\"\nfile = \"{}\"", path.display())));
+    wait_for("the list to be stale", || states(&ravelin) == ["stale"]);
+    let listed = feed(&ravelin, "c2");
+    assert_eq!((&listed["state"], &listed["entries"]), (&"stale".into(), &1.into()), "{listed}");
+    assert!(listed["age_seconds"].as_u64().is_some_and(|age| age >= 3), "{listed}");
+    // That it is read once more makes it no younger; and a reload neither.
+    ravelin.reload().expect("nothing has changed");
+    assert_eq!(states(&ravelin), ["stale"]);
+    feodo(&lab, &[("198.51.100.7", 443), ("198.51.100.8", 443)]);
+    wait_for("the list to be fresh", || states(&ravelin).contains(&"fresh".to_owned()));
+    let (_, log) = ravelin.finish_with_log(&[]);
+    assert!(log.contains("the feed is stale") && log.contains("the feed is fresh again"), "{log}");
+    let told = told_of_feeds(&lab);
+    let said: Vec<_> = told.iter().map(|(state, _)| state.as_str()).collect();
+    assert_eq!(said[..2], ["stale", "fresh"], "{told:?}");
+    let (_, line) = &told[0];
+    assert_eq!((&line["feed"]["kind"], &line["feed"]["feed"]), (&"feed".into(), &"c2".into()));
+    assert!(line["timestamp"].is_string() && line["feed"]["age_seconds"].as_u64() >= Some(3), "{line}");
+}
+
+#[test]
+fn a_copy_that_is_too_old_at_the_start_is_an_alert_until_it_is_fetched() {
+    let Some(lab) = Lab::new(&["busybox"]) else { return };
+    feodo(&lab, &[("198.51.100.7", 443)]);
+    let config = config(&lab, NO_GUARD, "url = \"http://127.0.0.1:8000/feed.csv\"");
+    let serve = || {
+        let line = format!("busybox httpd -f -p 127.0.0.1:8000 -h {}", lab.folder().display());
+        let server = lab.spawn(&lab.appliance, &line);
+        wait_for_port(&lab.appliance, 8000);
+        server
+    };
+    let server = serve();
+    let ravelin = lab.ravelin(&config);
+    wait_for("the feed to be fetched", || feed(&ravelin, "c2")["state"] == "fresh");
+    ravelin.finish(&[]);
+    drop(server);
+    assert_eq!(told_of_feeds(&lab), []);
+    // The appliance was off for long: its copy is from 1970.
+    let path = lab.folder().join("feeds/c2.feed");
+    let copy = fs::read_to_string(&path).expect("there is a copy");
+    let (description, list) = copy.split_once('\n').expect("a line stands before the list");
+    let mut description: Value = serde_json::from_str(description).expect("JSON");
+    description["fetched_at"] = 0.into();
+    fs::write(&path, format!("{description}\n{list}")).expect("it is writable");
+    let ravelin = lab.ravelin(&config);
+    wait_for("the alert", || states(&ravelin) == ["stale"]);
+    assert_eq!(feed(&ravelin, "c2")["entries"], 1, "what there is is in force");
+    // It fails, which is no other alert.
+    ravelin.ask(&["feed", "update", "c2"]).expect("there is such a feed");
+    wait_for("the failure", || feed(&ravelin, "c2")["state"] == "failing");
+    assert_eq!(states(&ravelin), ["stale"]);
+    let _server = serve();
+    ravelin.ask(&["feed", "update", "c2"]).expect("there is such a feed");
+    wait_for("the feed to be fresh", || states(&ravelin) == ["fresh"]);
+    ravelin.finish(&[]);
+    let said: Vec<_> = told_of_feeds(&lab).into_iter().map(|(state, _)| state).collect();
+    assert_eq!(said, ["stale", "fresh"]);
 }

@@ -89,7 +89,9 @@ fn a_flood_is_dropped_before_the_workers_and_counted_to_the_packet() {
         worker_packets(&after) - worker_packets(&before) < 50,
         "neighbour discovery at most reaches a worker"
     );
-    assert_eq!(after["flows_created"], before["flows_created"], "no flow comes of it");
+    // Other than what the systems at both ends say by themselves now and then.
+    assert!(after["flows_created"] - before["flows_created"] < 50, "no flow comes of the flood");
+    assert_eq!(ravelin.flows("--src 10.9.0.7"), [Value::Null; 0]);
     assert_eq!(statistic(&ravelin, "xdp_threat_dropped_packets"), sent);
     let bytes = u64::from(FLOOD) * (14 + 40) + 100 * (14 + 28 + 100) + 50 * (14 + 48 + 100);
     assert_eq!(statistic(&ravelin, "xdp_threat_dropped_bytes"), bytes);

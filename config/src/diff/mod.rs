@@ -39,6 +39,7 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
     old.enforcement.diff(&new.enforcement, &mut changes);
     resources::resources(&old.resources, &new.resources, &mut changes);
     old.threat.diff(&new.threat, &mut changes);
+    changes.extend((old.allow != new.allow).then(|| Change { field: "threat.allow".to_owned(), live: true }));
     resources::each("feed", &old.feeds, &new.feeds, PartialEq::eq, &mut changes);
     old.flow.diff(&new.flow, &mut changes);
     old.fragments.diff(&new.fragments, &mut changes);

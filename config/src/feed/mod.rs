@@ -2,8 +2,9 @@
 //!
 //! These are checked values. Promises: header values, user names, passwords and queries of URLs are in no form that people or
 //! records see ([`Secret`], [`FeedUrl`]); a [`FeedList`] has at most [`FeedList::MAX`] feeds of different names, `feodo` always
-//! among them. Refuses: to read or fetch anything.
+//! among them. An [`Allowance`] says for which addresses they are not acted upon. Refuses: to read or fetch anything.
 
+mod allow;
 mod secret;
 mod signature;
 #[cfg(test)]
@@ -11,6 +12,7 @@ mod tests;
 mod url;
 
 pub use crate::model::{FeedAction, FeedDirection, FeedFormat, FeedMode};
+pub use allow::Allowance;
 pub use secret::Secret;
 pub use signature::{MinisignKey, SignatureError};
 pub use url::{FeedUrl, UrlError};
@@ -44,6 +46,9 @@ pub struct Feed {
     /// Where its values stand; with the formats `json` and `json-lines`, and always with them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub json: Option<JsonLayout>,
+    /// How long its copy may be unconfirmed before it is stale; `None` if it never is.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "crate::duration::serialize_optional")]
+    pub stale_after: Option<Duration>,
     /// What selectors see.
     pub labels: Labels,
     /// What happens to packets that it knows an address of.

@@ -105,6 +105,24 @@ fn a_feed_comes_from_one_place() {
 }
 
 #[test]
+fn a_copy_is_stale_after_two_periods_or_what_is_said() {
+    let url = "url = 'https://a.example'\n";
+    for (keys, after) in [
+        (url.to_owned(), Some(Duration::from_hours(48))),
+        (format!("{url}period = '1h'"), Some(Duration::from_hours(2))),
+        (format!("{url}period = '1h'\nstale_after = '61m'"), Some(Duration::from_mins(61))),
+        ("file = 'a'".to_owned(), None),
+        ("file = 'a'\nstale_after = '1s'".to_owned(), Some(Duration::from_secs(1))),
+    ] {
+        assert_eq!(feed(&keys).stale_after, after, "{keys}");
+    }
+    assert_eq!(config("").feeds[0].stale_after, Some(Duration::from_hours(48)));
+    let text = format!("[[feed]]\nname = 'a'\n{url}stale_after = '1d'\n");
+    assert_eq!(found(&text), [(Code::Combination, 4, "'1d'".to_owned())]);
+    assert!(report(&text).to_string().contains("its `period` is \"1d\""), "{}", report(&text));
+}
+
+#[test]
 fn layouts_go_with_their_formats() {
     for legal in [
         "format = 'csv'",
@@ -148,6 +166,8 @@ fn values_are_checked() {
     for (keys, code) in [
         ("format = 'feodo'", Code::UnknownWord),
         ("period = '4m'", Code::OutOfRange),
+        ("stale_after = '366d'", Code::OutOfRange),
+        ("stale_after = '0s'", Code::OutOfRange),
         ("severity = 0", Code::OutOfRange),
         ("severity = 101", Code::OutOfRange),
         ("max_size = 64", Code::WrongType),
@@ -300,6 +320,93 @@ fn what_feeds_share_has_defaults_and_bounds() {
     assert_eq!(found("[threat]\ndirectory = 'feeds'"), [(Code::Malformed, 2, "'feeds'".to_owned())]);
 }
 
+/// What is found in an exception with these keys, besides its reason.
+fn in_allow(keys: &str) -> Vec<(Code, usize, String)> {
+    found(&format!("[[threat.allow]]\nreason = 'r'\n{keys}\n"))
+}
+
+#[test]
+fn exceptions_say_where_why_and_until_when() {
+    let allow = config(
+        "[threat]\nguard = []\n[[threat.allow]]\naddress = '192.0.2.10'\nfeeds = ['feodo', 'a']\nreason = 'shared, ticket 4711'\n\
+         expires = 2999-12-31T01:00:00+01:00\n[[threat.allow]]\naddress = '198.51.100.7 - 198.51.100.9'\nreason = 'ours'\n\
+         expires = 2999-12-31\n[[threat.allow]]\naddress = '2001:db8::/32'\nreason = 'ours'\n[[feed]]\nname = 'a'\nfile = 'a'\n",
+    )
+    .allow;
+    let said: Vec<_> = allow.iter().map(ToString::to_string).collect();
+    let expected = [
+        "192.0.2.10 is allowed until 2999-12-31T00:00:00Z because \"shared, ticket 4711\"",
+        // A day ends in UTC.
+        "198.51.100.7-198.51.100.9 is allowed until 3000-01-01T00:00:00Z because \"ours\"",
+        "2001:db8::/32 is allowed because \"ours\"",
+    ];
+    assert_eq!(said, expected);
+    let about = |name| allow.iter().map(|it| it.is_about(name)).collect::<Vec<_>>();
+    assert_eq!((about("a"), about("b")), (vec![true, true, true], vec![false, true, true]));
+    let end = allow[0].expires.unwrap();
+    let before = end - std::time::Duration::from_nanos(1);
+    assert_eq!([before, end].map(|now| allow[0].has_expired(now)), [false, true]);
+    assert!(!allow[2].has_expired(jiff::Timestamp::MAX));
+}
+
+#[test]
+fn exceptions_are_checked() {
+    let place = "address = '192.0.2.10'";
+    for (keys, code, line, marked) in [
+        ("address = '192.0.2.300'", Code::Malformed, 3, "'192.0.2.300'"),
+        ("address = '192.0.2.9-192.0.2.7'", Code::Malformed, 3, "'192.0.2.9-192.0.2.7'"),
+        ("address = '192.0.2.9-::1'", Code::Malformed, 3, "'192.0.2.9-::1'"),
+        ("address = '192.0.2.9-'", Code::Malformed, 3, "'192.0.2.9-'"),
+        ("address = 'a.example'", Code::Malformed, 3, "'a.example'"),
+        ("address = ['192.0.2.9']", Code::WrongType, 3, "['192.0.2.9']"),
+        ("address = '192.0.2.9/24'", Code::HostBits, 3, "'192.0.2.9/24'"),
+        ("address = '0.0.0.0/0'", Code::OutOfRange, 3, "'0.0.0.0/0'"),
+        ("address = '10.0.0.0/7'", Code::OutOfRange, 3, "'10.0.0.0/7'"),
+        ("address = '10.0.0.0-11.0.0.0'", Code::OutOfRange, 3, "'10.0.0.0-11.0.0.0'"),
+        ("address = '::/0'", Code::OutOfRange, 3, "'::/0'"),
+        ("address = '2000::/15'", Code::OutOfRange, 3, "'2000::/15'"),
+        ("", Code::MissingKey, 1, "[[threat.allow]]"),
+    ] {
+        assert_eq!(in_allow(keys)[0], (code, line, marked.to_owned()), "{keys}");
+    }
+    for legal in ["address = '10.0.0.0/8'", "address = '2001::/16'", "address = '::1'"] {
+        assert_eq!(in_allow(legal), [], "{legal}");
+    }
+    for (keys, code, marked) in [
+        ("feeds = ['feodo', 'foedo']", Code::UnknownFeed, "'foedo'"),
+        ("feeds = []", Code::EmptyList, "[]"),
+        ("feeds = 'feodo'", Code::WrongType, "'feodo'"),
+        ("expires = '2999-12-31'", Code::WrongType, "'2999-12-31'"),
+        ("expires = 2999-12-31T00:00:00", Code::Malformed, "2999-12-31T00:00:00"),
+        ("expires = 12:00:00", Code::Malformed, "12:00:00"),
+        ("expires = 9999-12-31", Code::Malformed, "9999-12-31"),
+        ("expires = 2020-01-31", Code::Expired, "2020-01-31"),
+        ("until = 2999-12-31", Code::UnknownKey, "until"),
+    ] {
+        assert_eq!(in_allow(&format!("{place}\n{keys}")), [(code, 4, marked.to_owned())], "{keys}");
+    }
+    for reason in ["''", "' '", "\"a\\nb\""] {
+        let text = format!("[[threat.allow]]\n{place}\nreason = {reason}");
+        assert_eq!(found(&text), [(Code::Malformed, 3, reason.to_owned())], "{reason}");
+    }
+    assert_eq!(found("[threat]\nallow = 'x'"), [(Code::WrongType, 2, "'x'".to_owned())]);
+}
+
+#[test]
+fn an_exception_that_has_expired_is_doubtful_and_is_there() {
+    let text = "[[threat.allow]]\naddress = '192.0.2.10'\nreason = 'r'\nexpires = 2020-01-31\n";
+    assert_eq!(config(text).allow.len(), 1);
+    assert_eq!(
+        report(text).to_string(),
+        "warning[C114]: the exception of 192.0.2.10 expired on 2020-02-01T00:00:00Z: feeds are acted upon there\n \
+         --> dir/t.toml:4:11\n  |\n4 | expires = 2020-01-31\n  |           ^^^^^^^^^^\n  \
+         = help: remove the entry, or say until when\n\n1 warning"
+    );
+    let misspelt = report("[[threat.allow]]\naddress = '192.0.2.10'\nreason = 'r'\nfeeds = ['foedo', 'x']");
+    assert!(misspelt.to_string().contains("did you mean `feodo`?"), "{misspelt}");
+    assert!(misspelt.to_string().contains("there are: feodo"), "{misspelt}");
+}
+
 #[test]
 fn changes_are_seen() {
     let changes = |old: &str, new: &str| -> Vec<_> {
@@ -312,6 +419,9 @@ fn changes_are_seen() {
     assert_eq!(changes(&other_secret("a"), &other_secret("b")), [("feed[a]".to_owned(), true)]);
     let off = "[[feed]]\nname = 'feodo'\nmode = 'disabled'\n";
     assert_eq!(changes("", off), [("feed[feodo]".to_owned(), true)]);
+    let allow = "[[threat.allow]]\naddress = '192.0.2.10'\nreason = 'r'\n";
+    assert_eq!(changes("", allow), [("threat.allow".to_owned(), true)]);
+    assert_eq!(changes(allow, allow), []);
     let threat = "[threat]\ndirectory = '/a'\nguard = []\nwidest.ipv6 = 32\n";
     let expected = [("threat.directory", false), ("threat.guard", true), ("threat.widest.ipv6", true)];
     assert_eq!(changes("", threat), expected.map(|(field, live)| (field.to_owned(), live)));

@@ -11,6 +11,7 @@ use crate::resources::{Endpoint, Resources};
 use crate::schema::reader::{At, Reader};
 use crate::validate::validate;
 use crate::{Config, FilePattern};
+use jiff::Timestamp;
 use std::{
     collections::HashSet,
     fs, io,
@@ -256,8 +257,10 @@ impl Loader {
     }
 
     fn finish(mut self) -> Result<Loaded, Report> {
-        let config =
-            self.model.filter(|_| !self.broken).and_then(|model| validate(model, &mut self.findings));
+        let config = self
+            .model
+            .filter(|_| !self.broken)
+            .and_then(|model| validate(model, Timestamp::now(), &mut self.findings));
         if self.part {
             self.findings.retain(|_, finding| {
                 !matches!(finding.code(), Code::UnknownProfile | Code::UnknownNamespace)

@@ -89,6 +89,9 @@ entry! {
         format: FeedFormat = Or(FeedFormat::Auto) => word(), Live;
         /// How often it is fetched. Only with `url`.
         period: Duration = Or(PERIOD) => duration(Duration::from_mins(5)..=Duration::from_hours(24 * 30)), Live;
+        /// How long its copy may be without having been confirmed before it is stale, which is an alert; more than its period. Of a file:
+        /// without having been written.
+        stale_after: Duration = Means("two periods; a file is never stale") => duration(Duration::from_secs(1)..=Duration::from_hours(24 * 365)), Live;
         /// What selectors see.
         labels: Labels = Means("`feed`, with its name as value") => labels(), Live;
         /// What happens to packets from or to what it knows: they are dropped and reported (`block`), or reported (`alert`).

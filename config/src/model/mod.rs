@@ -35,6 +35,7 @@ pub(crate) use policy::{
     EntityModel, IcmpModel, PolicyModel, PolicyRuleModel, ProfileModel, ServiceAccountsModel,
     ServiceRefModel, TierModel,
 };
+pub(crate) use threat::AllowModel;
 pub use threat::{Threat, Widest};
 pub use workers::{Idle, Workers};
 
@@ -51,6 +52,7 @@ pub(crate) struct Model {
     pub(crate) io: Io,
     pub(crate) enforcement: Enforcement,
     pub(crate) threat: Threat,
+    pub(crate) allow: Vec<AllowModel>,
     pub(crate) flow: Flow,
     pub(crate) fragments: Fragments,
     pub(crate) records: Records,
@@ -152,13 +154,16 @@ fn replaced(reader: &mut Reader<'_, '_>) -> bool {
 impl Model {
     /// Reads the main file.
     pub(crate) fn read(reader: &mut Reader<'_, '_>) -> Self {
+        let (threat, allow) = reader
+            .table("threat", |reader| (Threat::read(reader), reader.entries("allow", AllowModel::read)));
         Self {
             manifests: Vec::new(),
             endpoints_dir: None,
             workers: reader.table("workers", Workers::read),
             io: reader.table("io", Io::read),
             enforcement: reader.table("enforcement", Enforcement::read),
-            threat: reader.table("threat", Threat::read),
+            threat,
+            allow,
             flow: reader.table("flow", Flow::read),
             fragments: reader.table("fragments", Fragments::read),
             records: reader.table("records", Records::read),
@@ -194,6 +199,7 @@ impl Model {
             ServicePortModel::declare,
             NetworkSetModel::declare,
             Threat::declare,
+            AllowModel::declare,
             FeedModel::declare,
             FeedHeaderModel::declare,
             CsvModel::declare,

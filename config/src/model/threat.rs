@@ -1,9 +1,12 @@
 use crate::schema::{
-    parser::{absolute_path, duration, integer, list, prefix},
+    entry,
+    parser::{absolute_path, addresses, duration, integer, list, moment, prefix, reason, resource_name},
+    reader::At,
     section,
 };
-use crate::types::IpNet;
+use crate::types::{IpNet, IpRange};
 use ipnet::{Ipv4Net, Ipv6Net};
+use jiff::Timestamp;
 use std::{
     net::{Ipv4Addr, Ipv6Addr},
     path::PathBuf,
@@ -36,6 +39,21 @@ section! {
         ipv4: u8 = 8 => integer(0..=32), Live;
         /// The shortest IPv6 prefix.
         ipv6: u8 = 19 => integer(0..=128), Live;
+    }
+}
+
+entry! {
+    /// Addresses that feeds name wrongly: they are taken out of what the feeds say, for every rule, so that nothing is blocked or
+    /// reported because of them. Entries may overlap.
+    struct AllowModel in "threat.allow" {
+        /// Which. No more than an IPv4 /8 or an IPv6 /16.
+        address: IpRange = Required => addresses(), Live;
+        /// The feeds that this is about.
+        feeds: Vec<At<String>> = Means("all") => list("names of feeds", resource_name()), Live;
+        /// Why, for those who find it later.
+        reason: String = Required => reason(), Live;
+        /// When it ends by itself: a date-time with offset, or a date, at whose end in UTC it ends. What has expired has no effect.
+        expires: Timestamp = Means("never") => moment(), Live;
     }
 }
 

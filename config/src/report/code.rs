@@ -81,6 +81,7 @@ codes! {
     Manifest = "C027" Error "A manifest cannot be read at all.";
     Duplicate = "C028" Error "The configuration and a manifest, or the directory of endpoints, declare the same thing.";
     Replaced = "C029" Error "A section of an older language, which another has replaced.";
+    UnknownFeed = "C030" Error "An exception names a feed that does not exist.";
     HostBits = "C101" Warning "A prefix has bits set behind its length. They are ignored.";
     PublicMetrics = "C104" Warning "Metrics are served, without authentication, on an address that other machines may reach.";
     NoMatch = "C105" Warning "A pattern matches no file.";
@@ -92,6 +93,7 @@ codes! {
     EndpointFile = "C111" Warning "A file of the directory of endpoints cannot be used, and is left out; or an endpoint in it names a profile that does not exist.";
     PlainHttp = "C112" Warning "A feed is fetched over http, where others may read its secrets or change it.";
     FeedSilent = "C113" Warning "What a feed says cannot be read, so it says nothing.";
+    Expired = "C114" Warning "An exception from feeds has expired, and has no effect.";
 }
 
 impl fmt::Display for Code {

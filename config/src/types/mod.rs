@@ -1,11 +1,13 @@
 //! Vocabulary shared by configuration and packet path: small types whose values are legal by construction.
 
+mod ip_range;
 mod name;
 mod port_range;
 mod protocol;
 #[cfg(test)]
 mod tests;
 
+pub use ip_range::IpRange;
 pub use ipnet::IpNet;
 pub use name::{BridgeName, IfName, IfNameError, NameError};
 pub use port_range::{PortRange, PortRangeError};

@@ -15,6 +15,9 @@ use toml::de::DeTable;
 /// The most characters of a feed's name.
 const NAME_MAX: usize = 64;
 
+/// A copy is stale when it was not confirmed for so many periods, unless the feed says otherwise.
+const STALE_PERIODS: u32 = 2;
+
 /// Checks the feeds, and makes the complete list of them.
 pub(super) fn validate(models: Vec<FeedModel>, findings: &mut Findings) -> Option<FeedList> {
     unique("feeds", models.iter().filter_map(|model| model.name.given()), findings);
@@ -76,6 +79,14 @@ fn source(model: &FeedModel, findings: &mut Findings) {
         model.period.given().into_iter().for_each(|period| refuse(&period.range, "period"));
         let headers = model.headers.first().and_then(|header| header.name.given());
         headers.into_iter().for_each(|name| refuse(&name.range, "headers"));
+    }
+    if let (Some(after), Some(period), true) =
+        (model.stale_after.given(), model.period.value(), model.file.is_absent())
+        && after.value <= *period
+    {
+        let message = "a copy would be stale before it is fetched again";
+        let finding = findings.add(Code::Combination, &after.range, message);
+        finding.help(format!("its `period` is \"{}\"", crate::duration::show(*period)));
     }
     if let Some(url) = model.url.given().filter(|url| !url.value.is_https()) {
         if !model.headers.is_empty() || url.value.has_user() {
@@ -146,6 +157,11 @@ fn feed(model: FeedModel) -> Option<Feed> {
     let is_built_in = name == BUILT_IN && model.url.is_absent() && model.file.is_absent();
     let url = if is_built_in { built_in_url() } else { model.url.into_value() };
     let headers: Option<_> = model.headers.into_iter().map(header).collect();
+    let stale_after = match (model.stale_after.into_value(), model.file.is_absent()) {
+        (Some(after), _) => Some(after),
+        (None, true) => model.period.value().map(|period| *period * STALE_PERIODS),
+        (None, false) => None,
+    };
     let source = match (url, model.file.into_value()) {
         (Some(url), None) => FeedSource::Url { url, period: model.period.into_value()?, headers: headers? },
         (None, Some(file)) => FeedSource::File { file },
@@ -160,6 +176,7 @@ fn feed(model: FeedModel) -> Option<Feed> {
         format,
         csv: model.csv.and_then(|model| csv(*model)),
         json: model.json.and_then(|model| json(*model)),
+        stale_after,
         labels: model.labels.into_value().unwrap_or_else(|| Labels::from_iter([("feed", name.as_str())])),
         action: model.action.into_value()?,
         direction: model.direction.into_value()?,

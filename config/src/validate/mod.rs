@@ -1,7 +1,7 @@
 //! From what a file says to what it means.
 //!
 //! [`validate`] checks what no single value can show: names that repeat, interfaces that are used twice or
-//! not at all (`network.rs`), feeds (`feed.rs`), and everything about policy (`resources/`). Like the reader, it reports all there is to
+//! not at all (`network.rs`), feeds (`feed.rs`) and exceptions from them (`threat.rs`), and everything about policy (`resources/`). Like the reader, it reports all there is to
 //! report; a value that was unusable already is passed over, so that one mistake is one finding.
 
 mod feed;
@@ -9,11 +9,12 @@ mod network;
 mod resources;
 #[cfg(test)]
 mod tests;
+mod threat;
 
 pub(crate) use feed::built_in_feed;
 
 use crate::FilePattern;
-use crate::feed::FeedList;
+use crate::feed::{Allowance, FeedList};
 use crate::model::{
     ChecksumMode, Control, Enforcement, Fail, Flow, Fragments, Handling, InterfaceMode, Io, Log, Metrics,
     Model, NdHandling, Records, Threat, Workers,
@@ -22,6 +23,7 @@ use crate::report::{Code, Findings, Report};
 use crate::resources::Resources;
 use crate::schema::reader::At;
 use crate::types::{BridgeName, IfName};
+use jiff::Timestamp;
 use serde::Serialize;
 use std::{collections::HashMap, fmt::Display, hash::Hash, mem, path::PathBuf};
 
@@ -51,6 +53,8 @@ pub struct Config {
     pub resources: Resources,
     /// `[threat]`
     pub threat: Threat,
+    /// `[[threat.allow]]`, in the order of the file, with what has expired.
+    pub allow: Vec<Allowance>,
     /// `[[feed]]`, in the order of the files, and `feodo` before them unless it is among them.
     pub feeds: FeedList,
     /// `[flow]`
@@ -120,10 +124,11 @@ impl Config {
     }
 }
 
-/// Checks `model` as a whole. `None` if anything is missing; what is wrong is in `findings`.
-pub(crate) fn validate(mut model: Model, findings: &mut Findings) -> Option<Config> {
+/// Checks `model` as a whole, as of `now`. `None` if anything is missing; what is wrong is in `findings`.
+pub(crate) fn validate(mut model: Model, now: Timestamp, findings: &mut Findings) -> Option<Config> {
     let network = network::validate(&model.lists.interfaces, &model.lists.bridges, findings);
     let resources = resources::validate(&mut model, findings);
+    let allow = threat::validate(mem::take(&mut model.allow), &model.lists.feeds, now, findings);
     let feeds = feed::validate(mem::take(&mut model.lists.feeds), findings);
     let (interfaces, bridges) = network?;
     Some(Config {
@@ -137,6 +142,7 @@ pub(crate) fn validate(mut model: Model, findings: &mut Findings) -> Option<Conf
         enforcement: model.enforcement,
         resources,
         threat: model.threat,
+        allow,
         feeds: feeds?,
         flow: model.flow,
         fragments: model.fragments,

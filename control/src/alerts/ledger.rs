@@ -7,48 +7,24 @@ use std::{
 use jiff::Timestamp;
 use ravelin_config::types::Action;
 use ravelin_dataplane::flow::FlowRecord;
-use serde::{Deserialize, Serialize};
 
+use super::{About, Alert, Freshness, Hit, Standing};
 use crate::{
-    feeds::Library,
+    feeds::{Library, schedule::Turn},
     policy::{Direction, Told, verdict_name},
 };
 
-/// A feed names what somebody talks to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Alert {
-    /// The feed.
-    pub feed: String,
-    /// The entry that names the address.
-    pub indicator: String,
-    /// What the feed says it is.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub malware: Option<String>,
-    /// When the feed's makers saw it first.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub first_seen: Option<String>,
-    /// How bad that is, 1 to 100.
-    pub severity: u8,
-    /// Whether the flow goes to the address (`egress`) or comes from there (`ingress`).
-    pub direction: String,
-    /// What became of the flow: `allow`, `deny` or `reject`.
-    pub verdict: String,
-    /// The end that the feed does not name.
-    pub endpoint: IpAddr,
-    /// The end that it names.
-    pub address: IpAddr,
-    /// The port of the flow's destination; 0 if it has none.
-    pub port: u16,
-    /// When it was seen first.
-    pub first: String,
-    /// When it was seen last.
-    pub last: String,
-    /// How often a flow was judged.
-    pub count: u64,
-}
+/// How bad it is that a feed is stale.
+const STALE_SEVERITY: u8 = 50;
 
-/// One endpoint and one entry of a feed.
-type Key = (IpAddr, String, String);
+/// What is one alert for as long as it is open.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Key {
+    /// One endpoint, one feed and one entry of it.
+    Hit(IpAddr, String, String),
+    /// A feed that is stale.
+    Feed(String),
+}
 
 /// The last alerts.
 #[derive(Debug, Default)]
@@ -85,32 +61,30 @@ impl Ledger {
                 Direction::Ingress => ((source, source_port), destination),
             };
             for mention in library.about(address, has_ports.then_some(port)) {
-                let key = (endpoint, mention.feed.name.clone(), mention.entry.to_string());
+                let (feed, indicator) = (&mention.feed.name, mention.entry.to_string());
                 // An earlier tier may have let it pass, or the feed is not about this direction.
-                if !told.feeds.iter().any(|(side, feed)| *side == direction && *feed == key.1) {
+                if !told.feeds.iter().any(|(side, named)| *side == direction && named == feed) {
                     continue;
                 }
-                let (hits, denied) = self.hits.entry(key.1.clone()).or_default();
+                let (hits, denied) = self.hits.entry(feed.clone()).or_default();
                 *hits += 1;
                 *denied += u64::from(told.verdict != Action::Allow);
+                let key = Key::Hit(endpoint, feed.clone(), indicator.clone());
                 if self.again(&key, now, window) {
                     continue;
                 }
-                let alert = Alert {
-                    feed: mention.feed.name.clone(),
-                    indicator: key.2.clone(),
+                let hit = Hit {
+                    feed: feed.clone(),
+                    indicator,
                     malware: mention.details.malware.map(str::to_owned),
                     first_seen: mention.details.first_seen.map(|time| time.to_string()),
-                    severity: mention.feed.severity,
                     direction: direction.name().to_owned(),
                     verdict: verdict_name(told.verdict).to_owned(),
                     endpoint,
                     address,
                     port: if has_ports { destination_port } else { 0 },
-                    first: now.to_string(),
-                    last: now.to_string(),
-                    count: 1,
                 };
+                let alert = new_alert(About::Indicator(hit), mention.feed.severity, now);
                 new.push(alert.clone());
                 self.add(key, alert, now);
             }
@@ -118,11 +92,40 @@ impl Ledger {
         new
     }
 
+    /// Notes that a feed has become stale, which is a new alert, or is fresh again, which closes it. Says how it is now.
+    pub fn turn(&mut self, turn: Turn, now: Timestamp) -> Alert {
+        let Turn { feed, is_stale, age, last_error } = turn;
+        let key = Key::Feed(feed.clone());
+        let state = if is_stale { Freshness::Stale } else { Freshness::Fresh };
+        if !is_stale && let Some((alert, _)) = self.find(&key) {
+            alert.last = now.to_string();
+            if let About::Feed(standing) = &mut alert.about {
+                standing.state = state;
+            }
+            let alert = alert.clone();
+            self.open.remove(&key);
+            return alert;
+        }
+        let age_seconds = age.map(|age| age.as_secs());
+        let about = About::Feed(Standing { feed, state, age_seconds, last_error });
+        let alert = new_alert(about, STALE_SEVERITY, now);
+        // That a feed is fresh is no news, but when it was stale; and that has been forgotten.
+        if is_stale {
+            self.add(key, alert.clone(), now);
+        }
+        alert
+    }
+
+    /// An alert that is open, if it is still kept, and since when it is.
+    fn find(&mut self, key: &Key) -> Option<&mut (Alert, Timestamp)> {
+        let oldest = self.made - self.alerts.len() as u64;
+        let at = usize::try_from(self.open.get(key)?.checked_sub(oldest)?).ok()?;
+        self.alerts.get_mut(at)
+    }
+
     /// Counts a hit of an alert that is open.
     fn again(&mut self, key: &Key, now: Timestamp, window: Duration) -> bool {
-        let oldest = self.made - self.alerts.len() as u64;
-        let at = self.open.get(key).and_then(|number| usize::try_from(number.checked_sub(oldest)?).ok());
-        let Some((alert, since)) = at.and_then(|at| self.alerts.get_mut(at)) else { return false };
+        let Some((alert, since)) = self.find(key) else { return false };
         let is_open = now.duration_since(*since).unsigned_abs() < window;
         if is_open {
             alert.count += 1;
@@ -156,6 +159,10 @@ impl Ledger {
         let forgotten = self.made - alerts.len() as u64;
         (alerts, forgotten)
     }
+}
+
+fn new_alert(about: About, severity: u8, now: Timestamp) -> Alert {
+    Alert { about, severity, first: now.to_string(), last: now.to_string(), count: 1 }
 }
 
 /// When the flow's last packet came.

@@ -10,9 +10,9 @@ use ravelin_dataplane::{
     policy::DecisionId,
 };
 
-use super::{Alert, Ledger};
+use super::{Alert, Hit, Ledger};
 use crate::{
-    feeds::{Library, tests::contents},
+    feeds::{Library, schedule::Turn, tests::contents},
     policy::{Direction, Told},
 };
 
@@ -77,14 +77,19 @@ fn told_both() -> Told {
     told(Action::Deny, &[(Direction::Egress, "noise"), (Direction::Egress, "c2")])
 }
 
+fn hit(alert: &Alert) -> &Hit {
+    alert.hit().unwrap()
+}
+
 #[test]
 fn every_feed_that_acts_upon_a_flow_raises_an_alert() {
     let (mut ledger, library) = (Ledger::default(), library());
     let new = ledger.note(&flow(CLIENT, "203.0.113.7", 443, 0), &told_both(), &library, WINDOW);
-    let said: Vec<_> = new.iter().map(|alert| (&*alert.feed, &*alert.indicator, alert.severity)).collect();
+    let said: Vec<_> =
+        new.iter().map(|alert| (&*hit(alert).feed, &*hit(alert).indicator, alert.severity)).collect();
     assert_eq!(said, [("c2", "203.0.113.7:443", 90), ("noise", "203.0.113.0/28", 80)]);
-    let Alert { direction, verdict, endpoint, address, port, count, .. } = &new[0];
-    assert_eq!((&**direction, &**verdict, *port, *count), ("egress", "deny", 443, 1));
+    let Hit { direction, verdict, endpoint, address, port, .. } = hit(&new[0]);
+    assert_eq!((&**direction, &**verdict, *port, new[0].count), ("egress", "deny", 443, 1));
     assert_eq!((endpoint.to_string(), address.to_string()), (CLIENT.to_owned(), "203.0.113.7".to_owned()));
     // The other port is not meant by one of them, whatever is said.
     let new = ledger.note(&flow(CLIENT, "203.0.113.7", 80, 0), &told_both(), &library, WINDOW);
@@ -101,7 +106,7 @@ fn a_feed_that_did_nothing_raises_none() {
     let from = told(Action::Allow, &[(Direction::Ingress, "noise")]);
     let new = ledger.note(&flow("203.0.113.8", CLIENT, 22, 0), &from, &library, WINDOW);
     assert_eq!(
-        (new.len(), &*new[0].direction, new[0].endpoint.to_string()),
+        (new.len(), &*hit(&new[0]).direction, hit(&new[0]).endpoint.to_string()),
         (1, "ingress", CLIENT.to_owned())
     );
     assert_eq!(ledger.hits("noise"), (1, 0), "it was allowed");
@@ -117,7 +122,7 @@ fn hits_within_the_window_are_one_alert() {
     assert_eq!([note(CLIENT, 0), note(CLIENT, 1), note(CLIENT, 599), note(CLIENT, 600)], [1, 0, 0, 1]);
     assert_eq!([note("192.0.2.2", 601), note(CLIENT, 602)], [1, 0]);
     let (alerts, forgotten) = ledger.all();
-    let counts: Vec<_> = alerts.iter().map(|alert| (alert.endpoint.to_string(), alert.count)).collect();
+    let counts: Vec<_> = alerts.iter().map(|alert| (hit(alert).endpoint.to_string(), alert.count)).collect();
     let expected = [(CLIENT, 3), (CLIENT, 2), ("192.0.2.2", 1)].map(|(end, count)| (end.to_owned(), count));
     assert_eq!((counts, forgotten), (expected.to_vec(), 0));
     assert_eq!((&*alerts[0].first, &*alerts[0].last), ("2023-11-14T22:13:20Z", "2023-11-14T22:23:19Z"));
@@ -138,4 +143,44 @@ fn the_ledger_is_bounded_and_counts_what_it_forgets() {
     assert_eq!(ledger.note(&flow(&source(24_999), "203.0.113.8", 443, 1), &c2, &library, WINDOW), []);
     assert_eq!(ledger.note(&flow(&source(0), "203.0.113.8", 443, 1), &c2, &library, WINDOW).len(), 1);
     assert_eq!(ledger.hits("c2"), (25_002, 25_002));
+}
+
+#[test]
+fn a_feed_is_one_alert_until_it_is_fresh_again() {
+    let mut ledger = Ledger::default();
+    let turn = |feed: &str, is_stale: bool, age: Option<u64>| Turn {
+        feed: feed.to_owned(),
+        is_stale,
+        age: age.map(Duration::from_secs),
+        last_error: is_stale.then(|| "no answer".to_owned()),
+    };
+    let at = |second| jiff::Timestamp::from_second(second).unwrap();
+    let json = |alert: &Alert| serde_json::to_value(alert).unwrap();
+    let stale = ledger.turn(turn("c2", true, Some(200)), at(0));
+    let expected = serde_json::json!({
+        "kind": "feed", "feed": "c2", "state": "stale", "age_seconds": 200, "last_error": "no answer", "severity": 50,
+        "first": "1970-01-01T00:00:00Z", "last": "1970-01-01T00:00:00Z", "count": 1,
+    });
+    assert_eq!(json(&stale), expected);
+    ledger.turn(turn("noise", true, None), at(1));
+    let fresh = ledger.turn(turn("c2", false, Some(0)), at(60));
+    assert_eq!((json(&fresh)["state"].as_str(), &*fresh.last), (Some("fresh"), "1970-01-01T00:01:00Z"));
+    // In place of the one that it closes; what the copy was like then is still said.
+    let (alerts, forgotten) = ledger.all();
+    let said: Vec<_> =
+        alerts.iter().map(|it| (json(it)["feed"].clone(), json(it)["state"].clone())).collect();
+    assert_eq!(said, [("c2".into(), "fresh".into()), ("noise".into(), "stale".into())]);
+    assert_eq!((json(&alerts[0])["age_seconds"].as_u64(), forgotten), (Some(200), 0));
+    // Stale once more: another alert. What was never stale, or is forgotten, is none.
+    ledger.turn(turn("c2", true, Some(300)), at(90));
+    assert_eq!(json(&ledger.turn(turn("other", false, Some(0)), at(91)))["state"], "fresh");
+    assert_eq!(ledger.all().0.len(), 3);
+    for alert in ledger.all().0 {
+        let read: Alert = serde_json::from_value(json(&alert)).unwrap();
+        assert_eq!(read, alert);
+    }
+    let (mut ledger, library) = (ledger, library());
+    let new = ledger.note(&flow(CLIENT, "203.0.113.7", 443, 0), &told_both(), &library, WINDOW);
+    assert_eq!(json(&new[0])["kind"], "indicator");
+    assert_eq!(serde_json::from_value::<Alert>(json(&new[0])).unwrap(), new[0]);
 }

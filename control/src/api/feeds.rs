@@ -9,8 +9,8 @@ use crate::{
 };
 
 /// All feeds of the configuration, in its order.
-pub(super) async fn list(appliance: &Appliance) -> Vec<Feed> {
-    let (library, status) = (appliance.library().await, appliance.feeds());
+pub(super) fn list(appliance: &Appliance) -> Vec<Feed> {
+    let (library, status) = (appliance.in_force().library, appliance.feeds());
     let kernel = appliance.kernel_list();
     let feeds = library.feeds().iter().map(|shelf| {
         let (feed, contents) = (&shelf.feed, &shelf.contents);
@@ -29,7 +29,8 @@ pub(super) async fn list(appliance: &Appliance) -> Vec<Feed> {
             entries: contents.len(),
             others: contents.others(),
             problems: contents.problems(),
-            guarded: contents.held().len(),
+            guarded: contents.guarded(),
+            allowed: contents.allowed(),
             in_kernel: feed.drop_in_kernel.then(|| kernel.feeds.get(&feed.name).copied().unwrap_or_default()),
             age_seconds: status.and_then(|status| Some(status.age?.as_secs())),
             next_seconds: status.and_then(|status| Some(status.next?.as_secs())),

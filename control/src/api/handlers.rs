@@ -201,7 +201,7 @@ async fn cut(State(appliance): Shared, Query(pairs): Pairs) -> Result<Json<view:
 }
 
 async fn list_feeds(State(appliance): Shared) -> Json<Vec<view::Feed>> {
-    Json(feeds::list(&appliance).await)
+    Json(feeds::list(&appliance))
 }
 
 async fn list_alerts(State(appliance): Shared, Query(pairs): Pairs) -> Result<Json<view::Alerts>, Refused> {
@@ -213,7 +213,7 @@ async fn update_feeds(
     Query(pairs): Pairs,
 ) -> Result<Json<view::FeedsAsked>, Refused> {
     let names: Vec<_> = pairs.into_iter().filter(|(key, _)| key == "name").map(|(_, name)| name).collect();
-    let asked = appliance.ask_feeds(&names).await;
+    let asked = appliance.ask_feeds(&names);
     match names.iter().find(|name| !asked.contains(name)) {
         Some(name) => Err(refuse(StatusCode::NOT_FOUND, &format!("there is no feed `{name}` in use"))),
         None => Ok(Json(view::FeedsAsked { feeds: asked })),

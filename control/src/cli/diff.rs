@@ -7,8 +7,8 @@ use crate::policy::{Budget, Comparison, Difference, FlowChange, compare};
 
 /// Says which flows two configurations decide differently.
 ///
-/// Endpoints that no rule tells apart are counted together; ports are those at which any rule begins or ends. What is staged, rate
-/// limits and what happens to live flows are not compared. Nothing is asked of a running process.
+/// Endpoints that no rule tells apart are counted together; ports are those at which any rule begins or ends. What is staged, what
+/// feeds say, rate limits and what happens to live flows are not compared. Nothing is asked of a running process.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Exit codes: 0 nothing differs, 1 something does, 2 that cannot be told: a configuration is wrong, or there is too much to look at and

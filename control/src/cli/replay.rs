@@ -10,7 +10,7 @@ use ravelin_dataplane::{capture::Program, io::fault::FaultPlan};
 
 use super::{Failure, target};
 use crate::{
-    alerts::Alert,
+    alerts::Hit,
     feeds::Library,
     replay::{Replay, ReplayError, Summary},
 };
@@ -175,9 +175,9 @@ impl fmt::Display for Text<'_> {
         if total > 0 {
             line("alerts", HumanCount(total).to_string())?;
         }
-        for alert in summary.alerts.iter().take(TOP) {
-            let Alert { count, feed, endpoint, address, verdict, .. } = alert;
-            let malware = alert.malware.as_deref().unwrap_or("listed");
+        let hits = summary.alerts.iter().filter_map(|alert| Some((alert.count, alert.hit()?)));
+        for (count, Hit { feed, endpoint, address, verdict, malware, .. }) in hits.take(TOP) {
+            let malware = malware.as_deref().unwrap_or("listed");
             line("", format!("{count:>9} {feed}: {endpoint} and {address} ({malware}), {verdict}"))?;
         }
         if total > TOP as u64 {

@@ -1,32 +1,46 @@
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use super::{
-    Addresses, Details, DetailsId, Indicator, Indicators, Range, What,
-    guard::{Guard, IpRange, Reason},
+    Addresses, Details, DetailsId, Indicator, Indicators, What,
+    guard::{FeedGuard, Reason},
 };
 
 /// What a feed names, as far as it may be acted upon, ready to be asked for an address.
 #[derive(Debug, Default)]
 pub struct Contents {
-    indicators: Indicators,
+    indicators: Arc<Indicators>,
     /// Entries that are in force, by their lowest address.
     entries: Vec<(Addresses, DetailsId)>,
     /// For each entry the highest address of it and those before it.
     reach: Vec<IpAddr>,
-    /// Entries that are not in force, with the reason.
-    held: Vec<(IpRange, Reason)>,
+    /// Entries that are not in force.
+    held: Vec<Held>,
+    allowed: usize,
     problems: u64,
+}
+
+/// An entry, or a part of one, that is not acted upon.
+#[derive(Clone, Debug)]
+pub struct Held {
+    /// What it names.
+    pub entry: Addresses,
+    /// Why it is not acted upon.
+    pub reason: Reason,
+    details: DetailsId,
 }
 
 impl Contents {
     /// From what was read, without what `guard` holds back. So many entries could not be read.
-    pub fn new(indicators: Indicators, problems: u64, guard: &Guard) -> Self {
+    pub fn new(indicators: Arc<Indicators>, problems: u64, guard: &FeedGuard) -> Self {
         let (mut entries, mut held) = (Vec::new(), Vec::new());
         for (Addresses { range, port }, details) in indicators.addresses() {
-            let split = guard.split(IpRange::new(range.first(), range.last()));
-            let remains = split.remains.into_iter().filter_map(|rest| Range::new(rest.first(), rest.last()));
-            entries.extend(remains.map(|range| (Addresses { range, port }, details)));
-            held.extend(split.held);
+            let split = guard.split([range]);
+            entries.extend(split.remains.into_iter().map(|range| (Addresses { range, port }, details)));
+            held.extend(split.held.into_iter().map(|(range, reason)| Held {
+                entry: Addresses { range, port },
+                reason,
+                details,
+            }));
         }
         entries.sort_unstable_by_key(|(addresses, _)| {
             (addresses.range.first(), addresses.range.last(), addresses.port)
@@ -41,7 +55,13 @@ impl Contents {
             reach
         });
         let reach = reach.collect();
-        Self { indicators, entries, reach, held, problems }
+        let allowed = held.iter().filter(|held| matches!(held.reason, Reason::Allowed(_))).count();
+        Self { indicators, entries, reach, held, allowed, problems }
+    }
+
+    /// The same under another guard.
+    pub fn under(&self, guard: &FeedGuard) -> Self {
+        Self::new(Arc::clone(&self.indicators), self.problems, guard)
     }
 
     /// The entries in force.
@@ -50,8 +70,18 @@ impl Contents {
     }
 
     /// Entries that may not be acted upon, and why.
-    pub fn held(&self) -> &[(IpRange, Reason)] {
+    pub fn held(&self) -> &[Held] {
         &self.held
+    }
+
+    /// How many of those the allow-list holds back.
+    pub fn allowed(&self) -> usize {
+        self.allowed
+    }
+
+    /// How many of those are guarded, or too wide.
+    pub fn guarded(&self) -> usize {
+        self.held.len() - self.allowed
     }
 
     /// How many entries are of other kinds than addresses.
@@ -88,16 +118,22 @@ impl Contents {
             {
                 break;
             }
-            let is_meant = match (entry.port, port) {
-                (Some(wanted), Some(port)) => wanted.get() == port,
-                (Some(_) | None, None) | (None, Some(_)) => true,
-            };
-            if entry.range.last() >= address && is_meant {
+            if entry.range.last() >= address && entry.is_meant_at(port) {
                 found.push((*entry, self.indicators.get(*details)));
             }
         }
         found.reverse();
         found
+    }
+
+    /// The entries that name an address as [`Self::about`] has it, but are not acted upon.
+    pub fn held_about(
+        &self,
+        address: IpAddr,
+        port: Option<u16>,
+    ) -> impl Iterator<Item = (&Held, Details<'_>)> {
+        let about = move |held: &&Held| held.entry.range.contains(address) && held.entry.is_meant_at(port);
+        self.held.iter().filter(about).map(|held| (held, self.indicators.get(held.details)))
     }
 
     /// The entry that names a domain.

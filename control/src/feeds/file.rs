@@ -5,6 +5,7 @@ use std::{
     fs,
     io::Read,
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 use ravelin_config::feed::{Feed, FeedMode, FeedSource};
@@ -44,29 +45,45 @@ fn signature_of(path: &Path) -> PathBuf {
     name.into()
 }
 
+/// When the file at `path` was written; now, if that cannot be told.
+pub(super) fn written_at(path: &Path) -> SystemTime {
+    fs::metadata(path).and_then(|metadata| metadata.modified()).unwrap_or_else(|_| SystemTime::now())
+}
+
+/// What a feed's file and its signature are like.
+pub(super) type Stamps = [Option<Stamp>; 2];
+
+/// What the file of a feed is like now.
+pub(super) fn stamps(feed: &Feed, file: &Path) -> Stamps {
+    [Stamp::of(file), feed.minisign_key.as_ref().and_then(|_| Stamp::of(&signature_of(file)))]
+}
+
 /// What feeds that are files were like when they were looked at last.
 #[derive(Debug, Default)]
 pub struct FileWatch {
-    /// Of each, and of its signature.
-    stamps: BTreeMap<String, [Option<Stamp>; 2]>,
+    stamps: BTreeMap<String, Stamps>,
 }
 
 impl FileWatch {
-    /// The names of the feeds whose files changed, came or went since the last call; all of them at the first. Costs one look at
-    /// each file.
+    /// Begins with what files were like when they were read, by the names of their feeds.
+    pub(super) fn knowing(files: impl Iterator<Item = (String, Stamps)>) -> Self {
+        Self { stamps: files.collect() }
+    }
+
+    /// The names of the feeds whose files changed, came or went since the last call; all that were not known at the first. Costs one
+    /// look at each file.
     pub fn changed<'f>(&mut self, feeds: &'f [Feed]) -> Vec<&'f str> {
         let mut changed = Vec::new();
-        let mut stamps = BTreeMap::new();
+        let mut found = BTreeMap::new();
         for feed in feeds.iter().filter(|feed| feed.mode == FeedMode::Enabled) {
             let FeedSource::File { file } = &feed.source else { continue };
-            let signature = feed.minisign_key.as_ref().and_then(|_| Stamp::of(&signature_of(file)));
-            let stamp = [Stamp::of(file), signature];
+            let stamp = stamps(feed, file);
             if self.stamps.get(&feed.name) != Some(&stamp) {
                 changed.push(feed.name.as_str());
             }
-            stamps.insert(feed.name.clone(), stamp);
+            found.insert(feed.name.clone(), stamp);
         }
-        self.stamps = stamps;
+        self.stamps = found;
         changed
     }
 }

@@ -1,108 +1,19 @@
-//! What a feed may never block, whatever it says.
+//! What a feed may never block, whatever it says; and what it may not, because somebody said so.
 //!
-//! A [`Guard`] splits ranges of addresses into what remains and what is held back, with the reason: ranges that are too wide to be
-//! meant, networks of the configuration's guard list, and the appliance's own addresses, gateways and resolvers. Promises: every
-//! address of the input is in exactly one of the two outputs, and none that is guarded remains. Costs a search among the guarded
-//! networks for each range, so that a feed of millions is no matter. Refuses: to know what a feed does with an address.
+//! A [`Guard`] is about all feeds; what it makes for one ([`FeedGuard`]) splits ranges of addresses into what remains and what is held
+//! back, with the reason: ranges that are too wide to be meant, networks of the configuration's guard list, the appliance's own
+//! addresses, gateways and resolvers, and the exceptions of `[[threat.allow]]` for as long as they last. Promises: every address of the
+//! input is in exactly one of the two outputs, and none that is guarded remains. Costs a search among the guarded networks for each
+//! range, so that a feed of millions is no matter. Refuses: to know what a feed does with an address, and what time it is.
 
-use std::{
-    fmt,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+use std::{cmp::Reverse, fmt, net::IpAddr, sync::Arc};
+
+use jiff::Timestamp;
+use ravelin_config::{
+    Config, Widest,
+    feed::Allowance,
+    types::{IpNet, IpRange},
 };
-
-use ravelin_config::{Threat, types::IpNet};
-
-/// All addresses from one to another, both included.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct IpRange {
-    family: Family,
-    first: u128,
-    last: u128,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-enum Family {
-    V4,
-    V6,
-}
-
-impl Family {
-    const fn bits(self) -> u32 {
-        match self {
-            Self::V4 => 32,
-            Self::V6 => 128,
-        }
-    }
-
-    fn address(self, number: u128) -> IpAddr {
-        match self {
-            // What fits is what came from an address.
-            Self::V4 => Ipv4Addr::from(u32::try_from(number).unwrap_or(u32::MAX)).into(),
-            Self::V6 => Ipv6Addr::from(number).into(),
-        }
-    }
-}
-
-impl IpRange {
-    /// The addresses `first..=last`; `None` if they are of two families, or in the wrong order.
-    pub fn new(first: IpAddr, last: IpAddr) -> Option<Self> {
-        let ((family, first), (family_of_last, last)) = (number(first), number(last));
-        (family == family_of_last && first <= last).then_some(Self { family, first, last })
-    }
-
-    /// The first address.
-    pub fn first(self) -> IpAddr {
-        self.family.address(self.first)
-    }
-
-    /// The last address.
-    pub fn last(self) -> IpAddr {
-        self.family.address(self.last)
-    }
-
-    /// Whether `address` is one of these.
-    pub fn contains(self, address: IpAddr) -> bool {
-        let (family, address) = number(address);
-        family == self.family && (self.first..=self.last).contains(&address)
-    }
-
-    /// The length of the longest prefix that has as many addresses, or more.
-    fn width(self) -> u32 {
-        let span = self.last - self.first;
-        self.family.bits() - (u128::BITS - span.leading_zeros())
-    }
-}
-
-impl From<IpAddr> for IpRange {
-    fn from(address: IpAddr) -> Self {
-        let (family, address) = number(address);
-        Self { family, first: address, last: address }
-    }
-}
-
-impl From<IpNet> for IpRange {
-    fn from(net: IpNet) -> Self {
-        let ((family, first), (_, last)) = (number(net.network()), number(net.broadcast()));
-        Self { family, first, last }
-    }
-}
-
-impl fmt::Display for IpRange {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.first == self.last {
-            write!(f, "{}", self.first())
-        } else {
-            write!(f, "{}-{}", self.first(), self.last())
-        }
-    }
-}
-
-fn number(address: IpAddr) -> (Family, u128) {
-    match address {
-        IpAddr::V4(address) => (Family::V4, u32::from(address).into()),
-        IpAddr::V6(address) => (Family::V6, address.into()),
-    }
-}
 
 /// What an address is to the appliance itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -116,7 +27,7 @@ pub enum Role {
 }
 
 /// Why something is held back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// It is wider than `[threat.widest]`.
     TooWide {
@@ -127,6 +38,8 @@ pub enum Reason {
     Guarded(IpNet),
     /// The appliance lives by it.
     Needed(IpAddr, Role),
+    /// Somebody has allowed it.
+    Allowed(Arc<Allowance>),
 }
 
 impl fmt::Display for Reason {
@@ -134,6 +47,7 @@ impl fmt::Display for Reason {
         match self {
             Self::TooWide { widest } => write!(f, "it is wider than a /{widest}"),
             Self::Guarded(net) => write!(f, "{net} is guarded"),
+            Self::Allowed(allowance) => allowance.fmt(f),
             Self::Needed(address, Role::Own) => write!(f, "{address} is an address of this machine"),
             Self::Needed(address, Role::Gateway) => write!(f, "{address} is a gateway of this machine"),
             Self::Needed(address, Role::Resolver) => write!(f, "{address} is a resolver of this machine"),
@@ -150,39 +64,71 @@ pub struct Split {
     pub held: Vec<(IpRange, Reason)>,
 }
 
-/// What no feed may block.
-#[derive(Clone, Debug)]
+/// What feeds may not block.
+#[derive(Clone, Debug, Default)]
 pub struct Guard {
+    /// For all feeds.
+    guarded: Vec<(IpRange, Reason)>,
+    /// For some, and for a while.
+    allowed: Vec<Arc<Allowance>>,
+    widest: Widest,
+}
+
+/// What one feed may not block.
+#[derive(Clone, Debug)]
+pub struct FeedGuard {
     /// Sorted, and none overlaps another.
     guarded: Vec<(IpRange, Reason)>,
-    ipv4_widest: u8,
-    ipv6_widest: u8,
+    widest: Widest,
 }
 
 impl Guard {
-    /// What the configuration guards, and what the appliance needs.
-    pub fn new(threat: &Threat, needed: impl IntoIterator<Item = (IpAddr, Role)>) -> Self {
-        let nets = threat.guard.iter().map(|net| (IpRange::from(*net), Reason::Guarded(*net)));
+    /// What the configuration guards and, as of `now`, allows; and what the appliance needs.
+    pub fn new(config: &Config, needed: impl IntoIterator<Item = (IpAddr, Role)>, now: Timestamp) -> Self {
+        let nets = config.threat.guard.iter().map(|net| (IpRange::from(*net), Reason::Guarded(*net)));
         let needed =
             needed.into_iter().map(|(address, role)| (IpRange::from(address), Reason::Needed(address, role)));
-        let mut all: Vec<_> = nets.chain(needed).collect();
-        // The wider of two that begin together comes first, and stands for both.
-        all.sort_by_key(|(range, _)| (range.family, range.first, !range.last));
-        let mut guarded: Vec<(IpRange, Reason)> = Vec::with_capacity(all.len());
-        for (range, reason) in all {
-            let before = guarded.last().filter(|(before, _)| before.family == range.family);
-            match before.map(|(before, _)| before.last) {
-                Some(last) if last >= range.last => {}
-                Some(last) if last >= range.first => {
-                    guarded.push((IpRange { first: last + 1, ..range }, reason));
-                }
-                Some(_) | None => guarded.push((range, reason)),
-            }
-        }
-        Self { guarded, ipv4_widest: threat.widest.ipv4, ipv6_widest: threat.widest.ipv6 }
+        let in_force = config.allow.iter().filter(|allowance| !allowance.has_expired(now));
+        let mut allowed: Vec<_> = in_force.cloned().map(Arc::new).collect();
+        // Of two that say the same, the one that lasts longer is named.
+        allowed.sort_by_key(|allowance| Reverse(allowance.expires.unwrap_or(Timestamp::MAX)));
+        Self { guarded: nets.chain(needed).collect(), allowed, widest: config.threat.widest.clone() }
     }
 
-    /// Splits the ranges of a feed.
+    /// Whether an exception has expired.
+    pub fn has_expired(&self, now: Timestamp) -> bool {
+        self.allowed.iter().any(|allowance| allowance.has_expired(now))
+    }
+
+    /// Forgets the exceptions that have expired, and says which.
+    pub fn expire(&mut self, now: Timestamp) -> Vec<Arc<Allowance>> {
+        self.allowed.extract_if(.., |allowance| allowance.has_expired(now)).collect()
+    }
+
+    /// What the feed called `name` may not block.
+    pub fn of(&self, name: &str) -> FeedGuard {
+        let allowed = self.allowed.iter().filter(|allowance| allowance.is_about(name));
+        let allowed = allowed.map(|allowance| (allowance.address, Reason::Allowed(Arc::clone(allowance))));
+        FeedGuard::new(self.guarded.iter().cloned().chain(allowed).collect(), self.widest.clone())
+    }
+}
+
+impl FeedGuard {
+    fn new(mut all: Vec<(IpRange, Reason)>, widest: Widest) -> Self {
+        // The wider of two that begin together comes first, and stands for both.
+        all.sort_by_key(|(range, _)| (range.first(), Reverse(range.last())));
+        let mut guarded: Vec<(IpRange, Reason)> = Vec::with_capacity(all.len());
+        for (range, reason) in all {
+            let rest = match guarded.last() {
+                Some((before, _)) => range.above(before.last()),
+                None => Some(range),
+            };
+            guarded.extend(rest.map(|rest| (rest, reason)));
+        }
+        Self { guarded, widest }
+    }
+
+    /// Splits the ranges of the feed.
     pub fn split(&self, ranges: impl IntoIterator<Item = IpRange>) -> Split {
         let mut split = Split::default();
         for range in ranges {
@@ -192,29 +138,22 @@ impl Guard {
     }
 
     fn split_one(&self, range: IpRange, split: &mut Split) {
-        let widest = match range.family {
-            Family::V4 => self.ipv4_widest,
-            Family::V6 => self.ipv6_widest,
+        let widest = match range {
+            IpRange::V4 { .. } => self.widest.ipv4,
+            IpRange::V6 { .. } => self.widest.ipv6,
         };
         if range.width() < widest.into() {
             split.held.push((range, Reason::TooWide { widest }));
             return;
         }
-        let before =
-            |(guarded, _): &(IpRange, Reason)| (guarded.family, guarded.last) < (range.family, range.first);
-        let start = self.guarded.partition_point(before);
+        let start = self.guarded.partition_point(|(guarded, _)| guarded.last() < range.first());
         let mut rest = Some(range);
         for (guarded, reason) in &self.guarded[start..] {
-            let Some(left) = rest.filter(|left| guarded.family == left.family && guarded.first <= left.last)
-            else {
-                break;
-            };
-            if left.first < guarded.first {
-                split.remains.push(IpRange { last: guarded.first - 1, ..left });
-            }
-            let (first, last) = (left.first.max(guarded.first), left.last.min(guarded.last));
-            split.held.push((IpRange { first, last, ..left }, *reason));
-            rest = (last < left.last).then(|| IpRange { first: last + 1, ..left });
+            let Some(left) = rest else { break };
+            let Some(held) = left.and(guarded) else { break };
+            split.remains.extend(left.below(held.first()));
+            split.held.push((held, reason.clone()));
+            rest = left.above(held.last());
         }
         split.remains.extend(rest);
     }
@@ -225,9 +164,12 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn threat(text: &str) -> Threat {
-        let text = format!("[threat]\n{text}");
-        ravelin_config::parse(&text, "t.toml").unwrap_or_else(|report| panic!("{report}")).config.threat
+    /// What a feed called `a` may not block.
+    fn guarding(threat: &str, needed: impl IntoIterator<Item = (IpAddr, Role)>) -> FeedGuard {
+        let text = format!("[threat]\n{threat}\n[[feed]]\nname = 'a'\nfile = 'a'\n");
+        let config =
+            ravelin_config::parse(&text, "t.toml").unwrap_or_else(|report| panic!("{report}")).config;
+        Guard::new(&config, needed, Timestamp::UNIX_EPOCH).of("a")
     }
 
     fn net(text: &str) -> IpRange {
@@ -243,44 +185,18 @@ mod tests {
     }
 
     #[test]
-    fn ranges_have_one_family_and_one_direction() {
-        assert_eq!(IpRange::new(ip("10.0.0.2"), ip("10.0.0.1")), None);
-        assert_eq!(IpRange::new(ip("10.0.0.1"), ip("::1")), None);
-        assert_eq!(range("10.0.0.0", "10.0.0.255"), net("10.0.0.0/24"));
-        assert_eq!(net("10.0.0.0/30").to_string(), "10.0.0.0-10.0.0.3");
-        assert_eq!(IpRange::from(ip("2001:db8::1")).to_string(), "2001:db8::1");
-        assert!(
-            net("2001:db8::/32").contains(ip("2001:db8:ffff::")) && !net("::/0").contains(ip("10.0.0.1"))
-        );
-        let widths = [
-            (net("0.0.0.0/0"), 0),
-            (net("::/0"), 0),
-            (net("10.0.0.0/8"), 8),
-            (net("2001:db8::/32"), 32),
-            (net("192.0.2.1/32"), 32),
-            (net("::1/128"), 128),
-            // One more than a prefix has.
-            (range("10.0.0.0", "10.0.1.0"), 23),
-            (range("10.0.0.1", "10.0.0.3"), 30),
-        ];
-        for (range, width) in widths {
-            assert_eq!(range.width(), width, "{range}");
-        }
-    }
-
-    #[test]
     fn a_poisoned_feed_blocks_nothing_that_matters() {
         let needed = [
             (ip("203.0.113.1"), Role::Own),
             (ip("203.0.113.254"), Role::Gateway),
             (ip("2001:db8::53"), Role::Resolver),
         ];
-        let guard = Guard::new(&threat(""), needed);
+        let guard = guarding("", needed);
         let whole = |text: &str| {
             let Split { remains, held } = guard.split([net(text)]);
             assert_eq!((remains.len(), held.len()), (0, 1), "{text} {held:?}");
             assert_eq!(held[0].0, net(text));
-            held[0].1
+            held[0].1.clone()
         };
         for wide in ["0.0.0.0/0", "128.0.0.0/1", "6.0.0.0/7"] {
             assert_eq!(whole(wide), Reason::TooWide { widest: 8 });
@@ -301,7 +217,7 @@ mod tests {
     #[test]
     fn the_rest_of_a_range_remains() {
         let needed = [(ip("203.0.113.1"), Role::Own), (ip("203.0.113.254"), Role::Gateway)];
-        let guard = Guard::new(&threat(""), needed);
+        let guard = guarding("", needed);
         let split =
             guard.split([net("203.0.113.0/24"), net("198.51.100.7/32"), range("9.255.255.0", "11.0.0.9")]);
         let remains = [
@@ -324,10 +240,10 @@ mod tests {
 
     #[test]
     fn what_is_guarded_is_configured() {
-        let guard = Guard::new(&threat("guard = []\nwidest = { ipv4 = 0, ipv6 = 0 }"), []);
+        let guard = guarding("guard = []\nwidest = { ipv4 = 0, ipv6 = 0 }", []);
         let all = [net("0.0.0.0/0"), net("::/0")];
         assert_eq!(guard.split(all), Split { remains: all.to_vec(), held: Vec::new() });
-        let guard = Guard::new(&threat("guard = ['0.0.0.0/0', '::/0']"), []);
+        let guard = guarding("guard = ['0.0.0.0/0', '::/0']", []);
         assert_eq!(guard.split([net("192.0.2.1/32"), net("ffff::/16")]).remains, []);
     }
 
@@ -337,11 +253,19 @@ mod tests {
             let address = |low: u8| match (v4, high) {
                 (true, false) => IpAddr::from([0, 0, 0, low]),
                 (true, true) => IpAddr::from([255, 255, 255, 240 + low]),
-                (false, false) => IpAddr::from(Ipv6Addr::from(u128::from(low))),
-                (false, true) => IpAddr::from(Ipv6Addr::from(u128::MAX - 15 + u128::from(low))),
+                (false, false) => IpAddr::from(std::net::Ipv6Addr::from(u128::from(low))),
+                (false, true) => IpAddr::from(std::net::Ipv6Addr::from(u128::MAX - 15 + u128::from(low))),
             };
             IpRange::new(address(a.min(b)), address(a.max(b))).unwrap()
         })
+    }
+
+    /// The addresses of a short range, one by one.
+    fn addresses(range: &IpRange) -> Vec<IpAddr> {
+        match *range {
+            IpRange::V4 { first, last } => (first..=last).map(IpAddr::V4).collect(),
+            IpRange::V6 { first, last } => (first..=last).map(IpAddr::V6).collect(),
+        }
     }
 
     proptest! {
@@ -353,17 +277,17 @@ mod tests {
             guarded in proptest::collection::vec(any_range(), 0..6),
             ranges in proptest::collection::vec(any_range(), 0..6),
         ) {
-            let addresses = guarded.iter().flat_map(|it| (it.first..=it.last).map(|at| it.family.address(at)));
-            let guard = Guard::new(&threat("guard = []"), addresses.map(|address| (address, Role::Own)));
+            let own = guarded.iter().flat_map(addresses).map(|address| (address, Role::Own));
+            let guard = guarding("guard = []", own);
             for pair in guard.guarded.windows(2) {
                 let [(a, _), (b, _)] = pair else { unreachable!() };
-                prop_assert!((a.family, a.last) < (b.family, b.first));
+                prop_assert!(a.last() < b.first());
             }
             let split = guard.split(ranges.iter().copied());
             let count = |all: &[IpRange], address: IpAddr| all.iter().filter(|it| it.contains(address)).count();
             let held: Vec<_> = split.held.iter().map(|(range, _)| *range).collect();
             for range in &ranges {
-                for address in (range.first..=range.last).map(|at| range.family.address(at)) {
+                for address in addresses(range) {
                     let (remain, hold) = (count(&split.remains, address), count(&held, address));
                     prop_assert_eq!(remain + hold, count(&ranges, address), "{}", address);
                     prop_assert_eq!(if count(&guarded, address) > 0 { remain } else { hold }, 0, "{}", address);
@@ -375,8 +299,7 @@ mod tests {
         #[test]
         fn networks_may_overlap(lengths in proptest::collection::vec(8_u8..=32, 1..6)) {
             let nets: Vec<_> = lengths.iter().map(|length| format!("'203.0.113.9/{length}'")).collect();
-            let threat = ravelin_config::parse(&format!("[threat]\nguard = [{}]", nets.join(",")), "t").unwrap().config.threat;
-            let guard = Guard::new(&threat, [(ip("203.0.113.9"), Role::Own)]);
+            let guard = guarding(&format!("guard = [{}]", nets.join(",")), [(ip("203.0.113.9"), Role::Own)]);
             prop_assert_eq!(guard.guarded.len(), 1);
             let widest = *lengths.iter().min().unwrap();
             let whole = IpNet::new(ip("203.0.113.9"), widest).unwrap().trunc();

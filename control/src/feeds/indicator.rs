@@ -1,12 +1,13 @@
 use std::{
     collections::hash_map::Entry,
     fmt,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    net::{Ipv4Addr, Ipv6Addr},
     num::{NonZeroU8, NonZeroU16, NonZeroU32},
 };
 
 use ahash::HashMap;
 use jiff::Timestamp;
+use ravelin_config::types::IpRange;
 use serde::{Serialize, Serializer};
 
 /// What a feed names.
@@ -28,28 +29,9 @@ pub enum What<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Addresses {
     /// The addresses.
-    pub range: Range,
+    pub range: IpRange,
     /// The only port that is meant; without one, every port and protocol is.
     pub port: Option<NonZeroU16>,
-}
-
-/// The addresses from `first` to `last`, both included; `first` is never above `last`. IPv4 addresses written as IPv6 are IPv4 here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Range {
-    /// IPv4.
-    V4 {
-        /// The lowest address.
-        first: Ipv4Addr,
-        /// The highest address.
-        last: Ipv4Addr,
-    },
-    /// IPv6.
-    V6 {
-        /// The lowest address.
-        first: Ipv6Addr,
-        /// The highest address.
-        last: Ipv6Addr,
-    },
 }
 
 /// Whether an indicator was in use when the feed was made.
@@ -156,10 +138,10 @@ impl Indicators {
     /// Adds an indicator with details that [`Self::details`] gave.
     pub fn push(&mut self, what: What<'_>, details: DetailsId) {
         let other = match what {
-            What::Addresses(Addresses { range: Range::V4 { first, last }, port }) => {
+            What::Addresses(Addresses { range: IpRange::V4 { first, last }, port }) => {
                 return self.v4.push(Span { first, last, port, details });
             }
-            What::Addresses(Addresses { range: Range::V6 { first, last }, port }) => {
+            What::Addresses(Addresses { range: IpRange::V6 { first, last }, port }) => {
                 return self.v6.push(Span { first, last, port, details });
             }
             What::Domain(name) => Other::Domain(name.into()),
@@ -238,10 +220,10 @@ impl Indicators {
     /// The addresses alone, IPv4 first, and what [`Self::get`] needs to say more.
     pub fn addresses(&self) -> impl Iterator<Item = (Addresses, DetailsId)> {
         let v4 = self.v4.iter().map(|&Span { first, last, port, details }| {
-            (Addresses { range: Range::V4 { first, last }, port }, details)
+            (Addresses { range: IpRange::V4 { first, last }, port }, details)
         });
         let v6 = self.v6.iter().map(|&Span { first, last, port, details }| {
-            (Addresses { range: Range::V6 { first, last }, port }, details)
+            (Addresses { range: IpRange::V6 { first, last }, port }, details)
         });
         v4.chain(v6)
     }
@@ -279,66 +261,23 @@ impl PartialEq for Indicators {
     }
 }
 
-impl Range {
-    /// The addresses from `first` to `last`, if they are of one family and in this order.
-    pub fn new(first: IpAddr, last: IpAddr) -> Option<Self> {
-        match (first.to_canonical(), last.to_canonical()) {
-            (IpAddr::V4(first), IpAddr::V4(last)) if first <= last => Some(Self::V4 { first, last }),
-            (IpAddr::V6(first), IpAddr::V6(last)) if first <= last => Some(Self::V6 { first, last }),
-            (IpAddr::V4(_) | IpAddr::V6(_), IpAddr::V4(_) | IpAddr::V6(_)) => None,
-        }
-    }
-
-    /// The lowest address.
-    pub fn first(&self) -> IpAddr {
-        match *self {
-            Self::V4 { first, .. } => first.into(),
-            Self::V6 { first, .. } => first.into(),
-        }
-    }
-
-    /// The highest address.
-    pub fn last(&self) -> IpAddr {
-        match *self {
-            Self::V4 { last, .. } => last.into(),
-            Self::V6 { last, .. } => last.into(),
-        }
-    }
-
-    /// The length of the prefix that these addresses are, if they are one.
-    pub fn prefix_length(&self) -> Option<u32> {
-        let (differing, first, width) = match *self {
-            Self::V4 { first, last } => {
-                let (first, last) = (first.to_bits(), last.to_bits());
-                (u128::from(first ^ last), u128::from(first), u32::BITS)
-            }
-            Self::V6 { first, last } => (first.to_bits() ^ last.to_bits(), first.to_bits(), u128::BITS),
-        };
-        // The ends differ in all of the last bits and in no other, and the first end has none of them.
-        let host = differing.count_ones();
-        (differing.trailing_ones() == host && first & differing == 0).then_some(width - host)
-    }
-}
-
-/// As lists write it: an address, a prefix, or the ends with a hyphen between them.
-impl fmt::Display for Range {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (first, last) = (self.first(), self.last());
-        match self.prefix_length() {
-            _ if first == last => first.fmt(f),
-            Some(length) => write!(f, "{first}/{length}"),
-            None => write!(f, "{first}-{last}"),
+impl Addresses {
+    /// Whether this is about `port`; whatever the port, if none is asked for.
+    pub fn is_meant_at(&self, port: Option<u16>) -> bool {
+        match (self.port, port) {
+            (Some(wanted), Some(port)) => wanted.get() == port,
+            (Some(_) | None, None) | (None, Some(_)) => true,
         }
     }
 }
 
-/// As [`Range`], with `:port` behind it; IPv6 in brackets then.
+/// As [`IpRange`], with `:port` behind it; IPv6 in brackets then.
 impl fmt::Display for Addresses {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.range, self.port) {
             (range, None) => range.fmt(f),
-            (range @ Range::V4 { .. }, Some(port)) => write!(f, "{range}:{port}"),
-            (range @ Range::V6 { .. }, Some(port)) => write!(f, "[{range}]:{port}"),
+            (range @ IpRange::V4 { .. }, Some(port)) => write!(f, "{range}:{port}"),
+            (range @ IpRange::V6 { .. }, Some(port)) => write!(f, "[{range}]:{port}"),
         }
     }
 }

@@ -9,6 +9,7 @@ use std::{
 };
 
 use crossbeam::channel::{self, Receiver, Sender};
+use jiff::Timestamp;
 use parking_lot::Mutex;
 use ravelin_config::{
     Config,
@@ -21,10 +22,9 @@ use super::{
     Contents, Library,
     fetch::{Client, Fetched, Timeouts, Validators},
     fetcher::{Done, Fetcher, Job},
-    file::FileWatch,
-    guard::Guard,
+    file::{FileWatch, written_at},
     read::read,
-    schedule::{Outcome, Schedule, Status},
+    schedule::{Outcome, Schedule, Status, Turn},
     store::{Store, Stored},
 };
 
@@ -58,6 +58,7 @@ pub struct Keeper {
     orders: Sender<Order>,
     updates: Receiver<Update>,
     news: Arc<Notify>,
+    turns: Receiver<Turn>,
     status: Arc<Mutex<HashMap<String, Status>>>,
 }
 
@@ -76,6 +77,7 @@ impl Keeper {
         let (orders, take) = channel::unbounded();
         let (give, updates) = channel::unbounded();
         let (status, news) = (Arc::new(Mutex::new(HashMap::new())), Arc::new(Notify::new()));
+        let (tell, turns) = channel::unbounded();
         let seed = SystemTime::UNIX_EPOCH.elapsed().map_or(1, |time| u64::from(time.subsec_nanos()) + 1);
         let mut task = Task {
             fetcher: Fetcher::start(&Client::new(Timeouts::default()))?,
@@ -83,18 +85,18 @@ impl Keeper {
             files: FileWatch::default(),
             started: Instant::now(),
             store: Store::new(&config.threat.directory),
-            guard: guard(config),
             feeds: Vec::new(),
             validators: HashMap::new(),
             library: Library::default(),
             epoch: 0,
             updates: give,
             news: Arc::clone(&news),
+            turns: tell,
             status: Arc::clone(&status),
         };
         task.configure(config, library.clone(), 0);
         thread::Builder::new().name("feeds".to_owned()).spawn(move || task.run(&take))?;
-        Ok(Self { orders, updates, news, status })
+        Ok(Self { orders, updates, news, turns, status })
     }
 
     /// Goes on with the feeds of another configuration, as they were read with it. Updates that still come from before are of
@@ -119,15 +121,15 @@ impl Keeper {
         self.updates.try_iter().reduce(Update::followed_by)
     }
 
+    /// The feeds that have become stale since the last call, or are fresh again.
+    pub fn turned(&self) -> impl Iterator<Item = Turn> + '_ {
+        self.turns.try_iter()
+    }
+
     /// How the feeds stand.
     pub fn status(&self) -> HashMap<String, Status> {
         self.status.lock().clone()
     }
-}
-
-/// What no feed may block.
-pub(super) fn guard(config: &Config) -> Guard {
-    Guard::new(&config.threat, super::needed::addresses())
 }
 
 struct Task {
@@ -136,7 +138,6 @@ struct Task {
     files: FileWatch,
     started: Instant,
     store: Store,
-    guard: Guard,
     feeds: Vec<Feed>,
     /// What servers said about the copies that are in force.
     validators: HashMap<String, Validators>,
@@ -144,6 +145,7 @@ struct Task {
     epoch: u64,
     updates: Sender<Update>,
     news: Arc<Notify>,
+    turns: Sender<Turn>,
     status: Arc<Mutex<HashMap<String, Status>>>,
 }
 
@@ -172,6 +174,7 @@ impl Task {
                 }
                 default(Self::LOOK) => {}
             }
+            changed.extend(self.expire(Timestamp::now()));
             for name in self.files.changed(&self.feeds) {
                 self.schedule.ask(name, self.started.elapsed());
             }
@@ -186,6 +189,9 @@ impl Task {
                 let indicators = Arc::new(library.indicators());
                 let _interested = self.updates.send(Update { epoch, changed, library, indicators });
                 self.news.notify_one();
+            }
+            for turn in self.schedule.turned(self.now()) {
+                let _interested = self.turns.send(turn);
             }
             self.publish();
         }
@@ -202,7 +208,6 @@ impl Task {
 
     fn configure(&mut self, config: &Config, library: Library, epoch: u64) {
         self.store = Store::new(&config.threat.directory);
-        self.guard = guard(config);
         self.feeds = config.feeds.to_vec();
         let now = self.now();
         self.schedule.configure(&self.feeds, now);
@@ -217,11 +222,23 @@ impl Task {
                 self.schedule.lost(&shelf.feed.name, now);
             }
         }
-        // What the files are like now is what the library has.
-        self.files = FileWatch::default();
-        let _known = self.files.changed(&self.feeds);
+        // A file that has changed since the library was opened is read again.
+        let known = library
+            .feeds()
+            .iter()
+            .filter_map(|shelf| Some((shelf.feed.name.clone(), shelf.copy.as_ref()?.stamp?)));
+        self.files = FileWatch::knowing(known);
         (self.library, self.epoch) = (library, epoch);
         self.publish();
+    }
+
+    /// Has feeds act again upon what was allowed until now; the names of those that say something else.
+    fn expire(&mut self, now: Timestamp) -> Vec<String> {
+        let (ended, changed) = self.library.expire(now);
+        for allowance in ended {
+            tracing::warn!("an exception from feeds has expired: {allowance}");
+        }
+        changed
     }
 
     /// Takes over what was fetched; the name of the feed, if it says something else now.
@@ -236,28 +253,33 @@ impl Task {
             Ok(Fetched::Unchanged) => (Outcome::Unchanged, None),
             Err(error) => {
                 let retry_after = error.retry_after();
-                (Outcome::Failed { error: error.to_string(), retry_after }, None)
+                let kind = error.problem.kind();
+                (Outcome::Failed { kind, error: error.to_string(), retry_after }, None)
             }
-            Ok(Fetched::New(copy)) => match read(&feed, &copy.bytes, &self.guard) {
+            Ok(Fetched::New(copy)) => match read(&feed, &copy.bytes, &self.library.guard().of(&name)) {
                 Err(error) => (Outcome::HeldBack { reason: error.to_string() }, None),
                 Ok(contents) => match self.shrunk(&feed, &contents) {
                     Some(reason) => (Outcome::HeldBack { reason }, None),
                     None => {
                         let entries = contents.len();
                         self.validators.insert(name.clone(), copy.validators.clone());
-                        if let FeedSource::Url { .. } = feed.source {
-                            let stored = Stored { copy, fetched_at: SystemTime::now(), entries };
-                            if let Err(error) = self.store.save(&feed, &stored) {
-                                tracing::warn!(feed = name, %error, "the feed is in force, but not kept for the next start");
+                        let age = match &feed.source {
+                            FeedSource::File { file } => written_at(file).elapsed().unwrap_or_default(),
+                            FeedSource::Url { .. } => {
+                                let stored = Stored { copy, fetched_at: SystemTime::now(), entries };
+                                if let Err(error) = self.store.save(&feed, &stored) {
+                                    tracing::warn!(feed = name, %error, "the feed is in force, but not kept for the next start");
+                                }
+                                Duration::ZERO
                             }
-                        }
-                        (Outcome::Loaded { entries }, Some(contents))
+                        };
+                        (Outcome::Loaded { entries, age }, Some(contents))
                     }
                 },
             },
         };
         match &outcome {
-            Outcome::Loaded { entries } => tracing::info!(feed = name, entries, "feed loaded"),
+            Outcome::Loaded { entries, .. } => tracing::info!(feed = name, entries, "feed loaded"),
             Outcome::Unchanged => self.confirm(&feed),
             Outcome::HeldBack { reason } => {
                 tracing::warn!(feed = name, "the new copy of the feed is not used: {reason}");
@@ -304,6 +326,8 @@ fn has_shrunk(share: f64, before: usize, now: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::Directory;
+    use std::path::Path;
 
     #[test]
     fn updates_that_nobody_took_become_one() {
@@ -317,6 +341,30 @@ mod tests {
         assert_eq!((both.epoch, both.changed), (1, ["b", "c", "a"].map(str::to_owned).to_vec()));
         let later = update(1, &["a"]).followed_by(update(2, &["b"]));
         assert_eq!((later.epoch, later.changed), (2, vec!["b".to_owned()]));
+    }
+
+    #[test]
+    fn a_file_is_read_again_only_if_it_has_changed() {
+        let directory = Directory::new();
+        let [same, late] = ["a-same", "late"].map(|name| directory.write(name, "203.0.113.7\n"));
+        let feed =
+            |name: &str, path: &Path| format!("[[feed]]\nname = '{name}'\nfile = '{}'\n", path.display());
+        let off = "[[feed]]\nname = 'feodo'\nmode = 'disabled'\n".to_owned();
+        let text = off + &feed("a-same", &same) + &feed("late", &late);
+        let config =
+            ravelin_config::parse(&text, "t.toml").unwrap_or_else(|report| panic!("{report}")).config;
+        let (library, report) = Library::open(&config, ravelin_config::Report::default());
+        assert!(report.is_empty(), "{report}");
+        // Between its being read and its being watched.
+        directory.write("late", "203.0.113.7\n203.0.113.8\n");
+        let keeper = Keeper::start(&config, &library).unwrap();
+        let loaded = |name: &str| keeper.status()[name].counts.loaded;
+        while loaded("late") == 0 {
+            thread::sleep(Duration::from_millis(10));
+        }
+        assert_eq!((loaded("late"), loaded("a-same")), (1, 0));
+        let update = keeper.take().unwrap();
+        assert_eq!((update.changed, update.indicators.len()), (vec!["late".to_owned()], 3));
     }
 
     #[test]

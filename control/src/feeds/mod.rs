@@ -32,7 +32,7 @@ pub mod store;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use contents::Contents;
-pub use indicator::{Addresses, Details, DetailsId, Indicator, Indicators, Range, Status, What};
+pub use contents::{Contents, Held};
+pub use indicator::{Addresses, Details, DetailsId, Indicator, Indicators, Status, What};
 pub use keeper::{Keeper, Update};
 pub use library::{CopyNote, Library, Mention, Shelf};

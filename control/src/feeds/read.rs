@@ -1,23 +1,25 @@
+use std::sync::Arc;
+
 use ravelin_config::feed::{self, CsvLayout, Feed, FeedFormat, JsonLayout};
 
 use super::{
     Contents,
     formats::{self, Column, Csv, Format, FormatError, Json, Limits, Options, Parsed},
-    guard::Guard,
+    guard::FeedGuard,
 };
 
 /// What the bytes of a feed say.
 ///
 /// # Errors
 /// [`FormatError`] if they are not what the feed should be, or more than it may have.
-pub(super) fn read(feed: &Feed, bytes: &[u8], guard: &Guard) -> Result<Contents, FormatError> {
+pub(super) fn read(feed: &Feed, bytes: &[u8], guard: &FeedGuard) -> Result<Contents, FormatError> {
     let Parsed { format, indicators, problems, problems_omitted, .. } =
         formats::parse(bytes, &options(feed)?)?;
     let wrong = problems.len() as u64 + problems_omitted;
     if let Some(first) = problems.first() {
         tracing::debug!(feed = feed.name, %format, problems = wrong, "entries are left out; the first: {first}");
     }
-    Ok(Contents::new(indicators, wrong, guard))
+    Ok(Contents::new(Arc::new(indicators), wrong, guard))
 }
 
 fn options(feed: &Feed) -> Result<Options, FormatError> {

@@ -8,6 +8,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use ravelin_config::feed::{Feed, FeedMode, FeedSource};
 
+use super::fetch::Failure;
+
 /// The longest that a feed waits after its first failure; each further one doubles it.
 const FIRST_RETRY: Duration = Duration::from_mins(1);
 
@@ -17,9 +19,6 @@ const LAST_RETRY: Duration = Duration::from_hours(1);
 /// The longest that a server may want to be left alone.
 const RETRY_AFTER_MAX: Duration = Duration::from_hours(24);
 
-/// A copy is stale when it was not confirmed for so many periods.
-const STALE_PERIODS: u32 = 2;
-
 /// How a feed stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Health {
@@ -27,7 +26,7 @@ pub enum Health {
     Pending,
     /// Its copy is the one that its source has.
     Fresh,
-    /// Its copy was not confirmed for two periods.
+    /// Its copy was not confirmed for too long.
     Stale,
     /// The last attempt to get a copy failed. The one before is in force.
     Failing,
@@ -42,6 +41,8 @@ pub enum Outcome {
     Loaded {
         /// How many entries it has.
         entries: usize,
+        /// How old it is: a file may have been written long ago.
+        age: Duration,
     },
     /// The copy that is in force is still the one.
     Unchanged,
@@ -52,6 +53,8 @@ pub enum Outcome {
     },
     /// There is no copy.
     Failed {
+        /// What kind of failure it was.
+        kind: Failure,
         /// Why.
         error: String,
         /// How long the server wants to be left alone.
@@ -60,7 +63,7 @@ pub enum Outcome {
 }
 
 /// How often each came.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// New copies.
     pub loaded: u64,
@@ -68,8 +71,8 @@ pub struct Counts {
     pub unchanged: u64,
     /// Copies that were held back.
     pub held_back: u64,
-    /// Attempts that failed.
-    pub failed: u64,
+    /// Attempts that failed, by the kind of failure.
+    pub failed: BTreeMap<Failure, u64>,
 }
 
 /// How a feed stands, for people and metrics.
@@ -79,7 +82,7 @@ pub struct Status {
     pub health: Health,
     /// How long ago its copy was confirmed; `None` if it has none.
     pub age: Option<Duration>,
-    /// Whether that is more than two periods, whatever the last attempt brought. Never for files.
+    /// Whether that is longer than it may be, whatever the last attempt brought; or whether there has been none for so long.
     pub is_stale: bool,
     /// How many entries its copy has.
     pub entries: usize,
@@ -93,6 +96,19 @@ pub struct Status {
     pub next: Option<Duration>,
 }
 
+/// A feed has become stale, or is fresh again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// Its name.
+    pub feed: String,
+    /// Which of the two.
+    pub is_stale: bool,
+    /// How long ago its copy was confirmed; `None` if it has none.
+    pub age: Option<Duration>,
+    /// What the last attempt said, if it brought nothing.
+    pub last_error: Option<String>,
+}
+
 /// When all feeds are fetched.
 #[derive(Debug)]
 pub struct Schedule {
@@ -103,6 +119,11 @@ pub struct Schedule {
 #[derive(Debug)]
 struct State {
     source: FeedSource,
+    stale_after: Option<Duration>,
+    /// When it was configured.
+    since: Duration,
+    /// Whether it was said that it is stale.
+    told_stale: bool,
     /// When it is fetched next. Files wait for a change.
     next: Option<Duration>,
     is_underway: bool,
@@ -122,9 +143,12 @@ struct Trouble {
 }
 
 impl State {
-    fn new(source: FeedSource, now: Duration) -> Self {
+    fn new(feed: &Feed, now: Duration) -> Self {
         Self {
-            source,
+            source: feed.source.clone(),
+            stale_after: feed.stale_after,
+            since: now,
+            told_stale: false,
             next: Some(now),
             is_underway: false,
             good: None,
@@ -144,14 +168,12 @@ impl State {
 
     fn status(&self, now: Duration) -> Status {
         let age = self.good.map(|(at, age)| age + now.saturating_sub(at));
-        let is_stale = match (age, self.period()) {
-            (Some(age), Some(period)) => age > period * STALE_PERIODS,
-            (Some(_) | None, _) => false,
-        };
+        let unconfirmed = age.unwrap_or_else(|| now.saturating_sub(self.since));
+        let is_stale = self.stale_after.is_some_and(|longest| unconfirmed > longest);
         let health = match (&self.trouble, age) {
             (Some(trouble), _) => trouble.health,
+            (None, _) if is_stale => Health::Stale,
             (None, None) => Health::Pending,
-            (None, Some(_)) if is_stale => Health::Stale,
             (None, Some(_)) => Health::Fresh,
         };
         let next = self.next.filter(|_| !self.is_underway);
@@ -162,7 +184,7 @@ impl State {
             entries: self.entries,
             last_error: self.trouble.as_ref().map(|trouble| trouble.text.clone()),
             failures: self.failures,
-            counts: self.counts,
+            counts: self.counts.clone(),
             next: next.map(|next| next.saturating_sub(now)),
         }
     }
@@ -180,26 +202,35 @@ impl Schedule {
         let mut before = std::mem::take(&mut self.feeds);
         for feed in feeds.iter().filter(|feed| feed.mode == FeedMode::Enabled) {
             let state = match before.remove(&feed.name) {
-                Some(state) if state.source == feed.source => state,
-                Some(state) if is_same_place(&state.source, &feed.source) => {
-                    State { source: feed.source.clone(), next: Some(now), ..state }
+                Some(state) if state.source == feed.source => {
+                    State { stale_after: feed.stale_after, ..state }
                 }
-                Some(_) | None => State::new(feed.source.clone(), now),
+                Some(state) if is_same_place(&state.source, &feed.source) => State {
+                    source: feed.source.clone(),
+                    stale_after: feed.stale_after,
+                    next: Some(now),
+                    ..state
+                },
+                Some(_) | None => State::new(feed, now),
             };
             self.feeds.insert(feed.name.clone(), state);
         }
     }
 
-    /// A copy from an earlier run is in force, which is so old. It is fetched when its period has passed.
+    /// A copy is in force that was read with the configuration, and is so old. It is fetched when its period has passed; a file, when
+    /// it changes.
     pub fn restored(&mut self, name: &str, entries: usize, age: Duration, now: Duration) {
         let Some(state) = self.feeds.get_mut(name) else { return };
+        if state.period().is_none() {
+            state.confirmed(now, age);
+        }
         state.good = Some((now, age));
         state.entries = entries;
-        if let Some(period) = state.period() {
+        state.next = state.period().map(|period| {
             // Whoever starts many appliances at once does not want them to ask at once.
             let spread = self.random.up_to((period / 10).min(Duration::from_secs(30)));
-            state.next = Some(now + period.saturating_sub(age) + spread);
-        }
+            now + period.saturating_sub(age) + spread
+        });
     }
 
     /// There is no copy any more of what there was one: it is fetched at once.
@@ -240,15 +271,15 @@ impl Schedule {
         state.is_underway = false;
         let period = state.period();
         let wait = match outcome {
-            Outcome::Loaded { entries } => {
+            Outcome::Loaded { entries, age } => {
                 state.counts.loaded += 1;
                 state.entries = entries;
-                state.confirmed(now);
+                state.confirmed(now, age);
                 period.map(|period| period + self.random.up_to(period / 20))
             }
             Outcome::Unchanged => {
                 state.counts.unchanged += 1;
-                state.confirmed(now);
+                state.confirmed(now, Duration::ZERO);
                 period.map(|period| period + self.random.up_to(period / 20))
             }
             Outcome::HeldBack { reason } => {
@@ -257,8 +288,8 @@ impl Schedule {
                 state.trouble = Some(Trouble { health: Health::HeldBack, text: reason });
                 period.map(|period| self.random.half_to(period.min(LAST_RETRY)))
             }
-            Outcome::Failed { error, retry_after } => {
-                state.counts.failed += 1;
+            Outcome::Failed { kind, error, retry_after } => {
+                *state.counts.failed.entry(kind).or_default() += 1;
                 state.failures += 1;
                 state.trouble = Some(Trouble { health: Health::Failing, text: error });
                 let longest = period.unwrap_or(LAST_RETRY).min(LAST_RETRY);
@@ -271,6 +302,19 @@ impl Schedule {
         state.next = state.next.or(wait.map(|wait| now + wait));
     }
 
+    /// The feeds that have become stale since the last call, and those that are fresh again.
+    pub fn turned(&mut self, now: Duration) -> Vec<Turn> {
+        let mut turned = Vec::new();
+        for (name, state) in &mut self.feeds {
+            let Status { is_stale, age, last_error, .. } = state.status(now);
+            if is_stale != state.told_stale {
+                state.told_stale = is_stale;
+                turned.push(Turn { feed: name.clone(), is_stale, age, last_error });
+            }
+        }
+        turned
+    }
+
     /// How the feeds stand, by their names.
     pub fn status(&self, now: Duration) -> impl Iterator<Item = (&str, Status)> {
         self.feeds.iter().map(move |(name, state)| (name.as_str(), state.status(now)))
@@ -278,8 +322,8 @@ impl Schedule {
 }
 
 impl State {
-    fn confirmed(&mut self, now: Duration) {
-        self.good = Some((now, Duration::ZERO));
+    fn confirmed(&mut self, now: Duration, age: Duration) {
+        self.good = Some((now, age));
         self.trouble = None;
         self.failures = 0;
     }

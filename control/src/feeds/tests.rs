@@ -1,7 +1,8 @@
-use std::{net::IpAddr, path::Path};
+use std::{net::IpAddr, path::Path, sync::Arc};
 
+use jiff::Timestamp;
 use proptest::prelude::*;
-use ravelin_config::{Config, selector::Labelled, types::Protocol};
+use ravelin_config::{Config, feed::Allowance, selector::Labelled, types::Protocol};
 use ravelin_dataplane::policy::Key;
 
 use super::{
@@ -10,7 +11,7 @@ use super::{
     guard::Guard,
 };
 use crate::{
-    policy::{Answer, Explainer},
+    policy::{Answer, Explainer, Members},
     sources::{Loaded, load},
     testing::Directory,
 };
@@ -38,8 +39,9 @@ pub(crate) fn contents(lines: &str) -> Contents {
     let parsed = formats::parse(format!("# A list\n{lines}").as_bytes(), &options).unwrap();
     assert_eq!(parsed.problems, []);
     let config = ravelin_config::parse("[threat]\nguard = []\nwidest = { ipv4 = 0, ipv6 = 0 }", "t.toml");
-    let threat = config.unwrap_or_else(|report| panic!("{report}")).config.threat;
-    Contents::new(parsed.indicators, 0, &Guard::new(&threat, []))
+    let config = config.unwrap_or_else(|report| panic!("{report}")).config;
+    let guard = Guard::new(&config, [], Timestamp::now());
+    Contents::new(Arc::new(parsed.indicators), 0, &guard.of("feodo"))
 }
 
 proptest! {
@@ -74,6 +76,35 @@ proptest! {
         found.sort();
         expected.sort();
         prop_assert_eq!(found, expected);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// What joins and leaves makes one copy's set of addresses the other's, whatever is in them, and says nothing twice.
+    #[test]
+    fn members_that_join_and_leave_are_the_difference(
+        before in proptest::collection::vec((any::<bool>(), 0_u8..16, 0_u8..4), 0..12),
+        after in proptest::collection::vec((any::<bool>(), 0_u8..16, 0_u8..4), 0..12),
+    ) {
+        let library = |ranges: &[(bool, u8, u8)]| {
+            let line = |(v4, first, more): &(bool, u8, u8)| match v4 {
+                true => format!("192.0.2.{first}-192.0.2.{}\n", first + more),
+                false => format!("2001:db8::{first:x}-2001:db8::{:x}\n", first + more),
+            };
+            let mut library = Library::new(&Config::default());
+            library.put("feodo", Arc::new(contents(&ranges.iter().map(line).collect::<String>())));
+            library
+        };
+        let (before, after) = (library(&before), library(&after));
+        let nets = |library: &Library| -> std::collections::BTreeSet<_> {
+            library.resources(&Config::default()).network_sets[0].nets.iter().copied().collect()
+        };
+        let Members { join, leave, .. } = before.members(&after, "feodo");
+        let joined: Vec<_> = nets(&after).difference(&nets(&before)).copied().collect();
+        let left: Vec<_> = nets(&before).difference(&nets(&after)).copied().collect();
+        prop_assert_eq!((join, leave), (joined, left));
     }
 }
 
@@ -182,7 +213,7 @@ fn what_changed_between_two_copies_is_what_a_network_set_gains_and_loses() {
     let config = Config::default();
     let library = |lines: &str| {
         let mut library = Library::new(&config);
-        library.put("feodo", std::sync::Arc::new(contents(lines)));
+        library.put("feodo", Arc::new(contents(lines)));
         library
     };
     let (before, after) = (
@@ -208,14 +239,129 @@ fn what_a_feed_said_is_kept_while_its_source_says_nothing() {
     std::fs::remove_file(&bad).unwrap();
     // Guarded meanwhile.
     let text = format!("[threat]\nguard = [\"203.0.113.8/32\"]\n{text}");
-    let Loaded { config, mut library, .. } = loaded(&directory, &text);
+    let Loaded { mut library, .. } = loaded(&directory, &text);
     assert!(library.indicators().is_empty());
-    library.keep(&before, &config);
+    library.keep(&before);
     let entries: Vec<_> = library.feeds()[1].contents.entries().map(|entry| entry.to_string()).collect();
     assert_eq!(entries, ["203.0.113.7"]);
     // Another source is another feed.
     let text = format!("[[feed]]\nname = \"bad\"\nfile = \"{bad}.other\"\n");
-    let Loaded { config, mut library, .. } = loaded(&directory, &text);
-    library.keep(&before, &config);
+    let Loaded { mut library, .. } = loaded(&directory, &text);
+    library.keep(&before);
     assert!(library.indicators().is_empty());
+}
+
+/// Two feeds that overlap, with these exceptions.
+fn with_exceptions(directory: &Directory, allow: &str) -> Loaded {
+    let bad = list(directory, "bad", "203.0.113.0/29\n203.0.113.9:443\n2001:db8::7\n");
+    let other = list(directory, "other", "203.0.113.5\n203.0.113.6\n");
+    loaded(
+        directory,
+        &format!(
+            "{allow}\n[[feed]]\nname = \"bad\"\nfile = \"{bad}\"\n[[feed]]\nname = \"other\"\nfile = \"{other}\"\naction = \"alert\"\n"
+        ),
+    )
+}
+
+fn allow(address: &str, more: &str) -> String {
+    format!("[[threat.allow]]\naddress = \"{address}\"\nreason = \"shared host\"\n{more}\n")
+}
+
+fn entries(library: &Library, feed: usize) -> Vec<String> {
+    library.feeds()[feed].contents.entries().map(|entry| entry.to_string()).collect()
+}
+
+#[test]
+fn what_is_allowed_is_as_if_its_feeds_did_not_name_it() {
+    let directory = Directory::new();
+    let text = allow("203.0.113.5", "") + &allow("203.0.113.9", "feeds = [\"bad\"]");
+    let text = text + &allow("2001:db8::/64", "feeds = [\"other\"]");
+    let loaded = with_exceptions(&directory, &text);
+    let library = &loaded.library;
+    // What remains of the prefix; for one feed, for the other, for a port; and another feed's exception is none.
+    assert_eq!(entries(library, 1), ["203.0.113.0-203.0.113.4", "203.0.113.6/31", "2001:db8::7"]);
+    assert_eq!(entries(library, 2), ["203.0.113.6"]);
+    let counts = |feed: usize| {
+        let contents = &library.feeds()[feed].contents;
+        (contents.len(), contents.allowed(), contents.guarded(), contents.indicators().len())
+    };
+    assert_eq!((counts(1), counts(2)), ((3, 2, 0, 3), (1, 1, 0, 2)));
+    // For the packet path, for alerts, and as network sets for rules.
+    let denied = said("deny", &["0|threat|threat.feed:other|log|0", "1|threat|threat.feed:bad|deny|0"]);
+    assert_eq!(ask(&loaded, CLIENT, "203.0.113.6"), denied);
+    for address in ["203.0.113.5", "203.0.113.9"] {
+        assert_eq!(ask(&loaded, CLIENT, address), said("allow", &[]), "{address}");
+        assert!(library.about(address.parse().unwrap(), Some(443)).is_empty(), "{address}");
+    }
+    let sets = library.resources(&loaded.config).network_sets;
+    let holds = |set: usize, address: &str| {
+        sets[set].nets.iter().any(|net| net.contains(&address.parse::<IpAddr>().unwrap()))
+    };
+    assert_eq!(
+        (sets[1].name.as_str(), holds(1, "203.0.113.5"), holds(1, "203.0.113.4")),
+        ("bad", false, true)
+    );
+    // It is still known what was named, and why it does not count.
+    let held = |address: &str, port| -> Vec<String> {
+        let mentions = library.held_about(address.parse().unwrap(), port);
+        mentions
+            .iter()
+            .map(|(mention, why)| format!("{} {}: {why}", mention.feed.name, mention.entry))
+            .collect()
+    };
+    let why = "203.0.113.5 is allowed because \"shared host\"";
+    assert_eq!(
+        held("203.0.113.5", None),
+        [format!("bad 203.0.113.5: {why}"), format!("other 203.0.113.5: {why}")]
+    );
+    assert_eq!(held("203.0.113.9", Some(443)).len(), 1);
+    assert!(held("203.0.113.9", Some(80)).is_empty() && held("203.0.113.6", None).is_empty());
+}
+
+#[test]
+fn an_exception_ends_by_itself() {
+    let directory = Directory::new();
+    let end: Timestamp = "2999-01-01T00:00:00Z".parse().unwrap();
+    let before = end - std::time::Duration::from_secs(1);
+    let text = allow("203.0.113.5", "expires = 2998-12-31") + &allow("198.51.100.1", "expires = 2998-12-30");
+    let mut library = with_exceptions(&directory, &text).library;
+    let said = |ended: &[Arc<Allowance>]| ended.iter().map(|it| it.address.to_string()).collect::<Vec<_>>();
+    // One that nothing was held back by changes no feed.
+    let (ended, changed) = library.expire(before);
+    assert_eq!((said(&ended), changed), (vec!["198.51.100.1".to_owned()], vec![]));
+    assert_eq!(
+        (library.feeds()[1].contents.allowed(), entries(&library, 2)),
+        (1, vec!["203.0.113.6".to_owned()])
+    );
+    let earlier = library.clone();
+    let (ended, changed) = library.expire(end);
+    assert_eq!(
+        (said(&ended), changed),
+        (vec!["203.0.113.5".to_owned()], vec!["bad".to_owned(), "other".to_owned()])
+    );
+    assert_eq!(entries(&library, 1), ["203.0.113.0/29", "203.0.113.9:443", "2001:db8::7"]);
+    assert_eq!(entries(&library, 2), ["203.0.113.5", "203.0.113.6"]);
+    // Rules that name the set see the address join.
+    let join = earlier.members(&library, "other").join;
+    assert_eq!(join.iter().map(ToString::to_string).collect::<Vec<_>>(), ["203.0.113.5/32"]);
+    assert!(library.expire(end).0.is_empty(), "it is over");
+}
+
+#[test]
+fn an_exception_may_be_covered_by_another_and_by_what_is_guarded() {
+    let directory = Directory::new();
+    let end: Timestamp = "2999-01-01T00:00:00Z".parse().unwrap();
+    let text = "[threat]\nguard = [\"203.0.113.4/32\"]\n".to_owned()
+        + &allow("203.0.113.5", "expires = 2998-12-31")
+        + &allow("203.0.113.4-203.0.113.5", "feeds = [\"bad\"]");
+    let mut library = with_exceptions(&directory, &text).library;
+    let contents = &library.feeds()[1].contents;
+    assert_eq!((contents.allowed(), contents.guarded()), (1, 0), "the wider of the two stands for both");
+    let remains = ["203.0.113.0/30", "203.0.113.6/31", "203.0.113.9:443", "2001:db8::7"];
+    assert_eq!(entries(&library, 1), remains);
+    library.expire(end);
+    assert_eq!((entries(&library, 1), entries(&library, 2).len()), (remains.map(str::to_owned).to_vec(), 2));
+    // What has ended when it is read never counts.
+    let library = with_exceptions(&directory, &allow("203.0.113.5", "expires = 2020-01-01")).library;
+    assert_eq!((library.feeds()[1].contents.allowed(), entries(&library, 2).len()), (0, 2));
 }

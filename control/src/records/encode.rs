@@ -12,7 +12,7 @@ use ravelin_dataplane::{
 
 use super::{community::CommunityId, json, protocol};
 use crate::{
-    alerts::Alert,
+    alerts::{Alert, Hit},
     compile::Ports,
     policy::{Teller, Told, verdict_name},
 };
@@ -59,9 +59,9 @@ impl Encoder {
         out.extend_from_slice(b"}\n");
     }
 
-    /// Appends an alert about a flow as one line, with its line end. The fields under `alert` are Suricata's; `severity` is 1 for the
-    /// worst of three.
-    pub fn encode_alert(&mut self, record: &FlowRecord, alert: &Alert, out: &mut Vec<u8>) {
+    /// Appends an alert about a flow that is a hit as one line, with its line end. The fields under `alert` are Suricata's; `severity`
+    /// is 1 for the worst of three.
+    pub fn encode_hit(&mut self, record: &FlowRecord, alert: &Alert, hit: &Hit, out: &mut Vec<u8>) {
         let community = CommunityId::of(&record.key, record.initiator);
         head(record, &community, "alert", record.last, out);
         let blocked = if record.verdict == Action::Allow { "allowed" } else { "blocked" };
@@ -70,8 +70,8 @@ impl Encoder {
             34.. => 2,
             _ => 3,
         };
-        let malware = alert.malware.as_deref().unwrap_or("listed address");
-        let signature = format!("{}: {malware} {}", alert.feed, alert.indicator);
+        let malware = hit.malware.as_deref().unwrap_or("listed address");
+        let signature = format!("{}: {malware} {}", hit.feed, hit.indicator);
         let category = "Malware Command and Control Activity Detected";
         let fields = serde_json::json!({
             "action": blocked, "gid": 1, "signature_id": 0, "rev": 0,
@@ -139,6 +139,17 @@ impl Encoder {
         let name = port.and_then(|port| self.ports.get(port.index()));
         out.extend_from_slice(name.map_or(b"null", Vec::as_slice));
     }
+}
+
+/// Appends an alert that is about no flow, as one line with its line end, under an event type that says what it is about.
+pub fn encode_standing(alert: &Alert, now: jiff::Timestamp, out: &mut Vec<u8>) {
+    let now = Timestamp::from_micros(now.as_microsecond().try_into().unwrap_or_default());
+    out.extend_from_slice(b"{\"timestamp\":\"");
+    json::timestamp(out, now);
+    out.extend_from_slice(b"\",\"event_type\":\"feed\",\"feed\":");
+    // All of its fields are texts and numbers.
+    out.extend_from_slice(serde_json::to_string(alert).unwrap_or_default().as_bytes());
+    out.extend_from_slice(b"}\n");
 }
 
 /// What was decided; a flow that was never judged has a verdict all the same.

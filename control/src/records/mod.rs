@@ -23,7 +23,7 @@ mod sink;
 mod tests;
 mod writer;
 
-pub use encode::Encoder;
+pub use encode::{Encoder, encode_standing};
 pub use ordered::OrderedSink;
 pub use output::Target;
 pub use sink::{RecordRing, RingSink};

@@ -77,7 +77,7 @@ pub struct Reloader {
     path: PathBuf,
     running: Arc<Config>,
     engine: Engine,
-    library: Library,
+    library: Arc<Library>,
     epoch: u64,
     watcher: Watcher,
     ports: Arc<Ports>,
@@ -109,7 +109,7 @@ impl Reloader {
             watcher: Watcher::new(&config),
             running: Arc::new(config),
             engine,
-            library,
+            library: Arc::new(library),
             epoch: 0,
             ports: Arc::new(ports),
             publisher,
@@ -123,14 +123,14 @@ impl Reloader {
     /// Why not; the old configuration stays in force.
     pub fn reload(&mut self, facts: impl FnMut(&Interface) -> PortFacts) -> Result<Reloaded, ReloadError> {
         let (Loaded { config, warnings, mut library }, changes) = prepare(&self.path, Some(&self.running))?;
-        library.keep(&self.library, &config);
+        library.keep(&self.library);
         let ports = Ports::new(&config, facts)?;
         let mut snapshot = compile::snapshot(&config, &ports, PolicySet::default())?;
         self.engine.replace_with(&config, &library)?;
         snapshot.policy = self.engine.policy().clone();
         let generation = self.publisher.publish(snapshot);
         self.watcher = Watcher::new(&config);
-        self.library = library;
+        self.library = Arc::new(library);
         self.epoch += 1;
         self.running = Arc::new(config);
         self.ports = Arc::new(ports);
@@ -143,7 +143,7 @@ impl Reloader {
     }
 
     /// What the feeds of the configuration in force say.
-    pub fn library(&self) -> &Library {
+    pub fn library(&self) -> &Arc<Library> {
         &self.library
     }
 
@@ -162,7 +162,7 @@ impl Reloader {
         let before = &self.engine.policy().threat.indicators;
         let touched = members.map(|members| AddressSet::union_of([&members, &before.differing(&indicators)]));
         self.engine.set_indicators(indicators);
-        self.library = library;
+        self.library = Arc::new(library);
         Ok(Some(self.publish_policy(touched.as_ref())))
     }
 

@@ -28,9 +28,10 @@ impl Alerts {
         while let Some(record) = self.log.take_named() {
             let record = record.read();
             let Some(told) = self.teller.tell(record.worker, record.decision) else { continue };
-            for alert in self.ledger.note(&record, &told, &self.library, self.window) {
+            let new = self.ledger.note(&record, &told, &self.library, self.window);
+            for (alert, hit) in new.iter().filter_map(|alert| Some((alert, alert.hit()?))) {
                 let mut line = Vec::new();
-                self.encoder.encode_alert(&record, &alert, &mut line);
+                self.encoder.encode_hit(&record, alert, hit, &mut line);
                 write(record.last, line);
             }
         }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use metrics::{
     Label, SharedString, Unit, counter, describe_counter, describe_gauge, gauge, with_local_recorder,
 };
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use metrics_exporter_prometheus::PrometheusBuilder;
 use ravelin_config::types::IfName;
 use ravelin_dataplane::{
     counters::{COUNTERS, CounterKind, WorkerCounters},
@@ -17,6 +17,11 @@ use super::metric;
 use crate::{
     api::view::LinkState,
     appliance::Appliance,
+    feeds::{
+        Shelf,
+        fetch::Failure,
+        schedule::{Counts, Status},
+    },
     policy::{Live, RuleUsage, action_name},
     supervisor::crew::Member,
 };
@@ -58,6 +63,18 @@ families! {
     POLICY_BYTES Counter "ravelin_policy_bytes_total" "tier, policy, direction, rule, action, staged" "Bytes of those flows that have ended, whole frames.",
     KERNEL_PREFIXES Gauge "ravelin_threat_kernel_prefixes" "" "Prefixes on the list of sources that the kernel drops.",
     KERNEL_LEFT Gauge "ravelin_threat_kernel_left_prefixes" "" "Prefixes that should be on that list and are left to the workers: there is no room for them or for what is spared, or the kernel refuses the list.",
+    FEED_ENTRIES Gauge "ravelin_feed_entries" "feed" "Entries of the feed that are in force.",
+    FEED_OTHERS Gauge "ravelin_feed_other_entries" "feed" "Entries of other kinds than addresses, which nothing acts upon yet.",
+    FEED_GUARDED Gauge "ravelin_feed_guarded_entries" "feed" "Entries, or parts of them, that are guarded or too wide, and so not acted upon.",
+    FEED_ALLOWED Gauge "ravelin_feed_allowed_entries" "feed" "Entries, or parts of them, that `[[threat.allow]]` allows, and so not acted upon.",
+    FEED_PROBLEMS Gauge "ravelin_feed_problems" "feed" "Entries of the copy in force that could not be read.",
+    FEED_HITS Counter "ravelin_feed_hits_total" "feed" "Flows with what the feed names, as often as they were judged.",
+    FEED_BLOCKED Counter "ravelin_feed_blocked_total" "feed" "Those that were denied.",
+    FEED_FETCHES Counter "ravelin_feed_fetches_total" "feed, result" "Attempts to get a copy: `loaded`, `unchanged`, `held_back`, or the kind of failure, `unreachable`, `timeout`, `tls`, `status`, `redirect`, `too_large`, `damaged`, `request`.",
+    FEED_AGE Gauge "ravelin_feed_age_seconds" "feed" "How long ago the copy in force was confirmed; nothing if there is none.",
+    FEED_CONFIRMED Gauge "ravelin_feed_last_success_timestamp_seconds" "feed" "When the copy in force was confirmed, in seconds since 1970; nothing if there is none.",
+    FEED_FAILURES Gauge "ravelin_feed_failures" "feed" "Attempts in a row that brought nothing.",
+    FEED_STALE Gauge "ravelin_feed_stale" "feed" "Whether the copy in force was not confirmed for too long.",
     BUILD Gauge "ravelin_build_info" "version" "Always 1; the label says which version runs.",
 }
 
@@ -66,25 +83,24 @@ const KERNEL: &str = "kernel";
 
 /// Turns what workers published into metrics.
 pub struct Metrics {
-    recorder: PrometheusRecorder,
-    handle: PrometheusHandle,
     appliance: Arc<Appliance>,
 }
 
 impl Metrics {
     /// Metrics of this process.
     pub fn new(appliance: Arc<Appliance>) -> Self {
-        let recorder = PrometheusBuilder::new().build_recorder();
-        let handle = recorder.handle();
-        let metrics = Self { recorder, handle, appliance };
-        with_local_recorder(&metrics.recorder, || metrics.describe());
-        metrics
+        Self { appliance }
     }
 
     /// All metrics as of now, in Prometheus' text form.
     pub fn render(&self) -> String {
-        with_local_recorder(&self.recorder, || self.record());
-        sorted(&self.handle.render())
+        // A new one each time: what is gone, such as a feed or a rule, has no series any more.
+        let recorder = PrometheusBuilder::new().build_recorder();
+        with_local_recorder(&recorder, || {
+            self.describe();
+            self.record();
+        });
+        sorted(&recorder.handle().render())
     }
 
     fn describe(&self) {
@@ -139,6 +155,13 @@ impl Metrics {
         if in_force.config.metrics.policies {
             // Flows that have ended only: these counts never go down.
             self.appliance.usage(&Live::new()).iter().for_each(record_rule);
+        }
+        let (standing, now) = (self.appliance.feeds(), Timestamp::now());
+        for shelf in in_force.library.feeds() {
+            // One that is disabled has no status.
+            if let Some(status) = standing.get(&shelf.feed.name) {
+                record_feed(shelf, status, self.appliance.hits(&shelf.feed.name), now);
+            }
         }
         gauge!(GENERATION).set(in_force.generation);
         gauge!(RELOAD_SUCCESS).set(f64::from(u8::from(in_force.last_reload.succeeded)));
@@ -208,6 +231,35 @@ fn record_rule(rule: &RuleUsage) {
         [(POLICY_FLOWS, usage.flows), (POLICY_PACKETS, usage.packets), (POLICY_BYTES, usage.bytes)]
     {
         counter!(metric, labels.iter()).absolute(value);
+    }
+}
+
+fn record_feed(
+    Shelf { feed, contents, .. }: &Shelf,
+    status: &Status,
+    (hits, blocked): (u64, u64),
+    now: Timestamp,
+) {
+    let gauge = |metric: &'static str, value: f64| gauge!(metric, "feed" => feed.name.clone()).set(value);
+    gauge(FEED_ENTRIES, approximate(contents.len() as u64));
+    gauge(FEED_OTHERS, approximate(contents.others() as u64));
+    gauge(FEED_GUARDED, approximate(contents.guarded() as u64));
+    gauge(FEED_ALLOWED, approximate(contents.allowed() as u64));
+    gauge(FEED_PROBLEMS, approximate(contents.problems()));
+    gauge(FEED_FAILURES, status.failures.into());
+    gauge(FEED_STALE, u8::from(status.is_stale).into());
+    if let Some(age) = status.age {
+        gauge(FEED_AGE, age.as_secs_f64());
+        gauge(FEED_CONFIRMED, seconds(now) - age.as_secs_f64());
+    }
+    counter!(FEED_HITS, "feed" => feed.name.clone()).absolute(hits);
+    counter!(FEED_BLOCKED, "feed" => feed.name.clone()).absolute(blocked);
+    let Counts { loaded, unchanged, held_back, failed } = &status.counts;
+    let kinds = Failure::ALL.map(|kind| (kind.name(), failed.get(&kind).copied().unwrap_or_default()));
+    for (result, count) in
+        [("loaded", *loaded), ("unchanged", *unchanged), ("held_back", *held_back)].into_iter().chain(kinds)
+    {
+        counter!(FEED_FETCHES, "feed" => feed.name.clone(), "result" => result).absolute(count);
     }
 }
 

@@ -6,7 +6,7 @@ use ravelin_dataplane::{
 };
 
 use super::*;
-use crate::testing::{BRIDGE, Running, dns, syn};
+use crate::testing::{BRIDGE, Directory, Running, dns, syn};
 
 /// A Prometheus text page: types by family, values by series.
 #[derive(Default)]
@@ -125,6 +125,61 @@ async fn what_the_kernel_drops_is_counted_as_if_by_a_worker() {
     };
     let settled = sum("ravelin_worker_forwarded_packets_total") + sum("ravelin_worker_dropped_packets_total");
     assert_eq!(sum("ravelin_worker_received_packets_total"), settled);
+}
+
+#[tokio::test]
+async fn every_feed_in_use_has_its_figures_until_it_is_gone() {
+    let directory = Directory::new();
+    let list = |name: &str, text: &str| directory.write(name, text).display().to_string();
+    let (own, gone) = (list("own", "203.0.113.0/29\n10.0.0.1\nbad.example\nwhat is this\n"), "/nowhere/list");
+    let text = format!(
+        "{BRIDGE}\n[[threat.allow]]\naddress = \"203.0.113.3\"\nreason = \"r\"\n[[feed]]\nname = \"feodo\"\nmode = \"disabled\"\n\
+         [[feed]]\nname = \"own\"\nfile = \"{own}\"\nformat = \"lines\"\n"
+    );
+    let more = format!("[[feed]]\nname = \"gone\"\nfile = \"{gone}\"\n");
+    let running = Running::start(&(text.clone() + &more), 1);
+    let metrics = Metrics::new(Arc::clone(&running.appliance));
+    let failed = "ravelin_feed_fetches_total{feed=\"gone\",result=\"unreachable\"}";
+    let page = loop {
+        let page = parse(&metrics.render());
+        if page.values[failed] > 0.0 {
+            break page;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    };
+    let of =
+        |name: &str, feed: &str| page.values.get(&format!("ravelin_feed_{name}{{feed=\"{feed}\"}}")).copied();
+    let expected = [
+        // What is left of the prefix.
+        ("entries", 2.0),
+        ("other_entries", 1.0),
+        ("guarded_entries", 1.0),
+        ("allowed_entries", 1.0),
+        ("problems", 1.0),
+        ("failures", 0.0),
+        ("stale", 0.0),
+        ("hits_total", 0.0),
+        ("blocked_total", 0.0),
+    ];
+    for (name, value) in expected {
+        assert_eq!(of(name, "own"), Some(value), "{name}");
+    }
+    assert!(of("age_seconds", "own").is_some_and(|age| age >= 0.0));
+    assert!(of("last_success_timestamp_seconds", "own").is_some_and(|time| time > 1e9));
+    assert_eq!(
+        (of("entries", "gone"), of("failures", "gone"), of("age_seconds", "gone")),
+        (Some(0.0), Some(1.0), None)
+    );
+    let results =
+        page.values.keys().filter(|series| series.starts_with("ravelin_feed_fetches_total{feed=\"own\""));
+    assert_eq!(results.count(), 11);
+    assert!(page.values.keys().all(|series| !series.contains("feodo")), "it is disabled");
+
+    std::fs::write(&running.config, &text).unwrap();
+    running.appliance.reload().await.unwrap();
+    let later = parse(&metrics.render());
+    assert!(later.values.keys().all(|series| !series.contains("feed=\"gone\"")));
+    assert_eq!(later.values["ravelin_feed_entries{feed=\"own\"}"], 2.0);
 }
 
 #[tokio::test]

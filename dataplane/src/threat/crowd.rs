@@ -1,8 +1,7 @@
 use super::{
     Feeds,
-    sweep::{Items, Range, sweep},
+    sweep::{Address, Items, Range, sweep},
 };
-use crate::policy::Number;
 
 /// Entries with a port, where one address has so many that no class can hold them all. Sorted by port, then address.
 #[derive(Debug)]
@@ -12,7 +11,7 @@ pub(super) struct Crowd<A> {
     feeds: Vec<Feeds>,
 }
 
-impl<A: Number> Crowd<A> {
+impl<A: Address> Crowd<A> {
     /// From those of `entries` that have a port and touch any of `stretches`, which are in order.
     pub(super) fn new(mut entries: Vec<Range<A>>, stretches: &[(A, A)]) -> Self {
         entries.retain(|(first, last, tag)| {

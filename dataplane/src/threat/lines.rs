@@ -1,249 +1,220 @@
-use std::hint::select_unpredictable;
-
-use super::lanes::{self, WORDS};
+use super::{
+    lanes::{self, WORDS},
+    record::{Record, UNITS},
+    sweep::{MANY, MAPPED},
+};
 use crate::prefetch::fetch;
 
-/// Class of an IPv4 address: a table over the upper 16 bits, and below it lines, each for two to the power of something
-/// addresses. A line that is too crowded is divided into others.
+/// What is known of words of 16 bits, many times over: a node is for all words that can follow the same beginning of an address.
+/// It has as many lines as it needs, each for two to the power of something words. A line that is too crowded is divided into
+/// others.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
-    /// For each upper half where its lines begin, and how many bits of the lower half to drop for their number.
-    root: Vec<u32>,
     lines: Vec<Line>,
-    /// The classes of the lines in which not all have a small number.
-    wide: Vec<[u32; CLASSES]>,
+    /// What lines have no room for themselves; see [`Record`].
+    units: Vec<u32>,
 }
 
-/// Words at which the class changes. At the first of them, the singles, it is another for one address only; at the others, the
-/// spans, it is another from there on, the highest word first. What is left over stands last, as a span of what is before all.
+/// Where the lines of a node begin, and how many bits of a word to drop for their number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Node(pub(super) u32);
+
+/// Words at which something else begins. At the first of them, the singles, it is for one word only; at the others, the spans,
+/// it is from there on, the highest word first. What is left over stands last, as a span of what is before all.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
 struct Line {
     words: [u16; WORDS],
-    /// The class of each word, and last the class before all spans; see [`WIDE`] and [`DIVIDED`].
-    classes: [u8; CLASSES],
-    /// How many there are, or for divided lines the bits to drop.
-    singles: u8,
+    /// What each word has, and last what is before all spans: a class, or with [`RECORD`] where a record is.
+    says: [u8; SAYS],
+    /// How many singles there are; or with [`DIVIDED`] the bits to drop.
+    form: u8,
+    /// Where the records begin; or the first line that this is divided into. Then the first word is where this line begins.
+    more: u32,
 }
 
-const CLASSES: usize = WORDS + 1;
-/// With the number of singles: the classes have large numbers, and stand elsewhere. They begin with where.
-const WIDE: u8 = 0x40;
-/// With the bits to drop: the classes begin with the number of the first line that this is divided into. The first word is
-/// where this line begins.
+const SAYS: usize = WORDS + 1;
+const RECORD: u8 = 0x80;
 const DIVIDED: u8 = 0x80;
-/// Bits of a root entry for how many bits to drop, less one.
-const SHIFT: u32 = 4;
+
+/// What a line knows of a word: a class, or with [`Said::RECORD`] where the record is.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Said(pub(super) u32);
+
+impl Said {
+    pub(super) const RECORD: u32 = 1 << 31;
+
+    #[inline]
+    pub(super) fn is_record(self) -> bool {
+        self.0 & Self::RECORD != 0
+    }
+}
+
+impl Node {
+    /// Bits of a node for how many bits to drop, less one.
+    const SHIFT: u32 = 4;
+    /// The one line that knows nothing.
+    pub(super) const NONE: Self = Self::new(0, 16);
+
+    const fn new(base: u32, left: u32) -> Self {
+        Self(base << Self::SHIFT | (left - 1))
+    }
+
+    #[inline]
+    fn left(self) -> u32 {
+        (self.0 & ((1 << Self::SHIFT) - 1)) + 1
+    }
+
+    /// The line that has a word.
+    #[inline]
+    pub(super) fn line(self, word: u16) -> u32 {
+        (self.0 >> Self::SHIFT) + (u32::from(word) >> self.left())
+    }
+}
 
 impl Line {
-    const NONE: Self = Self { words: [0; WORDS], classes: [0; CLASSES], singles: 0 };
+    const NONE: Self = Self { words: [0; WORDS], says: [0; SAYS], form: 0, more: 0 };
 
-    /// A line whose classes stand elsewhere.
-    fn new(words: [u16; WORDS], singles: u8, more: u32) -> Self {
-        let mut line = Self { words, classes: [0; CLASSES], singles };
-        line.classes.iter_mut().zip(more.to_le_bytes()).for_each(|(place, byte)| *place = byte);
-        line
-    }
-
-    /// Where they stand, or the lines that this is divided into.
+    /// The line that `word` is in, provided that this one is divided.
     #[inline]
-    fn more(&self) -> u32 {
-        let [a, b, c, d, ..] = self.classes;
-        u32::from_le_bytes([a, b, c, d])
-    }
-
-    /// The line that `low` is in, provided that this one is divided.
-    #[inline]
-    fn part(&self, low: u16) -> u32 {
+    fn part(&self, word: u16) -> u32 {
         let [first, ..] = self.words;
-        self.more().wrapping_add(u32::from(low.wrapping_sub(first) >> (self.singles & 15)))
+        self.more.wrapping_add(u32::from(word.wrapping_sub(first) >> (self.form & 15)))
     }
 
     #[inline]
     fn is_divided(&self) -> bool {
-        self.singles & DIVIDED != 0
+        self.form & DIVIDED != 0
     }
 
-    /// Which of the classes that of `low` is.
     #[inline]
-    fn place(&self, low: u16) -> usize {
-        let (not_above, equal) = lanes::compare(&self.words, low);
-        let spans = u32::MAX << (self.singles & 31);
-        (not_above & spans | equal & !spans | 1 << WORDS).trailing_zeros() as usize
+    fn said(&self, place: usize) -> Said {
+        let says = self.says.get(place).copied().unwrap_or_default();
+        let record = Said::RECORD | self.more.wrapping_add((says & !RECORD).into());
+        Said(if says & RECORD == 0 { says.into() } else { record })
+    }
+
+    /// What it says of a word.
+    #[inline]
+    fn find(&self, word: u16) -> Said {
+        let (not_above, equal) = lanes::compare(&self.words, word);
+        let spans = u32::MAX << (self.form & 31);
+        self.said((not_above & spans | equal & !spans | 1 << WORDS).trailing_zeros() as usize)
     }
 }
 
 impl Lines {
-    fn line(&self, index: u32) -> &Line {
-        self.lines.get(index as usize).unwrap_or(&Line::NONE)
+    #[inline]
+    fn line(&self, at: u32) -> &Line {
+        self.lines.get(at as usize).unwrap_or(&Line::NONE)
     }
 
-    /// Begins to look for an address, and asks for the memory that [`Lines::step`] reads.
+    /// Asks for the memory that [`Lines::find`] reads.
     #[inline]
-    pub(super) fn begin(&self, address: u32) -> u32 {
-        let entry = self.root.get((address >> 16) as usize).copied().unwrap_or_default();
-        let at = (entry >> SHIFT) + ((address & 0xffff) >> ((entry & ((1 << SHIFT) - 1)) + 1));
+    pub(super) fn fetch(&self, at: u32) {
         fetch(self.line(at));
-        at
     }
 
-    /// Goes on from where it was, and asks for the memory that [`Lines::finish`] reads.
+    /// What the line says of a word.
     #[inline]
-    pub(super) fn step(&self, at: u32, address: u32) -> u32 {
-        let line = self.line(at);
-        // No branch could be foretold.
-        let below = select_unpredictable(line.is_divided(), line.part(address as u16), at);
-        fetch(self.line(below));
-        below
-    }
-
-    /// The class.
-    #[inline]
-    pub(super) fn finish(&self, at: u32, address: u32) -> u32 {
-        let low = address as u16;
+    pub(super) fn find(&self, at: u32, word: u16) -> Said {
         let mut line = self.line(at);
-        // Few addresses are so crowded.
+        // Few words are so crowded.
         while line.is_divided() {
-            line = self.line(line.part(low));
+            line = self.line(line.part(word));
         }
-        let place = line.place(low);
-        if line.singles & WIDE != 0 {
-            return self.wide(line.more(), place);
+        line.find(word)
+    }
+
+    /// Asks for the memory that [`Lines::record`] reads.
+    #[inline]
+    pub(super) fn fetch_record(&self, said: Said) {
+        if let Some(record) = self.record(said) {
+            fetch(record);
         }
-        line.classes.get(place).copied().unwrap_or_default().into()
     }
 
-    #[inline(never)]
-    fn wide(&self, more: u32, place: usize) -> u32 {
-        self.wide.get(more as usize).and_then(|wide| wide.get(place)).copied().unwrap_or_default()
+    /// The record; that of a class says nothing.
+    #[inline]
+    pub(super) fn record(&self, said: Said) -> Option<&[u32; UNITS]> {
+        let at = if said.is_record() { said.0 & !Said::RECORD } else { 0 };
+        self.units.get(at as usize..)?.first_chunk()
     }
 
-    pub(super) fn class(&self, address: u32) -> u32 {
-        self.finish(self.step(self.begin(address), address), address)
-    }
-
-    /// Addresses at which the class may become another, in order.
-    pub(super) fn begins(&self) -> impl Iterator<Item = u32> {
-        // An upper half that shares its line with the one before is of the same class altogether.
-        let entry = |upper: u32| self.root.get(upper as usize);
-        let uppers = (0..self.root.len() as u32).filter(move |at| *at == 0 || entry(*at) != entry(*at - 1));
-        uppers.flat_map(|upper| {
-            let mut lows = Vec::new();
-            let mut low = 0u32;
-            // Line by line: the one that holds an address, up to the last that it holds.
-            while low <= 0xffff {
-                low = self.lows(upper << 16 | low, &mut lows);
+    /// Calls `found` for each word of a node at which something else may begin, with what it has.
+    pub(super) fn words(&self, node: Node, mut found: impl FnMut(u16, Said)) {
+        let mut word = 0u32;
+        // Line by line: the one that holds a word, up to the last that it holds.
+        while word <= u16::MAX.into() {
+            let low = word as u16;
+            let (mut left, mut line) = (node.left(), self.line(node.line(low)));
+            while line.is_divided() {
+                left = (line.form & 15).into();
+                line = self.line(line.part(low));
             }
-            lows.sort_unstable();
-            lows.dedup();
-            lows.into_iter().map(move |low| upper << 16 | u32::from(low))
-        })
-    }
-
-    /// Finds the words of the line that holds an address, and the word behind it.
-    fn lows(&self, address: u32, lows: &mut Vec<u16>) -> u32 {
-        let entry = self.root.get((address >> 16) as usize).copied().unwrap_or_default();
-        let low = address as u16;
-        let mut left = (entry & ((1 << SHIFT) - 1)) + 1;
-        let mut line = self.line((entry >> SHIFT) + (u32::from(low) >> left));
-        while line.is_divided() {
-            left = (line.singles & 15).into();
-            line = self.line(line.part(low));
-        }
-        lows.push(low);
-        let mut before = None;
-        for (at, word) in
-            line.words.iter().enumerate().filter(|(_, word)| before.replace(**word) != Some(**word))
-        {
-            lows.push(*word);
-            if at < usize::from(line.singles & 31) {
-                lows.extend(word.checked_add(1));
+            let before = line.said(WORDS);
+            found(low, before);
+            // Nothing begins at word 0 but what is before all.
+            for (at, word) in line.words.iter().enumerate().filter(|(_, word)| **word != 0) {
+                found(*word, line.said(at));
+                if let Some(behind) = word.checked_add(1)
+                    && at < usize::from(line.form & 31)
+                {
+                    found(behind, Said(0));
+                }
             }
+            word = ((word >> left) + 1) << left;
         }
-        ((u32::from(low) >> left) + 1) << left
     }
 
     pub(super) fn bytes(&self) -> usize {
-        size_of_val(&*self.root) + size_of_val(&*self.lines) + size_of_val(&*self.wide)
+        size_of_val(&*self.lines) + size_of_val(&*self.units)
     }
 }
 
-/// A stretch of one upper half: first and last word, and the class.
-type Part = (u16, u16, u32);
+/// Words, first and last, and what all of them have.
+pub(super) type Part = (u16, u16, Record);
 
-/// Makes lines of stretches that come in order.
-#[derive(Debug, Default)]
+/// Makes lines.
+#[derive(Debug)]
 pub(super) struct Builder {
     made: Lines,
-    /// What is known of the upper half that is being made, without gaps.
-    parts: Vec<Part>,
-    /// Where the next stretch begins, if there is room for any.
-    next: Option<u32>,
-    /// The entry of upper halves that are of one class altogether.
-    plain: Option<(u32, u32)>,
     words: Vec<u16>,
 }
 
 impl Builder {
-    pub(super) fn new() -> Self {
-        Self { next: Some(0), ..Self::default() }
-    }
-
-    /// The next stretch, behind all before.
-    pub(super) fn push(&mut self, first: u32, last: u32, class: u32) {
-        if let Some(next) = self.next
-            && let Some(before) = first.checked_sub(1)
-            && next <= before
-        {
-            self.cover(next, before, 0);
-        }
-        self.cover(first, last, class);
-        self.next = last.checked_add(1);
+    /// For about so many entries. Where these are many, more lines are set aside than are needed: they are aligned, so that
+    /// to let them grow or shrink is to copy them.
+    pub(super) fn new(entries: usize) -> Self {
+        let room = if entries < MANY { 0 } else { usize::max(entries / 4, MAPPED / size_of::<Line>()) };
+        let mut lines = Vec::with_capacity(room);
+        lines.push(Line::NONE);
+        let mut units = Vec::with_capacity(entries + UNITS);
+        units.resize(UNITS, 0);
+        Self { made: Lines { lines, units }, words: Vec::new() }
     }
 
     pub(super) fn finish(mut self) -> Lines {
-        if self.next == Some(0) {
-            return Lines::default();
+        // A record is always read whole.
+        self.made.units.resize(self.made.units.len() + UNITS, 0);
+        self.made.units.shrink_to_fit();
+        if self.made.lines.capacity() * size_of::<Line>() < MAPPED {
+            self.made.lines.shrink_to_fit();
         }
-        if let Some(next) = self.next {
-            self.cover(next, u32::MAX, 0);
-        }
-        self.made.root.shrink_to_fit();
-        self.made.lines.shrink_to_fit();
-        self.made.wide.shrink_to_fit();
         self.made
     }
 
-    fn cover(&mut self, first: u32, last: u32, class: u32) {
-        for upper in first >> 16..=last >> 16 {
-            let from = if upper == first >> 16 { first as u16 } else { 0 };
-            let to = if upper == last >> 16 { last as u16 } else { u16::MAX };
-            match self.parts.last_mut() {
-                Some((_, before, same)) if *same == class => *before = to,
-                _ => self.parts.push((from, to, class)),
-            }
-            if to == u16::MAX {
-                let entry = self.entry();
-                self.made.root.push(entry);
-                self.parts.clear();
-            }
-        }
+    /// Keeps a record that no line has.
+    pub(super) fn add(&mut self, record: &Record) -> u32 {
+        let at = self.made.units.len() as u32;
+        self.made.units.extend_from_slice(record.units());
+        at
     }
 
-    /// The entry of the upper half that is complete.
-    fn entry(&mut self) -> u32 {
-        let plain = if let [(.., class)] = *self.parts { Some(class) } else { None };
-        if let (Some(class), Some((same, entry))) = (plain, self.plain)
-            && class == same
-        {
-            return entry;
-        }
-        let parts = std::mem::take(&mut self.parts);
-        let (base, left) = self.divide(&parts, 0, 16);
-        self.parts = parts;
-        let entry = base << SHIFT | (left - 1);
-        self.plain = plain.map(|class| (class, entry)).or(self.plain);
-        entry
+    /// A node for parts that come in order and without gaps.
+    pub(super) fn node(&mut self, parts: &[Part]) -> Node {
+        let (base, left) = self.divide(parts, 0, 16);
+        Node::new(base, left)
     }
 
     /// Divides `1 << bits` words from `origin` on into lines; returns where they are and how many bits are left in each.
@@ -264,7 +235,7 @@ impl Builder {
                 Some(line) => line,
                 None => {
                     let (more, left) = self.divide(inside, first, left);
-                    Line::new([first as u16; _], DIVIDED | left as u8, more)
+                    Line { words: [first as u16; _], form: DIVIDED | left as u8, more, ..Line::NONE }
                 }
             };
             if let Some(place) = self.made.lines.get_mut(base + index) {
@@ -287,52 +258,64 @@ impl Builder {
             let lines = words.chunk_by(|a, b| a >> left == b >> left);
             lines.map(<[u16]>::len).filter(|count| *count > WORDS).sum::<usize>()
         };
-        // Not more lines than there are words for; sixteen addresses always fit.
+        // Not more lines than there are words for; sixteen words always fit.
         let most = bits.saturating_sub((words.len() as u32).ilog2().max(1)).max(4);
         (most..bits).rev().find(|left| crowded(*left) * 16 <= words.len()).unwrap_or(most)
     }
 
     /// A line for these words, if it has room.
     fn leaf(&mut self, parts: &[Part], first: u16, last: u16) -> Option<Line> {
-        let mut single = [(0, 0); WORDS];
-        let mut span = [(0, 0); WORDS];
+        let mut single = [(0, &Record::NONE); WORDS];
+        let mut span = [(0, &Record::NONE); WORDS];
         let (mut singles, mut spans) = (0, 0);
-        let base = changes(parts, first, last, |word, class, is_single| {
+        let before = changes(parts, first, last, |word, record, is_single| {
             let (list, count) = if is_single { (&mut single, &mut singles) } else { (&mut span, &mut spans) };
             if let Some(place) = list.get_mut(*count) {
-                *place = (word, class);
+                *place = (word, record);
             }
             *count += 1;
         });
         if singles + spans > WORDS {
             return None;
         }
-        let (mut words, mut classes) = ([0; WORDS], [base; CLASSES]);
+        let mut line = Line { form: singles as u8, more: self.made.units.len() as u32, ..Line::NONE };
+        let before = self.say(before, line.more);
+        line.says = [before; SAYS];
         let found = single.iter().take(singles).chain(span.iter().take(spans).rev());
-        for ((word, class), found) in words.iter_mut().zip(&mut classes).zip(found) {
-            (*word, *class) = *found;
+        for ((word, says), (at, record)) in line.words.iter_mut().zip(&mut line.says).zip(found) {
+            (*word, *says) = (*at, self.say(record, line.more));
         }
-        if classes.iter().any(|class| *class > u8::MAX.into()) {
-            self.made.wide.push(classes);
-            return Some(Line::new(words, WIDE | singles as u8, self.made.wide.len() as u32 - 1));
+        Some(line)
+    }
+
+    /// What a line says that has this record.
+    fn say(&mut self, record: &Record, from: u32) -> u8 {
+        match record.class() {
+            Some(class) if class < RECORD.into() => class as u8,
+            _ => RECORD | (self.add(record) - from) as u8,
         }
-        Some(Line { words, classes: classes.map(|class| class as u8), singles: singles as u8 })
     }
 }
 
-/// Calls `change` for each word from which on the class is another, or, if it is said to be a single, at which it is; returns
-/// the class of the first word. Words before `first` and behind `last` do not count.
-fn changes(parts: &[Part], first: u16, last: u16, mut change: impl FnMut(u16, u32, bool)) -> u32 {
-    let mut parts = parts.iter().map(|(begin, end, class)| ((*begin).max(first), (*end).min(last), *class));
-    let Some((.., base)) = parts.next() else { return 0 };
-    let mut around = base;
-    for (begin, end, class) in parts {
-        if class != around {
-            change(begin, class, begin == end);
+/// Calls `change` for each word from which on there is something else, or, if it is said to be a single, at which there is;
+/// returns what the first word has. Words before `first` and behind `last` do not count.
+fn changes<'p>(
+    parts: &'p [Part],
+    first: u16,
+    last: u16,
+    mut change: impl FnMut(u16, &'p Record, bool),
+) -> &'p Record {
+    let mut parts = parts.iter().map(|(begin, end, record)| ((*begin).max(first), (*end).min(last), record));
+    let Some((.., before)) = parts.next() else { return &Record::NONE };
+    let mut around = before;
+    for (begin, end, record) in parts {
+        // Of records that are the same each begins by itself, so that what begins below them is known of each.
+        if record != around || record.class().is_none() {
+            change(begin, record, begin == end);
             if begin != end {
-                around = class;
+                around = record;
             }
         }
     }
-    base
+    before
 }

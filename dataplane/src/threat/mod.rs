@@ -4,22 +4,25 @@
 //! immutable, part of the snapshot. It answers for one end of a flow, alone or for a batch, and says for which addresses it
 //! answers differently from another set, so that only their flows are judged again.
 //!
-//! Promises: the answer is exact; a lookup reads two or three cache lines, or some more where entries are crowded; memory and
+//! Promises: the answer is exact; a lookup reads two cache lines for IPv4 and three or four for IPv6, or some more where entries are crowded; memory and
 //! time to build are proportional to the entries, however these are made (`docs/adr/0012-indicator-set.md`).
 //! [`Threat`] adds what follows; the walk along a side of a flow asks it (`policy/judge.rs`).
 //! Refuses: to know names, labels or metadata of feeds, and to decide anything. Read [`set`](self) first, then `sweep`, which
-//! makes of overlapping entries stretches of addresses with one answer each, `lines` (IPv4) and `layers` (IPv6), which find them.
+//! makes of overlapping entries stretches of addresses with one answer each, `lines`, which find a word of 16 bits, and what is
+//! made of them: `table` (IPv4) and `layers` (IPv6).
 
 mod classes;
 mod crowd;
 mod feeds;
+mod keys;
 mod lanes;
 mod layers;
 mod lines;
-mod radix;
+mod record;
 mod rules;
 mod set;
 mod sweep;
+mod table;
 #[cfg(test)]
 mod tests;
 

@@ -5,8 +5,8 @@ use super::{
     classes::{Answer, Classes, Interner},
     crowd::Crowd,
     layers::{self, Layers},
-    lines::{self, Lines},
-    sweep::{Items, Range, Tag, sweep},
+    sweep::{Address, Items, Range, Tag, sweep},
+    table::{self, Table},
 };
 use crate::policy::{AddressSet, Number};
 
@@ -26,7 +26,7 @@ pub struct Indicator {
 /// What all feeds name.
 #[derive(Debug)]
 pub struct IndicatorSet {
-    v4: Lines,
+    v4: Table,
     v6: Layers,
     classes: Classes,
     crowd4: Crowd<u32>,
@@ -59,10 +59,11 @@ impl IndicatorSet {
             len += 1;
         }
         let mut interner = Interner::new();
-        let (mut lines, mut layers) = (lines::Builder::new(), layers::Builder::new());
-        let crowd4 = v4.sweep(&mut interner, |first, last, class| lines.push(first, last, class));
+        let (mut table, mut layers) = (table::Builder::new(v4.len()), layers::Builder::new(v6.len()));
+        let crowd4 = v4.sweep(&mut interner, |first, last, class| table.push(first, last, class));
+        let v4 = table.finish();
         let crowd6 = v6.sweep(&mut interner, |first, last, class| layers.push(first, last, class));
-        let (v4, v6) = (lines.finish(), layers.finish());
+        let v6 = layers.finish();
         Self { v4, v6, classes: interner.finish(), crowd4, crowd6, len }
     }
 
@@ -90,31 +91,26 @@ impl IndicatorSet {
     /// for memory of all of them overlap.
     #[inline(never)]
     fn wave4(&self, ends: &[(IpAddr, u16)], out: &mut [Feeds]) -> usize {
-        let mut wave = Wave::new(ends, |address| match address {
-            IpAddr::V4(address) => Some((address.to_bits(), self.v4.begin(address.to_bits()))),
+        let mut wave = Wave::EMPTY;
+        let table = self.v4.ready();
+        wave.fill(ends, |address| match address {
+            IpAddr::V4(address) => Some((address.to_bits(), table.begin(address.to_bits()))),
             IpAddr::V6(_) => None,
         });
-        for (address, place) in wave.searches() {
-            *place = self.v4.step(*place, *address);
-        }
-        wave.finish(ends, out, |(address, place), port| {
-            self.feeds4(address, port, self.v4.finish(place, address))
-        })
+        wave.finish(ends, out, |address, port, line| self.feeds4(address, port, table.finish(line, address)))
     }
 
     /// The same for IPv6.
     #[inline(never)]
     fn wave6(&self, ends: &[(IpAddr, u16)], out: &mut [Feeds]) -> usize {
-        let mut wave = Wave::new(ends, |address| match address {
+        let mut wave = Wave::EMPTY;
+        wave.fill(ends, |address| match address {
             IpAddr::V4(_) => None,
             IpAddr::V6(address) => Some((address.to_bits(), self.v6.begin(address.to_bits()))),
         });
-        for _ in 0..layers::STEPS {
-            wave.searches().iter_mut().for_each(|(_, place)| self.v6.look(place));
-            wave.searches().iter_mut().for_each(|(address, place)| self.v6.step(place, *address));
-        }
-        wave.searches().iter_mut().for_each(|(address, place)| self.v6.find(place, *address));
-        wave.finish(ends, out, |(address, place), port| {
+        wave.each(|address, place| self.v6.look(place, address));
+        wave.each(|address, place| self.v6.step(place, address));
+        wave.finish(ends, out, |address, port, place| {
             self.feeds6(address, port, self.v6.finish(place, address))
         })
     }
@@ -167,33 +163,43 @@ impl IndicatorSet {
 }
 
 /// Ends of one family.
-struct Wave<A, P> {
-    /// Addresses, and how far the search for each is.
-    searches: [(A, P); ENDS],
+struct Wave<A> {
+    addresses: [A; ENDS],
+    /// How far the search for each is; at last, its class.
+    places: [u32; ENDS],
     /// Which of the ends of both families they are.
     numbers: [u8; ENDS],
     len: usize,
 }
 
-impl<A: Copy + Default, P: Copy + Default> Wave<A, P> {
-    /// Those of at most [`ENDS`] ends for which `begin` begins a search.
+impl<A: Number> Wave<A> {
+    const EMPTY: Self = Self { addresses: [A::ZERO; _], places: [0; _], numbers: [0; _], len: 0 };
+
+    /// Takes those of at most [`ENDS`] ends for which `begin` begins a search.
     #[inline(always)]
-    fn new(ends: &[(IpAddr, u16)], begin: impl Fn(IpAddr) -> Option<(A, P)>) -> Self {
-        let (mut searches, mut numbers, mut len) = ([Default::default(); ENDS], [0; ENDS], 0);
+    fn fill(&mut self, ends: &[(IpAddr, u16)], begin: impl Fn(IpAddr) -> Option<(A, u32)>) {
         for (number, (address, _)) in (0u8..).zip(ends) {
-            if let Some(search) = begin(*address)
-                && let (Some(place), Some(number_place)) = (searches.get_mut(len), numbers.get_mut(len))
+            let slots = (
+                self.addresses.get_mut(self.len),
+                self.places.get_mut(self.len),
+                self.numbers.get_mut(self.len),
+            );
+            if let Some((address, place)) = begin(*address)
+                && let (Some(address_slot), Some(place_slot), Some(number_slot)) = slots
             {
-                (*place, *number_place) = (search, number);
-                len += 1;
+                (*address_slot, *place_slot, *number_slot) = (address, place, number);
+                self.len += 1;
             }
         }
-        Self { searches, numbers, len }
     }
 
+    /// One step of all of them.
     #[inline(always)]
-    fn searches(&mut self) -> &mut [(A, P)] {
-        self.searches.get_mut(..self.len).unwrap_or_default()
+    fn each(&mut self, step: impl Fn(A, u32) -> u32) {
+        let places = self.places.get_mut(..self.len).unwrap_or_default();
+        for (address, place) in self.addresses.iter().zip(places) {
+            *place = step(*address, *place);
+        }
     }
 
     /// Puts the answers where they belong, and says how many there are.
@@ -202,13 +208,13 @@ impl<A: Copy + Default, P: Copy + Default> Wave<A, P> {
         &self,
         ends: &[(IpAddr, u16)],
         out: &mut [Feeds],
-        answer: impl Fn((A, P), u16) -> Feeds,
+        answer: impl Fn(A, u16, u32) -> Feeds,
     ) -> usize {
-        for (search, number) in self.searches.iter().zip(self.numbers).take(self.len) {
-            if let (Some((_, port)), Some(out)) =
-                (ends.get(usize::from(number)), out.get_mut(usize::from(number)))
-            {
-                *out = answer(*search, *port);
+        let places = self.places.get(..self.len).unwrap_or_default();
+        for ((address, place), number) in self.addresses.iter().zip(places).zip(&self.numbers) {
+            let number = usize::from(*number);
+            if let (Some((_, port)), Some(out)) = (ends.get(number), out.get_mut(number)) {
+                *out = answer(*address, *port, *place);
             }
         }
         self.len
@@ -216,15 +222,19 @@ impl<A: Copy + Default, P: Copy + Default> Wave<A, P> {
 }
 
 /// Entries of one family.
-struct Entries<A> {
+struct Entries<A: Address> {
     items: Items<A>,
     /// Those with a port once more.
     ported: Vec<Range<A>>,
 }
 
-impl<A: Number> Entries<A> {
+impl<A: Address> Entries<A> {
     fn new() -> Self {
         Self { items: Items::new(), ported: Vec::new() }
+    }
+
+    fn len(&self) -> usize {
+        self.items.len()
     }
 
     fn push(&mut self, range: Range<A>) {

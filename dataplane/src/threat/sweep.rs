@@ -13,13 +13,15 @@ use crate::policy::Number;
 pub(super) struct Tag(u32);
 
 impl Tag {
-    const FEED: u32 = 0xff;
-    const HAS_PORT: u32 = 1 << 8;
+    const FEED: u32 = 0x7f;
+    const HAS_PORT: u32 = 1 << 7;
+    /// Room for the length of a prefix, which is not part of the tag.
+    const DROP: u32 = 8;
     const PORT: u32 = 16;
 
     pub(super) fn new(feed: u8, port: Option<u16>) -> Self {
         let port = port.map_or(0, |port| Self::HAS_PORT | u32::from(port) << Self::PORT);
-        Self(u32::from(feed) | port)
+        Self(u32::from(feed) & Self::FEED | port)
     }
 
     pub(super) fn feed(self) -> u8 {
@@ -34,56 +36,181 @@ impl Tag {
     pub(super) fn without_port(self) -> Self {
         Self(self.0 & Self::FEED)
     }
+
+    fn with_drop(self, drop: u8) -> Self {
+        Self(self.0 | u32::from(drop) << Self::DROP)
+    }
+
+    fn split_drop(self) -> (Self, u8) {
+        let drop = (self.0 >> Self::DROP) as u8;
+        (Self(self.0 & !(0xff << Self::DROP)), drop)
+    }
 }
 
 /// Addresses, first and last, with a tag.
 pub(super) type Range<A> = (A, A, Tag);
 
-/// Entries of one family. Single addresses are kept apart since they are most of them and need less memory.
-#[derive(Debug)]
-pub(super) struct Items<A> {
-    singles: Vec<(A, Tag)>,
-    ranges: Vec<Range<A>>,
+/// An address, and how it is kept in little memory.
+pub(super) trait Address: Number {
+    /// The first half of an IPv6 address, or a whole IPv4 address.
+    type Half: Copy + Ord;
+    /// A whole address.
+    type Whole: Copy + Ord;
+    /// Bits that are not in the first half.
+    const REST: u8;
+    fn half(self) -> Self::Half;
+    fn of_half(half: Self::Half) -> Self;
+    fn whole(self) -> Self::Whole;
+    fn of_whole(whole: Self::Whole) -> Self;
+    /// How many bits do not matter, if the range is a prefix.
+    fn drop(self, last: Self) -> Option<u8>;
+    /// The last address of a prefix.
+    fn last(self, drop: u8) -> Self;
 }
 
-impl<A: Number> Items<A> {
+impl Address for u32 {
+    type Half = Self;
+    type Whole = Self;
+    const REST: u8 = 0;
+
+    fn half(self) -> Self {
+        self
+    }
+
+    fn of_half(half: Self) -> Self {
+        half
+    }
+
+    fn whole(self) -> Self {
+        self
+    }
+
+    fn of_whole(whole: Self) -> Self {
+        whole
+    }
+
+    fn drop(self, last: Self) -> Option<u8> {
+        let span = self ^ last;
+        (span & span.wrapping_add(1) == 0 && self & span == 0).then_some(span.count_ones() as u8)
+    }
+
+    fn last(self, drop: u8) -> Self {
+        self | !Self::MAX.unbounded_shl(drop.into())
+    }
+}
+
+impl Address for u128 {
+    type Half = [u32; 2];
+    type Whole = [u32; 4];
+    const REST: u8 = 64;
+
+    fn half(self) -> [u32; 2] {
+        [(self >> 96) as u32, (self >> 64) as u32]
+    }
+
+    fn of_half([one, two]: [u32; 2]) -> Self {
+        Self::of_whole([one, two, 0, 0])
+    }
+
+    fn whole(self) -> [u32; 4] {
+        [(self >> 96) as u32, (self >> 64) as u32, (self >> 32) as u32, self as u32]
+    }
+
+    fn of_whole(whole: [u32; 4]) -> Self {
+        whole.into_iter().fold(0, |address, part| address << 32 | Self::from(part))
+    }
+
+    fn drop(self, last: Self) -> Option<u8> {
+        let span = self ^ last;
+        (span & span.wrapping_add(1) == 0 && self & span == 0).then_some(span.count_ones() as u8)
+    }
+
+    fn last(self, drop: u8) -> Self {
+        self | !Self::MAX.unbounded_shl(drop.into())
+    }
+}
+
+/// Entries of one family, those that need less memory by themselves.
+#[derive(Debug)]
+pub(super) struct Items<A: Address> {
+    /// Prefixes, those of which half of an address says all, and others.
+    halves: Vec<(A::Half, Tag)>,
+    prefixes: Vec<(A::Whole, Tag)>,
+    ranges: Vec<(A::Whole, A::Whole, Tag)>,
+}
+
+impl<A: Address> Items<A> {
     pub(super) const fn new() -> Self {
-        Self { singles: Vec::new(), ranges: Vec::new() }
+        Self { halves: Vec::new(), prefixes: Vec::new(), ranges: Vec::new() }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.halves.len() + self.prefixes.len() + self.ranges.len()
     }
 
     pub(super) fn push(&mut self, (first, last, tag): Range<A>) {
-        if first == last {
-            self.singles.push((first, tag));
-        } else {
-            self.ranges.push((first, last, tag));
+        match first.drop(last) {
+            Some(drop) if drop >= A::REST => add(&mut self.halves, (first.half(), tag.with_drop(drop))),
+            Some(drop) => add(&mut self.prefixes, (first.whole(), tag.with_drop(drop))),
+            None => add(&mut self.ranges, (first.whole(), last.whole(), tag)),
         }
     }
 
     /// Makes the lowest come last, where it can be taken away.
     fn sort(&mut self) {
-        self.singles.sort_unstable_by_key(|(at, _)| Reverse(*at));
+        self.halves.sort_unstable_by_key(|(at, _)| Reverse(*at));
+        self.prefixes.sort_unstable_by_key(|(at, _)| Reverse(*at));
         self.ranges.sort_unstable_by_key(|(first, ..)| Reverse(*first));
     }
 
     /// Where the next entry begins.
     fn first(&self) -> Option<A> {
-        let (single, range) =
-            (self.singles.last().map(|(at, _)| *at), self.ranges.last().map(|range| range.0));
-        match (single, range) {
-            (Some(single), Some(range)) => Some(single.min(range)),
-            (first, None) | (None, first) => first,
+        let half = self.halves.last().map(|(at, _)| A::of_half(*at));
+        let prefix = self.prefixes.last().map(|(at, _)| A::of_whole(*at));
+        let range = self.ranges.last().map(|(first, ..)| A::of_whole(*first));
+        half.into_iter().chain(prefix).chain(range).min()
+    }
+
+    /// Takes the next entry away, if it begins at `at`.
+    fn pop(&mut self, at: A) -> Option<(A, Tag)> {
+        let prefix = |tag: Tag| {
+            let (tag, drop) = tag.split_drop();
+            (at.last(drop), tag)
+        };
+        if let Some((_, tag)) = self.halves.pop_if(|(half, _)| A::of_half(*half) == at) {
+            return Some(prefix(tag));
         }
+        if let Some((_, tag)) = self.prefixes.pop_if(|(whole, _)| A::of_whole(*whole) == at) {
+            return Some(prefix(tag));
+        }
+        let (_, last, tag) = self.ranges.pop_if(|(first, ..)| A::of_whole(*first) == at)?;
+        Some((A::of_whole(last), tag))
     }
 
     /// Gives memory back that is no longer needed, every now and then.
     fn shrink(&mut self) {
-        const MANY: usize = 1 << 16;
-        if self.singles.capacity() - self.singles.len() > MANY.max(self.singles.len() / 8) {
-            self.singles.shrink_to_fit();
-        }
-        if self.ranges.capacity() - self.ranges.len() > MANY.max(self.ranges.len() / 8) {
-            self.ranges.shrink_to_fit();
-        }
+        shrink(&mut self.halves);
+        shrink(&mut self.prefixes);
+        shrink(&mut self.ranges);
+    }
+}
+
+/// Entries for which it is worth while to think of memory.
+pub(super) const MANY: usize = 1 << 15;
+/// Bytes that the allocator always maps by themselves: what is not used of them is not there, and what was is given back.
+pub(super) const MAPPED: usize = 32 << 20;
+
+/// Adds to a list. One that is long is mapped, and then grows and shrinks without being copied.
+fn add<T>(list: &mut Vec<T>, entry: T) {
+    if list.len() == list.capacity() && list.len() >= MANY {
+        list.reserve_exact(list.len().max(MAPPED / size_of::<T>()));
+    }
+    list.push(entry);
+}
+
+fn shrink<T>(list: &mut Vec<T>) {
+    if list.capacity() - list.len() > MANY.max(list.len() / 8) {
+        list.shrink_to_fit();
     }
 }
 
@@ -154,7 +281,7 @@ impl Active {
 }
 
 /// Calls `emit` for every stretch that anything names, in order.
-pub(super) fn sweep<A: Number>(mut items: Items<A>, mut emit: impl FnMut(A, A, &Active)) {
+pub(super) fn sweep<A: Address>(mut items: Items<A>, mut emit: impl FnMut(A, A, &Active)) {
     items.sort();
     let mut active = Active { counts: [0; _], feeds: Feeds::EMPTY, ports: BTreeMap::new() };
     // Ranges that are active, the one that ends first on top.
@@ -165,12 +292,12 @@ pub(super) fn sweep<A: Number>(mut items: Items<A>, mut emit: impl FnMut(A, A, &
         while let Some(Reverse((_, tag))) = pop_before(&mut open, at) {
             active.remove(tag);
         }
-        while let Some((_, tag)) = items.singles.pop_if(|(single, _)| *single == at) {
-            singles.push(tag);
-            active.add(tag);
-        }
-        while let Some((_, last, tag)) = items.ranges.pop_if(|(first, ..)| *first == at) {
-            open.push(Reverse((last, tag)));
+        while let Some((last, tag)) = items.pop(at) {
+            if last == at {
+                singles.push(tag);
+            } else {
+                open.push(Reverse((last, tag)));
+            }
             active.add(tag);
         }
         items.shrink();

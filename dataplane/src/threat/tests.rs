@@ -142,6 +142,24 @@ proptest! {
     }
 
     #[test]
+    fn where_it_is_crowded_in_ipv6_too(
+        prefixes in proptest::collection::vec(
+            (0u128..3, 0u128..3, 0u128..30, prop_oneof![Just(0u64), 0u64..9, any::<u64>()], 0usize..9, 0u8..4),
+            0..150,
+        ),
+    ) {
+        let list: Vec<Indicator> = prefixes
+            .into_iter()
+            .map(|(key, one, two, lower, drop, feed)| {
+                let at = 0x2a00 << 112 | key << 96 | one << 80 | two << 64 | u128::from(lower);
+                let span = (1 << [0, 0, 1, 17, 63, 64, 65, 80, 90][drop]) - 1;
+                entry(v6(at & !span), v6(at | span), None, feed)
+            })
+            .collect();
+        check(&list);
+    }
+
+    #[test]
     fn what_differs_is_found(old in indicators(30), new in indicators(30), both in indicators(30)) {
         let old: Vec<Indicator> = old.into_iter().chain(both.iter().copied()).collect();
         let new: Vec<Indicator> = new.into_iter().chain(both).collect();
@@ -288,4 +306,50 @@ fn crowds_below_crowds_in_ipv6() {
         .map(|at| entry(at, at, None, 1))
         .collect();
     check(&list);
+}
+
+#[test]
+fn more_classes_than_records_have_room_for_in_ipv6() {
+    let at = |n: u32, bits: u32| v6(u128::from(0x2001_0db8u32) << 96 | u128::from(n) << (128 - bits));
+    let of = |n: u32, bits: u32| {
+        let last = v6(match at(n + 1, bits) {
+            IpAddr::V6(behind) => behind.to_bits() - 1,
+            IpAddr::V4(_) => unreachable!("it is made of 128 bits"),
+        });
+        (0..11).filter(move |bit| n >> bit & 1 != 0).map(move |bit| entry(at(n, bits), last, None, bit))
+    };
+    // Of 48, 60 and 128 bits.
+    let list: Vec<Indicator> = (0..2000)
+        .flat_map(|n| of(n, 48).chain(of(1 << 28 | n << 8, 60)).chain(of(1 << 31 | n << 3, 64)))
+        .collect();
+    let set = IndicatorSet::new(list.iter().copied());
+    for n in 0..2000 {
+        assert_eq!(set.feeds(at(n, 48), 1), Feeds(n.into()));
+        assert_eq!(set.feeds(at(1 << 28 | n << 8, 60), 1), naive(&list, at(1 << 28 | n << 8, 60), 1));
+        assert_eq!(set.feeds(at(1 << 31 | n << 3, 64), 1), naive(&list, at(1 << 31 | n << 3, 64), 1));
+    }
+}
+
+/// Each in a beginning of its own, or ending in the middle of many words: what takes the most memory.
+#[test]
+fn ipv6_takes_memory_as_the_number_of_entries() {
+    const COUNT: u128 = 20_000;
+    type Make = fn(u128) -> (u128, u128);
+    let shapes: [(&str, Make, usize); 4] = [
+        ("one in each beginning", |n| (n << 97 | 1, n << 97 | 1), 128),
+        ("ranges over words", |n| (n << 80 | 5, (n << 80) + (1 << 79) + 3), 128),
+        ("all ends in all words", |n| (n * 0x1_0001_0001_0001_0001, n * 0x1_0001_0001_0001_0001 + 7), 192),
+        ("nine in each node", |n| ((n / 9) << 70 | (n % 9) << 1, (n / 9) << 70 | (n % 9) << 1), 64),
+    ];
+    for (name, make, most) in shapes {
+        let list: Vec<Indicator> =
+            (0..COUNT).map(make).map(|(first, last)| entry(v6(first), v6(last), None, 1)).collect();
+        let set = IndicatorSet::new(list.iter().copied());
+        assert!(set.bytes() < list.len() * most, "{name}: {}", set.bytes() / list.len());
+        for entry in list.iter().step_by(97) {
+            assert_eq!(set.feeds(entry.last, 0), Feeds::of(1), "{name}: {}", entry.last);
+            let behind = next(entry.last);
+            assert_eq!(set.feeds(behind, 0), naive(&list, behind, 0), "{name}: {behind}");
+        }
+    }
 }

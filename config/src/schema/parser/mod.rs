@@ -5,6 +5,7 @@ mod list;
 mod network;
 mod policy;
 mod scalar;
+mod threat;
 
 pub(crate) use feed::{
     column, environment_variable, header_name, json_path, ratio, secret, size, symbol, url,
@@ -18,6 +19,7 @@ pub(crate) use policy::{
     target_port, types,
 };
 pub(crate) use scalar::{DurationParser, boolean, choice, duration, integer, name, power_of_two, word};
+pub(crate) use threat::{addresses, moment, reason};
 
 use crate::report::{Code, Finding, Findings};
 use crate::schema::reader::article;

@@ -28,6 +28,8 @@ pub struct Feed {
     /// Entries whose packets the kernel drops; absent if it is not to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_kernel: Option<usize>,
+    /// Ranges that are not acted upon because the configuration allows them.
+    pub allowed: usize,
     /// Seconds since its copy was confirmed; absent if there is none.
     pub age_seconds: Option<u64>,
     /// Seconds until it is fetched again; absent if it is a file.

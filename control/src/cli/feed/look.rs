@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::{
     cli::{Failure, target},
-    feeds::{Library, Mention},
+    feeds::{Held, Library, Mention},
     policy::{FeedPolicy, Settings},
     sources::Loaded,
 };
@@ -25,8 +25,8 @@ pub(in crate::cli) struct Show {
 
 /// Says which feeds know an address or a domain, and what follows for flows with it.
 ///
-/// Nothing is asked of a running process: feeds are what is at hand, their files and the last good copies. Ends with exit code 1 if
-/// a feed knows any of it.
+/// Nothing is asked of a running process: feeds are what is at hand, their files and the last good copies. What is guarded or
+/// allowed is shown with the reason. Ends with exit code 1 if a feed knows any of it otherwise.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Check {
     /// An address, with `:PORT` if only that is meant; a domain; or a file with one in each line; `-` is standard input.
@@ -36,6 +36,9 @@ pub(in crate::cli) struct Check {
     #[arg(short, long, value_name = "FILE")]
     config: PathBuf,
 }
+
+/// What follows from an entry that is guarded or allowed.
+const NONE: &str = "none";
 
 /// A feed that knows something.
 #[derive(Debug, Serialize)]
@@ -48,8 +51,11 @@ struct Known {
     malware: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     first_seen: Option<String>,
-    /// `block` or `alert`; nothing for what nothing acts upon yet.
-    action: String,
+    /// `block`, `alert`, or `none` if it is guarded or allowed.
+    action: &'static str,
+    /// By what.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
     severity: u8,
 }
 
@@ -69,16 +75,17 @@ pub(super) fn show(args: &Show, json: bool) -> Result<(), Failure> {
         let malware = indicator.details.malware.map(|name| format!("  {name}")).unwrap_or_default();
         target::print(&format!("{}{malware}", indicator.what))?;
     }
-    for (range, reason) in contents.held() {
-        target::print(&format!("not acted upon: {range}: {reason}"))?;
+    for Held { entry, reason, .. } in contents.held() {
+        target::print(&format!("not acted upon: {entry}: {reason}"))?;
     }
     let age = shelf.copy.as_ref().map(|copy| jiff::Timestamp::try_from(copy.fetched_at).unwrap_or_default());
     let age = age.map_or_else(|| "no copy at hand".to_owned(), |time| format!("copy of {time:.0}"));
     target::print(&format!(
-        "{} in force, {} unreadable, {} guarded; {age}",
+        "{} in force, {} unreadable, {} guarded, {} allowed; {age}",
         contents.len(),
         contents.problems(),
-        contents.held().len()
+        contents.guarded(),
+        contents.allowed()
     ))
 }
 
@@ -88,15 +95,18 @@ pub(super) fn check(args: &Check, json: bool) -> Result<(), Failure> {
     let mut found = 0;
     for asked in questions(&args.what)? {
         let known = known(&asked, &library, &policies);
-        found += known.len();
+        found += known.iter().filter(|known| known.action != NONE).count();
         if json {
             known.iter().try_for_each(|known| target::print_json(known, true))?;
         } else if known.is_empty() {
             target::print(&format!("{asked}: no feed knows it"))?;
         }
-        for Known { feed, indicator, malware, first_seen, action, severity, .. } in
+        for Known { feed, indicator, malware, first_seen, action, reason, severity, .. } in
             known.iter().filter(|_| !json)
         {
+            let action = reason
+                .as_ref()
+                .map_or_else(|| (*action).to_owned(), |reason| format!("not acted upon: {reason}"));
             let malware = malware.as_ref().map(|name| format!(", {name}")).unwrap_or_default();
             let seen = first_seen.as_ref().map(|time| format!(", first seen {time}")).unwrap_or_default();
             target::print(&format!(
@@ -140,11 +150,17 @@ fn known(asked: &str, library: &Library, policies: &[FeedPolicy]) -> Vec<Known> 
             indicator: entry.to_string(),
             malware: details.malware.map(str::to_owned),
             first_seen: details.first_seen.map(|time| time.to_string()),
-            action: if policy.is_some_and(|policy| policy.blocks) { "block" } else { "alert" }.to_owned(),
+            action: if policy.is_some_and(|policy| policy.blocks) { "block" } else { "alert" },
+            reason: None,
             severity: feed.severity,
         }
     };
-    library.about(address, port).into_iter().map(known).collect()
+    let held = library.held_about(address, port).into_iter().map(|(mention, reason)| Known {
+        action: NONE,
+        reason: Some(reason.to_string()),
+        ..known(mention)
+    });
+    library.about(address, port).into_iter().map(known).chain(held).collect()
 }
 
 fn known_domains(asked: &str, library: &Library) -> Vec<Known> {
@@ -157,7 +173,8 @@ fn known_domains(asked: &str, library: &Library) -> Vec<Known> {
             indicator: indicator.what.to_string(),
             malware: indicator.details.malware.map(str::to_owned),
             first_seen: indicator.details.first_seen.map(|time| time.to_string()),
-            action: "nothing acts upon domains yet".to_owned(),
+            action: "nothing acts upon domains yet",
+            reason: None,
             severity: shelf.feed.severity,
         })
     });

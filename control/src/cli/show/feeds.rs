@@ -7,7 +7,7 @@ use super::{
     tables::{fit, right, table},
 };
 use crate::{
-    alerts::Alert,
+    alerts::{About, Alert, Standing},
     api::view::{Alerts, Feed},
 };
 
@@ -31,6 +31,7 @@ pub(super) fn feed_table(now: &[Feed]) -> Table {
             (feed.others as u64, "of other kinds"),
             (feed.problems, "unreadable"),
             (feed.guarded as u64, "guarded"),
+            (feed.allowed as u64, "allowed"),
         ] {
             if count > 0 {
                 entries.push_str(&format!("\n{count} {what}"));
@@ -65,20 +66,31 @@ pub(super) fn alerts(now: &Alerts) -> String {
 
 /// The same before it is fitted to the terminal.
 pub(super) fn alert_table(now: &Alerts) -> Table {
-    let mut table = table(&["last", "endpoint, direction", "named", "by", "verdict", "times"]);
-    for alert in &now.alerts {
-        let Alert {
-            last, endpoint, direction, indicator, malware, feed, severity, verdict, count, port, ..
-        } = alert;
+    let mut table = table(&["last", "endpoint, direction", "what", "feed", "verdict, state", "times"]);
+    for Alert { about, severity, last, count, .. } in &now.alerts {
         let when = last.get(..19).unwrap_or(last).replace('T', "\n");
-        let port = if *port > 0 { format!(", port {port}") } else { String::new() };
-        let malware = malware.as_ref().map(|name| format!("\n{name}")).unwrap_or_default();
+        let (who, what, feed, outcome) = match about {
+            About::Indicator(hit) => {
+                let port = if hit.port > 0 { format!(", port {}", hit.port) } else { String::new() };
+                let malware = hit.malware.as_ref().map(|name| format!("\n{name}")).unwrap_or_default();
+                let who = format!("{}\n{}{port}", hit.endpoint, hit.direction);
+                (who, format!("{}{malware}", hit.indicator), &hit.feed, hit.verdict.as_str())
+            }
+            About::Feed(Standing { feed, state, age_seconds, last_error }) => {
+                let age = age_seconds.map_or_else(
+                    || "there has been no copy".to_owned(),
+                    |age| format!("the copy was {} old", number::duration(age)),
+                );
+                let error = last_error.as_ref().map(|error| format!("\n{error}")).unwrap_or_default();
+                (String::new(), age + &error, feed, state.name())
+            }
+        };
         table.add_row(Row::from(vec![
             Cell::new(when),
-            Cell::new(format!("{endpoint}\n{direction}{port}")),
-            Cell::new(format!("{indicator}{malware}")),
+            Cell::new(who),
+            Cell::new(what),
             Cell::new(format!("{feed}\nseverity {severity}")),
-            Cell::new(verdict),
+            Cell::new(outcome),
             right(count.to_string()),
         ]));
     }

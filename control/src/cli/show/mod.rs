@@ -69,7 +69,7 @@ enum What {
     Staged(LimitQuery),
     /// The last flows that a change of policy has cut, and what denies them now.
     Cut(LimitQuery),
-    /// The last alerts: who talked to what a feed names.
+    /// The last alerts: who talked to what a feed names, and feeds that are stale.
     Alerts(LimitQuery),
     /// Packets dropped, by reason.
     Drops {

@@ -43,6 +43,76 @@ impl FetchError {
     }
 }
 
+/// Kinds of failures, of which there are few, so that they can be counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Failure {
+    /// There was no connection, or it broke; or the file cannot be read.
+    Unreachable,
+    /// It took too long.
+    Timeout,
+    /// The server could not show who it is.
+    Tls,
+    /// The server answered with an error.
+    Status,
+    /// A redirect was not followed.
+    Redirect,
+    /// There was too much.
+    TooLarge,
+    /// It was not what it should be, or not whole.
+    Damaged,
+    /// The request could not be made.
+    Request,
+}
+
+impl Failure {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Unreachable,
+        Self::Timeout,
+        Self::Tls,
+        Self::Status,
+        Self::Redirect,
+        Self::TooLarge,
+        Self::Damaged,
+        Self::Request,
+    ];
+
+    /// In one word.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unreachable => "unreachable",
+            Self::Timeout => "timeout",
+            Self::Tls => "tls",
+            Self::Status => "status",
+            Self::Redirect => "redirect",
+            Self::TooLarge => "too_large",
+            Self::Damaged => "damaged",
+            Self::Request => "request",
+        }
+    }
+}
+
+impl Problem {
+    /// Which kind of failure it is.
+    pub fn kind(&self) -> Failure {
+        match self {
+            Self::Resolve | Self::Io(_) | Self::NotAFile => Failure::Unreachable,
+            Self::Timeout(_) => Failure::Timeout,
+            Self::Tls(_) => Failure::Tls,
+            Self::Status { .. } => Failure::Status,
+            Self::Redirects | Self::BadRedirect | Self::Downgrade { .. } => Failure::Redirect,
+            Self::TooLarge { .. } => Failure::TooLarge,
+            Self::Truncated
+            | Self::Compression
+            | Self::Checksum { .. }
+            | Self::Signature(_)
+            | Self::Protocol(_) => Failure::Damaged,
+            Self::NoSignature(problem) => problem.kind(),
+            Self::Header { .. } => Failure::Request,
+        }
+    }
+}
+
 /// What happened while a feed was fetched.
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {

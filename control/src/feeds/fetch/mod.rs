@@ -11,7 +11,7 @@ mod redirect;
 #[cfg(test)]
 mod tests;
 
-pub use error::{FetchError, Problem};
+pub use error::{Failure, FetchError, Problem};
 
 use std::{
     env, fs,

@@ -8,8 +8,9 @@ use std::{
 };
 
 use idna::{AsciiDenyList, uts46};
+use ravelin_config::types::IpRange;
 
-use crate::feeds::{Addresses, Range, What};
+use crate::feeds::{Addresses, What};
 
 /// What should have stood there.
 pub(super) type Expected = &'static str;
@@ -106,7 +107,7 @@ pub(super) fn port(text: &str) -> Result<NonZeroU16, Expected> {
 }
 
 fn single(address: Ipv4Addr) -> Read {
-    let range = Range::V4 { first: address, last: address };
+    let range = IpRange::V4 { first: address, last: address };
     Read { addresses: Addresses { range, port: None }, host_bits: false }
 }
 
@@ -117,10 +118,10 @@ fn range(text: &str) -> Result<Read, Expected> {
     }
     if let Some((first, last)) = text.split_once('-') {
         let (first, last) = (address(first.trim_ascii_end())?, address(last.trim_ascii_start())?);
-        return Range::new(first, last).map(whole).ok_or(ENDS);
+        return IpRange::new(first, last).map(whole).ok_or(ENDS);
     }
     let address = address(text)?;
-    Range::new(address, address).map(whole).ok_or(ADDRESS)
+    IpRange::new(address, address).map(whole).ok_or(ADDRESS)
 }
 
 /// Reads a prefix. Bits of the host are cleared: that is how firewalls read such a line.
@@ -142,7 +143,7 @@ fn prefix(text: &str, length: &str) -> Result<Read, Expected> {
             (Ipv6Addr::from_bits(bits & !mask).into(), Ipv6Addr::from_bits(bits | mask).into())
         }
     };
-    let range = Range::new(first, last).ok_or(ADDRESS)?;
+    let range = IpRange::new(first, last).ok_or(ADDRESS)?;
     Ok(Read { addresses: Addresses { range, port: None }, host_bits: first != written })
 }
 

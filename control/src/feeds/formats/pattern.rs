@@ -6,7 +6,8 @@ use super::{
     collect::with_port,
     entry::{self, Entry, Expected},
 };
-use crate::feeds::{Details, Range, What};
+use crate::feeds::{Details, What};
+use ravelin_config::types::IpRange;
 
 const ALONE: Expected =
     "a pattern of addresses, domains or URLs joined by OR alone, or an address AND its port";
@@ -192,8 +193,8 @@ fn alone(path: &str, value: &str) -> Result<Found, Expected> {
     let addresses = || entry::addresses(value.as_bytes());
     let entry = match path {
         "ipv4-addr:value" => addresses().and_then(|read| match read.addresses.range {
-            Range::V4 { .. } => Ok(Entry::Addresses(read)),
-            Range::V6 { .. } => Err("an IPv4 address"),
+            IpRange::V4 { .. } => Ok(Entry::Addresses(read)),
+            IpRange::V6 { .. } => Err("an IPv4 address"),
         })?,
         "ipv6-addr:value" => Entry::Addresses(addresses()?),
         "network-traffic:dst_ref.value" | "network-traffic:src_ref.value" => {

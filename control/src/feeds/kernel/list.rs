@@ -3,7 +3,7 @@ use std::collections::HashMap;
 use ipnet::{IpSubnets, Ipv4Subnets, Ipv6Subnets};
 use ravelin_config::{
     feed::{Feed, FeedMode},
-    types::IpNet,
+    types::{IpNet, IpRange},
 };
 use ravelin_dataplane::{
     io::blocklist::{BlockChange, CAPACITY, PATTERNS, Pattern, SPARED, Spared},
@@ -11,7 +11,7 @@ use ravelin_dataplane::{
 };
 
 use crate::{
-    feeds::{Addresses, Library, Range},
+    feeds::{Addresses, Library},
     policy::Exempt,
 };
 
@@ -78,8 +78,8 @@ fn named(entries: impl Iterator<Item = Addresses>) -> AddressSet {
     let (mut v4, mut v6) = (Vec::new(), Vec::new());
     for Addresses { range, .. } in entries.filter(|entry| entry.port.is_none()) {
         match range {
-            Range::V4 { first, last } => v4.push((first.to_bits(), last.to_bits())),
-            Range::V6 { first, last } => v6.push((first.to_bits(), last.to_bits())),
+            IpRange::V4 { first, last } => v4.push((first.to_bits(), last.to_bits())),
+            IpRange::V6 { first, last } => v6.push((first.to_bits(), last.to_bits())),
         }
     }
     AddressSet::of_ranges(v4, v6)
@@ -93,8 +93,8 @@ fn is_in(set: &AddressSet, Addresses { range, port }: &Addresses) -> bool {
     }
     port.is_none()
         && match range {
-            Range::V4 { first, last } => holds(set.v4(), first.to_bits(), last.to_bits()),
-            Range::V6 { first, last } => holds(set.v6(), first.to_bits(), last.to_bits()),
+            IpRange::V4 { first, last } => holds(set.v4(), first.to_bits(), last.to_bits()),
+            IpRange::V6 { first, last } => holds(set.v6(), first.to_bits(), last.to_bits()),
         }
 }
 

@@ -30,7 +30,11 @@ fn done(schedule: &mut Schedule, name: &str, outcome: Outcome, now: Duration) {
 }
 
 fn failed() -> Outcome {
-    Outcome::Failed { error: "no".to_owned(), retry_after: None }
+    Outcome::Failed { kind: Failure::Timeout, error: "no".to_owned(), retry_after: None }
+}
+
+fn loaded(entries: usize) -> Outcome {
+    Outcome::Loaded { entries, age: Duration::ZERO }
 }
 
 #[test]
@@ -41,8 +45,8 @@ fn a_feed_is_fetched_at_once_and_then_by_its_period() {
     // Once at a time.
     assert_eq!((schedule.due(HOUR), schedule.next()), (vec![], None));
     assert_eq!(status(&schedule, "a", HOUR).health, Health::Pending);
-    done(&mut schedule, "a", Outcome::Loaded { entries: 7 }, MINUTE);
-    done(&mut schedule, "b", Outcome::Loaded { entries: 1 }, MINUTE);
+    done(&mut schedule, "a", loaded(7), MINUTE);
+    done(&mut schedule, "b", loaded(1), MINUTE);
     let next = schedule.next().unwrap();
     assert!((MINUTE + HOUR..=MINUTE + HOUR + HOUR / 20).contains(&next), "{next:?}");
     assert!(schedule.due(next - Duration::from_micros(1)).is_empty());
@@ -58,7 +62,7 @@ fn a_feed_is_fetched_at_once_and_then_by_its_period() {
 fn what_is_lost_is_fetched_at_once() {
     let mut schedule = schedule(FEEDS);
     schedule.due(Duration::ZERO);
-    done(&mut schedule, "a", Outcome::Loaded { entries: 7 }, MINUTE);
+    done(&mut schedule, "a", loaded(7), MINUTE);
     schedule.lost("a", 2 * MINUTE);
     let status = status(&schedule, "a", 2 * MINUTE);
     assert_eq!((status.health, status.entries, status.age), (Health::Pending, 0, None));
@@ -74,7 +78,7 @@ fn what_is_lost_is_fetched_at_once() {
 fn a_file_waits_for_a_change() {
     let mut schedule = schedule(FEEDS);
     schedule.due(Duration::ZERO);
-    done(&mut schedule, "b", Outcome::Loaded { entries: 1 }, Duration::ZERO);
+    done(&mut schedule, "b", loaded(1), Duration::ZERO);
     let later = HOUR * 1000;
     assert!(schedule.due(later).is_empty());
     let before = status(&schedule, "b", later);
@@ -107,7 +111,10 @@ fn failures_are_tried_again_less_and_less_often() {
     }
     done(&mut schedule, "a", Outcome::Unchanged, now);
     let after = status(&schedule, "a", now);
-    assert_eq!((after.failures, after.counts.failed, after.health), (0, 9, Health::Fresh));
+    assert_eq!(
+        (after.failures, after.counts.failed, after.health),
+        (0, BTreeMap::from([(Failure::Timeout, 9)]), Health::Fresh)
+    );
     assert!(after.next.unwrap() >= HOUR && after.last_error.is_none());
     // From the start again.
     assert!(schedule.ask("a", now));
@@ -122,7 +129,8 @@ fn a_server_may_want_to_be_left_alone() {
         let mut schedule = schedule(FEEDS);
         schedule.due(Duration::ZERO);
         let retry_after = Some(HOUR * wanted);
-        done(&mut schedule, "a", Outcome::Failed { error: "503".to_owned(), retry_after }, Duration::ZERO);
+        let busy = Outcome::Failed { kind: Failure::Status, error: "503".to_owned(), retry_after };
+        done(&mut schedule, "a", busy, Duration::ZERO);
         assert_eq!(status(&schedule, "a", Duration::ZERO).next, Some(HOUR * expected));
     }
 }
@@ -131,7 +139,7 @@ fn a_server_may_want_to_be_left_alone() {
 fn what_is_held_back_is_looked_at_again() {
     let mut schedule = schedule(&FEEDS.replace("1h", "1d"));
     schedule.due(Duration::ZERO);
-    done(&mut schedule, "a", Outcome::Loaded { entries: 100 }, Duration::ZERO);
+    done(&mut schedule, "a", loaded(100), Duration::ZERO);
     schedule.ask("a", HOUR);
     schedule.due(HOUR);
     done(&mut schedule, "a", Outcome::HeldBack { reason: "3 entries, not 100".to_owned() }, HOUR);
@@ -146,7 +154,7 @@ fn what_is_held_back_is_looked_at_again() {
 fn a_copy_grows_stale() {
     let mut schedule = schedule(FEEDS);
     schedule.due(Duration::ZERO);
-    done(&mut schedule, "a", Outcome::Loaded { entries: 1 }, Duration::ZERO);
+    done(&mut schedule, "a", loaded(1), Duration::ZERO);
     let second = Duration::from_secs(1);
     assert_eq!(status(&schedule, "a", HOUR * 2).health, Health::Fresh);
     assert_eq!(status(&schedule, "a", HOUR * 2 + second).health, Health::Stale);
@@ -155,6 +163,62 @@ fn a_copy_grows_stale() {
     done(&mut schedule, "a", failed(), HOUR);
     let failing = status(&schedule, "a", HOUR * 3);
     assert_eq!((failing.health, failing.is_stale), (Health::Failing, true));
+}
+
+#[test]
+fn that_a_feed_is_stale_is_said_once_and_so_is_that_it_is_fresh_again() {
+    let mut schedule = schedule(FEEDS);
+    let second = Duration::from_secs(1);
+    let turn = |is_stale, age, error: Option<&str>| {
+        vec![Turn { feed: "a".to_owned(), is_stale, age, last_error: error.map(str::to_owned) }]
+    };
+    // There has never been a copy; and a file may be away for as long as it wants.
+    assert_eq!(schedule.due(Duration::ZERO), ["a", "b"]);
+    for name in ["a", "b"] {
+        done(&mut schedule, name, failed(), MINUTE);
+    }
+    assert_eq!(schedule.turned(HOUR * 2), []);
+    assert_eq!(schedule.turned(HOUR * 2 + second), turn(true, None, Some("no")));
+    assert_eq!(schedule.turned(HOUR * 3), []);
+    // Another failure is no news, whatever it is; another period is: two of these have not passed.
+    schedule.ask("a", HOUR * 3);
+    schedule.due(HOUR * 3);
+    done(&mut schedule, "a", Outcome::HeldBack { reason: "empty".to_owned() }, HOUR * 3);
+    assert_eq!(schedule.turned(HOUR * 4), []);
+    schedule.configure(&feeds(&FEEDS.replace("1h", "4h")), HOUR * 4);
+    assert_eq!(schedule.turned(HOUR * 4), turn(false, None, Some("empty")));
+    schedule.configure(&feeds(FEEDS), HOUR * 4);
+    assert_eq!(schedule.turned(HOUR * 4), turn(true, None, Some("empty")));
+    schedule.due(HOUR * 4);
+    done(&mut schedule, "a", loaded(1), HOUR * 5);
+    assert_eq!(schedule.turned(HOUR * 5), turn(false, Some(Duration::ZERO), None));
+    assert_eq!(schedule.turned(HOUR * 7), []);
+    assert_eq!(schedule.turned(HOUR * 7 + second), turn(true, Some(HOUR * 2 + second), None));
+    // A copy of an earlier run is as old as it is.
+    let mut schedule = super::Schedule::new(1);
+    schedule.configure(&feeds(FEEDS), MINUTE);
+    schedule.restored("a", 9, HOUR * 50, MINUTE);
+    assert_eq!(schedule.turned(MINUTE), turn(true, Some(HOUR * 50), None));
+}
+
+#[test]
+fn a_file_is_stale_only_if_somebody_says_when() {
+    let mut schedule = schedule(&FEEDS.replace("file = 'b'", "file = 'b'\nstale_after = '10m'"));
+    schedule.restored("b", 3, Duration::ZERO, Duration::ZERO);
+    assert_eq!(schedule.turned(MINUTE * 10), []);
+    let later = MINUTE * 10 + Duration::from_secs(1);
+    let turned = schedule.turned(later);
+    assert_eq!(
+        turned.iter().map(|turn| (turn.feed.as_str(), turn.is_stale)).collect::<Vec<_>>(),
+        [("b", true)]
+    );
+    assert_eq!(status(&schedule, "b", later).health, Health::Stale);
+    // Read once more, it is as old as it was.
+    done(&mut schedule, "b", Outcome::Loaded { entries: 1, age: later }, later);
+    assert_eq!(schedule.turned(later), []);
+    done(&mut schedule, "b", loaded(1), later);
+    assert!(schedule.turned(later).iter().any(|turn| turn.feed == "b" && !turn.is_stale));
+    assert_eq!(status(&schedule, "b", later).health, Health::Fresh);
 }
 
 #[test]
@@ -174,11 +238,28 @@ fn a_copy_of_an_earlier_run_is_used_until_its_period_has_passed() {
 }
 
 #[test]
+fn a_file_that_was_read_with_the_configuration_is_read_again_when_it_changes() {
+    let mut schedule = schedule(FEEDS);
+    schedule.restored("b", 3, Duration::ZERO, Duration::ZERO);
+    assert_eq!(schedule.due(Duration::ZERO), ["a"]);
+    let known = status(&schedule, "b", Duration::ZERO);
+    assert_eq!((known.health, known.entries, known.next), (Health::Fresh, 3, None));
+    assert!(schedule.due(HOUR * 1000).is_empty());
+    assert!(schedule.ask("b", HOUR));
+    assert_eq!(schedule.due(HOUR), ["b"]);
+    // It could not be read then, but with the next configuration.
+    done(&mut schedule, "b", failed(), HOUR);
+    schedule.restored("b", 4, Duration::ZERO, HOUR);
+    let known = status(&schedule, "b", HOUR);
+    assert_eq!((known.health, known.last_error, known.next), (Health::Fresh, None, None));
+}
+
+#[test]
 fn another_configuration_keeps_what_is_the_same() {
     let mut schedule = schedule(FEEDS);
     schedule.due(Duration::ZERO);
     for name in ["a", "b"] {
-        done(&mut schedule, name, Outcome::Loaded { entries: 5 }, Duration::ZERO);
+        done(&mut schedule, name, loaded(5), Duration::ZERO);
     }
     schedule.configure(&feeds(FEEDS), MINUTE);
     assert!(schedule.due(MINUTE).is_empty());
@@ -223,7 +304,7 @@ proptest! {
             Just(Step::Ask),
             Just(Step::Done(failed())),
             Just(Step::Done(Outcome::Unchanged)),
-            Just(Step::Done(Outcome::Loaded { entries: 1 })),
+            Just(Step::Done(loaded(1))),
             Just(Step::Done(Outcome::HeldBack { reason: String::new() })),
         ], 0..60),
     ) {
@@ -248,7 +329,7 @@ proptest! {
             prop_assert_eq!(status.next.is_none(), underway);
             prop_assert!(status.next.is_none_or(|next| next <= HOUR + HOUR / 20), "{:?}", status);
             let Counts { loaded, unchanged, held_back, failed } = status.counts;
-            prop_assert_eq!(loaded + unchanged + held_back + failed, outcomes);
+            prop_assert_eq!(loaded + unchanged + held_back + failed.values().sum::<u64>(), outcomes);
             prop_assert_eq!(status.failures == 0, status.last_error.is_none());
         }
     }

@@ -53,8 +53,9 @@ fn alerts_stand_among_the_records_and_in_the_summary() {
         .alerts
         .iter()
         .map(|alert| {
-            let ends = format!("{} {} {}", alert.endpoint, alert.direction, alert.address);
-            (ends, alert.feed.as_str(), alert.verdict.as_str(), alert.count)
+            let hit = alert.hit().unwrap();
+            let ends = format!("{} {} {}", hit.endpoint, hit.direction, hit.address);
+            (ends, hit.feed.as_str(), hit.verdict.as_str(), alert.count)
         })
         .collect();
     let expected = [

@@ -1,9 +1,10 @@
 use proptest::prelude::*;
+use ravelin_config::types::IpRange;
 
 use std::net::{IpAddr, Ipv6Addr};
 
 use super::{super::*, clean, count, names, problems, read};
-use crate::feeds::{Addresses, Details, Indicators, Range, What};
+use crate::feeds::{Addresses, Details, Indicators, What};
 
 #[test]
 fn lines_of_every_kind() {
@@ -157,7 +158,7 @@ fn ipset_files() {
     }
 }
 
-fn range() -> impl Strategy<Value = Range> {
+fn range() -> impl Strategy<Value = IpRange> {
     let v4 = (any::<u32>(), any::<u32>(), 0..=32_u32).prop_map(|(one, other, length)| {
         let mask = u32::MAX.checked_shr(length).unwrap_or(0);
         // A prefix, a range or one address.
@@ -166,7 +167,7 @@ fn range() -> impl Strategy<Value = Range> {
             1 => (one.min(other), one.max(other)),
             _ => (one, one),
         };
-        Range::V4 { first: first.into(), last: last.into() }
+        IpRange::V4 { first: first.into(), last: last.into() }
     });
     let v6 = (any::<u128>(), any::<u128>(), 0..=128_u32).prop_filter_map("IPv4", |(one, other, length)| {
         let mask = u128::MAX.checked_shr(length).unwrap_or(0);
@@ -175,7 +176,7 @@ fn range() -> impl Strategy<Value = Range> {
             1 => (one.min(other), one.max(other)),
             _ => (one, one),
         };
-        Range::new(IpAddr::V6(Ipv6Addr::from(first)), IpAddr::V6(Ipv6Addr::from(last)))
+        IpRange::new(IpAddr::V6(Ipv6Addr::from(first)), IpAddr::V6(Ipv6Addr::from(last)))
     });
     prop_oneof![v4, v6]
 }
