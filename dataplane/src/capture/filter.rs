@@ -3,10 +3,14 @@ use std::str::FromStr;
 /// A filter program: the instructions that libpcap makes of an expression, checked once and then run on packets.
 ///
 /// The instructions are those of the BSD packet filter (McCanne and Jacobson, 1993), as libpcap's `bpf_filter.c` understands them: a
-/// load beyond the packet, and a division by zero, end the program with "no". Every jump goes forward and every place that it can lead to
-/// exists, so a program ends after as many steps as it has instructions.
+/// load beyond the packet, and a division by zero, end the program with "no". Every place that a jump can lead to exists. Jumps go forward,
+/// but for those of `protochain`, which follows a chain of headers; [`Self::STEPS`] bounds how far.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Program(Box<[Instruction]>);
+pub struct Program {
+    instructions: Box<[Instruction]>,
+    /// The most steps that it may take.
+    steps: usize,
+}
 
 /// Why a program is not run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -115,7 +119,7 @@ enum Instruction {
     StoreX(usize),
     Calculate(Calculation, Operand),
     Negate,
-    Jump(usize),
+    Jump(isize),
     Compare(Comparison, Operand, usize, usize),
     Return(u32),
     ReturnA,
@@ -130,6 +134,10 @@ impl Program {
     /// The most instructions that a program has: `BPF_MAXINSNS`.
     pub const MAX: usize = 4096;
 
+    /// Steps that a program that goes back may take, besides one for each instruction: more than the longest chain of headers takes that
+    /// systems send.
+    pub const STEPS: usize = 1024;
+
     /// Checks a program.
     ///
     /// # Errors
@@ -143,7 +151,9 @@ impl Program {
         for (at, instruction) in instructions.iter().enumerate() {
             check(*instruction, at, instructions.len())?;
         }
-        Ok(Self(instructions))
+        let goes_back = instructions.iter().any(|it| matches!(it, Instruction::Jump(..0)));
+        let steps = instructions.len() + if goes_back { Self::STEPS } else { 0 };
+        Ok(Self { instructions, steps })
     }
 
     /// Whether the filter wants a packet of which these bytes were captured, and which was `length` bytes long.
@@ -154,7 +164,8 @@ impl Program {
     /// What the program returns: how many bytes of the packet are wanted.
     fn run(&self, packet: &[u8], length: u32) -> u32 {
         let (mut a, mut x, mut cells, mut at) = (0_u32, 0_u32, [0_u32; CELLS], 0);
-        while let Some(instruction) = self.0.get(at) {
+        for _ in 0..self.steps {
+            let Some(instruction) = self.instructions.get(at) else { break };
             at += 1;
             match *instruction {
                 Instruction::Load(size, from) => match load(packet, size, from) {
@@ -186,7 +197,7 @@ impl Program {
                     }
                 }
                 Instruction::Negate => a = a.wrapping_neg(),
-                Instruction::Jump(skip) => at += skip,
+                Instruction::Jump(skip) => at = at.wrapping_add_signed(skip),
                 Instruction::Compare(comparison, operand, yes, no) => {
                     at += if compare(comparison, a, operand.value(x)) { yes } else { no };
                 }
@@ -281,7 +292,7 @@ fn decode(raw: RawInstruction, at: usize) -> Result<Instruction, ProgramError> {
         0x02 => Instruction::Store(cell(k, at)?),
         0x03 => Instruction::StoreX(cell(k, at)?),
         0x84 => Instruction::Negate,
-        0x05 => Instruction::Jump(k as usize),
+        0x05 => Instruction::Jump(k as i32 as isize),
         0x06 => Instruction::Return(k),
         0x16 => Instruction::ReturnA,
         0x07 => Instruction::Move,
@@ -328,7 +339,7 @@ fn check(instruction: Instruction, at: usize, length: usize) -> Result<(), Progr
     let rest = length - at - 1;
     let leads_out = match instruction {
         Instruction::Return(_) | Instruction::ReturnA => false,
-        Instruction::Jump(skip) => skip >= rest,
+        Instruction::Jump(skip) => (at + 1).checked_add_signed(skip).is_none_or(|to| to >= length),
         Instruction::Compare(_, _, yes, no) => yes.max(no) >= rest,
         Instruction::Load(..)
         | Instruction::LoadIndexed(..)

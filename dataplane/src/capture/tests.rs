@@ -83,12 +83,20 @@ fn instructions_do_what_they_should() {
 }
 
 #[test]
+fn a_program_that_goes_round_in_circles_ends_with_no() {
+    assert!(!program(&["5 0 0 4294967295", "6 0 0 1"]).unwrap().wants(&[], 0));
+    // Ten times round: A = A + 1; if A == 10 return 1; go back.
+    let counting = program(&["4 0 0 1", "21 0 1 10", "6 0 0 1", "5 0 0 4294967292", "6 0 0 0"]).unwrap();
+    assert!(counting.wants(&[], 0));
+}
+
+#[test]
 fn what_is_no_program_is_refused() {
     for (lines, error) in [
         (&[][..], ProgramError::Length(0)),
         (&["0 0 0 1"], ProgramError::Jump(0)),
         (&["5 0 0 1", "6 0 0 0"], ProgramError::Jump(0)),
-        (&["5 0 0 4294967295", "6 0 0 0"], ProgramError::Jump(0)),
+        (&["5 0 0 4294967294", "6 0 0 0"], ProgramError::Jump(0)),
         (&["21 0 1 0", "6 0 0 0"], ProgramError::Jump(0)),
         (&["6 0 0 0", "2 0 0 16", "6 0 0 0"], ProgramError::Memory(1)),
         (&["52 0 0 0", "6 0 0 0"], ProgramError::Constant(0)),
