@@ -8,7 +8,7 @@
 //!
 //! `cli/` has one file for each verb; [`supervisor`] starts, watches and stops the process; [`reload`] is the one path by
 //! which a configuration comes into force; [`sources`] reads it, [`manifests`] among it those of Kubernetes and Calico; [`feeds`] knows
-//! what others publish about addresses and domains;
+//! what others publish about addresses and domains; [`capture`] makes files of what workers copy;
 //! [`identity`] knows which endpoints and network sets a selector matches, [`policy`] compiles, explains and changes policies,
 //! [`compile`] all else that the packet path runs on; [`api`] holds the handlers behind the control socket, [`stats`] the
 //! metrics.
@@ -20,6 +20,7 @@
 pub mod alerts;
 pub mod api;
 pub mod appliance;
+pub mod capture;
 pub mod cli;
 pub mod compile;
 pub mod feeds;

@@ -1,7 +1,7 @@
 //! The packet path of Ravelin.
 //!
 //! ```text
-//! worker k   receive > decode > fragments > steer > flow > policy > forward > settle > transmit
+//! worker k   receive > decode > fragments > steer > flow > policy > forward > capture > settle > transmit
 //! (core k)                                    |
 //!                     bounded handoff rings between workers
 //! ```
@@ -20,6 +20,7 @@
 )]
 
 pub mod batch;
+pub mod capture;
 pub mod clock;
 pub mod command;
 pub mod counters;

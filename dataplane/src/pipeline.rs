@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     batch::{Batch, Meta},
+    capture::{CaptureRing, CaptureStage},
     clock::Timestamp,
     command::{Step, TraceEntry, TraceRing},
     counters::WorkerCounters,
@@ -40,6 +41,7 @@ pub struct Pipeline {
     pub(crate) flow: FlowTable,
     policy: PolicyStage,
     forward: ForwardStage,
+    capture: CaptureStage,
     trace: Option<Trace>,
 }
 
@@ -53,8 +55,19 @@ impl Pipeline {
             flow,
             policy: PolicyStage,
             forward: ForwardStage,
+            capture: CaptureStage::default(),
             trace: None,
         }
+    }
+
+    /// Captures into a ring.
+    pub fn capture_into(&mut self, ring: Arc<CaptureRing>) {
+        self.capture = CaptureStage::new(ring);
+    }
+
+    /// Gives the writer of captures what waits: what has waited for long enough, or all of it if no time is given.
+    pub fn flush_captures(&mut self, now: Option<Timestamp>) {
+        self.capture.flush(now);
     }
 
     /// Decides every packet of a batch.
@@ -83,8 +96,10 @@ impl Pipeline {
         observe(Step::Flow, batch.metas());
         self.policy.run(cx, batch.metas_mut(), &mut self.flow);
         observe(Step::Policy, batch.metas());
-        self.forward.run(cx, batch, counters);
+        self.forward.decide(cx, batch.metas_mut());
         observe(Step::Forward, batch.metas());
+        self.capture.run(cx, batch, counters);
+        self.forward.complete(cx, batch, counters);
 
         self.trace = trace.and_then(|trace| trace.report(cx, batch.metas(), counters));
     }

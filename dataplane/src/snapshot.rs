@@ -15,7 +15,7 @@ use std::{
 use crossbeam::utils::CachePadded;
 use parking_lot::Mutex;
 
-use crate::{flow, forward, handoff::WorkerId, parse, policy};
+use crate::{capture, flow, forward, handoff::WorkerId, parse, policy};
 
 /// Everything that can change while packets flow.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +28,8 @@ pub struct Snapshot {
     pub flow: flow::FlowSettings,
     /// Who may talk to whom.
     pub policy: policy::PolicySet,
+    /// What is captured.
+    pub capture: capture::CapturePlan,
     /// Where packets go.
     pub forward: forward::Plan,
     /// What alone has changed, if it is no more than the addresses that sets and feeds hold. Set by [`Publisher::publish_change`].

@@ -155,6 +155,7 @@ impl<I: PacketIo, R: RecordSink> Worker<I, R> {
             self.settle();
             self.counters.batches += 1;
         }
+        self.pipeline.flush_captures(Some(now));
         self.io.flush();
 
         let answering = self.answer();
@@ -350,6 +351,7 @@ impl<I: PacketIo, R: RecordSink> Worker<I, R> {
             &mut self.records,
             &mut self.counters,
         ) {}
+        self.pipeline.flush_captures(None);
         self.io.flush();
         if let Some((list, _)) = self.listing.take() {
             list.finish();

@@ -6,7 +6,7 @@ use std::{
 
 use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressStyle};
 use ravelin_config::{Config, types::IpNet};
-use ravelin_dataplane::io::fault::FaultPlan;
+use ravelin_dataplane::{capture::Program, io::fault::FaultPlan};
 
 use super::{Failure, target};
 use crate::{
@@ -34,6 +34,12 @@ pub(super) struct Args {
     /// Write a capture of what was forwarded here; `-` is standard output.
     #[arg(short, long, value_name = "FILE")]
     write: Option<PathBuf>,
+    /// Write what --filter selects here, as it was captured and with what became of it, as pcapng; `-` is standard output.
+    #[arg(long, value_name = "FILE")]
+    capture: Option<PathBuf>,
+    /// What to select, as tcpdump does: `tcp port 80`. Everything without it.
+    #[arg(long, value_name = "EXPRESSION", requires = "capture", value_parser = crate::capture::compile)]
+    filter: Option<Program>,
     /// An address or prefix on the inside. May be given several times.
     #[arg(short, long, value_name = "PREFIX", value_parser = prefix)]
     inside: Vec<IpNet>,
@@ -63,6 +69,8 @@ pub(super) fn run(args: &Args, json: bool) -> Result<(), Failure> {
         library,
         records: args.records.clone(),
         write: args.write.clone(),
+        capture: args.capture.clone(),
+        filter: args.filter.clone(),
         inside: args.inside.clone(),
         batch: args.batch.map(usize::from),
         faults: args.fault,
@@ -75,7 +83,7 @@ pub(super) fn run(args: &Args, json: bool) -> Result<(), Failure> {
     bar.finish_and_clear();
     let summary = summary.map_err(explain)?;
     // Standard output holds one thing only.
-    if json && !standard(&args.records) && !standard(&args.write) {
+    if json && !standard(&args.records) && !standard(&args.write) && !standard(&args.capture) {
         target::print_json(&summary, false)?;
     } else if json {
         eprintln!("{}", serde_json::json!(summary));
@@ -103,6 +111,7 @@ fn explain(error: ReplayError) -> Failure {
         ReplayError::SameFile { .. } => Failure::usage(error).help("name another file"),
         ReplayError::Capture(_)
         | ReplayError::Records { .. }
+        | ReplayError::Captured { .. }
         | ReplayError::OpenRecords { .. }
         | ReplayError::Waker { .. }
         | ReplayError::Imbalance(_) => Failure::failed(error),
@@ -175,6 +184,9 @@ impl fmt::Display for Text<'_> {
             line("", format!("{:>9} others", HumanCount(total - TOP as u64)))?;
         }
         line("malformed", HumanCount(summary.malformed).to_string())?;
+        if let Some(selected) = summary.selected {
+            line("captured", HumanCount(selected).to_string())?;
+        }
         if let Some(records) = summary.records {
             line("records", HumanCount(records).to_string())?;
         }

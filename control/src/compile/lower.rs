@@ -2,6 +2,7 @@ use ravelin_config::{
     self as config, ChecksumMode, Config, Handling, InterfaceMode, NdHandling, types::Direction,
 };
 use ravelin_dataplane::{
+    capture::CapturePlan,
     flow::{Evict, FlowSettings, Midstream, Timeouts},
     forward::{NonIp, Plan, Port},
     parse::FragmentSettings,
@@ -23,6 +24,7 @@ pub fn snapshot(config: &Config, ports: &Ports, policy: PolicySet) -> Result<Sna
         fragments: FragmentSettings { timeout: config.fragments.timeout, full: config.fragments.full },
         flow: flow(&config.flow),
         policy,
+        capture: CapturePlan::default(),
         forward: forward(config, ports)?,
         change: None,
     })

@@ -141,7 +141,10 @@ impl PacketIo for Captures {
         let start = batch.len();
         let received = self.current_mut().receive(now, batch);
         for (frame, _) in batch.iter_mut().skip(start) {
-            self.done.completed += u64::from(offload::complete(frame.bytes_mut()));
+            if offload::is_left_to_the_card(frame.bytes_mut()) {
+                frame.keep_original();
+                self.done.completed += u64::from(offload::complete(frame.bytes_mut()));
+            }
         }
         received
     }

@@ -10,6 +10,7 @@
 //! Read next: `drive` below, then `captures.rs`.
 
 mod alerts;
+mod capture;
 mod captures;
 mod gate;
 mod offload;
@@ -46,7 +47,7 @@ use ravelin_dataplane::{
     worker::{Links, Worker},
 };
 
-use self::{alerts::Alerts, captures::Captures, gate::Gate, tally::Tally};
+use self::{alerts::Alerts, capture::Capturing, captures::Captures, gate::Gate, tally::Tally};
 use crate::{compile::TableSizes, records::OrderedSink};
 
 /// How far a replay has come.
@@ -102,6 +103,7 @@ struct Parts {
     decisions: Arc<DecisionLog>,
     records: Option<OrderedSink>,
     alerts: Alerts,
+    capturing: Option<Capturing>,
 }
 
 /// Keys of the flow hash. Nobody can choose packets against a replay, and replays must repeat.
@@ -120,7 +122,11 @@ fn drive<I: OverCaptures>(
     mut progress: impl FnMut(Progress),
 ) -> Result<Summary, ReplayError> {
     let started = Instant::now();
-    let mut worker = worker(io, parts)?;
+    let (mut worker, mut capturing) = worker(io, parts)?;
+    let drain = |capturing: &mut Option<Capturing>| match capturing {
+        Some(capturing) => capturing.drain().map_err(|source| ReplayError::Captured { source }),
+        None => Ok(()),
+    };
     let mut second = None;
     let mut turns = 0_u32;
     loop {
@@ -134,6 +140,7 @@ fn drive<I: OverCaptures>(
             worker.records_mut().release(now - SLACK);
         }
         let moved = worker.turn();
+        drain(&mut capturing)?;
         worker.records_mut().raise();
         if !moved && worker.io().is_exhausted() || worker.records_mut().has_failed() {
             break;
@@ -145,6 +152,8 @@ fn drive<I: OverCaptures>(
     }
     worker.io_mut().end();
     worker.run_to_end();
+    let selected = capturing.map(|capturing| capturing.finish(worker.counters().capture_lost)).transpose();
+    let selected = selected.map_err(|source| ReplayError::Captured { source })?;
     progress(worker.io().inner().captures().progress());
 
     let captured = worker.io_mut().inner_mut().captures_mut().finish();
@@ -157,12 +166,15 @@ fn drive<I: OverCaptures>(
     let failure = captured.failure.map(ReplayError::Capture);
     match (records, failure) {
         (Err(source), _) => Err(ReplayError::Records { source }),
-        (Ok(records), failure) => Ok(Summary { records, failure, ..summary }),
+        (Ok(records), failure) => Ok(Summary { records, selected, failure, ..summary }),
     }
 }
 
-fn worker<I: OverCaptures>(io: I, parts: Parts) -> Result<Worker<Gate<I>, Tally>, ReplayError> {
-    let Parts { snapshot, sizes, batch, ports, decisions, records, alerts } = parts;
+/// A worker, and what it captures.
+type Equipped<I> = (Worker<Gate<I>, Tally>, Option<Capturing>);
+
+fn worker<I: OverCaptures>(io: I, parts: Parts) -> Result<Equipped<I>, ReplayError> {
+    let Parts { snapshot, sizes, batch, ports, decisions, records, alerts, capturing } = parts;
     let id = WorkerId(0);
     let hasher = FlowHasher::fixed(SEED);
     let waker = Waker::new().map_err(|source| ReplayError::Waker { source })?;
@@ -173,10 +185,14 @@ fn worker<I: OverCaptures>(io: I, parts: Parts) -> Result<Worker<Gate<I>, Tally>
         commands: Arc::new(CommandQueue::new(1)),
         block: Arc::new(CounterBlock::new(ports)),
     };
-    let pipeline = Pipeline::new(
+    let mut pipeline = Pipeline::new(
         SteerStage::new(hasher),
         FlowTable::with_log(sizes.flows, id, decisions),
         FragmentTable::new(sizes.fragments),
     );
-    Ok(Worker::new(Gate::new(io), pipeline, Tally::new(records, alerts), links, batch, ports))
+    if let Some(capturing) = &capturing {
+        pipeline.capture_into(capturing.ring());
+    }
+    let worker = Worker::new(Gate::new(io), pipeline, Tally::new(records, alerts), links, batch, ports);
+    Ok((worker, capturing))
 }

@@ -2,6 +2,11 @@
 //! card: the checksum of the IPv4 header is zero where the card adds it, and so is the total length where the card
 //! cuts a large packet into segments. On the link, where the appliance stands, no such packet is ever seen.
 
+/// Whether an IPv4 header says nothing of its checksum.
+pub(super) fn is_left_to_the_card(frame: &mut [u8]) -> bool {
+    ipv4(frame).is_some_and(|packet| packet.get(10..12) == Some(&[0, 0]))
+}
+
 /// Completes checksum and total length of an IPv4 header that left its checksum to the card. Says whether it did.
 pub(super) fn complete(frame: &mut [u8]) -> bool {
     let Some(packet) = ipv4(frame) else { return false };

@@ -9,6 +9,7 @@ use std::{
 
 use ravelin_config::{Config, types::IpNet};
 use ravelin_dataplane::{
+    capture::Program,
     counters::Imbalance,
     io::{
         PortId,
@@ -18,9 +19,10 @@ use ravelin_dataplane::{
     policy::DecisionLog,
 };
 
-use super::{Parts, Progress, Summary, alerts::Alerts, captures::Captures, drive};
+use super::{Parts, Progress, Summary, alerts::Alerts, capture::Capturing, captures::Captures, drive};
 use crate::{
     alerts::Ledger,
+    capture::Commentator,
     compile::{self, CompileError, Ports, TableSizes},
     feeds::Library,
     policy::{Engine, Teller},
@@ -40,6 +42,10 @@ pub struct Replay {
     pub records: Option<PathBuf>,
     /// Where a capture of what was forwarded is written; `-` is standard output.
     pub write: Option<PathBuf>,
+    /// Where a capture of what the filter selects is written; `-` is standard output.
+    pub capture: Option<PathBuf>,
+    /// What it selects; everything if `None`.
+    pub filter: Option<Program>,
     /// Whose packets come from the inside.
     pub inside: Vec<IpNet>,
     /// Packets in a batch; the configuration's if `None`.
@@ -63,6 +69,12 @@ pub enum ReplayError {
     /// Flow records cannot be written.
     #[error("flow records cannot be written: {source}")]
     Records {
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The capture of what the filter selects cannot be written.
+    #[error("the capture cannot be written: {source}")]
+    Captured {
         /// What the system says.
         source: io::Error,
     },
@@ -116,7 +128,7 @@ impl Replay {
         let ports = Ports::unlimited(&config)?;
         let engine = Engine::of(&config, &self.library)?;
         let decisions = DecisionLog::new(DecisionLog::CAPACITY);
-        let snapshot = compile::snapshot(&config, &ports, engine.policy().clone())?;
+        let mut snapshot = compile::snapshot(&config, &ports, engine.policy().clone())?;
         let map = port_map(&config, &ports, self.inside);
         let mut io = PcapIo::open(first, map.clone())?;
         if let Some(path) = &self.write {
@@ -124,12 +136,22 @@ impl Replay {
         }
         let captures = Captures::new(io, first.display().to_string(), VecDeque::from(rest.to_vec()), map);
         let teller = Teller::new(vec![Arc::clone(&decisions)], engine.book());
+        let commented = teller.clone();
         let encoder = Encoder::new(&ports, teller.clone());
         let records = match &self.records {
             Some(path) => {
                 let encoder = encoder.clone();
                 let sink = open(path).and_then(|out| OrderedSink::new(out, encoder));
                 Some(sink.map_err(|source| ReplayError::OpenRecords { path: path.clone(), source })?)
+            }
+            None => None,
+        };
+        let capturing = match &self.capture {
+            Some(path) => {
+                snapshot.capture = super::capture::plan(self.filter);
+                let names = ports.iter().map(|(_, name, _)| name.as_str());
+                let made = open(path).and_then(|out| Capturing::new(out, Commentator::new(commented), names));
+                Some(made.map_err(|source| ReplayError::Captured { source })?)
             }
             None => None,
         };
@@ -148,6 +170,7 @@ impl Replay {
                 window: config.threat.alert_window,
                 ledger: Ledger::default(),
             },
+            capturing,
         };
         match self.faults {
             Some(plan) => drive(FaultIo::new(captures, plan), parts, progress),
@@ -166,7 +189,7 @@ impl Replay {
 
     /// Refuses to write over what is read, and to write twice to the same place.
     fn check_outputs(&self) -> Result<(), ReplayError> {
-        let outputs: Vec<_> = self.records.iter().chain(&self.write).collect();
+        let outputs: Vec<_> = self.records.iter().chain(&self.write).chain(&self.capture).collect();
         for (index, output) in outputs.iter().enumerate() {
             let read = self.files.iter().filter(|file| !is_standard(file));
             let written = outputs.iter().take(index).copied();

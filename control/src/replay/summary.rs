@@ -42,6 +42,9 @@ pub struct Summary {
     pub untracked: u64,
     /// Flow records written; `None` if none were wanted.
     pub records: Option<u64>,
+    /// Packets that the filter has selected and that were written; `None` if none were wanted.
+    #[serde(rename = "packets_selected")]
+    pub selected: Option<u64>,
     /// Packets written to a capture of what was forwarded.
     #[serde(rename = "packets_written")]
     pub written: u64,
@@ -151,6 +154,7 @@ impl Summary {
             alerts_forgotten,
             untracked: counters.flows_untracked,
             records: None,
+            selected: None,
             written: found.written,
             cut: found.cut,
             completed: captured.completed,

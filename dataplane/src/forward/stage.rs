@@ -13,20 +13,17 @@ use crate::{
 pub struct ForwardStage;
 
 impl ForwardStage {
-    /// Runs over one batch.
-    pub fn run<F: Frame>(&mut self, cx: &Context<'_>, batch: &mut Batch<F>, counters: &mut WorkerCounters) {
+    /// Decides for one batch. Changes no packet.
+    pub fn decide(&mut self, cx: &Context<'_>, metas: &mut [Meta]) {
         let plan = &cx.snapshot.forward;
-        for (frame, meta) in batch.iter_mut() {
+        for meta in metas {
             if !matches!(meta.verdict, Verdict::Allow | Verdict::Undecided) {
                 continue;
             }
             meta.verdict = match plan.port(meta.port) {
                 None => Verdict::Drop(DropReason::NoDestination),
                 Some(Port::Monitor) => Verdict::Consume,
-                Some(Port::Bridge { twin, non_ip, complete_checksums, .. }) => {
-                    if *complete_checksums && checksum::complete(frame.bytes_mut(), &meta.headers) {
-                        counters.checksums_completed += 1;
-                    }
+                Some(Port::Bridge { twin, non_ip, .. }) => {
                     match (meta.verdict, judge_non_ip(meta, *non_ip)) {
                         (Verdict::Undecided, Some(reason)) => Verdict::Drop(reason),
                         _ if !fits(meta, plan.port(*twin)) => Verdict::Drop(DropReason::MtuExceeded),
@@ -34,6 +31,24 @@ impl ForwardStage {
                     }
                 }
             };
+        }
+    }
+
+    /// Makes what is forwarded fit to leave.
+    pub fn complete<F: Frame>(
+        &mut self,
+        cx: &Context<'_>,
+        batch: &mut Batch<F>,
+        counters: &mut WorkerCounters,
+    ) {
+        let plan = &cx.snapshot.forward;
+        for (frame, meta) in batch.iter_mut() {
+            if let (Verdict::Forward(_), Some(Port::Bridge { complete_checksums: true, .. })) =
+                (meta.verdict, plan.port(meta.port))
+                && checksum::complete(frame.bytes_mut(), &meta.headers)
+            {
+                counters.checksums_completed += 1;
+            }
         }
     }
 }

@@ -46,6 +46,11 @@ pub trait Frame: Send {
 
     /// The packet, to be changed in place.
     fn bytes_mut(&mut self) -> &mut [u8];
+
+    /// The packet as it was received: of a capture, only what that holds of it, and as it does.
+    fn received(&self) -> &[u8] {
+        self.bytes()
+    }
 }
 
 /// Why a frame could not be transmitted.

@@ -10,6 +10,8 @@ pub struct PcapFrame {
     buffer: Vec<u8>,
     /// How much of the buffer was captured; zeros follow.
     captured: usize,
+    /// What was captured, if that is not what the buffer holds.
+    original: Vec<u8>,
     /// What the frame's length would be had all of it been captured.
     length: u32,
     time: Timestamp,
@@ -20,13 +22,20 @@ impl PcapFrame {
     pub const MAX: usize = ETHERNET_HEADER + 65_535;
 
     pub(super) fn new() -> Self {
-        Self { buffer: Vec::with_capacity(2048), captured: 0, length: 0, time: Timestamp::ZERO }
+        Self {
+            buffer: Vec::with_capacity(2048),
+            captured: 0,
+            original: Vec::new(),
+            length: 0,
+            time: Timestamp::ZERO,
+        }
     }
 
     /// Takes a packet over from the capture.
     #[inline]
     pub(super) fn load(&mut self, record: &Record, link: Link, packet: &[u8]) {
         self.buffer.clear();
+        self.original.clear();
         self.time = record.time;
         match link.adapt(packet, record.length) {
             Adapted::AsIs => {
@@ -55,10 +64,17 @@ impl PcapFrame {
     /// Becomes a frame that no capture held.
     pub(super) fn compose(&mut self, time: Timestamp, bytes: &[u8]) {
         self.buffer.clear();
+        self.original.clear();
         self.buffer.extend_from_slice(bytes);
         self.captured = bytes.len();
         self.length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
         self.time = time;
+    }
+
+    /// Keeps what was captured as it is, before the packet is changed into what it was on the link.
+    pub fn keep_original(&mut self) {
+        self.original.clear();
+        self.original.extend_from_slice(self.buffer.get(..self.captured).unwrap_or_default());
     }
 
     /// What was captured of the frame.
@@ -91,6 +107,10 @@ impl Frame for PcapFrame {
 
     fn bytes_mut(&mut self) -> &mut [u8] {
         &mut self.buffer
+    }
+
+    fn received(&self) -> &[u8] {
+        if self.original.is_empty() { self.captured() } else { &self.original }
     }
 }
 

@@ -1,0 +1,173 @@
+//! Blocks of pcapng files (draft-ietf-opsawg-pcapng): what stands around those that workers make, and what is in these.
+
+use ravelin_dataplane::{
+    capture::{ENTERPRISE, Fate},
+    clock::Timestamp,
+};
+
+const SECTION: u32 = 0x0a0d_0d0a;
+const INTERFACE: u32 = 1;
+const STATISTICS: u32 = 5;
+const PACKET: u32 = 6;
+
+/// Codes of options.
+const END: u16 = 0;
+const COMMENT: u16 = 1;
+const CUSTOM: u16 = 2989;
+
+/// What is said of the program that writes a file.
+const PROGRAM: &str = concat!("ravelin ", env!("CARGO_PKG_VERSION"));
+
+/// The beginning of a file: a section whose interfaces have these names, in the order of their numbers, with times in nanoseconds.
+pub fn header<'n>(interfaces: impl IntoIterator<Item = &'n str>, snap: u32) -> Vec<u8> {
+    let mut out = Vec::new();
+    block(&mut out, SECTION, |out| {
+        words(out, [0x1a2b_3c4d, 1, u32::MAX, u32::MAX]);
+        // The hardware and the operating system are nobody's business.
+        option(out, 4, PROGRAM.as_bytes());
+        option(out, END, &[]);
+    });
+    for name in interfaces {
+        block(&mut out, INTERFACE, |out| {
+            // Ethernet.
+            words(out, [1, snap]);
+            option(out, 2, name.as_bytes());
+            option(out, 9, &[9]);
+            option(out, END, &[]);
+        });
+    }
+    out
+}
+
+/// What was counted by the end of a file, for the first interface: the format wants it by interface, and the workers count for all.
+pub fn statistics(now: Timestamp, received: u64, lost: u64) -> Vec<u8> {
+    let mut out = Vec::new();
+    block(&mut out, STATISTICS, |out| {
+        let nanos = now.as_nanos();
+        words(out, [0, (nanos >> 32) as u32, nanos as u32]);
+        // isb_ifrecv and isb_ifdrop.
+        option(out, 4, &received.to_le_bytes());
+        option(out, 5, &lost.to_le_bytes());
+        option(out, END, &[]);
+    });
+    out
+}
+
+/// A packet's block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Packet<'b> {
+    /// The number of its interface.
+    pub interface: u32,
+    /// When it was received.
+    pub time: Timestamp,
+    /// Its length on the link.
+    pub length: u32,
+    /// What was kept of it.
+    pub bytes: &'b [u8],
+    /// What became of it.
+    pub fate: Fate,
+    /// The worker that decided.
+    pub worker: u8,
+    /// Its decision.
+    pub decision: u32,
+    /// The captures that want it.
+    pub captures: u64,
+    /// The whole block.
+    pub block: &'b [u8],
+}
+
+/// The packets among blocks that a worker has made. Ends at anything else.
+#[derive(Clone, Debug)]
+pub struct Packets<'b>(&'b [u8]);
+
+impl<'b> Packets<'b> {
+    /// The packets in a chunk.
+    pub const fn new(blocks: &'b [u8]) -> Self {
+        Self(blocks)
+    }
+}
+
+impl<'b> Iterator for Packets<'b> {
+    type Item = Packet<'b>;
+
+    fn next(&mut self) -> Option<Packet<'b>> {
+        let length = usize::try_from(word(self.0, 1)?).ok()?;
+        let (block, rest) = self.0.split_at_checked(length)?;
+        let packet = packet(block)?;
+        self.0 = rest;
+        Some(packet)
+    }
+}
+
+fn packet(block: &[u8]) -> Option<Packet<'_>> {
+    let kept = usize::try_from(word(block, 5)?).ok()?;
+    let bytes = block.get(28..28_usize.checked_add(kept)?)?;
+    let options = block.get(28 + kept.next_multiple_of(4)..)?;
+    let is_ours = word(options, 0)? == u32::from(CUSTOM) | 24 << 16 && word(options, 1)? == ENTERPRISE;
+    if word(block, 0)? != PACKET || !is_ours {
+        return None;
+    }
+    let [fate, worker, ..] = word(options, 2)?.to_le_bytes();
+    Some(Packet {
+        interface: word(block, 2)?,
+        time: Timestamp::from_nanos(u64::from(word(block, 3)?) << 32 | u64::from(word(block, 4)?)),
+        length: word(block, 6)?,
+        bytes,
+        fate: Fate::of_number(fate),
+        worker,
+        decision: word(options, 3)?,
+        captures: u64::from(word(options, 5)?) | u64::from(word(options, 6)?) << 32,
+        block,
+    })
+}
+
+impl Packet<'_> {
+    /// Appends the packet as a block with a comment in place of our option.
+    pub fn write(&self, comment: &[u8], out: &mut Vec<u8>) {
+        block(out, PACKET, |out| {
+            let nanos = self.time.as_nanos();
+            words(
+                out,
+                [self.interface, (nanos >> 32) as u32, nanos as u32, self.bytes.len() as u32, self.length],
+            );
+            padded(out, self.bytes);
+            if !comment.is_empty() {
+                option(out, COMMENT, comment);
+                option(out, END, &[]);
+            }
+        });
+    }
+}
+
+/// A block with what `body` writes, and its length before and behind it.
+fn block(out: &mut Vec<u8>, kind: u32, body: impl FnOnce(&mut Vec<u8>)) {
+    let start = out.len();
+    words(out, [kind, 0]);
+    body(out);
+    let total = (out.len() - start + 4) as u32;
+    words(out, [total]);
+    if let Some(length) = out.get_mut(start + 4..start + 8) {
+        length.copy_from_slice(&total.to_le_bytes());
+    }
+}
+
+fn option(out: &mut Vec<u8>, code: u16, value: &[u8]) {
+    let value = value.get(..usize::from(u16::MAX)).unwrap_or(value);
+    out.extend_from_slice(&code.to_le_bytes());
+    out.extend_from_slice(&(value.len() as u16).to_le_bytes());
+    padded(out, value);
+}
+
+fn padded(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.extend_from_slice(bytes);
+    out.resize(out.len().next_multiple_of(4), 0);
+}
+
+fn words<const N: usize>(out: &mut Vec<u8>, words: [u32; N]) {
+    words.iter().for_each(|word| out.extend_from_slice(&word.to_le_bytes()));
+}
+
+/// The word at a place, counted in words.
+fn word(bytes: &[u8], at: usize) -> Option<u32> {
+    bytes.get(at * 4..)?.first_chunk().copied().map(u32::from_le_bytes)
+}

@@ -1,0 +1,186 @@
+use super::Mentions;
+use crate::{clock::Timestamp, parse::Address, verdict::DropReason};
+
+/// Packets in a row, as blocks of a pcapng file, made by one worker.
+///
+/// Memory is taken once: a chunk that was written is cleared and filled again.
+#[derive(Debug)]
+pub struct Chunk {
+    bytes: Vec<u8>,
+    mentions: Mentions,
+    packets: u32,
+    span: Option<(Timestamp, Timestamp)>,
+    captures: u64,
+}
+
+/// What is written of a packet besides its bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Label {
+    /// The interface that received it, by its number in the file.
+    pub interface: u32,
+    /// When.
+    pub time: Timestamp,
+    /// Its length on the link in bytes.
+    pub length: u32,
+    /// What became of it.
+    pub fate: Fate,
+    /// The decision of the worker's log by which it did, 0 if there is none.
+    pub decision: u32,
+    /// The worker.
+    pub worker: u8,
+    /// The captures that want it, by bits.
+    pub captures: u64,
+}
+
+/// What became of a captured packet, as a number in a file: 0 for what passed, 1 for what the appliance took itself, and above that the
+/// place of its drop reason, plus 2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Fate(u8);
+
+impl Fate {
+    /// It passed.
+    pub const PASSED: Self = Self(0);
+    /// The appliance took it itself.
+    pub const CONSUMED: Self = Self(1);
+
+    /// It was dropped.
+    pub const fn dropped(reason: DropReason) -> Self {
+        Self(reason.index() as u8 + 2)
+    }
+
+    /// What a number in a file means.
+    pub const fn of_number(number: u8) -> Self {
+        Self(number)
+    }
+
+    /// Why it was dropped, if it was and for a reason that there is.
+    pub fn drop_reason(self) -> Option<DropReason> {
+        DropReason::ALL.get(usize::from(self.0.checked_sub(2)?)).copied()
+    }
+}
+
+/// The private enterprise number in our options: that of examples (RFC 5612), as the project has none.
+pub const ENTERPRISE: u32 = 32_473;
+
+/// The code of an option that others may copy and need not understand.
+const CUSTOM: u16 = 2989;
+
+/// The type of a block that holds a packet.
+const PACKET: u32 = 6;
+
+/// Bytes of a block besides those of the packet: head, our option with its four numbers, the end of options, and the length again.
+const OVERHEAD: usize = 28 + (4 + 24) + 4 + 4;
+
+impl Chunk {
+    /// The bytes that a chunk has room for: a packet always fits.
+    pub const SIZE: usize = 1 << 20;
+
+    /// An empty chunk.
+    pub fn new() -> Self {
+        Self {
+            bytes: Vec::with_capacity(Self::SIZE),
+            mentions: Mentions::default(),
+            packets: 0,
+            span: None,
+            captures: 0,
+        }
+    }
+
+    /// Whether a packet of which so many bytes are kept still fits.
+    pub fn has_room(&self, kept: usize) -> bool {
+        self.bytes.len() + OVERHEAD + kept.next_multiple_of(4) <= Self::SIZE
+    }
+
+    /// Adds the first `kept` bytes of a packet, which has room. The format is that of an Enhanced Packet Block of the pcapng draft, in
+    /// little endian, with one custom option.
+    pub fn push(&mut self, label: &Label, packet: &[u8], kept: usize) {
+        let data = packet.get(..kept).unwrap_or(packet);
+        let padding = data.len().next_multiple_of(4) - data.len();
+        let total = (OVERHEAD + data.len() + padding) as u32;
+        let nanos = label.time.as_nanos();
+        let mut head = [0; 28];
+        let words = [
+            PACKET,
+            total,
+            label.interface,
+            (nanos >> 32) as u32,
+            nanos as u32,
+            data.len() as u32,
+            label.length,
+        ];
+        for (place, word) in head.as_chunks_mut::<4>().0.iter_mut().zip(words) {
+            *place = word.to_le_bytes();
+        }
+        self.bytes.extend_from_slice(&head);
+        self.bytes.extend_from_slice(data);
+        self.bytes.extend_from_slice([0; 3].get(..padding).unwrap_or_default());
+        let mut tail = [0; 36];
+        let words = [
+            u32::from(CUSTOM) | 24 << 16,
+            ENTERPRISE,
+            u32::from(label.fate.0) | u32::from(label.worker) << 8,
+            label.decision,
+            0,
+            label.captures as u32,
+            (label.captures >> 32) as u32,
+            0,
+            total,
+        ];
+        for (place, word) in tail.as_chunks_mut::<4>().0.iter_mut().zip(words) {
+            *place = word.to_le_bytes();
+        }
+        self.bytes.extend_from_slice(&tail);
+        self.packets += 1;
+        self.captures |= label.captures;
+        let (first, last) = self.span.unwrap_or((label.time, label.time));
+        self.span = Some((first.min(label.time), last.max(label.time)));
+    }
+
+    /// Notes that a packet of the chunk has this address.
+    pub fn mention(&mut self, address: Address) {
+        self.mentions.add(address);
+    }
+
+    /// The blocks.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Which addresses packets have.
+    pub const fn mentions(&self) -> &Mentions {
+        &self.mentions
+    }
+
+    /// How many packets there are.
+    pub const fn packets(&self) -> u32 {
+        self.packets
+    }
+
+    /// Whether there is none.
+    pub const fn is_empty(&self) -> bool {
+        self.packets == 0
+    }
+
+    /// The times of the earliest and of the latest packet.
+    pub const fn span(&self) -> Option<(Timestamp, Timestamp)> {
+        self.span
+    }
+
+    /// The captures that want any of it, by bits.
+    pub const fn captures(&self) -> u64 {
+        self.captures
+    }
+
+    /// Forgets everything, but keeps the memory.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.mentions.clear();
+        (self.packets, self.span, self.captures) = (0, None, 0);
+    }
+}
+
+impl Default for Chunk {
+    fn default() -> Self {
+        Self::new()
+    }
+}

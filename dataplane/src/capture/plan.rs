@@ -1,0 +1,128 @@
+use std::sync::Arc;
+
+use super::Program;
+use crate::{
+    batch::Meta,
+    policy::AddressSet,
+    verdict::{DropReason, Verdict},
+};
+
+/// What is captured: the selections of every capture that is under way.
+#[derive(Clone, Debug, Default)]
+pub struct CapturePlan {
+    selections: Vec<Selection>,
+}
+
+/// What one capture wants.
+#[derive(Clone, Debug)]
+pub struct Selection {
+    /// The capture's number: its bit in [`super::Label::captures`].
+    pub capture: u8,
+    /// What the packet has to be; anything if `None`.
+    pub filter: Option<Arc<Program>>,
+    /// Addresses of which one has to be the packet's, on the side that `direction` says; any if `None`.
+    pub addresses: Option<Arc<AddressSet>>,
+    /// Which of the packet's addresses are looked at.
+    pub direction: Direction,
+    /// What has to become of the packet.
+    pub fates: Fates,
+    /// One flow in so many, with all of its packets.
+    pub sample: u32,
+    /// The bytes of a packet that are kept.
+    pub snap: usize,
+}
+
+/// Which addresses of a packet are looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Direction {
+    /// Both.
+    #[default]
+    Both,
+    /// That of the receiver: what comes in to an endpoint.
+    In,
+    /// That of the sender: what an endpoint sends.
+    Out,
+}
+
+/// What may become of a packet: bit 0 for what passes or is taken, and the place of a drop reason, plus 1, for what is dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fates(u64);
+
+impl Fates {
+    /// Anything.
+    pub const ANY: Self = Self(u64::MAX);
+    /// It is not dropped.
+    pub const PASSED: Self = Self(1);
+    /// It is dropped, whatever for.
+    pub const DROPPED: Self = Self(!1);
+
+    /// It is dropped for one of these reasons.
+    pub fn dropped_for(reasons: impl IntoIterator<Item = DropReason>) -> Self {
+        Self(reasons.into_iter().fold(0, |bits, reason| bits | 2 << reason.index()))
+    }
+
+    /// Whether a packet's verdict is one of these. What goes to another worker is captured there.
+    const fn has(self, verdict: Verdict) -> bool {
+        let bit = match verdict {
+            Verdict::Undecided | Verdict::Allow | Verdict::Forward(_) | Verdict::Consume => 1,
+            Verdict::Drop(reason) => 2 << reason.index(),
+            Verdict::Handoff(_) => 0,
+        };
+        self.0 & bit != 0
+    }
+}
+
+const _: () = assert!(DropReason::COUNT < 63, "a bit for each reason");
+
+impl CapturePlan {
+    /// The most captures at once.
+    pub const MOST: usize = 64;
+
+    /// A plan of these selections. Those beyond the most are left out.
+    pub fn new(mut selections: Vec<Selection>) -> Self {
+        selections.truncate(Self::MOST);
+        Self { selections }
+    }
+
+    /// Whether nothing is captured.
+    pub const fn is_empty(&self) -> bool {
+        self.selections.is_empty()
+    }
+
+    /// The captures that want a packet, by bits, and how many of its bytes.
+    pub(crate) fn ask(&self, meta: &Meta, packet: &[u8]) -> (u64, usize) {
+        let mut wanted = (0, 0);
+        for selection in self.selections.iter().filter(|selection| selection.wants(meta, packet)) {
+            wanted = (wanted.0 | 1 << (selection.capture & 63), wanted.1.max(selection.snap));
+        }
+        wanted
+    }
+}
+
+impl Selection {
+    /// Whether the capture wants a packet; the cheapest questions are asked first.
+    fn wants(&self, meta: &Meta, packet: &[u8]) -> bool {
+        self.fates.has(meta.verdict)
+            && self.is_in_sample(meta)
+            && self.is_about(meta)
+            && self.filter.as_ref().is_none_or(|filter| filter.wants(packet, meta.length))
+    }
+
+    fn is_in_sample(&self, meta: &Meta) -> bool {
+        // The lower half: the upper one says which worker has the flow.
+        self.sample <= 1 || (meta.hash as u32).is_multiple_of(self.sample)
+    }
+
+    fn is_about(&self, meta: &Meta) -> bool {
+        let Some(addresses) = &self.addresses else { return true };
+        if !meta.headers.is_ip() {
+            return false;
+        }
+        let (source, destination) = (meta.headers.source, meta.headers.destination);
+        match self.direction {
+            Direction::Both => addresses.contains(source.ip()) || addresses.contains(destination.ip()),
+            Direction::In => addresses.contains(destination.ip()),
+            Direction::Out => addresses.contains(source.ip()),
+        }
+    }
+}
