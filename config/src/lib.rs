@@ -50,11 +50,12 @@ pub use diff::{Change, diff};
 pub use duration::{DurationError, parse as parse_duration};
 pub use load::{Loaded, load, load_endpoints, parse};
 pub use model::{
-    ChecksumMode, Control, Enforcement, Evict, Fail, Flow, Fragments, Handling, Idle, InterfaceMode, Io,
-    IoMode, Log, LogFormat, LogLevel, Metrics, Midstream, NapiThreads, NdHandling, Records, RecordsTarget,
-    Threat, Timeouts, Widest, Workers, ZeroCopy,
+    Capture, ChecksumMode, Control, Enforcement, Evict, Fail, Flow, Fragments, Handling, Idle, InterfaceMode,
+    Io, IoMode, Log, LogFormat, LogLevel, Metrics, Midstream, NapiThreads, NdHandling, Records,
+    RecordsTarget, Ring, Threat, Timeouts, Widest, Workers, ZeroCopy,
 };
 pub use pattern::FilePattern;
 pub use reference::reference;
 pub use report::{Code, Diagnostic, Report, Severity, Span};
+pub use size::{SizeError, parse as parse_size};
 pub use validate::{Bridge, Config, Interface};

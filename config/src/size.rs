@@ -10,7 +10,7 @@ const UNITS: [(&str, u64); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 <
 
 /// Why a text is not an amount of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum SizeError {
+pub enum SizeError {
     /// It is not one number with a unit.
     #[error("expected a whole number and a unit, such as \"512B\", \"64KiB\", \"64MiB\" or \"2GiB\"")]
     Form,
@@ -20,7 +20,10 @@ pub(crate) enum SizeError {
 }
 
 /// Reads an amount of bytes.
-pub(crate) fn parse(text: &str) -> Result<u64, SizeError> {
+///
+/// # Errors
+/// [`SizeError`] if it is none.
+pub fn parse(text: &str) -> Result<u64, SizeError> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at_checked(digits).ok_or(SizeError::Form)?;
     let (_, scale) = UNITS.iter().find(|(name, _)| *name == unit).ok_or(SizeError::Form)?;

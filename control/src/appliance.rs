@@ -2,6 +2,7 @@
 //!
 //! Promises: reading anything here never makes a worker wait. Refuses: to know of HTTP or tables. Read next: `api/mod.rs`.
 
+pub mod captures;
 mod feeds;
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
@@ -17,6 +18,7 @@ use ravelin_dataplane::{
     policy::{DecisionId, Key},
 };
 
+use self::captures::CaptureDesk;
 use crate::{
     alerts::Ledger,
     api::view::{LastReload, Link, LinkState},
@@ -74,6 +76,7 @@ pub struct Appliance {
     teller: Mutex<Teller>,
     cut: Mutex<Cut>,
     alerts: Mutex<Ledger>,
+    captures: Mutex<Option<CaptureDesk>>,
     keeper: Option<Keeper>,
     kernel: Option<KernelKeeper>,
     writer: Mutex<Option<Writer>>,
@@ -137,6 +140,7 @@ impl Appliance {
             teller: Mutex::new(teller),
             cut: Mutex::default(),
             alerts: Mutex::default(),
+            captures: Mutex::default(),
             keeper,
             kernel,
             reloader: tokio::sync::Mutex::new(reloader),
@@ -251,6 +255,7 @@ impl Appliance {
         let Ok(mut reloader) = self.reloader.try_lock() else { return };
         self.note_named(&reloader);
         self.note_turned();
+        self.watch_captures(&mut reloader).await;
         self.update_feeds(&mut reloader).await;
         let watched = reloader.look();
         for problem in &watched.refused {

@@ -235,7 +235,7 @@ impl Running {
             })
             .unwrap();
         let core = *allowed_cores().last().unwrap();
-        let roster = Roster::new(&vec![core; workers], ports).unwrap();
+        let roster = Roster::new(&vec![core; workers], ports, 2).unwrap();
         let wires: Vec<Arc<Wire>> = (0..workers).map(|_| Arc::default()).collect();
         let crew = start.then(|| {
             let equipment = wires.iter().zip(roster.members()).map(|(wire, member)| {

@@ -3,6 +3,7 @@
 //! Read next: `schema/mod.rs` for what a declaration yields, `validate/` for the judgement.
 
 mod bridge;
+mod capture;
 mod endpoint;
 mod enforcement;
 mod feed;
@@ -18,6 +19,7 @@ mod workers;
 
 pub(crate) use bridge::BridgeModel;
 pub use bridge::{Fail, Handling, NdHandling};
+pub use capture::{Capture, Ring};
 pub(crate) use endpoint::{
     EndpointModel, NamedPortModel, NamespaceModel, NetworkSetModel, ServiceModel, ServicePortModel,
 };
@@ -53,6 +55,7 @@ pub(crate) struct Model {
     pub(crate) enforcement: Enforcement,
     pub(crate) threat: Threat,
     pub(crate) allow: Vec<AllowModel>,
+    pub(crate) capture: Capture,
     pub(crate) flow: Flow,
     pub(crate) fragments: Fragments,
     pub(crate) records: Records,
@@ -119,12 +122,13 @@ impl Lists {
 }
 
 /// What may stand in the main file only.
-const ONCE: [&str; 11] = [
+const ONCE: [&str; 12] = [
     "endpoints_dir",
     "workers",
     "io",
     "enforcement",
     "threat",
+    "capture",
     "flow",
     "fragments",
     "records",
@@ -164,6 +168,7 @@ impl Model {
             enforcement: reader.table("enforcement", Enforcement::read),
             threat,
             allow,
+            capture: reader.table("capture", Capture::read),
             flow: reader.table("flow", Flow::read),
             fragments: reader.table("fragments", Fragments::read),
             records: reader.table("records", Records::read),
@@ -204,6 +209,7 @@ impl Model {
             FeedHeaderModel::declare,
             CsvModel::declare,
             JsonModel::declare,
+            Capture::declare,
             Flow::declare,
             Fragments::declare,
             Records::declare,

@@ -16,8 +16,8 @@ pub(crate) use feed::built_in_feed;
 use crate::FilePattern;
 use crate::feed::{Allowance, FeedList};
 use crate::model::{
-    ChecksumMode, Control, Enforcement, Fail, Flow, Fragments, Handling, InterfaceMode, Io, Log, Metrics,
-    Model, NdHandling, Records, Threat, Workers,
+    Capture, ChecksumMode, Control, Enforcement, Fail, Flow, Fragments, Handling, InterfaceMode, Io, Log,
+    Metrics, Model, NdHandling, Records, Threat, Workers,
 };
 use crate::report::{Code, Findings, Report};
 use crate::resources::Resources;
@@ -57,6 +57,8 @@ pub struct Config {
     pub allow: Vec<Allowance>,
     /// `[[feed]]`, in the order of the files, and `feodo` before them unless it is among them.
     pub feeds: FeedList,
+    /// `[capture]`
+    pub capture: Capture,
     /// `[flow]`
     pub flow: Flow,
     /// `[fragments]`
@@ -144,6 +146,7 @@ pub(crate) fn validate(mut model: Model, now: Timestamp, findings: &mut Findings
         threat: model.threat,
         allow,
         feeds: feeds?,
+        capture: model.capture,
         flow: model.flow,
         fragments: model.fragments,
         records: model.records,

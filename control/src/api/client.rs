@@ -9,10 +9,10 @@ use axum::{
     body::Bytes,
     http::{Method, Request, StatusCode},
 };
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 use tokio::net::UnixStream;
 
 use super::view::{Refusal, TraceLine};
@@ -42,6 +42,9 @@ pub enum ClientError {
     /// The process says something that this program does not understand.
     #[error("the running ravelin answers in a way that this one does not understand: {0}")]
     Strange(#[from] serde_json::Error),
+    /// What came cannot be written.
+    #[error("cannot be written: {0}")]
+    Write(io::Error),
 }
 
 /// Asks for `target`, such as `/status`.
@@ -83,7 +86,58 @@ pub async fn follow<E: From<ClientError>>(
     Ok(())
 }
 
+/// Sends `value` to `target` and reads the answer.
+///
+/// # Errors
+/// [`ClientError`].
+pub async fn send_json<T: DeserializeOwned>(
+    socket: &Path,
+    target: &str,
+    value: &impl Serialize,
+) -> Result<T, ClientError> {
+    answer(send_body(socket, Method::POST, target, serde_json::to_vec(value)?.into()).await?).await
+}
+
+/// Asks for `target` and writes the answer as it comes.
+///
+/// # Errors
+/// [`ClientError`]; what was written so far is not all of it.
+pub async fn download(socket: &Path, target: &str, out: &mut impl io::Write) -> Result<(), ClientError> {
+    write(send(socket, Method::GET, target).await?, out).await
+}
+
+/// Sends `value` to `target` and writes the answer as it comes.
+///
+/// # Errors
+/// [`ClientError`]; what was written so far is not all of it.
+pub async fn download_json(
+    socket: &Path,
+    target: &str,
+    value: &impl Serialize,
+    out: &mut impl io::Write,
+) -> Result<(), ClientError> {
+    write(send_body(socket, Method::POST, target, serde_json::to_vec(value)?.into()).await?, out).await
+}
+
+async fn write(mut body: Incoming, out: &mut impl io::Write) -> Result<(), ClientError> {
+    while let Some(frame) = body.frame().await {
+        if let Ok(data) = frame?.into_data() {
+            out.write_all(&data).map_err(ClientError::Write)?;
+        }
+    }
+    out.flush().map_err(ClientError::Write)
+}
+
 async fn send(socket: &Path, method: Method, target: &str) -> Result<Incoming, ClientError> {
+    send_body(socket, method, target, Bytes::new()).await
+}
+
+async fn send_body(
+    socket: &Path,
+    method: Method,
+    target: &str,
+    body: Bytes,
+) -> Result<Incoming, ClientError> {
     let unreachable = |source| ClientError::Unreachable { path: socket.to_owned(), source };
     let stream = UnixStream::connect(socket).await.map_err(unreachable)?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
@@ -93,7 +147,8 @@ async fn send(socket: &Path, method: Method, target: &str) -> Result<Incoming, C
         .method(method)
         .uri(target)
         .header("host", "ravelin")
-        .body(Empty::<Bytes>::new())
+        .header("content-type", "application/json")
+        .body(Full::new(body))
         .map_err(|error| unreachable(io::Error::other(error)))?;
     let response = sender.send_request(request).await?;
     let status = response.status();

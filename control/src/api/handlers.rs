@@ -18,7 +18,7 @@ use ravelin_dataplane::{
 };
 
 use super::{
-    feeds, flows, policy,
+    captures, feeds, flows, policy,
     query::{FlowQuery, LimitQuery, QueryError, TraceQuery, UsageQuery},
     trace, view,
 };
@@ -31,7 +31,7 @@ use crate::{
 /// How long a trace waits for the one before it, whose reader may just have gone.
 const TURN: Duration = Duration::from_millis(500);
 
-type Shared = State<Arc<Appliance>>;
+pub(super) type Shared = State<Arc<Appliance>>;
 type Pairs = Query<Vec<(String, String)>>;
 
 /// Everything that can be asked.
@@ -50,6 +50,7 @@ pub fn router(appliance: Arc<Appliance>) -> Router {
         .route("/feeds/update", post(update_feeds))
         .route("/alerts", get(list_alerts))
         .route("/trace", get(start_trace))
+        .merge(captures::routes())
         .route("/reload", post(reload))
         .fallback(async || {
             refuse(StatusCode::NOT_FOUND, "there is no such thing to ask for")
@@ -242,12 +243,12 @@ async fn reload(State(appliance): Shared) -> Result<Json<view::Reload>, Refused>
 }
 
 /// An answer that is not a success.
-struct Refused {
+pub(super) struct Refused {
     status: StatusCode,
     refusal: view::Refusal,
 }
 
-fn refuse(status: StatusCode, error: &(impl ToString + ?Sized)) -> Refused {
+pub(super) fn refuse(status: StatusCode, error: &(impl ToString + ?Sized)) -> Refused {
     Refused { status, refusal: view::Refusal { error: error.to_string(), ..view::Refusal::default() } }
 }
 

@@ -14,12 +14,19 @@
 //! | `GET /feeds` | list of [`view::Feed`] |
 //! | `POST /feeds/update?name=` | [`view::FeedsAsked`] |
 //! | `GET /alerts?limit=` | [`view::Alerts`] |
+//! | `GET /captures`, `GET /captures/NAME` | list of [`view::Capture`], or one |
+//! | `POST /captures` with a [`crate::capture::CaptureSpec`] | [`view::Capture`] |
+//! | `POST /captures/NAME/stop` | [`view::Capture`] |
+//! | `POST /captures/NAME/remove`, `POST /captures/clean` | [`view::CapturesRemoved`] |
+//! | `GET /captures/NAME/files/FILE` | the file, or ranges of it |
+//! | `POST /captures/save` with a [`view::SaveQuery`] | a capture of what the ring has |
 //! | `GET /trace?count=&host=&port=&proto=&dropped=` | lines of [`view::TraceLine`], as packets come |
 //! | `POST /reload` | [`view::Reload`] |
 //!
 //! Anything but a success is a [`view::Refusal`]. Promises: the handlers know nothing of the socket, so that another
 //! listener can serve the same router; no answer makes a worker wait. Read next: `handlers.rs`, then `socket.rs`.
 
+mod captures;
 pub mod client;
 mod describe;
 mod feeds;

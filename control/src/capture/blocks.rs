@@ -39,6 +39,33 @@ pub fn header<'n>(interfaces: impl IntoIterator<Item = &'n str>, snap: u32) -> V
     out
 }
 
+/// The interfaces that a file begins with, by name, and where its packets begin. `None` unless the file is one of ours.
+pub fn section(file: &[u8]) -> Option<(Vec<String>, usize)> {
+    let mut interfaces = Vec::new();
+    let mut rest = file;
+    loop {
+        let length = word(rest, 1).and_then(|length| usize::try_from(length).ok())?;
+        match (word(rest, 0)?, rest.len() == file.len()) {
+            (SECTION, true) => {}
+            (INTERFACE, false) => interfaces.push(name(rest.get(16..length)?)),
+            (_, true) => return None,
+            (_, false) => break,
+        }
+        rest = rest.get(length..).filter(|_| length >= 12)?;
+        if rest.is_empty() {
+            break;
+        }
+    }
+    Some((interfaces, file.len() - rest.len()))
+}
+
+/// The name that stands first among the options of an interface, as we write it.
+fn name(options: &[u8]) -> String {
+    let Some(&[2, 0, low, high]) = options.first_chunk() else { return String::new() };
+    let name = options.get(4..).and_then(|rest| rest.get(..usize::from(u16::from_le_bytes([low, high]))));
+    name.map(|name| String::from_utf8_lossy(name).into_owned()).unwrap_or_default()
+}
+
 /// What was counted by the end of a file, for the first interface: the format wants it by interface, and the workers count for all.
 pub fn statistics(now: Timestamp, received: u64, lost: u64) -> Vec<u8> {
     let mut out = Vec::new();
@@ -170,4 +197,26 @@ fn words<const N: usize>(out: &mut Vec<u8>, words: [u32; N]) {
 /// The word at a place, counted in words.
 fn word(bytes: &[u8], at: usize) -> Option<u32> {
     bytes.get(at * 4..)?.first_chunk().copied().map(u32::from_le_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_beginning_of_a_file_is_read_back() {
+        for names in [&[][..], &["eth0", "a name"], &["", "wan"]] {
+            let header = header(names.iter().copied(), 65_535);
+            let mut file = header.clone();
+            assert_eq!(section(&file).unwrap().1, header.len());
+            file.extend(statistics(Timestamp::ZERO, 1, 0));
+            let (found, length) = section(&file).unwrap();
+            assert_eq!((found, length), (names.iter().map(ToString::to_string).collect(), header.len()));
+        }
+        let header = header(["eth0"], 65_535);
+        for end in 0..28 {
+            assert_eq!(section(&header[..end]), None, "{end}");
+        }
+        assert_eq!(section(&statistics(Timestamp::ZERO, 1, 0)), None);
+    }
 }

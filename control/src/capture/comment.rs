@@ -6,7 +6,7 @@ use super::blocks::Packet;
 use crate::policy::{Teller, verdict_name};
 
 /// Says of captured packets what became of them, in the words of flow records: `deny by threat.feed:c2 rule 0 (rule_deny), worker 0`.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Commentator {
     teller: Teller,
     texts: HashMap<(Fate, u8, u32), Box<str>>,

@@ -1,12 +1,36 @@
-//! Captures: expressions become programs, and what workers copy becomes files.
+//! Captures: expressions become programs, selections become the plan that workers ask, and what workers copy becomes files.
 //!
-//! Promises: a file is readable up to the last block that was written, whatever happens. Refuses: to make a worker wait.
+//! `plan.rs` and `spec.rs` say what is wanted, `registry.rs` which captures there are; `writer.rs` is the thread that takes what workers copy, with
+//! `file.rs` (a capture's files), `ring/` (what was last), `save.rs` (out of it) and `budget.rs` (their room).
+//!
+//! Promises: a file is readable up to the last piece that was written, whatever happens; what was copied for a capture is either written or
+//! counted as lost, or came after its end and is counted as that; a disk that is full, slow or gone never makes a worker wait. Refuses: to
+//! delay a packet, and to write outside of its directory. Read next: `writer.rs`.
 
+mod addresses;
 pub mod blocks;
+mod budget;
 mod comment;
+mod encode;
 mod expression;
+mod file;
+#[cfg(test)]
+mod fixtures;
+mod plan;
+pub mod registry;
+mod ring;
+mod save;
+mod spec;
 #[cfg(test)]
 mod tests;
+mod writer;
 
 pub use comment::Commentator;
+pub use encode::{Compression, Format};
 pub use expression::{ExpressionError, compile};
+pub use file::{Spec, is_safe_name};
+pub use plan::{Captures, RING};
+pub use ring::RingSettings;
+pub use save::{SaveRequest, Saved};
+pub use spec::{CaptureSpec, SpecError, Verdict, Way, check_name};
+pub use writer::{CaptureState, CaptureStatus, CaptureWriter, Settings};

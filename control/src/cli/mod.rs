@@ -10,6 +10,7 @@
 //!
 //! A verb is a file with `Args` (clap) and `run(&Args, json: bool) -> Result<(), Failure>`. Read next: `run.rs`.
 
+mod capture;
 mod check;
 mod completions;
 mod detach;
@@ -69,6 +70,7 @@ enum Verb {
     Replay(replay::Args),
     Import(import::Args),
     Select(select::Args),
+    Capture(capture::Args),
     Feed(feed::Args),
     Detach(detach::Args),
     Version(version::Args),
@@ -105,6 +107,7 @@ pub fn execute(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Replay(args) => replay::run(args, json),
         Verb::Import(args) => import::run(args, json),
         Verb::Select(args) => select::run(args, json),
+        Verb::Capture(args) => capture::run(args, json),
         Verb::Feed(args) => feed::run(args, json),
         Verb::Version(args) => version::run(args, json),
         Verb::Completions(args) => completions::run(args),

@@ -81,6 +81,7 @@ impl From<ClientError> for Failure {
             ClientError::Broken(_) => {
                 Self::failed(&error).help("see in its log whether it stopped, then try again")
             }
+            ClientError::Write(_) => Self::failed(&error),
             ClientError::Strange(_) => Self::failed(&error)
                 .help("it is probably another version: compare `ravelin show status` with `ravelin version`, then restart it"),
             ClientError::Refused { wrong, refusal } => {
@@ -124,6 +125,16 @@ pub(super) fn print_json(value: &impl Serialize, many: bool) -> Result<(), Failu
 pub(super) fn print(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     written(writeln!(out, "{text}").and_then(|()| out.flush()))
+}
+
+/// Where something is written: a file, or standard output for `-`.
+pub(super) fn output(path: &Path) -> Result<Box<dyn Write>, Failure> {
+    if path == Path::new("-") {
+        return Ok(Box::new(io::stdout()));
+    }
+    let file = std::fs::File::create(path);
+    file.map(|file| Box::new(file) as Box<dyn Write>)
+        .map_err(|error| Failure::failed(format!("cannot write `{}`: {error}", path.display())))
 }
 
 /// What became of an answer. That nobody reads it any more, as behind `| head`, ends the command well.

@@ -31,6 +31,9 @@ pub enum CompileError {
         /// Its name.
         interface: IfName,
     },
+    /// The ring of captures cannot be as it should.
+    #[error("[capture.ring]: {0}")]
+    Ring(String),
     /// More tiers with policies for one direction than a decision can tell.
     #[error("{tiers} tiers have policies, at most {} are possible", Trace::MAX_TIERS)]
     TooManyTiers {

@@ -25,6 +25,7 @@ use ravelin_dataplane::{
 };
 
 use crate::{
+    capture::{CaptureSpec, Captures, SpecError},
     compile::{self, CompileError, PortFacts, Ports},
     feeds::{Library, Update},
     policy::{self, BeforeFeeds, BookReader, Engine},
@@ -81,6 +82,7 @@ pub struct Reloader {
     epoch: u64,
     watcher: Watcher,
     ports: Arc<Ports>,
+    captures: Captures,
     publisher: Publisher,
 }
 
@@ -102,7 +104,10 @@ impl Reloader {
     ) -> Result<Self, CompileError> {
         let ports = Ports::new(&config, facts)?;
         let engine = Engine::of(&config, &library)?;
-        let snapshot = compile::snapshot(&config, &ports, engine.policy().clone())?;
+        let captures =
+            Captures::new(&config.capture.ring).map_err(|error| CompileError::Ring(error.to_string()))?;
+        let mut snapshot = compile::snapshot(&config, &ports, engine.policy().clone())?;
+        snapshot.capture = captures.plan(engine.identities());
         let publisher = Publisher::new(snapshot, workers);
         Ok(Self {
             path,
@@ -112,6 +117,7 @@ impl Reloader {
             library: Arc::new(library),
             epoch: 0,
             ports: Arc::new(ports),
+            captures,
             publisher,
         })
     }
@@ -128,6 +134,7 @@ impl Reloader {
         let mut snapshot = compile::snapshot(&config, &ports, PolicySet::default())?;
         self.engine.replace_with(&config, &library)?;
         snapshot.policy = self.engine.policy().clone();
+        snapshot.capture = self.captures.plan(self.engine.identities());
         let generation = self.publisher.publish(snapshot);
         self.watcher = Watcher::new(&config);
         self.library = Arc::new(library);
@@ -201,11 +208,37 @@ impl Reloader {
     /// Publishes the engine's policy; `touched`, if given, are the addresses that it now speaks otherwise of.
     fn publish_policy(&mut self, touched: Option<&AddressSet>) -> u32 {
         let current = self.publisher.current();
-        let snapshot = Snapshot { policy: self.engine.policy().clone(), ..(*current).clone() };
+        let mut snapshot = Snapshot { policy: self.engine.policy().clone(), ..(*current).clone() };
+        if self.captures.follow_endpoints() {
+            snapshot.capture = self.captures.plan(self.engine.identities());
+        }
         match touched {
             Some(addresses) => self.publisher.publish_change(snapshot, addresses),
             None => self.publisher.publish(snapshot),
         }
+    }
+
+    /// Has a capture begin, under a number that none has.
+    ///
+    /// # Errors
+    /// What is wrong with it; then nothing has changed.
+    pub fn start_capture(&mut self, number: u8, spec: CaptureSpec) -> Result<(), SpecError> {
+        self.captures.add(number, spec, self.engine.identities())?;
+        self.publish_captures();
+        Ok(())
+    }
+
+    /// Has a capture end.
+    pub fn stop_capture(&mut self, number: u8) {
+        self.captures.remove(number);
+        self.publish_captures();
+    }
+
+    fn publish_captures(&mut self) {
+        let current = self.publisher.current();
+        let capture = self.captures.plan(self.engine.identities());
+        // What was decided about flows still holds.
+        self.publisher.publish_change(Snapshot { capture, ..(*current).clone() }, &AddressSet::empty());
     }
 
     /// Waits until every worker runs on the newest configuration, waking those that sleep, and drops older ones. Returns

@@ -14,6 +14,7 @@ use std::{
 use core_affinity::CoreId;
 use ravelin_config::Config;
 use ravelin_dataplane::{
+    capture::CaptureRing,
     command::{Command, CommandQueue},
     counters::{CounterBlock, WorkerCounters},
     flow::{FlowTable, RecordSink, SteerStage},
@@ -44,6 +45,7 @@ pub struct Member {
     block: Arc<CounterBlock>,
     commands: Arc<CommandQueue>,
     decisions: Arc<DecisionLog>,
+    captures: Arc<CaptureRing>,
     stalled: AtomicBool,
 }
 
@@ -51,13 +53,14 @@ impl Member {
     /// Requests that may wait for a worker.
     const COMMANDS: usize = 16;
 
-    fn new(id: WorkerId, core: usize, ports: usize) -> Self {
+    fn new(id: WorkerId, core: usize, ports: usize, chunks: usize) -> Self {
         Self {
             id,
             core,
             block: Arc::new(CounterBlock::new(ports)),
             commands: Arc::new(CommandQueue::new(Self::COMMANDS)),
             decisions: DecisionLog::new(DecisionLog::CAPACITY),
+            captures: CaptureRing::new(chunks),
             stalled: AtomicBool::new(false),
         }
     }
@@ -96,19 +99,24 @@ pub struct Roster {
 }
 
 impl Roster {
-    /// A roster of one worker for each of `cores`, none of them started.
+    /// A roster of one worker for each of `cores`, none of them started. Each captures into a ring of so many chunks.
     ///
     /// # Errors
     /// If the system has no event descriptors left.
-    pub fn new(cores: &[usize], ports: usize) -> io::Result<Self> {
+    pub fn new(cores: &[usize], ports: usize, chunks: usize) -> io::Result<Self> {
         let wakers = cores.iter().map(|_| Waker::new()).collect::<io::Result<Arc<[_]>>>()?;
-        let member = |(id, core): (u8, &usize)| Member::new(WorkerId(id), *core, ports);
+        let member = |(id, core): (u8, &usize)| Member::new(WorkerId(id), *core, ports, chunks);
         Ok(Self { members: (0..).zip(cores).map(member).collect(), wakers })
     }
 
     /// The workers, in order.
     pub fn members(&self) -> &[Member] {
         &self.members
+    }
+
+    /// What the workers capture into, in order.
+    pub fn captures(&self) -> Vec<Arc<CaptureRing>> {
+        self.members.iter().map(|member| Arc::clone(&member.captures)).collect()
     }
 
     /// What the workers decide, in order.
@@ -225,6 +233,7 @@ impl Crew {
                 ports: config.interfaces.len(),
                 idle: compile::idle(config.workers.idle),
                 decisions: Arc::clone(&member.decisions),
+                captures: Arc::clone(&member.captures),
             };
             let (stop, pinned) = (Arc::clone(&crew.stop), pinned.clone());
             let work = move || plan.work(io, records, links, &stop, &pinned);
@@ -306,6 +315,7 @@ struct Plan {
     ports: usize,
     idle: Idle,
     decisions: Arc<DecisionLog>,
+    captures: Arc<CaptureRing>,
 }
 
 /// Why a worker thread gave up before it started.
@@ -331,11 +341,12 @@ impl Plan {
         if answer.send((links.id, self.core, ready)).is_err() || refused {
             return;
         }
-        let pipeline = Pipeline::new(
+        let mut pipeline = Pipeline::new(
             SteerStage::new(self.hasher),
             FlowTable::with_log(self.sizes.flows, links.id, self.decisions),
             FragmentTable::new(self.sizes.fragments),
         );
+        pipeline.capture_into(self.captures);
         Worker::new(io, pipeline, records, links, self.batch, self.ports).run(stop, self.idle);
     }
 }

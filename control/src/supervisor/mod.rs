@@ -32,8 +32,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ravelin_config::{Config, NapiThreads};
+use ravelin_config::{Capture, Config, NapiThreads};
 use ravelin_dataplane::{
+    capture::Chunk,
     flow::RecordSink,
     handoff::WorkerId,
     io::{PacketIo, PortId},
@@ -53,7 +54,8 @@ use crate::{
         socket::{Claim, SocketError},
         view::LinkState,
     },
-    appliance::{Appliance, Interfaces},
+    appliance::{Appliance, Interfaces, captures::CaptureDesk},
+    capture::{CaptureWriter, Commentator, RingSettings, Settings},
     compile::CompileError,
     feeds::{Keeper, Library, kernel::KernelKeeper},
     log,
@@ -197,7 +199,8 @@ impl Plan {
         let reloader = Reloader::begin(self.path, config.clone(), self.library, workers, |interface| {
             interfaces.facts(interface)
         })?;
-        let roster = Roster::new(&self.cores, config.interfaces.len())
+        let chunks = usize::try_from(config.capture.buffer).unwrap_or(usize::MAX) / Chunk::SIZE;
+        let roster = Roster::new(&self.cores, config.interfaces.len(), chunks)
             .map_err(RunError::system("make event descriptors"))?;
         let listener = self.claim.listen()?;
 
@@ -220,7 +223,9 @@ impl Plan {
         let kernel =
             kernel.map_err(RunError::system("start the thread that tells the kernel what to drop"))?;
         let keepers = (Some(keeper), kernel);
+        let captures = captures(&config, &roster, &reloader);
         let appliance = Arc::new(Appliance::new(roster, interfaces, reloader, writer, keepers, self.log));
+        appliance.open_captures(captures);
 
         let result = runtime.block_on(async {
             tokio::spawn(served(api::socket::serve(listener, api::router(Arc::clone(&appliance)))));
@@ -234,6 +239,29 @@ impl Plan {
         let stopped = stop(&appliance, crew);
         result.and(stopped)
     }
+}
+
+/// The thread that writes captures. What cannot be captured is no reason not to forward packets.
+fn captures(config: &Config, roster: &Roster, reloader: &Reloader) -> Option<CaptureDesk> {
+    let Capture { directory, budget, min_free, ring, .. } = config.capture.clone();
+    let has_ring = ring.memory > 0 || ring.disk > 0;
+    let settings = Settings {
+        directory: directory.clone(),
+        budget,
+        min_free,
+        ring: has_ring.then_some(RingSettings { memory: ring.memory, disk: ring.disk, keep: ring.keep }),
+    };
+    let interfaces = config.interfaces.iter().map(|interface| interface.name.to_string()).collect();
+    let commentator = Commentator::new(Teller::new(roster.logs(), reloader.book()));
+    let start = || {
+        let writer = CaptureWriter::start(settings, roster.captures(), interfaces, commentator)?;
+        CaptureDesk::new(directory.clone(), writer, has_ring)
+    };
+    let desk = unprivileged(start);
+    desk.inspect_err(|error| {
+        tracing::warn!(directory = %directory.display(), %error, "nothing can be captured");
+    })
+    .ok()
 }
 
 /// Opens what flow records go to, with as few privileges as the writer has when it opens the file anew.
@@ -292,6 +320,7 @@ async fn watch(appliance: &Arc<Appliance>, crew: &Crew, ready: &mut bool) -> Res
 
     *ready = true;
     started(appliance);
+    appliance.resume_captures().await;
     let mut watch = tokio::time::interval(WATCH);
     watch.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -407,6 +436,9 @@ fn stop(appliance: &Appliance, crew: Crew) -> Result<(), RunError> {
         "the workers have stopped"
     );
     appliance.note_last();
+    if let Some(captures) = appliance.take_captures() {
+        captures.stop(deadline.saturating_duration_since(Instant::now()));
+    }
     if let Some(writer) = appliance.take_writer() {
         let left = writer.stop(deadline.saturating_duration_since(Instant::now()));
         if left.unwritten > 0 {

@@ -141,6 +141,22 @@ impl Chunk {
         self.mentions.add(address);
     }
 
+    /// Adds the packets of another chunk behind its own, if all of them fit. Says whether they did.
+    pub fn append(&mut self, other: &Self) -> bool {
+        if self.bytes.len() + other.bytes.len() > Self::SIZE {
+            return false;
+        }
+        self.bytes.extend_from_slice(&other.bytes);
+        self.mentions.add_all(&other.mentions);
+        self.packets += other.packets;
+        self.captures |= other.captures;
+        self.span = match (self.span, other.span) {
+            (Some((first, last)), Some((from, until))) => Some((first.min(from), last.max(until))),
+            (span, None) | (None, span) => span,
+        };
+        true
+    }
+
     /// The blocks.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes

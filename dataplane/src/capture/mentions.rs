@@ -20,6 +20,11 @@ impl Mentions {
         }
     }
 
+    /// Notes whatever another one has.
+    pub fn add_all(&mut self, other: &Self) {
+        self.0.iter_mut().zip(*other.0).for_each(|(word, bits)| *word |= bits);
+    }
+
     /// Whether the address may have been noted. If not, it was not.
     pub fn may_have(&self, address: Address) -> bool {
         places(address).into_iter().all(|(word, bit)| self.0.get(word).is_some_and(|word| word & bit != 0))

@@ -23,6 +23,17 @@ impl CaptureRing {
         Arc::new(ring)
     }
 
+    /// A chunk that may be filled.
+    pub fn empty(&self) -> Option<Box<Chunk>> {
+        self.free.pop()
+    }
+
+    /// Hands in a chunk that came from [`Self::empty`], to be written.
+    pub fn put(&self, chunk: Box<Chunk>) {
+        // The queue has room for as many chunks as there are.
+        let _has_room = self.full.push(chunk);
+    }
+
     /// The next chunk to be written, in order.
     pub fn take(&self) -> Option<Box<Chunk>> {
         self.full.pop()
@@ -55,7 +66,7 @@ impl Recorder {
             self.flush();
         }
         if self.chunk.is_none() {
-            self.chunk = self.ring.free.pop();
+            self.chunk = self.ring.empty();
         }
         let chunk = self.chunk.as_mut()?;
         chunk.push(label, packet, kept);
@@ -68,8 +79,7 @@ impl Recorder {
     /// Gives what there is to the writer.
     pub(crate) fn flush(&mut self) {
         if let Some(chunk) = self.chunk.take_if(|chunk| !chunk.is_empty()) {
-            // The queue has room for as many chunks as there are.
-            let _has_room = self.ring.full.push(chunk);
+            self.ring.put(chunk);
         }
     }
 

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::{clock::Timestamp, verdict::DropReason};
+use crate::{clock::Timestamp, parse::Address, verdict::DropReason};
 
 fn program(lines: &[&str]) -> Result<Program, ProgramError> {
     let raw: Vec<RawInstruction> = lines.iter().map(|line| line.parse().unwrap()).collect();
@@ -253,4 +253,28 @@ fn a_ring_that_nobody_empties_loses_copies_and_nothing_else() {
     assert!(ring.take().is_none(), "the third is not full");
     recorder.flush();
     assert_eq!(ring.take().unwrap().packets(), 1);
+}
+
+#[test]
+fn chunks_are_joined_while_they_fit() {
+    let (first, second) = (Address::v4([10, 0, 0, 1]), Address::v4([10, 0, 0, 2]));
+    let make = |time, address, kept| {
+        let mut chunk = Chunk::new();
+        chunk.push(&label(time), &vec![0; kept], kept);
+        chunk.mention(address);
+        chunk
+    };
+    let (mut all, more) = (make(5, first, 100), make(3, second, 100));
+    let length = all.bytes().len();
+    assert!(all.append(&more));
+    assert_eq!((all.packets(), &all.bytes()[length..]), (2, more.bytes()));
+    assert_eq!(all.span(), Some((Timestamp::from_nanos(3), Timestamp::from_nanos(5))));
+    assert!(all.mentions().may_have(first) && all.mentions().may_have(second));
+    assert!(all.append(&Chunk::new()));
+    let before = all.bytes().len();
+    assert!(!all.append(&make(9, first, Chunk::SIZE - before)));
+    assert_eq!((all.packets(), all.bytes().len()), (2, before), "it is as it was");
+    let mut empty = Chunk::new();
+    assert!(empty.append(&more));
+    assert_eq!((empty.bytes(), empty.span(), empty.captures()), (more.bytes(), more.span(), 5));
 }

@@ -1,5 +1,6 @@
 //! The types that values of the language have. Each can name itself, read a value and write one.
 
+mod capture;
 mod feed;
 mod list;
 mod network;
@@ -7,6 +8,7 @@ mod policy;
 mod scalar;
 mod threat;
 
+pub(crate) use capture::expression;
 pub(crate) use feed::{
     column, environment_variable, header_name, json_path, ratio, secret, size, symbol, url,
 };

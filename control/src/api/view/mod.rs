@@ -2,9 +2,11 @@
 //!
 //! Units are in the names; times are RFC 3339 in UTC.
 
+mod captures;
 mod feeds;
 mod policy;
 
+pub use captures::{Capture, CaptureFile, CapturesRemoved, SaveQuery};
 pub use feeds::{Alerts, Feed, FeedsAsked};
 pub use policy::{CutFlows, CutOne, RuleUse, StagedFlows, StagedGroup, Used};
 

@@ -1,5 +1,6 @@
 //! `ravelin show`: asks the running process and prints tables, or the answer itself as JSON.
 
+pub(super) mod captures;
 pub(super) mod feeds;
 mod number;
 mod policy;

@@ -21,7 +21,7 @@ fn a_refused_pin_is_an_error_that_names_the_cores_that_would_do() {
     let facts = PortFacts { mtu: 1500, partial_checksums: false };
     let reloader = Reloader::begin(path, loaded.config.clone(), loaded.library, 2, |_| facts).unwrap();
     let core = *allowed_cores().last().unwrap();
-    let roster = Roster::new(&[core, NO_CORE], 2).unwrap();
+    let roster = Roster::new(&[core, NO_CORE], 2, 2).unwrap();
     let equipment: Vec<_> = roster
         .members()
         .iter()

@@ -1,0 +1,66 @@
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::capture::CaptureSpec;
+
+/// `GET /captures`: a capture, and how it stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Capture {
+    /// What it is called.
+    pub name: String,
+    /// `WaitingForTraffic`, `Capturing`, `Finished` or `Error`.
+    pub state: String,
+    /// What went wrong, if something did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// What it wants.
+    pub spec: CaptureSpec,
+    /// When it was started.
+    pub started: String,
+    /// When it ends by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends: Option<String>,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<String>,
+    /// Packets written.
+    pub packets: u64,
+    /// Bytes written.
+    pub bytes: u64,
+    /// Packets that were for it and could not be written.
+    pub lost: u64,
+    /// Its complete files, the oldest first.
+    pub files: Vec<CaptureFile>,
+}
+
+/// A file of a capture.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CaptureFile {
+    /// What it is called.
+    pub name: String,
+    /// Its bytes.
+    pub size: u64,
+}
+
+/// `POST /captures/NAME/remove` and `POST /captures/clean`: what was removed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CapturesRemoved {
+    /// The captures.
+    pub removed: Vec<String>,
+}
+
+/// `POST /captures/save`: what of the ring is wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SaveQuery {
+    /// How far back, in seconds; everything if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<u64>,
+    /// An address that packets have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<IpAddr>,
+    /// What they have to be, as tcpdump selects it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<String>,
+}

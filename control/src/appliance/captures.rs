@@ -1,0 +1,341 @@
+//! The captures of the running process: who is under way, what became of them, and the files that they left.
+
+use std::{fs, io, path::PathBuf, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use ravelin_dataplane::{
+    capture::CaptureStage,
+    clock::{Clock, Timestamp as PacketTime},
+};
+
+use super::{Appliance, whole_seconds};
+use crate::{
+    api::view,
+    capture::{
+        CaptureSpec, CaptureState, CaptureWriter, SaveRequest, SpecError, check_name, compile,
+        registry::{Capture, Registry, StartError, State},
+    },
+    reload::Reloader,
+};
+
+/// The captures that there are, and the thread that writes them.
+#[derive(Debug)]
+pub struct CaptureDesk {
+    pub(super) registry: Registry,
+    pub(super) writer: CaptureWriter,
+    pub(super) directory: PathBuf,
+    /// Whether there is a ring to save from.
+    pub(super) has_ring: bool,
+}
+
+/// Why something cannot be done with a capture.
+#[derive(Debug, thiserror::Error)]
+pub enum CaptureError {
+    /// Nothing can be captured.
+    #[error("nothing can be captured: the directory of captures cannot be used; the log says why")]
+    Unavailable,
+    /// What is wanted is wrong.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// It cannot be started.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// There is no ring to save from.
+    #[error("there is no ring: `[capture.ring]` says how much it may hold")]
+    NoRing,
+    /// There is none of that name.
+    #[error("there is no capture `{0}`")]
+    Unknown(String),
+    /// It has to be stopped first.
+    #[error("the capture `{0}` is under way: stop it first")]
+    UnderWay(String),
+    /// Its files cannot be removed.
+    #[error("the files of `{name}` cannot be removed: {source}")]
+    Files {
+        /// The capture.
+        name: String,
+        /// What the system says.
+        source: io::Error,
+    },
+}
+
+impl Appliance {
+    /// Has captures written by this desk.
+    pub fn open_captures(&self, desk: Option<CaptureDesk>) {
+        *self.captures.lock() = desk;
+    }
+
+    /// Takes up the captures that an earlier process had under way.
+    pub async fn resume_captures(&self) {
+        let mut reloader = self.reloader.lock().await;
+        let mut captures = self.captures.lock();
+        let Some(desk) = &mut *captures else { return };
+        let under_way: Vec<_> = desk
+            .registry
+            .iter()
+            .filter_map(|capture| Some((capture.number?, capture.spec.clone())))
+            .collect();
+        for (number, spec) in under_way {
+            let name = spec.name.clone();
+            desk.writer.open(number, spec.files());
+            if let Err(error) = reloader.start_capture(number, spec) {
+                tracing::error!(capture = name, %error, "the capture cannot go on");
+                desk.writer.close(number);
+                desk.registry.end(&name, State::Error(error.to_string()), Timestamp::now());
+            } else {
+                tracing::info!(capture = name, "the capture goes on");
+            }
+        }
+        desk.save();
+    }
+
+    /// Starts a capture.
+    ///
+    /// # Errors
+    /// [`CaptureError`]; then there is none.
+    pub async fn start_capture(&self, spec: CaptureSpec) -> Result<view::Capture, CaptureError> {
+        check_name(&spec.name)?;
+        let mut reloader = self.reloader.lock().await;
+        let mut captures = self.captures.lock();
+        let desk = captures.as_mut().ok_or(CaptureError::Unavailable)?;
+        let name = spec.name.clone();
+        let number = desk.registry.start(spec.clone(), Timestamp::now())?;
+        desk.writer.open(number, spec.files());
+        if let Err(error) = reloader.start_capture(number, spec) {
+            desk.writer.close(number);
+            desk.registry.end(&name, State::Finished, Timestamp::now());
+            desk.registry.remove(&name);
+            return Err(error.into());
+        }
+        desk.save();
+        tracing::info!(capture = name, "the capture begins");
+        desk.view(&name).ok_or(CaptureError::Unknown(name))
+    }
+
+    /// Ends a capture.
+    ///
+    /// # Errors
+    /// [`CaptureError::Unknown`].
+    pub async fn stop_capture(&self, name: &str) -> Result<view::Capture, CaptureError> {
+        let number = self.capture_number(name)?;
+        if let Some(number) = number {
+            let mut reloader = self.reloader.lock().await;
+            self.end_capture(name, number, State::Finished, &mut reloader).await;
+        }
+        self.capture(name)
+    }
+
+    /// The number of a capture, if it is under way.
+    fn capture_number(&self, name: &str) -> Result<Option<u8>, CaptureError> {
+        let captures = self.captures.lock();
+        let desk = captures.as_ref().ok_or(CaptureError::Unavailable)?;
+        let capture = desk.registry.get(name).ok_or_else(|| CaptureError::Unknown(name.to_owned()))?;
+        Ok(capture.number)
+    }
+
+    /// Ends a capture, and waits a bounded time until what workers have copied for it is written.
+    async fn end_capture(&self, name: &str, number: u8, state: State, reloader: &mut Reloader) {
+        reloader.stop_capture(number);
+        let behind = reloader.settle(Self::PATIENCE, |worker| self.roster.wake(worker)).await;
+        for worker in behind {
+            tracing::error!(%worker, capture = name, "the worker has not ended the capture yet");
+        }
+        // What workers have begun to fill they give away within this time.
+        tokio::time::sleep(CaptureStage::LINGER * 2).await;
+        if let Some(desk) = &*self.captures.lock() {
+            desk.writer.close(number);
+        }
+        let end = tokio::time::Instant::now() + Self::PATIENCE;
+        let is_written = || {
+            let captures = self.captures.lock();
+            captures.as_ref().is_none_or(|desk| desk.has_closed(number))
+        };
+        while !is_written() && tokio::time::Instant::now() < end {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        if let Some(desk) = &mut *self.captures.lock() {
+            desk.look();
+            desk.registry.end(name, state, Timestamp::now());
+            desk.save();
+        }
+    }
+
+    /// All captures.
+    pub fn captures(&self) -> Vec<view::Capture> {
+        let mut captures = self.captures.lock();
+        let Some(desk) = &mut *captures else { return Vec::new() };
+        desk.look();
+        let names: Vec<_> = desk.registry.iter().map(|capture| capture.spec.name.clone()).collect();
+        names.iter().filter_map(|name| desk.view(name)).collect()
+    }
+
+    /// A capture.
+    ///
+    /// # Errors
+    /// [`CaptureError::Unknown`].
+    pub fn capture(&self, name: &str) -> Result<view::Capture, CaptureError> {
+        self.captures()
+            .into_iter()
+            .find(|capture| capture.name == name)
+            .ok_or_else(|| CaptureError::Unknown(name.to_owned()))
+    }
+
+    /// The path of a complete file of a capture, if there is such a one.
+    pub fn capture_file(&self, name: &str, file: &str) -> Option<PathBuf> {
+        let capture = self.capture(name).ok()?;
+        let found = capture.files.iter().find(|found| found.name == file)?;
+        Some(self.captures.lock().as_ref()?.directory.join(&capture.name).join(&found.name))
+    }
+
+    /// Removes a capture that has ended, with its files.
+    ///
+    /// # Errors
+    /// [`CaptureError`]; then it is still there.
+    pub fn remove_capture(&self, name: &str) -> Result<(), CaptureError> {
+        let mut captures = self.captures.lock();
+        let desk = captures.as_mut().ok_or(CaptureError::Unavailable)?;
+        let capture = desk.registry.get(name).ok_or_else(|| CaptureError::Unknown(name.to_owned()))?;
+        if capture.number.is_some() {
+            return Err(CaptureError::UnderWay(name.to_owned()));
+        }
+        match fs::remove_dir_all(desk.directory.join(name)) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                return Err(CaptureError::Files { name: name.to_owned(), source });
+            }
+            Ok(()) | Err(_) => {}
+        }
+        desk.registry.remove(name);
+        desk.save();
+        Ok(())
+    }
+
+    /// Ends captures whose time has come, or that the writer has ended.
+    pub(super) async fn watch_captures(&self, reloader: &mut Reloader) {
+        let ends = self.captures.lock().as_mut().map(CaptureDesk::look).unwrap_or_default();
+        for (name, state) in ends {
+            if let State::Error(error) = &state {
+                tracing::error!(capture = name, %error, "the capture has ended");
+            } else {
+                tracing::info!(capture = name, "the capture has ended");
+            }
+            if let Ok(Some(number)) = self.capture_number(&name) {
+                self.end_capture(&name, number, state, reloader).await;
+            }
+        }
+    }
+
+    /// Has what the ring still has written, by a thread of its own.
+    ///
+    /// # Errors
+    /// [`CaptureError::NoRing`] if there is none.
+    pub fn save_ring(
+        &self,
+        query: &view::SaveQuery,
+        out: Box<dyn io::Write + Send>,
+    ) -> Result<(), CaptureError> {
+        let captures = self.captures.lock();
+        let desk = captures.as_ref().ok_or(CaptureError::Unavailable)?;
+        if !desk.has_ring {
+            return Err(CaptureError::NoRing);
+        }
+        let filter = query.filter.as_deref().map(compile).transpose().map_err(SpecError::from)?;
+        let now = Clock::start().now();
+        let from = query.last.map_or(PacketTime::ZERO, |last| now - Duration::from_secs(last));
+        let request = SaveRequest { from, until: now, host: query.host, filter: filter.map(Arc::new) };
+        // What goes wrong ends the answer before its end.
+        drop(desk.writer.save(request, out));
+        Ok(())
+    }
+
+    /// The writer of captures, to stop it.
+    pub fn take_captures(&self) -> Option<CaptureDesk> {
+        self.captures.lock().take()
+    }
+}
+
+impl CaptureDesk {
+    /// The desk of a directory, with what an earlier process has saved there.
+    ///
+    /// # Errors
+    /// If that cannot be read.
+    pub fn new(directory: PathBuf, writer: CaptureWriter, has_ring: bool) -> io::Result<Self> {
+        let registry = Registry::load(&directory, Timestamp::now())?;
+        Ok(Self { registry, writer, directory, has_ring })
+    }
+
+    /// Takes note of what was written; says which captures are to end, and how.
+    fn look(&mut self) -> Vec<(String, State)> {
+        let mut ends: Vec<_> =
+            self.registry.due(Timestamp::now()).into_iter().map(|name| (name, State::Finished)).collect();
+        for status in self.writer.status() {
+            self.registry.note(status.number, status.packets, status.bytes, status.lost);
+            // One that has ended is known to the writer until its number is given to another.
+            if self.registry.get(&status.name).and_then(|capture| capture.number) != Some(status.number) {
+                continue;
+            }
+            match status.state {
+                CaptureState::Waiting | CaptureState::Capturing => {}
+                CaptureState::Finished => ends.push((status.name, State::Finished)),
+                CaptureState::Error(error) => ends.push((status.name, State::Error(error))),
+            }
+        }
+        ends
+    }
+
+    /// Whether nothing more is written for a number.
+    fn has_closed(&self, number: u8) -> bool {
+        let status = self.writer.status().into_iter().find(|status| status.number == number);
+        status.is_none_or(|status| matches!(status.state, CaptureState::Finished | CaptureState::Error(_)))
+    }
+
+    fn save(&self) {
+        if let Err(error) = self.registry.save(&self.directory) {
+            tracing::warn!(%error, "what is captured is not kept for the next start");
+        }
+    }
+
+    fn view(&self, name: &str) -> Option<view::Capture> {
+        let Capture { spec, state, started, ends, ended, packets, bytes, lost, .. } =
+            self.registry.get(name)?.clone();
+        let error = match &state {
+            State::Error(error) => Some(error.clone()),
+            State::WaitingForTraffic | State::Capturing | State::Finished => None,
+        };
+        Some(view::Capture {
+            name: name.to_owned(),
+            state: state.name().to_owned(),
+            error,
+            spec,
+            started: whole_seconds(started),
+            ends: ends.map(whole_seconds),
+            ended: ended.map(whole_seconds),
+            packets,
+            bytes,
+            lost,
+            files: files(&self.directory.join(name)),
+        })
+    }
+
+    /// Ends the thread, and keeps how everything stands.
+    pub fn stop(mut self, patience: std::time::Duration) {
+        for status in self.writer.stop(patience) {
+            self.registry.note(status.number, status.packets, status.bytes, status.lost);
+        }
+        if let Err(error) = self.registry.save(&self.directory) {
+            tracing::warn!(%error, "what is captured is not kept for the next start");
+        }
+    }
+}
+
+/// The complete files in a directory, in the order of their names.
+fn files(directory: &std::path::Path) -> Vec<view::CaptureFile> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let mut files: Vec<_> = entries
+        .filter_map(|entry| {
+            let name = entry.file_name().into_string().ok().filter(|name| !name.starts_with('.'))?;
+            Some(view::CaptureFile { name, size: entry.metadata().ok()?.len() })
+        })
+        .collect();
+    files.sort_by(|a, b| a.name.cmp(&b.name));
+    files
+}

@@ -1,0 +1,68 @@
+use ravelin_config::Ring;
+use ravelin_dataplane::capture::{CapturePlan, Direction, Fates, Selection};
+
+use super::{CaptureSpec, SpecError, compile};
+use crate::identity::Identities;
+
+/// The number of the ring among captures.
+pub const RING: u8 = 0;
+
+/// What is captured now.
+#[derive(Clone, Debug, Default)]
+pub struct Captures {
+    ring: Option<Ring>,
+    captures: Vec<(u8, CaptureSpec)>,
+}
+
+impl Captures {
+    /// With the ring of a configuration, if it has one.
+    ///
+    /// # Errors
+    /// What is wrong with its filter.
+    pub fn new(ring: &Ring) -> Result<Self, SpecError> {
+        ring.filter.as_deref().map(compile).transpose()?;
+        let is_there = ring.memory > 0 || ring.disk > 0;
+        Ok(Self { ring: is_there.then(|| ring.clone()), captures: Vec::new() })
+    }
+
+    /// Adds a capture under a number.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn add(&mut self, number: u8, spec: CaptureSpec, identities: &Identities) -> Result<(), SpecError> {
+        spec.selection(number, identities)?;
+        self.captures.push((number, spec));
+        Ok(())
+    }
+
+    /// Takes a capture away.
+    pub fn remove(&mut self, number: u8) {
+        self.captures.retain(|(other, _)| *other != number);
+    }
+
+    /// Whether a change of endpoints changes what is captured.
+    pub fn follow_endpoints(&self) -> bool {
+        self.captures.iter().any(|(_, spec)| spec.endpoint.is_some())
+    }
+
+    /// What workers ask, as endpoints are now.
+    pub fn plan(&self, identities: &Identities) -> CapturePlan {
+        // What is wrong was refused when it was added, and has not become wrong since.
+        let ring = self.ring.iter().filter_map(|ring| ring_selection(ring).ok());
+        let captures =
+            self.captures.iter().filter_map(|(number, spec)| spec.selection(*number, identities).ok());
+        CapturePlan::new(ring.chain(captures).collect())
+    }
+}
+
+fn ring_selection(ring: &Ring) -> Result<Selection, SpecError> {
+    Ok(Selection {
+        capture: RING,
+        filter: ring.filter.as_deref().map(compile).transpose()?.map(Into::into),
+        addresses: None,
+        direction: Direction::Both,
+        fates: Fates::ANY,
+        sample: 1,
+        snap: ring.snaplen,
+    })
+}

@@ -1,0 +1,204 @@
+use std::{sync::Arc, time::Duration};
+
+use clap::ValueEnum;
+use ravelin_config::selector::Selector;
+use ravelin_dataplane::{
+    capture::{Direction, Fates, Selection},
+    verdict::DropReason,
+};
+use serde::{Deserialize, Serialize};
+
+use super::{Compression, ExpressionError, Format, Spec, compile, is_safe_name};
+use crate::identity::{Identities, Kind};
+
+/// What a capture wants, how it is written, and when it ends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CaptureSpec {
+    /// What it is called: letters, digits, `-`, `_` and `.`.
+    pub name: String,
+    /// A selector of endpoints of which one has to be an end of the packet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+    /// What the packet has to be, as tcpdump selects it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<String>,
+    /// Which way the packet has to go, seen from the endpoints.
+    #[serde(default)]
+    pub direction: Way,
+    /// What has to become of the packet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
+    /// For what it has to be dropped, by the reasons' names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drop_reasons: Vec<String>,
+    /// One flow in so many.
+    #[serde(default = "one")]
+    pub sample: u32,
+    /// Bytes that are kept of a packet.
+    #[serde(default = "whole")]
+    pub snaplen: u32,
+    /// How long it lasts, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration: Option<u64>,
+    /// Bytes after which it ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_size: Option<u64>,
+    /// Packets after which it ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_packets: Option<u64>,
+    /// Bytes after which it goes on in another file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotate_size: Option<u64>,
+    /// Seconds after which it goes on in another file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotate_time: Option<u64>,
+    /// Files that are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<usize>,
+    /// How files are written.
+    #[serde(default)]
+    pub format: Format,
+    /// How they are compressed.
+    #[serde(default)]
+    pub compression: Compression,
+}
+
+const fn one() -> u32 {
+    1
+}
+
+const fn whole() -> u32 {
+    CaptureSpec::WHOLE
+}
+
+/// Which way packets go, seen from endpoints.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Way {
+    /// Both.
+    #[default]
+    Both,
+    /// To them.
+    In,
+    /// From them.
+    Out,
+}
+
+/// What becomes of packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// They pass, or the appliance takes them.
+    Allow,
+    /// They are dropped, for whatever reason.
+    Drop,
+}
+
+/// What is wrong with a capture that somebody wants.
+#[derive(Debug, thiserror::Error)]
+pub enum SpecError {
+    /// Its name cannot be that of a directory everywhere.
+    #[error(
+        "`{0}` is no name of a capture: it has 1 to 128 letters, digits, `-`, `_` and `.`, and does not begin with a dot"
+    )]
+    Name(String),
+    /// Its selector is wrong.
+    #[error("the selector of endpoints: {0}")]
+    Selector(String),
+    /// Its filter is wrong.
+    #[error("the filter: {0}")]
+    Filter(#[from] ExpressionError),
+    /// There is no such drop reason.
+    #[error("there is no drop reason `{0}`; `ravelin show drops` and docs/counters.md have all of them")]
+    Reason(String),
+    /// Two keys that exclude one another.
+    #[error("{0}")]
+    Combination(&'static str),
+}
+
+impl CaptureSpec {
+    /// The most bytes that are kept of a packet: all.
+    pub const WHOLE: u32 = 262_144;
+
+    /// What it wants, as number `capture`, of the endpoints that there are now.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn selection(&self, capture: u8, identities: &Identities) -> Result<Selection, SpecError> {
+        check_name(&self.name)?;
+        let filter = self.filter.as_deref().map(compile).transpose()?;
+        let selector = self.endpoint.as_deref().map(str::parse::<Selector>).transpose();
+        let selector = selector.map_err(|error| SpecError::Selector(error.to_string()))?;
+        let addresses = selector.map(|selector| {
+            let items = identities.matching(selector.expression());
+            let endpoints: Vec<_> = items.into_iter().filter(|item| item.kind() == Kind::Endpoint).collect();
+            Arc::new(identities.addresses_of(&endpoints))
+        });
+        if addresses.is_none() && self.direction != Way::Both {
+            return Err(SpecError::Combination(
+                "a direction is seen from endpoints: give a selector of them as well",
+            ));
+        }
+        Ok(Selection {
+            capture,
+            filter: filter.map(Arc::new),
+            addresses,
+            direction: match self.direction {
+                Way::Both => Direction::Both,
+                Way::In => Direction::In,
+                Way::Out => Direction::Out,
+            },
+            fates: self.fates()?,
+            sample: self.sample.max(1),
+            snap: self.snaplen as usize,
+        })
+    }
+
+    fn fates(&self) -> Result<Fates, SpecError> {
+        match (self.verdict, self.drop_reasons.is_empty()) {
+            (None, true) => Ok(Fates::ANY),
+            (Some(Verdict::Allow), true) => Ok(Fates::PASSED),
+            (Some(Verdict::Drop), true) => Ok(Fates::DROPPED),
+            (Some(Verdict::Allow), false) => Err(SpecError::Combination(
+                "what passes is dropped for no reason: `verdict` is `drop`, or left out",
+            )),
+            (Some(Verdict::Drop) | None, false) => {
+                let reasons = self.drop_reasons.iter().map(|name| {
+                    let found = DropReason::ALL.iter().find(|reason| reason.name() == name);
+                    found.copied().ok_or_else(|| SpecError::Reason(name.clone()))
+                });
+                Ok(Fates::dropped_for(reasons.collect::<Result<Vec<_>, _>>()?))
+            }
+        }
+    }
+
+    /// What its files are like.
+    pub fn files(&self) -> Spec {
+        Spec {
+            name: self.name.clone(),
+            format: self.format,
+            compression: self.compression,
+            snap: self.snaplen,
+            rotate_size: self.rotate_size,
+            rotate_time: self.rotate_time.map(Duration::from_secs),
+            rotate_packets: None,
+            files: self.files,
+            max_size: self.max_size,
+            max_packets: self.max_packets,
+        }
+    }
+
+    /// How long it lasts, if that is limited.
+    pub fn lasts(&self) -> Option<Duration> {
+        self.duration.map(Duration::from_secs)
+    }
+}
+
+/// Whether a text may be the name of a capture, and so of a directory.
+///
+/// # Errors
+/// [`SpecError::Name`].
+pub fn check_name(name: &str) -> Result<(), SpecError> {
+    if is_safe_name(name) { Ok(()) } else { Err(SpecError::Name(name.to_owned())) }
+}

@@ -1,0 +1,139 @@
+use std::path::PathBuf;
+
+use crate::{
+    api::{client, view},
+    cli::{Failure, show, target},
+};
+
+/// Shows every capture: how it stands, how much it has.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct List {
+    #[command(flatten)]
+    target: target::Target,
+}
+
+/// Shows a capture with its files.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Show {
+    #[command(flatten)]
+    target: target::Target,
+    /// The capture.
+    name: String,
+}
+
+/// Ends a capture. Its files stay.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Stop {
+    #[command(flatten)]
+    target: target::Target,
+    /// The capture.
+    name: String,
+}
+
+/// Writes a file of a capture: the newest complete one, or the one that is named.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Get {
+    #[command(flatten)]
+    target: target::Target,
+    /// The capture.
+    name: String,
+    /// Which of its files, as `capture show` lists them.
+    #[arg(long, value_name = "NAME")]
+    file: Option<String>,
+    /// Where to write it; `-` is standard output. Without it, a file of the same name here.
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+/// Removes a capture that has ended, with its files.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Remove {
+    #[command(flatten)]
+    target: target::Target,
+    /// The capture.
+    name: String,
+}
+
+/// Removes every capture that has ended, with its files.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Clean {
+    #[command(flatten)]
+    target: target::Target,
+}
+
+pub(super) fn list(args: &List, json: bool) -> Result<(), Failure> {
+    let socket = args.target.socket(json)?;
+    let answer: Vec<view::Capture> =
+        target::block_on(async { Ok(client::get(&socket, "/captures").await?) })?;
+    if json { target::print_json(&answer, false) } else { target::print(&show::captures::captures(&answer)) }
+}
+
+pub(super) fn show(args: &Show, json: bool) -> Result<(), Failure> {
+    let socket = args.target.socket(json)?;
+    let target = format!("/captures/{}", escaped(&args.name));
+    let answer: view::Capture = target::block_on(async { Ok(client::get(&socket, &target).await?) })?;
+    if json { target::print_json(&answer, false) } else { target::print(&show::captures::capture(&answer)) }
+}
+
+pub(super) fn stop(args: &Stop, json: bool) -> Result<(), Failure> {
+    let socket = args.target.socket(json)?;
+    let target = format!("/captures/{}/stop", escaped(&args.name));
+    let answer: view::Capture = target::block_on(async { Ok(client::post(&socket, &target).await?) })?;
+    if json { target::print_json(&answer, false) } else { target::print(&show::captures::capture(&answer)) }
+}
+
+pub(super) fn get(args: &Get) -> Result<(), Failure> {
+    let socket = args.target.socket(true)?;
+    let name = escaped(&args.name);
+    target::block_on(async {
+        let capture: view::Capture = client::get(&socket, &format!("/captures/{name}")).await?;
+        let file = match &args.file {
+            Some(file) => file.clone(),
+            None => {
+                let newest = capture.files.last().map(|file| file.name.clone());
+                newest.ok_or_else(|| {
+                    Failure::failed(format!("the capture `{}` has no complete file yet", args.name))
+                })?
+            }
+        };
+        let output = args.output.clone().unwrap_or_else(|| PathBuf::from(&file));
+        let mut out = target::output(&output)?;
+        let target = format!("/captures/{name}/files/{}", escaped(&file));
+        client::download(&socket, &target, &mut out).await?;
+        Ok(())
+    })
+}
+
+pub(super) fn remove(args: &Remove, json: bool) -> Result<(), Failure> {
+    let socket = args.target.socket(json)?;
+    let target = format!("/captures/{}/remove", escaped(&args.name));
+    removed(&target::block_on(async { Ok(client::post(&socket, &target).await?) })?, json)
+}
+
+pub(super) fn clean(args: &Clean, json: bool) -> Result<(), Failure> {
+    let socket = args.target.socket(json)?;
+    removed(&target::block_on(async { Ok(client::post(&socket, "/captures/clean").await?) })?, json)
+}
+
+fn removed(answer: &view::CapturesRemoved, json: bool) -> Result<(), Failure> {
+    if json {
+        target::print_json(answer, false)
+    } else if answer.removed.is_empty() {
+        target::print("there is none that has ended")
+    } else {
+        target::print(&format!("removed: {}", answer.removed.join(", ")))
+    }
+}
+
+/// What is no name is sent as something that is no name either.
+fn escaped(name: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    let mut text = String::new();
+    for byte in name.bytes() {
+        match is_plain(byte) {
+            true => text.push(char::from(byte)),
+            false => text.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    text
+}

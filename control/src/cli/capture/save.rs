@@ -1,0 +1,38 @@
+use std::{net::IpAddr, path::PathBuf, time::Duration};
+
+use crate::{
+    api::{client, view::SaveQuery},
+    cli::{Failure, target},
+};
+
+/// Writes what the ring still has: packets from before anyone asked.
+///
+/// The ring is there if `[capture.ring]` says how much it may hold.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Args {
+    #[command(flatten)]
+    target: target::Target,
+    /// How far back: 30s, 5m, 2h. All that there is without it.
+    #[arg(long, value_name = "TIME", value_parser = ravelin_config::parse_duration)]
+    last: Option<Duration>,
+    /// Only packets from or to this address.
+    #[arg(long, value_name = "ADDRESS")]
+    host: Option<IpAddr>,
+    /// Only what tcpdump would select so.
+    #[arg(long, value_name = "EXPRESSION")]
+    filter: Option<String>,
+    /// Where to write it, as pcapng; `-` is standard output.
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    let socket = args.target.socket(true)?;
+    let query = SaveQuery {
+        last: args.last.map(|last| last.as_secs()),
+        host: args.host,
+        filter: args.filter.clone(),
+    };
+    let mut out = target::output(&args.output)?;
+    target::block_on(async { Ok(client::download_json(&socket, "/captures/save", &query, &mut out).await?) })
+}

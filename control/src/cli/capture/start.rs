@@ -1,0 +1,92 @@
+use std::time::Duration;
+
+use crate::{
+    api::{client, view},
+    capture::{CaptureSpec, Compression, Format, Verdict, Way},
+    cli::{Failure, show, target},
+};
+
+/// Starts a capture. It goes on until it is stopped, or has what it should have; also over restarts of the process.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Args {
+    #[command(flatten)]
+    target: target::Target,
+    /// What to call it.
+    name: String,
+    /// Endpoints of which one has to be an end of the packet, as a selector of labels: `app == "cart"`.
+    #[arg(long, value_name = "SELECTOR")]
+    endpoint: Option<String>,
+    /// What the packet has to be, as tcpdump selects it: `tcp port 443`.
+    #[arg(long, value_name = "EXPRESSION")]
+    filter: Option<String>,
+    /// Which way the packet has to go, seen from the endpoints.
+    #[arg(long, value_enum, default_value_t)]
+    direction: Way,
+    /// What has to become of the packet.
+    #[arg(long, value_enum)]
+    verdict: Option<Verdict>,
+    /// A reason for which the packet has to be dropped. May be given several times.
+    #[arg(long, value_name = "REASON")]
+    drop_reason: Vec<String>,
+    /// One flow in so many, with all of its packets.
+    #[arg(long, value_name = "FLOWS", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    sample: u32,
+    /// Bytes that are kept of a packet.
+    #[arg(long, value_name = "BYTES", default_value_t = CaptureSpec::WHOLE, value_parser = clap::value_parser!(u32).range(14..=262_144))]
+    snaplen: u32,
+    /// How long it lasts: 30s, 10m, 2h.
+    #[arg(long, value_name = "TIME", value_parser = ravelin_config::parse_duration)]
+    duration: Option<Duration>,
+    /// Ends with so many bytes: 500MiB, 1GiB.
+    #[arg(long, value_name = "SIZE", value_parser = ravelin_config::parse_size)]
+    max_size: Option<u64>,
+    /// Ends with so many packets.
+    #[arg(long, value_name = "PACKETS")]
+    max_packets: Option<u64>,
+    /// Goes on in another file after so many bytes.
+    #[arg(long, value_name = "SIZE", value_parser = ravelin_config::parse_size)]
+    rotate_size: Option<u64>,
+    /// Goes on in another file after so long.
+    #[arg(long, value_name = "TIME", value_parser = ravelin_config::parse_duration)]
+    rotate_time: Option<Duration>,
+    /// Files that are kept; older ones are removed.
+    #[arg(long, value_name = "FILES", value_parser = clap::value_parser!(u16).range(1..))]
+    files: Option<u16>,
+    /// How files are written.
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+    /// How files are compressed.
+    #[arg(long, value_enum, default_value_t)]
+    compression: Compression,
+}
+
+impl Args {
+    fn spec(&self) -> CaptureSpec {
+        CaptureSpec {
+            name: self.name.clone(),
+            endpoint: self.endpoint.clone(),
+            filter: self.filter.clone(),
+            direction: self.direction,
+            verdict: self.verdict,
+            drop_reasons: self.drop_reason.clone(),
+            sample: self.sample,
+            snaplen: self.snaplen,
+            duration: self.duration.map(|duration| duration.as_secs().max(1)),
+            max_size: self.max_size,
+            max_packets: self.max_packets,
+            rotate_size: self.rotate_size,
+            rotate_time: self.rotate_time.map(|time| time.as_secs().max(1)),
+            files: self.files.map(usize::from),
+            format: self.format,
+            compression: self.compression,
+        }
+    }
+}
+
+pub(super) fn run(args: &Args, json: bool) -> Result<(), Failure> {
+    let socket = args.target.socket(json)?;
+    let spec = args.spec();
+    let answer: view::Capture =
+        target::block_on(async { Ok(client::send_json(&socket, "/captures", &spec).await?) })?;
+    if json { target::print_json(&answer, false) } else { target::print(&show::captures::capture(&answer)) }
+}

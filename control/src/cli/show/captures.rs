@@ -1,0 +1,66 @@
+//! Tables of captures.
+
+use comfy_table::{Cell, Row, Table};
+
+use super::{
+    number,
+    tables::{fit, right, table},
+};
+use crate::{api::view::Capture, capture::CaptureSpec};
+
+/// All captures.
+pub(in crate::cli) fn captures(now: &[Capture]) -> String {
+    if now.is_empty() {
+        return "there is no capture".to_owned();
+    }
+    let mut text = fit(capture_table(now));
+    for capture in now {
+        if let Some(error) = &capture.error {
+            text.push_str(&format!("\n\n{}: {error}", capture.name));
+        }
+    }
+    text
+}
+
+/// One capture, with its files.
+pub(in crate::cli) fn capture(now: &Capture) -> String {
+    let mut text = captures(std::slice::from_ref(now));
+    for file in &now.files {
+        text.push_str(&format!("\n{:>10}  {}", number::bytes(file.size), file.name));
+    }
+    text
+}
+
+/// The same before it is fitted to the terminal.
+pub(super) fn capture_table(now: &[Capture]) -> Table {
+    let mut table = table(&["capture", "state", "packets", "bytes", "lost", "started, ends"]);
+    for capture in now {
+        let when = |time: &str| time.get(..19).unwrap_or(time).replace('T', " ");
+        let end = match (&capture.ended, &capture.ends) {
+            (Some(ended), _) => format!("ended {}", when(ended)),
+            (None, Some(ends)) => format!("until {}", when(ends)),
+            (None, None) => "until it is stopped".to_owned(),
+        };
+        table.add_row(Row::from(vec![
+            Cell::new(format!("{}\n{}", capture.name, wanted(&capture.spec))),
+            Cell::new(&capture.state),
+            right(capture.packets.to_string()),
+            right(number::bytes(capture.bytes)),
+            right(capture.lost.to_string()),
+            Cell::new(format!("{}\n{end}", when(&capture.started))),
+        ]));
+    }
+    table
+}
+
+/// What a capture wants, in a line.
+fn wanted(spec: &CaptureSpec) -> String {
+    let mut parts = Vec::new();
+    parts.extend(spec.endpoint.as_ref().map(|selector| format!("endpoints {selector}")));
+    parts.extend(spec.filter.clone());
+    parts.extend(
+        (!spec.drop_reasons.is_empty()).then(|| format!("dropped for {}", spec.drop_reasons.join(", "))),
+    );
+    parts.extend((spec.sample > 1).then(|| format!("one flow in {}", spec.sample)));
+    if parts.is_empty() { "everything".to_owned() } else { parts.join("; ") }
+}
