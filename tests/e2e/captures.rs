@@ -66,6 +66,10 @@ fn what_is_captured_is_what_was_sent() {
     }
     let error = ravelin.ask(&["capture", "start", "a", "--filter", "prot tcp"]).expect_err("no expression");
     assert!(error.contains("syntax error"), "{error}");
+    // What is refused leaves what was there.
+    let before = fs::read(&file).expect("it was just written");
+    ravelin.ask(&["capture", "save", "-o", &file.display().to_string()]).expect_err("there is no ring");
+    assert_eq!(fs::read(&file).expect("it is still there"), before);
     ask(&ravelin, "capture clean").expect("there is one");
     assert_eq!(ask(&ravelin, "capture list").expect("an answer").trim(), "there is no capture");
     assert!(!lab.folder().join("captures/echo").exists());

@@ -98,34 +98,44 @@ pub async fn send_json<T: DeserializeOwned>(
     answer(send_body(socket, Method::POST, target, serde_json::to_vec(value)?.into()).await?).await
 }
 
-/// Asks for `target` and writes the answer as it comes.
+/// An answer that comes in pieces.
+#[derive(Debug)]
+pub struct Download(Incoming);
+
+/// Asks for `target`.
 ///
 /// # Errors
-/// [`ClientError`]; what was written so far is not all of it.
-pub async fn download(socket: &Path, target: &str, out: &mut impl io::Write) -> Result<(), ClientError> {
-    write(send(socket, Method::GET, target).await?, out).await
+/// [`ClientError`].
+pub async fn download(socket: &Path, target: &str) -> Result<Download, ClientError> {
+    Ok(Download(send(socket, Method::GET, target).await?))
 }
 
-/// Sends `value` to `target` and writes the answer as it comes.
+/// Sends `value` to `target`.
 ///
 /// # Errors
-/// [`ClientError`]; what was written so far is not all of it.
+/// [`ClientError`].
 pub async fn download_json(
     socket: &Path,
     target: &str,
     value: &impl Serialize,
-    out: &mut impl io::Write,
-) -> Result<(), ClientError> {
-    write(send_body(socket, Method::POST, target, serde_json::to_vec(value)?.into()).await?, out).await
+) -> Result<Download, ClientError> {
+    let body = serde_json::to_vec(value)?.into();
+    Ok(Download(send_body(socket, Method::POST, target, body).await?))
 }
 
-async fn write(mut body: Incoming, out: &mut impl io::Write) -> Result<(), ClientError> {
-    while let Some(frame) = body.frame().await {
-        if let Ok(data) = frame?.into_data() {
-            out.write_all(&data).map_err(ClientError::Write)?;
+impl Download {
+    /// Writes the answer as it comes.
+    ///
+    /// # Errors
+    /// [`ClientError`]; what was written so far is not all of it.
+    pub async fn write(mut self, out: &mut impl io::Write) -> Result<(), ClientError> {
+        while let Some(frame) = self.0.frame().await {
+            if let Ok(data) = frame?.into_data() {
+                out.write_all(&data).map_err(ClientError::Write)?;
+            }
         }
+        out.flush().map_err(ClientError::Write)
     }
-    out.flush().map_err(ClientError::Write)
 }
 
 async fn send(socket: &Path, method: Method, target: &str) -> Result<Incoming, ClientError> {

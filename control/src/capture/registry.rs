@@ -200,6 +200,9 @@ impl Registry {
     /// # Errors
     /// If it cannot be written; then what was saved before is still there.
     pub fn save(&self, directory: &Path) -> io::Result<()> {
+        if self.0.is_empty() && !file(directory).exists() {
+            return Ok(());
+        }
         let all: Vec<_> = self.iter().collect();
         let beside = file(directory).with_extension("new");
         fs::write(&beside, serde_json::to_vec_pretty(&all)?)?;

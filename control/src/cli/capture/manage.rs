@@ -97,10 +97,10 @@ pub(super) fn get(args: &Get) -> Result<(), Failure> {
             }
         };
         let output = args.output.clone().unwrap_or_else(|| PathBuf::from(&file));
+        let answer = client::download(&socket, &format!("/captures/{name}/files/{}", escaped(&file))).await?;
+        // Not before it is clear that there is something to write.
         let mut out = target::output(&output)?;
-        let target = format!("/captures/{name}/files/{}", escaped(&file));
-        client::download(&socket, &target, &mut out).await?;
-        Ok(())
+        Ok(answer.write(&mut out).await?)
     })
 }
 

@@ -33,6 +33,10 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         host: args.host,
         filter: args.filter.clone(),
     };
-    let mut out = target::output(&args.output)?;
-    target::block_on(async { Ok(client::download_json(&socket, "/captures/save", &query, &mut out).await?) })
+    target::block_on(async {
+        let answer = client::download_json(&socket, "/captures/save", &query).await?;
+        // Not before it is clear that there is something to write.
+        let mut out = target::output(&args.output)?;
+        Ok(answer.write(&mut out).await?)
+    })
 }
