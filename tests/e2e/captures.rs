@@ -66,6 +66,7 @@ fn what_is_captured_is_what_was_sent() {
     }
     let error = ravelin.ask(&["capture", "start", "a", "--filter", "prot tcp"]).expect_err("no expression");
     assert!(error.contains("syntax error"), "{error}");
+    assert!(!lab.folder().join("captures/a").exists(), "nothing was made for what is refused");
     // What is refused leaves what was there.
     let before = fs::read(&file).expect("it was just written");
     ravelin.ask(&["capture", "save", "-o", &file.display().to_string()]).expect_err("there is no ring");

@@ -3,10 +3,7 @@
 use std::{fs, io, path::PathBuf, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use ravelin_dataplane::{
-    capture::CaptureStage,
-    clock::{Clock, Timestamp as PacketTime},
-};
+use ravelin_dataplane::clock::{Clock, Timestamp as PacketTime};
 
 use super::{Appliance, whole_seconds};
 use crate::{
@@ -96,6 +93,8 @@ impl Appliance {
     pub async fn start_capture(&self, spec: CaptureSpec) -> Result<view::Capture, CaptureError> {
         check_name(&spec.name)?;
         let mut reloader = self.reloader.lock().await;
+        // Before anything is made for it.
+        reloader.check_capture(&spec)?;
         let mut captures = self.captures.lock();
         let desk = captures.as_mut().ok_or(CaptureError::Unavailable)?;
         let name = spec.name.clone();
@@ -140,8 +139,7 @@ impl Appliance {
         for worker in behind {
             tracing::error!(%worker, capture = name, "the worker has not ended the capture yet");
         }
-        // What workers have begun to fill they give away within this time.
-        tokio::time::sleep(CaptureStage::LINGER * 2).await;
+        // The writer gives workers the time to hand in what they have copied.
         if let Some(desk) = &*self.captures.lock() {
             desk.writer.close(number);
         }

@@ -64,6 +64,9 @@ pub struct Capture {
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<Timestamp>,
+    /// What earlier processes have written of it: packets, bytes, and packets that could not be.
+    #[serde(skip)]
+    before: [u64; 3],
     /// Packets written.
     #[serde(default)]
     pub packets: u64,
@@ -113,6 +116,7 @@ impl Registry {
             started: now,
             ends,
             ended: None,
+            before: [0; 3],
             packets: 0,
             bytes: 0,
             lost: 0,
@@ -149,12 +153,14 @@ impl Registry {
         due.map(|(name, _)| name.clone()).collect()
     }
 
-    /// Notes how much was written for a number.
+    /// Notes how much this process has written for a number.
     pub fn note(&mut self, number: u8, packets: u64, bytes: u64, lost: u64) {
         let Some(capture) = self.0.values_mut().find(|capture| capture.number == Some(number)) else {
             return;
         };
-        (capture.packets, capture.bytes, capture.lost) = (packets, bytes, lost);
+        let [packets_before, bytes_before, lost_before] = capture.before;
+        capture.packets = packets_before + packets;
+        (capture.bytes, capture.lost) = (bytes_before + bytes, lost_before + lost);
         if packets > 0 && capture.state == State::WaitingForTraffic {
             capture.state = State::Capturing;
         }
@@ -183,6 +189,7 @@ impl Registry {
         let captures: Vec<Capture> = serde_json::from_slice(&text)?;
         let mut registry = Self::default();
         for mut capture in captures {
+            capture.before = [capture.packets, capture.bytes, capture.lost];
             if !capture.state.has_ended() {
                 if capture.ends.is_some_and(|ends| ends <= now) {
                     (capture.state, capture.ended) = (State::Finished, capture.ends);
@@ -259,13 +266,19 @@ mod tests {
         registry.start(spec("short", Some(60)), at(0)).unwrap();
         registry.start(spec("long", Some(600)), at(0)).unwrap();
         registry.start(spec("failed", None), at(0)).unwrap();
+        registry.note(registry.get("long").unwrap().number.unwrap(), 7, 700, 0);
         registry.end("failed", State::Error("disk full".to_owned()), at(5)).unwrap();
         registry.save(&path).unwrap();
-        let loaded = Registry::load(&path, at(100)).unwrap();
+        let mut loaded = Registry::load(&path, at(100)).unwrap();
         let short = loaded.get("short").unwrap();
         assert_eq!((&short.state, short.number, short.ended), (&State::Finished, None, Some(at(60))));
         assert!(loaded.get("long").unwrap().number.is_some());
         assert_eq!(loaded.get("failed"), registry.get("failed"));
+        // What was written before still counts.
+        let number = loaded.get("long").unwrap().number.unwrap();
+        loaded.note(number, 2, 200, 1);
+        let long = loaded.get("long").unwrap();
+        assert_eq!((long.packets, long.bytes, long.lost), (9, 900, 1));
         directory.write("captures.json", "[{");
         assert!(Registry::load(&path, at(0)).is_err());
     }

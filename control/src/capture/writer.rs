@@ -243,8 +243,10 @@ impl Task {
     const FLUSH: Duration = Duration::from_millis(500);
     /// How often what others do in the directory is looked at.
     const LOOK: Duration = Duration::from_secs(2);
-    /// The longest sleep.
+    /// The longest sleep while something is captured.
     const NAP: Duration = Duration::from_millis(5);
+    /// The longest sleep while nothing is: orders wake the thread.
+    const REST: Duration = Duration::from_millis(200);
     /// After so long a worker has handed in what it copied: more than `CaptureStage::LINGER`.
     const SETTLE: Duration = Duration::from_millis(250);
     /// Saves at once.
@@ -270,7 +272,8 @@ impl Task {
                 if stopping {
                     break;
                 }
-                thread::park_timeout(Self::NAP);
+                let is_idle = self.ring.is_none() && !self.captures.values().any(One::is_open);
+                thread::park_timeout(if is_idle { Self::REST } else { Self::NAP });
             }
         }
         self.finish();

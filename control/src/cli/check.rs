@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::{Failure, target};
 use crate::{
+    capture::Captures,
     compile::{self, CompileError, Ports},
     policy::Engine,
 };
@@ -73,11 +74,15 @@ fn inspect(path: &Path) -> (Report, bool, bool) {
     let compile = || -> Result<(), CompileError> {
         let ports = Ports::unlimited(&loaded.config)?;
         let config = &loaded.config;
+        let ring = &config.capture.ring;
+        Captures::new(ring).map_err(|error| CompileError::Ring(error.to_string()))?;
         let engine = Engine::of(config, &loaded.library)?;
         compile::snapshot(config, &ports, engine.policy().clone()).map(drop)
     };
     if let Err(error) = compile() {
-        return (loaded.warnings.refuse(Code::TooLarge, error.to_string()), false, false);
+        let is_text = matches!(error, CompileError::Ring(_));
+        let code = if is_text { Code::Malformed } else { Code::TooLarge };
+        return (loaded.warnings.refuse(code, error.to_string()), false, false);
     }
     let runnable = !loaded.config.interfaces.is_empty();
     (loaded.warnings, true, runnable)

@@ -218,6 +218,14 @@ impl Reloader {
         }
     }
 
+    /// Whether a capture could begin.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn check_capture(&self, spec: &CaptureSpec) -> Result<(), SpecError> {
+        spec.selection(1, self.engine.identities()).map(drop)
+    }
+
     /// Has a capture begin, under a number that none has.
     ///
     /// # Errors

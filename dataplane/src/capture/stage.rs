@@ -18,7 +18,7 @@ pub struct CaptureStage {
 
 impl CaptureStage {
     /// How long packets wait for others until the writer is given them.
-    pub const LINGER: Duration = Duration::from_millis(100);
+    const LINGER: Duration = Duration::from_millis(100);
 
     /// A stage that captures into a ring.
     pub fn new(ring: Arc<CaptureRing>) -> Self {
