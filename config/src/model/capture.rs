@@ -48,6 +48,13 @@ section! {
     }
 }
 
+impl Trigger {
+    /// Whether anything but rules triggers a capture.
+    pub fn is_on(&self) -> bool {
+        self.alerts || self.verdict_changes || !self.drop_reasons.is_empty()
+    }
+}
+
 impl Ring {
     /// Whether there is one.
     pub const fn is_there(&self) -> bool {

@@ -16,6 +16,7 @@ mod expression;
 mod file;
 #[cfg(test)]
 mod fixtures;
+mod part;
 mod plan;
 pub mod registry;
 mod ring;
@@ -23,6 +24,7 @@ mod save;
 mod spec;
 #[cfg(test)]
 mod tests;
+pub mod trigger;
 mod writer;
 
 pub use comment::Commentator;
@@ -33,4 +35,5 @@ pub use plan::{Captures, RING};
 pub use ring::RingSettings;
 pub use save::{SaveRequest, Saved};
 pub use spec::{CaptureSpec, SpecError, Verdict, Way, check_name};
+pub use trigger::{Subject, TRIGGERS, Triggers};
 pub use writer::{CaptureState, CaptureStatus, CaptureWriter, Settings};

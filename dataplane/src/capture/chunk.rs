@@ -49,6 +49,18 @@ impl Fate {
         Self(reason.index() as u8 + 2)
     }
 
+    /// Whether packets are captured that are dropped for a reason: not those that the kernel drops, and not those that are dropped when they
+    /// are about to leave.
+    pub const fn is_captured(reason: DropReason) -> bool {
+        !matches!(
+            reason,
+            DropReason::ThreatKernel
+                | DropReason::HandoffFull
+                | DropReason::TransmitFull
+                | DropReason::TransmitDown
+        )
+    }
+
     /// What a number in a file means.
     pub const fn of_number(number: u8) -> Self {
         Self(number)
