@@ -167,7 +167,10 @@ fn an_alert_names_the_file_with_what_came_before_it() {
     let records = fs::read_to_string(lab.folder().join("records.jsonl")).expect("there are records");
     let line = records.lines().find(|line| line.contains("\"event_type\":\"alert\"")).expect("the alert");
     let line: Value = serde_json::from_str(line).expect("JSON");
-    assert_eq!((&line["capture_file"], &line["threat"]["capture_file"]), (&named.clone().into(), &named.into()));
+    assert_eq!(
+        (&line["capture_file"], &line["threat"]["capture_file"]),
+        (&named.clone().into(), &named.into())
+    );
 }
 
 #[test]
@@ -197,10 +200,10 @@ fn a_drop_reason_has_the_flow_saved_and_what_cannot_be_parsed_as_well() {
     let rule = "action = \"deny\"\nprotocol = \"udp\"\ndestination = { ports = [5353] }";
     let trigger = "drop_reasons = [\"rule_deny\", \"udp_length\"]";
     let ravelin = lab.ravelin(&config(&lab, trigger, &guard("", &[rule, "action = \"allow\""])));
-    let socket = lab.client.inside(|| UdpSocket::bind((CLIENT, 4444))).expect("the port is free");
-    socket.send_to(b"allowed", (SERVER, 4321)).expect("there is a route");
+    let speaker = lab.client.inside(|| UdpSocket::bind((CLIENT, 4444))).expect("the port is free");
+    speaker.send_to(b"allowed", (SERVER, 4321)).expect("there is a route");
     for _ in 0..3 {
-        socket.send_to(b"denied", (SERVER, 5353)).expect("there is a route");
+        speaker.send_to(b"denied", (SERVER, 5353)).expect("there is a route");
     }
     let (file, path) = fetch(&lab, &ravelin);
     assert!(file.contains(&format!("-drop-rule_deny-{SERVER}-")), "{file}");
@@ -259,7 +262,8 @@ fn what_is_too_much_is_counted_and_said_and_traffic_goes_on() {
     name(&lab, "");
     let rule = "action = \"allow\"\nprotocol = \"udp\"\ncapture = true";
     let metrics = "[metrics]\nlisten = \"127.0.0.1:9651\"\n";
-    let with = |limit: &str| config(&lab, limit, &(metrics.to_owned() + &guard("", &[rule, "action = \"allow\""])));
+    let with =
+        |limit: &str| config(&lab, limit, &(metrics.to_owned() + &guard("", &[rule, "action = \"allow\""])));
     let ravelin = lab.ravelin(&with("per_minute = 2"));
     // Nothing can be written there.
     let directory = lab.folder().join("captures/triggers");

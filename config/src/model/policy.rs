@@ -4,8 +4,8 @@ use crate::resources::{
 use crate::schema::{
     entry,
     parser::{
-        boolean, description, domain, integer, ip_version, labels, list, name, order, port_match, prefix, protocol,
-        resource_name, selector, types, word,
+        boolean, description, domain, integer, ip_version, labels, list, name, order, port_match, prefix,
+        protocol, resource_name, selector, types, word,
     },
     reader::At,
 };

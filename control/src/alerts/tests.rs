@@ -134,14 +134,23 @@ fn the_ledger_is_bounded_and_counts_what_it_forgets() {
     let c2 = told(Action::Deny, &[(Direction::Egress, "c2")]);
     let source = |n: u32| IpAddr::from((0x0a00_0000 + n).to_be_bytes()).to_string();
     for n in 0..25_000 {
-        assert_eq!(ledger.note(&flow(&source(n), "203.0.113.8", 443, 0), &c2, &library, WINDOW, |_| None).len(), 1);
+        assert_eq!(
+            ledger.note(&flow(&source(n), "203.0.113.8", 443, 0), &c2, &library, WINDOW, |_| None).len(),
+            1
+        );
     }
     let (alerts, forgotten) = ledger.all();
     assert_eq!((alerts.len(), forgotten), (10_000, 15_000));
     assert!(ledger.open.len() <= 20_001, "{}", ledger.open.len());
     // One that is still known is counted, one that was forgotten is new.
-    assert_eq!(ledger.note(&flow(&source(24_999), "203.0.113.8", 443, 1), &c2, &library, WINDOW, |_| None), []);
-    assert_eq!(ledger.note(&flow(&source(0), "203.0.113.8", 443, 1), &c2, &library, WINDOW, |_| None).len(), 1);
+    assert_eq!(
+        ledger.note(&flow(&source(24_999), "203.0.113.8", 443, 1), &c2, &library, WINDOW, |_| None),
+        []
+    );
+    assert_eq!(
+        ledger.note(&flow(&source(0), "203.0.113.8", 443, 1), &c2, &library, WINDOW, |_| None).len(),
+        1
+    );
     assert_eq!(ledger.hits("c2"), (25_002, 25_002));
 }
 

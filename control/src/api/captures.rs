@@ -135,7 +135,9 @@ impl From<CaptureError> for Refused {
         let status = match &error {
             CaptureError::Unknown(_) => StatusCode::NOT_FOUND,
             CaptureError::Spec(_) => StatusCode::BAD_REQUEST,
-            CaptureError::Start(_) | CaptureError::UnderWay(_) | CaptureError::Triggered => StatusCode::CONFLICT,
+            CaptureError::Start(_) | CaptureError::UnderWay(_) | CaptureError::Triggered => {
+                StatusCode::CONFLICT
+            }
             CaptureError::Unavailable | CaptureError::NoRing | CaptureError::Files { .. } => {
                 StatusCode::SERVICE_UNAVAILABLE
             }

@@ -251,7 +251,8 @@ impl Appliance {
         let filter = query.filter.as_deref().map(compile).transpose().map_err(SpecError::from)?;
         let now = Clock::start().now();
         let from = query.last.map_or(PacketTime::ZERO, |last| now - Duration::from_secs(last));
-        let request = SaveRequest { from, until: now, host: query.host, filter: filter.map(Arc::new), subject: None };
+        let request =
+            SaveRequest { from, until: now, host: query.host, filter: filter.map(Arc::new), subject: None };
         // What goes wrong ends the answer before its end.
         drop(desk.writer.save(request, out));
         Ok(())

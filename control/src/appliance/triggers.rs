@@ -40,7 +40,8 @@ impl Appliance {
         let mut teller = self.teller.lock();
         let triggers = self.triggers();
         let logs = teller.logs().to_vec();
-        for Trigger { record, cause } in logs.iter().flat_map(|log| std::iter::from_fn(|| log.take_trigger())) {
+        for Trigger { record, cause } in logs.iter().flat_map(|log| std::iter::from_fn(|| log.take_trigger()))
+        {
             // They are taken in any case: otherwise old ones would come when there is somebody.
             let Some(triggers) = &triggers else { continue };
             let record = record.read();

@@ -73,7 +73,10 @@ impl Spec {
 /// of the ring or of what is triggered.
 pub fn is_safe_name(name: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    (1..=128).contains(&name.len()) && name.bytes().all(is_plain) && !name.starts_with('.') && !["ring", TRIGGERS].contains(&name)
+    (1..=128).contains(&name.len())
+        && name.bytes().all(is_plain)
+        && !name.starts_with('.')
+        && !["ring", TRIGGERS].contains(&name)
 }
 
 /// Writes a capture's packets to its files: hidden ones, which get their names when they are complete.

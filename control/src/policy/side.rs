@@ -93,7 +93,8 @@ impl Builder<'_> {
             TierDefault::Pass => Effect::Pass(next),
         };
         let on_change = plane_on_change(on_change);
-        let outcome = self.outcome(Outcome { rule, effect, is_default: true, on_change, limit: None, captures: false });
+        let outcome =
+            self.outcome(Outcome { rule, effect, is_default: true, on_change, limit: None, captures: false });
         let (source, destination) = self.ends(SetId::ANY, subject);
         self.rules.push(Rule {
             position: position(slot),

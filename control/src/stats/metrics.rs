@@ -272,7 +272,9 @@ fn record_feed(
 
 fn record_triggers(standing: &Standing) {
     gauge!(TRIGGERS_UNDER_WAY).set(approximate(standing.under_way as u64));
-    for (cause, Counts { fired, written, failed, suppressed }) in Cause::KINDS.into_iter().zip(standing.counts) {
+    for (cause, Counts { fired, written, failed, suppressed }) in
+        Cause::KINDS.into_iter().zip(standing.counts)
+    {
         counter!(TRIGGERS_FIRED, "cause" => cause).absolute(fired);
         for (result, count) in [("written", written), ("failed", failed), ("suppressed", suppressed)] {
             counter!(TRIGGERS, "cause" => cause, "result" => result).absolute(count);

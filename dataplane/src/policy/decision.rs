@@ -303,7 +303,15 @@ pub(crate) struct Decisions {
 impl Decisions {
     pub(crate) fn new(log: Arc<DecisionLog>) -> Self {
         let index = HashTable::with_capacity(log.lines.len());
-        Self { log, index, hasher: FlowHasher::random(), words_used: 0, lost: 0, named_lost: 0, triggers_lost: 0 }
+        Self {
+            log,
+            index,
+            hasher: FlowHasher::random(),
+            words_used: 0,
+            lost: 0,
+            named_lost: 0,
+            triggers_lost: 0,
+        }
     }
 
     pub(crate) fn log(&self) -> &Arc<DecisionLog> {

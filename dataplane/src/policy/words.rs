@@ -25,7 +25,8 @@ const NO_ACTION: u32 = 3;
 
 impl Words {
     /// Nothing is decided.
-    pub(super) const EMPTY: Self = Self { words: [0; 1 + TRACES * Trace::MAX], lengths: [0; TRACES], captures: false };
+    pub(super) const EMPTY: Self =
+        Self { words: [0; 1 + TRACES * Trace::MAX], lengths: [0; TRACES], captures: false };
 
     /// Begins another decision.
     pub(super) fn clear(&mut self) {

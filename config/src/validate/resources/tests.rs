@@ -425,6 +425,9 @@ fn a_rule_that_captures_needs_a_ring() {
     let config = config(&text);
     assert!(config.resources.policies[0].egress[0].capture);
     assert!(toml::to_string(&config.resources).unwrap().contains("capture = true"));
-    assert_eq!(found("[[profile]]\nname = 'p'\n[[profile.ingress]]\naction = 'log'\ncapture = true"), one(Code::Combination, 5, "true"));
+    assert_eq!(
+        found("[[profile]]\nname = 'p'\n[[profile.ingress]]\naction = 'log'\ncapture = true"),
+        one(Code::Combination, 5, "true")
+    );
     assert_eq!(found("[[policy]]\nname = 'p'\ncapture = true"), one(Code::UnknownKey, 3, "capture"));
 }

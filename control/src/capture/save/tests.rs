@@ -48,7 +48,13 @@ impl Test {
 }
 
 fn everything() -> SaveRequest {
-    SaveRequest { from: Timestamp::ZERO, until: Timestamp::from_nanos(u64::MAX), host: None, filter: None, subject: None }
+    SaveRequest {
+        from: Timestamp::ZERO,
+        until: Timestamp::from_nanos(u64::MAX),
+        host: None,
+        filter: None,
+        subject: None,
+    }
 }
 
 /// Chunks of about 600 kB, each with packets of a host of its own.

@@ -11,7 +11,9 @@ pub enum TriggerError {
     #[error("there is no ring to save packets from: add [capture.ring] with `memory` or `disk`")]
     NoRing,
     /// There is no such drop reason.
-    #[error("there is no drop reason `{0}`; `ravelin show drops --all` and docs/counters.md have all of them")]
+    #[error(
+        "there is no drop reason `{0}`; `ravelin show drops --all` and docs/counters.md have all of them"
+    )]
     Reason(String),
     /// Such packets are never captured.
     #[error("packets that are dropped for `{0}` are dropped where nothing is captured any more, or not yet")]

@@ -89,8 +89,8 @@ fn link(frame: &[u8]) -> [[u8; 6]; 2] {
 #[cfg(test)]
 mod tests {
     use etherparse::PacketBuilder;
-    use ravelin_dataplane::{capture::Fate, clock::Timestamp, parse::Vlans};
     use ravelin_config::types::Protocol;
+    use ravelin_dataplane::{capture::Fate, clock::Timestamp, parse::Vlans};
 
     use super::*;
 
@@ -127,7 +127,8 @@ mod tests {
         assert_eq!((subject, Subject::of(&packet(&back))), (Subject::Flow(key), subject));
         assert!(subject.has(&packet(&there)) && subject.has(&packet(&back)));
         assert_eq!(subject.host(), Some(IpAddr::from(A)));
-        for other in [udp((A, 1001), (B, 53)), udp((A, 1000), (B, 54)), udp((A, 1000), ([192, 0, 2, 8], 53))] {
+        for other in [udp((A, 1001), (B, 53)), udp((A, 1000), (B, 54)), udp((A, 1000), ([192, 0, 2, 8], 53))]
+        {
             assert!(!subject.has(&packet(&other)));
         }
         // Of what was cut off when it was kept it is known how long it was.

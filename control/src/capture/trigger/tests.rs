@@ -118,8 +118,7 @@ fn what_is_too_much_is_counted_and_said_once_a_minute() {
     let first = begun(gate.fire(event(Cause::Rule, 1, 0)));
     begun(gate.fire(event(Cause::Rule, 2, 0)));
     // Two at once.
-    let said: Vec<_> =
-        (3..6).map(|number| too_many(&gate.fire(event(Cause::Rule, number, 1)))).collect();
+    let said: Vec<_> = (3..6).map(|number| too_many(&gate.fire(event(Cause::Rule, number, 1)))).collect();
     assert_eq!(said, [Some(true), Some(false), Some(false)]);
     gate.end(&first, Ok(Written::default()));
     let third = begun(gate.fire(event(Cause::Alert, 6, 2)));

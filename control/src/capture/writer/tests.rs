@@ -249,7 +249,8 @@ fn the_ring_has_what_came_before_anyone_asked() {
         test.feed(0, &packets(ours));
         test.feed(1, &packets(theirs));
         let now = Clock::start().now();
-        let request = SaveRequest { from: Timestamp::ZERO, until: now, host: None, filter: None, subject: None };
+        let request =
+            SaveRequest { from: Timestamp::ZERO, until: now, host: None, filter: None, subject: None };
         let save = |request| {
             let path = test.root.file("saved");
             let saved = test
@@ -285,7 +286,13 @@ fn the_ring_has_what_came_before_anyone_asked() {
 #[test]
 fn without_a_ring_nothing_can_be_saved() {
     let test = Test::new(u64::MAX, None);
-    let request = SaveRequest { from: Timestamp::ZERO, until: Timestamp::ZERO, host: None, filter: None, subject: None };
+    let request = SaveRequest {
+        from: Timestamp::ZERO,
+        until: Timestamp::ZERO,
+        host: None,
+        filter: None,
+        subject: None,
+    };
     let error = test.writer.save(request, Box::new(io::sink())).recv().unwrap().unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::NotFound);
     test.feed(0, &samples(0..3, 1, 100));

@@ -51,7 +51,11 @@ pub(super) fn capture_table(now: &[Capture]) -> Table {
             (None, None) => "until it is stopped".to_owned(),
         };
         table.add_row(Row::from(vec![
-            Cell::new(format!("{}\n{}", capture.name, if is_triggered { TRIGGERED.to_owned() } else { wanted(&capture.spec) })),
+            Cell::new(format!(
+                "{}\n{}",
+                capture.name,
+                if is_triggered { TRIGGERED.to_owned() } else { wanted(&capture.spec) }
+            )),
             Cell::new(&capture.state),
             right(capture.packets.to_string()),
             right(number::bytes(capture.bytes)),
