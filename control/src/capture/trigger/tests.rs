@@ -350,7 +350,7 @@ fn what_cannot_be_written_is_seen_until_it_can() {
     let standing = test.wait(|standing| standing.under_way == 0);
     assert_eq!(standing.counts[1], Counts { fired: 1, failed: 1, ..Counts::default() });
     assert!(standing.error.is_some_and(|error| error.contains("budget of 100 bytes")));
-    assert_eq!(test.files(), [PathBuf::new(); 0], "nothing is left of it");
+    assert!(test.files().is_empty(), "nothing is left of it");
     drop(test.writer.stop(PATIENCE));
 
     let test = Test::new(u64::MAX, MEMORY, with_after(Duration::from_secs(3)));
