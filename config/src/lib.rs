@@ -52,7 +52,7 @@ pub use load::{Loaded, load, load_endpoints, parse};
 pub use model::{
     Capture, ChecksumMode, Control, Enforcement, Evict, Fail, Flow, Fragments, Handling, Idle, InterfaceMode,
     Io, IoMode, Log, LogFormat, LogLevel, Metrics, Midstream, NapiThreads, NdHandling, Records,
-    RecordsTarget, Ring, Threat, Timeouts, Widest, Workers, ZeroCopy,
+    RecordsTarget, Ring, Threat, Timeouts, Trigger, Widest, Workers, ZeroCopy,
 };
 pub use pattern::FilePattern;
 pub use reference::reference;

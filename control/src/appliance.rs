@@ -4,6 +4,7 @@
 
 pub mod captures;
 mod feeds;
+mod triggers;
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -238,6 +239,9 @@ impl Appliance {
         })?;
         self.log.set(reloader.running().log.level);
         self.tell_kernel(reloader);
+        if let Some(triggers) = self.triggers() {
+            triggers.configure(&reloader.running().capture.trigger);
+        }
         if let Some(keeper) = &self.keeper {
             keeper.configure(reloader.running(), reloader.library(), reloader.epoch());
         }
@@ -255,6 +259,7 @@ impl Appliance {
         let Ok(mut reloader) = self.reloader.try_lock() else { return };
         self.note_named(&reloader);
         self.note_turned();
+        self.note_triggers();
         self.watch_captures(&mut reloader).await;
         self.update_feeds(&mut reloader).await;
         let watched = reloader.look();

@@ -307,8 +307,12 @@ impl<I: PacketIo, R: RecordSink> Worker<I, R> {
         self.counters.pool_refills = io.pool_refills;
         self.counters.pool_empty = io.pool_empty;
         self.counters.relay_dropped = io.relay_dropped;
-        [self.counters.decisions_active, self.counters.decisions_lost, self.counters.alerts_lost] =
-            self.pipeline.flow.decisions_made();
+        [
+            self.counters.decisions_active,
+            self.counters.decisions_lost,
+            self.counters.alerts_lost,
+            self.counters.triggers_lost,
+        ] = self.pipeline.flow.decisions_made();
         self.links.block.publish(&self.counters);
     }
 

@@ -24,5 +24,6 @@ mod service;
 mod sizes;
 mod trace;
 mod transparency;
+mod triggers;
 mod tunnels;
 mod workers;

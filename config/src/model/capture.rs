@@ -1,5 +1,5 @@
 use crate::schema::{
-    parser::{absolute_path, duration, expression, integer, optional, size},
+    parser::{absolute_path, boolean, duration, expression, integer, list, name, optional, size},
     section,
 };
 use std::{path::PathBuf, time::Duration};
@@ -23,6 +23,8 @@ section! {
     with {
         /// What is captured at all times.
         ring: Ring;
+        /// What has packets saved by itself.
+        trigger: Trigger;
     }
 }
 
@@ -43,5 +45,49 @@ section! {
         snaplen: usize = 65_535 => integer(64..=262_144), Restart;
         /// What is kept, as tcpdump selects it: `not port 22`.
         filter: Option<String> = None => optional(expression()), Restart;
+    }
+}
+
+impl Trigger {
+    /// Whether anything but rules triggers a capture.
+    pub fn is_on(&self) -> bool {
+        self.alerts || self.verdict_changes || !self.drop_reasons.is_empty()
+    }
+}
+
+impl Ring {
+    /// Whether there is one.
+    pub const fn is_there(&self) -> bool {
+        self.memory > 0 || self.disk > 0
+    }
+}
+
+section! {
+    /// Captures that something triggers: the packets of the flow that it happened to, from before and after, are saved out of the ring to a
+    /// file of the capture `triggers`. A rule asks for it with `capture = true`; the rest is asked for here. What happens to a flow while
+    /// a file is made of it already is no other file. Needs a `[capture.ring]`.
+    pub struct Trigger in "capture.trigger" {
+        /// Whether an alert about a flow does; the alert names the file.
+        alerts: bool = false => boolean(), Live;
+        /// The least severity of such an alert.
+        alert_severity: u8 = 1 => integer(1..=100), Live;
+        /// Drop reasons that do, if the ring keeps the packet that is dropped; docs/counters.md has their names. Of a packet that
+        /// cannot be parsed it is all between the same two addresses.
+        drop_reasons: Vec<String> = Vec::new() => list("names of drop reasons", name("name of a drop reason")).or_empty().plain(), Live;
+        /// Whether it does that a change of policy or feeds changes the verdict on a flow.
+        verdict_changes: bool = false => boolean(), Live;
+        /// How far back packets are saved, as far as the ring has them.
+        #[serde(serialize_with = "crate::duration::serialize")]
+        before: Duration = Duration::from_secs(30) => duration(Duration::ZERO..=Duration::from_hours(1)), Live;
+        /// For how long packets are saved that come afterwards.
+        #[serde(serialize_with = "crate::duration::serialize")]
+        after: Duration = Duration::from_secs(10) => duration(Duration::ZERO..=Duration::from_hours(1)), Live;
+        /// Files that are made at once. What is triggered beyond that is counted, and not saved.
+        at_once: usize = 16 => integer(1..=256), Live;
+        /// Files that are begun in a minute. What is triggered beyond that is counted, and not saved.
+        per_minute: usize = 60 => integer(1..=10_000), Live;
+        /// Bytes of a file, which ends there.
+        #[serde(serialize_with = "crate::size::serialize")]
+        max_size: u64 = 100 << 20 => size(1 << 20..=1 << 40), Live;
     }
 }

@@ -19,7 +19,7 @@ mod workers;
 
 pub(crate) use bridge::BridgeModel;
 pub use bridge::{Fail, Handling, NdHandling};
-pub use capture::{Capture, Ring};
+pub use capture::{Capture, Ring, Trigger};
 pub(crate) use endpoint::{
     EndpointModel, NamedPortModel, NamespaceModel, NetworkSetModel, ServiceModel, ServicePortModel,
 };

@@ -4,8 +4,8 @@ use crate::resources::{
 use crate::schema::{
     entry,
     parser::{
-        description, domain, integer, ip_version, labels, list, name, order, port_match, prefix, protocol,
-        resource_name, selector, types, word,
+        boolean, description, domain, integer, ip_version, labels, list, name, order, port_match, prefix,
+        protocol, resource_name, selector, types, word,
     },
     reader::At,
 };
@@ -98,6 +98,9 @@ entry! {
         /// The most new flows that it matches in a time, such as `"100/second"`, by `second`, `minute`, `hour` or `day`. Beyond
         /// that their packets are dropped.
         rate_limit: RateLimit = Means("none") => name("number of flows in a time"), Live;
+        /// Whether the packets of each flow that meets the rule, from before and after that, are saved to a file: see
+        /// `[capture.trigger]`. Needs a `[capture.ring]`.
+        capture: bool = Or(false) => boolean(), Live;
     }
     tables {
         /// ICMP messages like this, of ICMP or ICMPv6; `protocol` may say which.

@@ -301,6 +301,9 @@ pub struct PolicyRule {
     /// The most new flows that it matches in a time; beyond that their packets are dropped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<RateLimit>,
+    /// Whether the packets of flows that meet it are saved. Ravelin's own.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub capture: bool,
 }
 
 /// What a rule asks of one side of a flow.

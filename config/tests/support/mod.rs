@@ -150,6 +150,7 @@ fn rule() -> impl Strategy<Value = PolicyRule> {
                     source,
                     destination: to,
                     rate_limit: rate.filter(|_| !matches!(action, RuleAction::Log | RuleAction::Pass)),
+                    capture: false,
                 },
             )
     })

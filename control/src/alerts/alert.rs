@@ -16,6 +16,9 @@ pub struct Alert {
     pub last: String,
     /// How often it was seen.
     pub count: u64,
+    /// The file that will have the packets of the flow that raised it, from before and after.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capture_file: Option<String>,
 }
 
 /// What an alert is about: its `kind`, and what there is to say of that kind.

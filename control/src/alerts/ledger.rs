@@ -42,13 +42,14 @@ impl Ledger {
     /// Alerts that are kept.
     const MOST: usize = 10_000;
 
-    /// Notes a flow that was judged so, and says which alerts are new.
+    /// Notes a flow that was judged so, and says which alerts are new. `capture` says for each of them which file will have its packets.
     pub fn note(
         &mut self,
         record: &FlowRecord,
         told: &Told,
         library: &Library,
         window: Duration,
+        capture: impl Fn(&Alert) -> Option<String>,
     ) -> Vec<Alert> {
         let (source, source_port) = record.key.end(record.initiator);
         let (destination, destination_port) = record.key.end(record.initiator.other());
@@ -84,7 +85,8 @@ impl Ledger {
                     address,
                     port: if has_ports { destination_port } else { 0 },
                 };
-                let alert = new_alert(About::Indicator(hit), mention.feed.severity, now);
+                let mut alert = new_alert(About::Indicator(hit), mention.feed.severity, now);
+                alert.capture_file = capture(&alert);
                 new.push(alert.clone());
                 self.add(key, alert, now);
             }
@@ -162,7 +164,7 @@ impl Ledger {
 }
 
 fn new_alert(about: About, severity: u8, now: Timestamp) -> Alert {
-    Alert { about, severity, first: now.to_string(), last: now.to_string(), count: 1 }
+    Alert { about, severity, first: now.to_string(), last: now.to_string(), count: 1, capture_file: None }
 }
 
 /// When the flow's last packet came.

@@ -84,7 +84,7 @@ fn hit(alert: &Alert) -> &Hit {
 #[test]
 fn every_feed_that_acts_upon_a_flow_raises_an_alert() {
     let (mut ledger, library) = (Ledger::default(), library());
-    let new = ledger.note(&flow(CLIENT, "203.0.113.7", 443, 0), &told_both(), &library, WINDOW);
+    let new = ledger.note(&flow(CLIENT, "203.0.113.7", 443, 0), &told_both(), &library, WINDOW, |_| None);
     let said: Vec<_> =
         new.iter().map(|alert| (&*hit(alert).feed, &*hit(alert).indicator, alert.severity)).collect();
     assert_eq!(said, [("c2", "203.0.113.7:443", 90), ("noise", "203.0.113.0/28", 80)]);
@@ -92,7 +92,7 @@ fn every_feed_that_acts_upon_a_flow_raises_an_alert() {
     assert_eq!((&**direction, &**verdict, *port, new[0].count), ("egress", "deny", 443, 1));
     assert_eq!((endpoint.to_string(), address.to_string()), (CLIENT.to_owned(), "203.0.113.7".to_owned()));
     // The other port is not meant by one of them, whatever is said.
-    let new = ledger.note(&flow(CLIENT, "203.0.113.7", 80, 0), &told_both(), &library, WINDOW);
+    let new = ledger.note(&flow(CLIENT, "203.0.113.7", 80, 0), &told_both(), &library, WINDOW, |_| None);
     assert!(new.is_empty(), "the same entry of `noise` is no news: {new:?}");
     assert_eq!((ledger.hits("c2"), ledger.hits("noise"), ledger.hits("other")), ((1, 1), (2, 2), (0, 0)));
 }
@@ -101,10 +101,10 @@ fn every_feed_that_acts_upon_a_flow_raises_an_alert() {
 fn a_feed_that_did_nothing_raises_none() {
     let (mut ledger, library) = (Ledger::default(), library());
     for told in [told(Action::Allow, &[]), told(Action::Allow, &[(Direction::Ingress, "c2")])] {
-        assert_eq!(ledger.note(&flow(CLIENT, "203.0.113.8", 22, 0), &told, &library, WINDOW), []);
+        assert_eq!(ledger.note(&flow(CLIENT, "203.0.113.8", 22, 0), &told, &library, WINDOW, |_| None), []);
     }
     let from = told(Action::Allow, &[(Direction::Ingress, "noise")]);
-    let new = ledger.note(&flow("203.0.113.8", CLIENT, 22, 0), &from, &library, WINDOW);
+    let new = ledger.note(&flow("203.0.113.8", CLIENT, 22, 0), &from, &library, WINDOW, |_| None);
     assert_eq!(
         (new.len(), &*hit(&new[0]).direction, hit(&new[0]).endpoint.to_string()),
         (1, "ingress", CLIENT.to_owned())
@@ -117,7 +117,7 @@ fn hits_within_the_window_are_one_alert() {
     let (mut ledger, library) = (Ledger::default(), library());
     let c2 = told(Action::Deny, &[(Direction::Egress, "c2")]);
     let mut note = |source: &str, seconds| {
-        ledger.note(&flow(source, "203.0.113.8", 443, seconds), &c2, &library, WINDOW).len()
+        ledger.note(&flow(source, "203.0.113.8", 443, seconds), &c2, &library, WINDOW, |_| None).len()
     };
     assert_eq!([note(CLIENT, 0), note(CLIENT, 1), note(CLIENT, 599), note(CLIENT, 600)], [1, 0, 0, 1]);
     assert_eq!([note("192.0.2.2", 601), note(CLIENT, 602)], [1, 0]);
@@ -134,14 +134,23 @@ fn the_ledger_is_bounded_and_counts_what_it_forgets() {
     let c2 = told(Action::Deny, &[(Direction::Egress, "c2")]);
     let source = |n: u32| IpAddr::from((0x0a00_0000 + n).to_be_bytes()).to_string();
     for n in 0..25_000 {
-        assert_eq!(ledger.note(&flow(&source(n), "203.0.113.8", 443, 0), &c2, &library, WINDOW).len(), 1);
+        assert_eq!(
+            ledger.note(&flow(&source(n), "203.0.113.8", 443, 0), &c2, &library, WINDOW, |_| None).len(),
+            1
+        );
     }
     let (alerts, forgotten) = ledger.all();
     assert_eq!((alerts.len(), forgotten), (10_000, 15_000));
     assert!(ledger.open.len() <= 20_001, "{}", ledger.open.len());
     // One that is still known is counted, one that was forgotten is new.
-    assert_eq!(ledger.note(&flow(&source(24_999), "203.0.113.8", 443, 1), &c2, &library, WINDOW), []);
-    assert_eq!(ledger.note(&flow(&source(0), "203.0.113.8", 443, 1), &c2, &library, WINDOW).len(), 1);
+    assert_eq!(
+        ledger.note(&flow(&source(24_999), "203.0.113.8", 443, 1), &c2, &library, WINDOW, |_| None),
+        []
+    );
+    assert_eq!(
+        ledger.note(&flow(&source(0), "203.0.113.8", 443, 1), &c2, &library, WINDOW, |_| None).len(),
+        1
+    );
     assert_eq!(ledger.hits("c2"), (25_002, 25_002));
 }
 
@@ -180,7 +189,7 @@ fn a_feed_is_one_alert_until_it_is_fresh_again() {
         assert_eq!(read, alert);
     }
     let (mut ledger, library) = (ledger, library());
-    let new = ledger.note(&flow(CLIENT, "203.0.113.7", 443, 0), &told_both(), &library, WINDOW);
+    let new = ledger.note(&flow(CLIENT, "203.0.113.7", 443, 0), &told_both(), &library, WINDOW, |_| None);
     assert_eq!(json(&new[0])["kind"], "indicator");
     assert_eq!(serde_json::from_value::<Alert>(json(&new[0])).unwrap(), new[0]);
 }

@@ -63,7 +63,7 @@ async fn remove(
 
 async fn clean(State(appliance): Shared) -> Result<Json<view::CapturesRemoved>, Refused> {
     let mut removed = Vec::new();
-    for capture in appliance.captures().into_iter().filter(|capture| capture.ended.is_some()) {
+    for capture in appliance.captures().into_iter().filter(view::Capture::may_go) {
         appliance.remove_capture(&capture.name)?;
         removed.push(capture.name);
     }
@@ -135,7 +135,9 @@ impl From<CaptureError> for Refused {
         let status = match &error {
             CaptureError::Unknown(_) => StatusCode::NOT_FOUND,
             CaptureError::Spec(_) => StatusCode::BAD_REQUEST,
-            CaptureError::Start(_) | CaptureError::UnderWay(_) => StatusCode::CONFLICT,
+            CaptureError::Start(_) | CaptureError::UnderWay(_) | CaptureError::Triggered => {
+                StatusCode::CONFLICT
+            }
             CaptureError::Unavailable | CaptureError::NoRing | CaptureError::Files { .. } => {
                 StatusCode::SERVICE_UNAVAILABLE
             }

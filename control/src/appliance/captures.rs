@@ -9,7 +9,7 @@ use super::{Appliance, whole_seconds};
 use crate::{
     api::view,
     capture::{
-        CaptureSpec, CaptureState, CaptureWriter, SaveRequest, SpecError, check_name, compile,
+        CaptureSpec, CaptureState, CaptureWriter, SaveRequest, SpecError, TRIGGERS, check_name, compile,
         registry::{Capture, Registry, StartError, State},
     },
     reload::Reloader,
@@ -43,6 +43,11 @@ pub enum CaptureError {
     /// There is none of that name.
     #[error("there is no capture `{0}`")]
     Unknown(String),
+    /// It goes on by itself.
+    #[error(
+        "what is triggered is not stopped here: take it out of `[capture.trigger]`, and `capture` out of rules, and reload"
+    )]
+    Triggered,
     /// It has to be stopped first.
     #[error("the capture `{0}` is under way: stop it first")]
     UnderWay(String),
@@ -116,6 +121,9 @@ impl Appliance {
     /// # Errors
     /// [`CaptureError::Unknown`].
     pub async fn stop_capture(&self, name: &str) -> Result<view::Capture, CaptureError> {
+        if name == TRIGGERS {
+            return Err(CaptureError::Triggered);
+        }
         let number = self.capture_number(name)?;
         if let Some(number) = number {
             let mut reloader = self.reloader.lock().await;
@@ -164,7 +172,8 @@ impl Appliance {
         let Some(desk) = &mut *captures else { return Vec::new() };
         desk.look();
         let names: Vec<_> = desk.registry.iter().map(|capture| capture.spec.name.clone()).collect();
-        names.iter().filter_map(|name| desk.view(name)).collect()
+        let own = names.iter().filter_map(|name| desk.view(name));
+        own.chain(self.triggered(desk)).collect()
     }
 
     /// A capture.
@@ -185,11 +194,14 @@ impl Appliance {
         Some(self.captures.lock().as_ref()?.directory.join(&capture.name).join(&found.name))
     }
 
-    /// Removes a capture that has ended, with its files.
+    /// Removes a capture that has ended, with its files; of what is triggered, the files that are complete.
     ///
     /// # Errors
     /// [`CaptureError`]; then it is still there.
     pub fn remove_capture(&self, name: &str) -> Result<(), CaptureError> {
+        if name == TRIGGERS {
+            return self.remove_triggered();
+        }
         let mut captures = self.captures.lock();
         let desk = captures.as_mut().ok_or(CaptureError::Unavailable)?;
         let capture = desk.registry.get(name).ok_or_else(|| CaptureError::Unknown(name.to_owned()))?;
@@ -239,7 +251,8 @@ impl Appliance {
         let filter = query.filter.as_deref().map(compile).transpose().map_err(SpecError::from)?;
         let now = Clock::start().now();
         let from = query.last.map_or(PacketTime::ZERO, |last| now - Duration::from_secs(last));
-        let request = SaveRequest { from, until: now, host: query.host, filter: filter.map(Arc::new) };
+        let request =
+            SaveRequest { from, until: now, host: query.host, filter: filter.map(Arc::new), subject: None };
         // What goes wrong ends the answer before its end.
         drop(desk.writer.save(request, out));
         Ok(())
@@ -311,6 +324,7 @@ impl CaptureDesk {
             bytes,
             lost,
             files: files(&self.directory.join(name)),
+            triggers: Vec::new(),
         })
     }
 
@@ -326,7 +340,7 @@ impl CaptureDesk {
 }
 
 /// The complete files in a directory, in the order of their names.
-fn files(directory: &std::path::Path) -> Vec<view::CaptureFile> {
+pub(super) fn files(directory: &std::path::Path) -> Vec<view::CaptureFile> {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     let mut files: Vec<_> = entries
         .filter_map(|entry| {

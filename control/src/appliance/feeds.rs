@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use jiff::Timestamp;
 use ravelin_config::feed::FeedMode;
 
-use super::Appliance;
+use super::{Appliance, triggers::fire_alert};
 use crate::{
     alerts::Alert,
     feeds::{
@@ -69,6 +69,7 @@ impl Appliance {
         if let Ok(reloader) = self.reloader.try_lock() {
             self.note_named(&reloader);
         }
+        self.note_triggers();
     }
 
     /// Takes from the workers the flows with what feeds name.
@@ -78,16 +79,18 @@ impl Appliance {
         let window = reloader.running().threat.alert_window;
         // Made for the first alert, if there is one: it has the names of all ports and rules.
         let mut encoder = None;
+        let triggers = self.triggers();
         for record in logs.iter().flat_map(|log| std::iter::from_fn(|| log.take_named())) {
             let record = record.read();
             let Some(told) = teller.tell(record.worker, record.decision) else { continue };
-            let new = self.alerts.lock().note(&record, &told, reloader.library(), window);
+            let capture = |alert: &Alert| fire_alert(triggers.as_ref()?, &record, alert);
+            let new = self.alerts.lock().note(&record, &told, reloader.library(), window, capture);
             for (alert, hit) in new.iter().filter_map(|alert| Some((alert, alert.hit()?))) {
                 let encoder = encoder.get_or_insert_with(|| Encoder::new(reloader.ports(), teller.clone()));
                 self.write_alert(|line| encoder.encode_hit(&record, alert, hit, line));
                 tracing::warn!(
                     feed = hit.feed, indicator = hit.indicator, malware = hit.malware, endpoint = %hit.endpoint,
-                    address = %hit.address, port = hit.port, verdict = hit.verdict, "a feed names what an endpoint talks to"
+                    address = %hit.address, port = hit.port, verdict = hit.verdict, capture_file = alert.capture_file, "a feed names what an endpoint talks to"
                 );
             }
         }

@@ -20,11 +20,19 @@ const PROGRAM: &str = concat!("ravelin ", env!("CARGO_PKG_VERSION"));
 
 /// The beginning of a file: a section whose interfaces have these names, in the order of their numbers, with times in nanoseconds.
 pub fn header<'n>(interfaces: impl IntoIterator<Item = &'n str>, snap: u32) -> Vec<u8> {
+    header_with("", interfaces, snap)
+}
+
+/// The same, with a comment on the file.
+pub fn header_with<'n>(comment: &str, interfaces: impl IntoIterator<Item = &'n str>, snap: u32) -> Vec<u8> {
     let mut out = Vec::new();
     block(&mut out, SECTION, |out| {
         words(out, [0x1a2b_3c4d, 1, u32::MAX, u32::MAX]);
         // The hardware and the operating system are nobody's business.
         option(out, 4, PROGRAM.as_bytes());
+        if !comment.is_empty() {
+            option(out, COMMENT, comment.as_bytes());
+        }
         option(out, END, &[]);
     });
     for name in interfaces {
@@ -78,6 +86,16 @@ pub fn statistics(now: Timestamp, received: u64, lost: u64) -> Vec<u8> {
         option(out, END, &[]);
     });
     out
+}
+
+/// How many packets there are among whole blocks.
+pub fn packets(mut blocks: &[u8]) -> u64 {
+    let mut packets = 0;
+    while let Some(length) = word(blocks, 1).filter(|length| *length >= 12) {
+        packets += u64::from(word(blocks, 0) == Some(PACKET));
+        blocks = blocks.get(length as usize..).unwrap_or_default();
+    }
+    packets
 }
 
 /// A packet's block.
@@ -210,6 +228,7 @@ mod tests {
             let mut file = header.clone();
             assert_eq!(section(&file).unwrap().1, header.len());
             file.extend(statistics(Timestamp::ZERO, 1, 0));
+            assert_eq!(packets(&file), 0);
             let (found, length) = section(&file).unwrap();
             assert_eq!((found, length), (names.iter().map(ToString::to_string).collect(), header.len()));
         }

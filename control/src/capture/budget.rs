@@ -3,14 +3,20 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    sync::Arc,
     time::SystemTime,
 };
 
-/// The room that the files of all captures and of the ring share.
+use parking_lot::Mutex;
+
+/// The room that the files of all captures and of the ring share. Clones are the same one, for threads that write.
 ///
 /// When it is used up, the oldest complete files go, whosever they are. What is hidden is under way, and stays.
+#[derive(Clone, Debug)]
+pub(super) struct Budget(Arc<Mutex<Room>>);
+
 #[derive(Debug)]
-pub(super) struct Budget {
+struct Room {
     root: PathBuf,
     limit: u64,
     min_free: u64,
@@ -37,13 +43,30 @@ struct Survey {
 impl Budget {
     /// The room in a directory with one for each capture.
     pub(super) fn new(root: PathBuf, limit: u64, min_free: u64) -> Self {
-        let mut budget = Self { root, limit, min_free, used: 0, free: 0, removed: Vec::new() };
-        budget.look();
-        budget
+        let mut room = Room { root, limit, min_free, used: 0, free: 0, removed: Vec::new() };
+        room.look();
+        Self(Arc::new(Mutex::new(room)))
     }
 
-    /// Looks anew at what is used and what is free, for others write and remove files as well. The complete files are what it saw.
-    pub(super) fn look(&mut self) -> Vec<Complete> {
+    /// Looks anew at what is used and what is free, for others write and remove files as well.
+    pub(super) fn look(&mut self) {
+        self.0.lock().look();
+    }
+
+    /// Takes so many bytes out of the room, which somebody is about to write. Removes the oldest files if it has to.
+    pub(super) fn take(&mut self, bytes: u64) -> io::Result<()> {
+        self.0.lock().take(bytes)
+    }
+
+    /// The files that were removed since somebody asked.
+    pub(super) fn removed(&mut self) -> Vec<PathBuf> {
+        std::mem::take(&mut self.0.lock().removed)
+    }
+}
+
+impl Room {
+    /// The complete files are what it saw.
+    fn look(&mut self) -> Vec<Complete> {
         let Survey { used, complete } = survey(&self.root);
         self.used = used;
         // What cannot be known is not what stops a capture: writing will tell.
@@ -52,8 +75,7 @@ impl Budget {
         complete
     }
 
-    /// Takes so many bytes out of the room, which somebody is about to write. Removes the oldest files if it has to.
-    pub(super) fn take(&mut self, bytes: u64) -> io::Result<()> {
+    fn take(&mut self, bytes: u64) -> io::Result<()> {
         if !self.has(bytes) {
             let mut complete = self.look();
             complete.sort();
@@ -98,11 +120,6 @@ impl Budget {
                 tracing::warn!(file = %file.path.display(), %error, "an old capture file cannot be removed");
             }
         }
-    }
-
-    /// The files that were removed since somebody asked.
-    pub(super) fn removed(&mut self) -> Vec<PathBuf> {
-        std::mem::take(&mut self.removed)
     }
 }
 
@@ -155,7 +172,7 @@ mod tests {
         let hidden = write(&root, "a/.a-00002.pcapng.part", 100, 40);
         let foreign = write(&root, "a/notes.txt", 50, 50);
         let mut budget = Budget::new(root.file(""), 500, 0);
-        assert_eq!(budget.used, 460);
+        assert_eq!(budget.0.lock().used, 460);
         budget.take(40).unwrap();
         assert!(budget.removed().is_empty() && old.exists());
         // From here on what was taken is not written: what is there counts, 460.
@@ -169,7 +186,7 @@ mod tests {
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
         assert!(error.to_string().contains("budget of 500 bytes"), "{error}");
         assert!(!compressed.exists() && hidden.exists() && foreign.exists());
-        assert_eq!(budget.used, 150, "a failure takes nothing");
+        assert_eq!(budget.0.lock().used, 150, "a failure takes nothing");
     }
 
     #[test]

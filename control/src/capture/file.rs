@@ -2,9 +2,9 @@
 
 use std::{
     collections::VecDeque,
-    fs::{self, DirBuilder, File, OpenOptions},
-    io::{self, Write},
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    fs::{self, DirBuilder},
+    io,
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -12,9 +12,11 @@ use std::{
 use ravelin_dataplane::clock::Timestamp;
 
 use super::{
+    TRIGGERS,
     blocks::Packet,
     budget::{Budget, is_complete},
     encode::{Compression, Format, Packer},
+    part::Part,
 };
 
 #[cfg(test)]
@@ -68,10 +70,13 @@ impl Spec {
 }
 
 /// Whether a name is that of a directory of a capture and of nothing else: letters, digits, `-`, `_` and `.`, not hidden, and not that
-/// of the ring.
+/// of the ring or of what is triggered.
 pub fn is_safe_name(name: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    (1..=128).contains(&name.len()) && name.bytes().all(is_plain) && !name.starts_with('.') && name != "ring"
+    (1..=128).contains(&name.len())
+        && name.bytes().all(is_plain)
+        && !name.starts_with('.')
+        && !["ring", TRIGGERS].contains(&name)
 }
 
 /// Writes a capture's packets to its files: hidden ones, which get their names when they are complete.
@@ -102,12 +107,8 @@ pub(super) struct Tally {
 
 #[derive(Debug)]
 struct Open {
-    file: File,
+    part: Part,
     packer: Packer,
-    part: PathBuf,
-    name: String,
-    /// Bytes of whole blocks on the disk.
-    length: u64,
     /// Bytes and packets so far, before compression, with what waits.
     size: u64,
     packets: u64,
@@ -250,16 +251,14 @@ impl Files {
     /// Begins a file.
     fn begin(&mut self, first: Timestamp, budget: &mut Budget) -> io::Result<()> {
         let name = format!("{}-{:05}{}", self.spec.name, self.next, self.spec.ending());
-        let part = self.directory.join(format!(".{name}.part"));
         let size = self.header.len() as u64;
         let mut packer = self.spec.compression.packer()?;
         let header = packer.pack(&self.header, false)?;
         budget.take(header.len() as u64)?;
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part);
-        let file = file.map_err(|error| about(&part, &error))?;
+        let part = Part::create(&self.directory, name)?;
         self.next += 1;
-        let mut open = Open { file, packer, part, name, length: 0, size, packets: 0, first, last: first };
-        let written = open.write(&header);
+        let mut open = Open { part, packer, size, packets: 0, first, last: first };
+        let written = open.part.write(&header);
         // Even if nothing was written: there is a file to be cleared away.
         self.open = Some(open);
         self.tally.bytes += written?;
@@ -278,7 +277,7 @@ impl Files {
         let Some(open) = &mut self.open else { return Ok(()) };
         let piece = open.packer.pack(&self.buffer, is_last)?;
         budget.take(piece.len() as u64)?;
-        self.tally.bytes += open.write(&piece)?;
+        self.tally.bytes += open.part.write(&piece)?;
         self.tally.packets += self.waiting;
         self.waiting = 0;
         self.buffer.clear();
@@ -294,11 +293,16 @@ impl Files {
         self.publish()
     }
 
-    /// Gives the file its name, and removes the oldest ones.
+    /// Gives the file its name.
     fn publish(&mut self) -> io::Result<()> {
         let Some(open) = self.open.take() else { return Ok(()) };
-        let path = self.directory.join(&open.name);
-        fs::rename(&open.part, &path).map_err(|error| about(&open.part, &error))?;
+        let path = open.part.publish()?;
+        self.keep(path);
+        Ok(())
+    }
+
+    /// Keeps a complete file, and removes the oldest ones.
+    fn keep(&mut self, path: PathBuf) {
         self.complete.push_back(path);
         while self.spec.files.is_some_and(|most| self.complete.len() > most.max(1)) {
             if let Some(oldest) = self.complete.pop_front() {
@@ -306,7 +310,6 @@ impl Files {
                 let _is_gone = fs::remove_file(oldest);
             }
         }
-        Ok(())
     }
 
     /// Counts what waits as lost, and so many packets besides; what was written before becomes a file as it is.
@@ -314,34 +317,8 @@ impl Files {
         self.tally.lost += self.waiting + more;
         self.waiting = 0;
         self.buffer.clear();
-        if self.open.as_ref().is_some_and(|open| open.length == 0) {
-            if let Some(open) = self.open.take() {
-                let _best_effort = fs::remove_file(open.part);
-            }
-        } else {
-            // The directory may be what is missing.
-            let _best_effort = self.publish();
-        }
-    }
-}
-
-impl Open {
-    /// Writes whole blocks, or nothing. Says how many bytes those are.
-    fn write(&mut self, piece: &[u8]) -> io::Result<u64> {
-        if self.file.metadata()?.nlink() == 0 {
-            let why = format!("{} was removed", self.part.display());
-            return Err(io::Error::new(io::ErrorKind::NotFound, why));
-        }
-        match self.file.write_all(piece) {
-            Ok(()) => {
-                self.length += piece.len() as u64;
-                Ok(piece.len() as u64)
-            }
-            Err(error) => {
-                // A block that is half there makes readers complain.
-                let _best_effort = self.file.set_len(self.length);
-                Err(about(&self.part, &error))
-            }
+        if let Some(path) = self.open.take().and_then(|open| open.part.abandon()) {
+            self.keep(path);
         }
     }
 }

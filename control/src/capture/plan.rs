@@ -1,4 +1,4 @@
-use ravelin_config::Ring;
+use ravelin_config::{Ring, Trigger};
 use ravelin_dataplane::capture::{CapturePlan, Direction, Fates, Selection};
 
 use super::{CaptureSpec, SpecError, compile};
@@ -12,6 +12,7 @@ pub const RING: u8 = 0;
 pub struct Captures {
     ring: Option<Ring>,
     captures: Vec<(u8, CaptureSpec)>,
+    verdict_changes: bool,
 }
 
 impl Captures {
@@ -21,8 +22,12 @@ impl Captures {
     /// What is wrong with its filter.
     pub fn new(ring: &Ring) -> Result<Self, SpecError> {
         ring.filter.as_deref().map(compile).transpose()?;
-        let is_there = ring.memory > 0 || ring.disk > 0;
-        Ok(Self { ring: is_there.then(|| ring.clone()), captures: Vec::new() })
+        Ok(Self { ring: ring.is_there().then(|| ring.clone()), captures: Vec::new(), verdict_changes: false })
+    }
+
+    /// With what triggers captures.
+    pub fn follow(&mut self, trigger: &Trigger) {
+        self.verdict_changes = trigger.verdict_changes;
     }
 
     /// Adds a capture under a number.
@@ -51,7 +56,9 @@ impl Captures {
         let ring = self.ring.iter().filter_map(|ring| ring_selection(ring).ok());
         let captures =
             self.captures.iter().filter_map(|(number, spec)| spec.selection(*number, identities).ok());
-        CapturePlan::new(ring.chain(captures).collect())
+        let mut plan = CapturePlan::new(ring.chain(captures).collect());
+        plan.verdict_changes = self.verdict_changes;
+        plan
     }
 }
 

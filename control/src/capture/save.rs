@@ -17,7 +17,7 @@ use ravelin_dataplane::{
 };
 
 use super::{
-    Commentator, addresses,
+    Commentator, Subject, addresses,
     blocks::{self, Packet, Packets},
     ring::{Held, Stored, Unit, read_index},
 };
@@ -36,6 +36,8 @@ pub struct SaveRequest {
     pub host: Option<IpAddr>,
     /// A filter that wants them; all if `None`.
     pub filter: Option<Arc<Program>>,
+    /// Whose they are; anybody's if `None`.
+    pub subject: Option<Subject>,
 }
 
 /// What was saved.
@@ -51,10 +53,22 @@ pub struct Saved {
     pub gone: u64,
 }
 
-/// Writes what is wanted of the ring, sorted by time.
+/// Writes what is wanted of the ring, sorted by time, as a file.
 pub(super) fn save(
     held: &Held,
     request: &SaveRequest,
+    commentator: &mut Commentator,
+    out: &mut dyn Write,
+) -> io::Result<Saved> {
+    add(held, request, Some(""), commentator, out)
+}
+
+/// Writes what is wanted of the ring, sorted by time: behind what is there, or, if there is a comment on it, as the beginning of a file.
+/// What is written later must be later, too, so that all files of the ring it comes from are this process's.
+pub(super) fn add(
+    held: &Held,
+    request: &SaveRequest,
+    comment: Option<&str>,
     commentator: &mut Commentator,
     out: &mut dyn Write,
 ) -> io::Result<Saved> {
@@ -69,7 +83,7 @@ pub(super) fn save(
         commentator,
         numbers,
         out,
-        buffer: blocks::header(interfaces.iter().copied(), 262_144),
+        buffer: comment.map_or_else(Vec::new, |comment| blocks::header_with(comment, interfaces, 262_144)),
         waiting: Vec::new(),
         reader: Reader::default(),
         saved,
@@ -229,6 +243,7 @@ fn is_wanted(packet: &Packet<'_>, request: &SaveRequest, host: Option<Address>) 
         && (request.from..=request.until).contains(&packet.time)
         && host.is_none_or(|host| addresses::of(packet.bytes).is_some_and(|both| both.contains(&host)))
         && request.filter.as_ref().is_none_or(|filter| filter.wants(packet.bytes, packet.length))
+        && request.subject.as_ref().is_none_or(|subject| subject.has(packet))
 }
 
 /// Reads chunks of files, mostly of one after the other.

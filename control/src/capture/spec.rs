@@ -100,7 +100,7 @@ pub enum Verdict {
 pub enum SpecError {
     /// Its name cannot be that of a directory everywhere.
     #[error(
-        "`{0}` is no name of a capture: it has 1 to 128 letters, digits, `-`, `_` and `.`, and does not begin with a dot"
+        "`{0}` is no name of a capture: it has 1 to 128 letters, digits, `-`, `_` and `.`, does not begin with a dot, and is not `ring` or `triggers`"
     )]
     Name(String),
     /// Its selector is wrong.
@@ -120,6 +120,28 @@ pub enum SpecError {
 impl CaptureSpec {
     /// The most bytes that are kept of a packet: all.
     pub const WHOLE: u32 = 262_144;
+
+    /// Everything, without bounds.
+    pub fn named(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            endpoint: None,
+            filter: None,
+            direction: Way::Both,
+            verdict: None,
+            drop_reasons: Vec::new(),
+            sample: 1,
+            snaplen: Self::WHOLE,
+            duration: None,
+            max_size: None,
+            max_packets: None,
+            rotate_size: None,
+            rotate_time: None,
+            files: None,
+            format: Format::default(),
+            compression: Compression::default(),
+        }
+    }
 
     /// What it wants, as number `capture`, of the endpoints that there are now.
     ///

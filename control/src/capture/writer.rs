@@ -15,6 +15,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
+use ravelin_config::Trigger;
 use ravelin_dataplane::{
     capture::{CaptureRing, Chunk},
     clock::{Clock, Timestamp},
@@ -27,12 +28,15 @@ use super::{
     file::{Spec, make_directory, recover},
     ring::Ring,
     save,
+    trigger::{Help, TriggerThread, Triggers},
 };
 
+mod hold;
 mod one;
 #[cfg(test)]
 mod tests;
 
+use hold::{Holding, hold};
 use one::One;
 
 /// Where captures are written, and how much room they have there.
@@ -46,6 +50,8 @@ pub struct Settings {
     pub min_free: u64,
     /// The ring, capture number 0, if there is one.
     pub ring: Option<RingSettings>,
+    /// What has packets saved out of it.
+    pub trigger: Trigger,
 }
 
 /// How a capture is.
@@ -90,6 +96,8 @@ pub struct CaptureWriter {
     orders: Sender<Order>,
     shared: Arc<Shared>,
     finished: Receiver<()>,
+    /// Nothing is triggered without a ring.
+    triggers: Option<TriggerThread>,
 }
 
 #[derive(Debug, Default)]
@@ -103,6 +111,7 @@ enum Order {
     Open(u8, Box<Spec>),
     Close(u8),
     Save(Box<Saving>),
+    Hold(Holding),
 }
 
 /// A request, where its answer goes, and who waits for it.
@@ -125,7 +134,7 @@ impl CaptureWriter {
         interfaces: Vec<String>,
         commentator: Commentator,
     ) -> io::Result<Self> {
-        let Settings { directory, budget, min_free, ring } = settings;
+        let Settings { directory, budget, min_free, ring, trigger } = settings;
         make_directory(&directory)?;
         for entry in fs::read_dir(&directory)? {
             let entry = entry?;
@@ -139,23 +148,35 @@ impl CaptureWriter {
         let shared = Arc::new(Shared::default());
         let (orders, receiver) = mpsc::channel();
         let (finish, finished) = mpsc::channel();
+        let budget = Budget::new(directory.clone(), budget, min_free);
+        let triggers = ring.map(|_| Triggers::new(&directory, trigger));
+        let help = Help {
+            root: directory.clone(),
+            hold: hold(orders.clone()),
+            commentator: commentator.clone(),
+            budget: budget.clone(),
+        };
         let task = Task {
             rings,
             commentator,
             ring: ring.map(|settings| Ring::open(&directory, settings, Arc::clone(&interfaces))),
             interfaces,
             captures: BTreeMap::new(),
-            budget: Budget::new(directory.clone(), budget, min_free),
+            budget,
+            triggers: triggers.as_ref().map(|(triggers, _)| triggers.clone()),
             directory,
             orders: receiver,
             saves: Vec::new(),
+            holds: Vec::new(),
             saving: Arc::new(()),
             clock: Clock::start(),
             shared: Arc::clone(&shared),
         };
         task.publish();
         let thread = thread::Builder::new().name("captures".to_owned()).spawn(move || task.run(&finish))?;
-        Ok(Self { thread, orders, shared, finished })
+        let start = |(triggers, messages)| TriggerThread::start(triggers, messages, help);
+        let triggers = triggers.map(start).transpose()?;
+        Ok(Self { thread, orders, shared, finished, triggers })
     }
 
     /// Begins a capture, whose number selections may have from now on: 1 to 63, and not one that is open. If its files cannot be made, its
@@ -198,6 +219,11 @@ impl CaptureWriter {
         receiver
     }
 
+    /// Who is told that something has happened; nobody if there is no ring.
+    pub fn triggers(&self) -> Option<&Triggers> {
+        self.triggers.as_ref().map(TriggerThread::triggers)
+    }
+
     fn order(&self, order: Order) {
         // The thread lives as long as this end.
         let _is_taken = self.orders.send(order);
@@ -207,9 +233,14 @@ impl CaptureWriter {
     /// Writes what is still in the rings and ends all captures. Called when no worker captures any more. Returns after `patience`
     /// at the latest, for a disk may block for ever; what is written by then is readable.
     pub fn stop(self, patience: Duration) -> Vec<CaptureStatus> {
+        let end = Instant::now() + patience;
+        // They ask for what is in the ring.
+        if let Some(triggers) = self.triggers {
+            triggers.stop(patience);
+        }
         self.shared.stop.store(true, Ordering::Release);
         self.thread.thread().unpark();
-        match self.finished.recv_timeout(patience) {
+        match self.finished.recv_timeout(end.saturating_duration_since(Instant::now())) {
             Ok(()) | Err(RecvTimeoutError::Disconnected) => drop(self.thread.join()),
             Err(RecvTimeoutError::Timeout) => {
                 tracing::warn!("captures could not be ended in time: what is not written is lost");
@@ -230,6 +261,8 @@ struct Task {
     captures: BTreeMap<u8, One>,
     orders: Receiver<Order>,
     saves: Vec<Saving>,
+    holds: Vec<Holding>,
+    triggers: Option<Triggers>,
     /// As many as there are threads that save, and one.
     saving: Arc<()>,
     clock: Clock,
@@ -251,6 +284,8 @@ impl Task {
     const SETTLE: Duration = Duration::from_millis(250);
     /// Saves at once.
     const SAVES: usize = 4;
+    /// How long what the ring has is not given away while more comes.
+    const PATIENCE: Duration = Duration::from_secs(1);
 
     fn run(mut self, finish: &Sender<()>) {
         let (mut flushed, mut looked) = (Instant::now(), Instant::now());
@@ -260,6 +295,7 @@ impl Task {
             let now = self.clock.now();
             self.obey(now);
             let taken = self.drain(now);
+            self.answer(taken == 0, now);
             if looked.elapsed() >= Self::LOOK {
                 self.budget.look();
                 looked = Instant::now();
@@ -295,6 +331,7 @@ impl Task {
                     saving.ready = if is_past { now } else { now + Self::SETTLE };
                     self.saves.push(*saving);
                 }
+                Order::Hold(holding) => self.holds.push(Holding { late: now + Self::PATIENCE, ..holding }),
             }
         }
         let mut over = false;
@@ -306,6 +343,15 @@ impl Task {
         }
         for saving in self.saves.extract_if(.., |saving| saving.ready <= now) {
             start(saving, self.ring.as_ref(), &self.commentator, &self.saving);
+        }
+    }
+
+    /// Gives away what the ring has, once that is all that came.
+    fn answer(&mut self, is_all: bool, now: Timestamp) {
+        let Some(ring) = &self.ring else { return };
+        for hold in self.holds.extract_if(.., |hold| is_all || hold.late <= now) {
+            // Whoever wanted it may be gone.
+            let _nobody_waits = hold.answer.send(ring.held(hold.from, hold.until));
         }
     }
 
@@ -342,6 +388,9 @@ impl Task {
 
     /// Gives every capture its packets, and the ring the chunk. Gives a chunk to be filled in its place.
     fn spread(&mut self, chunk: Box<Chunk>, now: Timestamp) -> Box<Chunk> {
+        if let Some(triggers) = &self.triggers {
+            triggers.look(&chunk);
+        }
         let mut of_ring = 0;
         let mut unclaimed = 0;
         if chunk.captures() == 1 {

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{Failure, target};
 use crate::{
-    capture::Captures,
+    capture::{Captures, trigger},
     compile::{self, CompileError, Ports},
     policy::Engine,
 };
@@ -76,11 +76,12 @@ fn inspect(path: &Path) -> (Report, bool, bool) {
         let config = &loaded.config;
         let ring = &config.capture.ring;
         Captures::new(ring).map_err(|error| CompileError::Ring(error.to_string()))?;
+        trigger::check(&config.capture)?;
         let engine = Engine::of(config, &loaded.library)?;
         compile::snapshot(config, &ports, engine.policy().clone()).map(drop)
     };
     if let Err(error) = compile() {
-        let is_text = matches!(error, CompileError::Ring(_));
+        let is_text = matches!(error, CompileError::Ring(_) | CompileError::Trigger(_));
         let code = if is_text { Code::Malformed } else { Code::TooLarge };
         return (loaded.warnings.refuse(code, error.to_string()), false, false);
     }

@@ -13,6 +13,7 @@ mod tests;
 pub use lower::{TableSizes, idle, snapshot};
 pub use ports::{PortFacts, Ports};
 
+use crate::capture::trigger::TriggerError;
 use ravelin_config::types::IfName;
 use ravelin_dataplane::{io::PortId, policy::Trace};
 
@@ -34,6 +35,9 @@ pub enum CompileError {
     /// The ring of captures cannot be as it should.
     #[error("[capture.ring]: {0}")]
     Ring(String),
+    /// What triggers captures cannot.
+    #[error("[capture.trigger]: {0}")]
+    Trigger(#[from] TriggerError),
     /// More tiers with policies for one direction than a decision can tell.
     #[error("{tiers} tiers have policies, at most {} are possible", Trace::MAX_TIERS)]
     TooManyTiers {

@@ -33,6 +33,7 @@ pub(super) fn any(action: RuleAction) -> PolicyRule {
         source: Entity::default(),
         destination: Entity::default(),
         rate_limit: None,
+        capture: false,
     }
 }
 

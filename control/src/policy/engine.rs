@@ -369,7 +369,7 @@ fn feed_rules(
         });
         let rule = RuleId(first.ok_or(CompileError::TooManyRules { policy })?);
         let on_change = OnChange::Drop;
-        let outcome = Outcome { rule, effect, is_default: false, on_change, limit: None };
+        let outcome = Outcome { rule, effect, is_default: false, on_change, limit: None, captures: false };
         Ok(FeedRule { feed: number, outcome: outcomes.push(outcome) })
     });
     rules.collect()

@@ -112,6 +112,7 @@ fn allow_all(name: String) -> Profile {
         source: ravelin_config::resources::Entity::default(),
         destination: ravelin_config::resources::Entity::default(),
         rate_limit: None,
+        capture: false,
     };
     let labels_to_apply = ravelin_config::resources::Labels::default();
     Profile { name, labels_to_apply, ingress: vec![allow.clone()], egress: vec![allow] }

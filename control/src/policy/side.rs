@@ -69,7 +69,9 @@ impl Builder<'_> {
                 LimitId(last(self.limits.len()))
             });
             let on_change = plane_on_change(on_change);
-            let outcome = self.outcome(Outcome { rule: id, effect, is_default: false, on_change, limit });
+            let captures = rule.capture;
+            let outcome =
+                self.outcome(Outcome { rule: id, effect, is_default: false, on_change, limit, captures });
             let Position(base) = position(slot);
             self.rule(rule, namespace, subject, Position(base + at), outcome);
         }
@@ -91,7 +93,8 @@ impl Builder<'_> {
             TierDefault::Pass => Effect::Pass(next),
         };
         let on_change = plane_on_change(on_change);
-        let outcome = self.outcome(Outcome { rule, effect, is_default: true, on_change, limit: None });
+        let outcome =
+            self.outcome(Outcome { rule, effect, is_default: true, on_change, limit: None, captures: false });
         let (source, destination) = self.ends(SetId::ANY, subject);
         self.rules.push(Rule {
             position: position(slot),
@@ -131,6 +134,7 @@ impl Builder<'_> {
                 is_default: false,
                 on_change: plane::OnChange::Drop,
                 limit: None,
+                captures: false,
             });
             let (source, destination) = self.ends(partner, hosts);
             let Position(base) = position(slot);

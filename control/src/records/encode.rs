@@ -79,6 +79,10 @@ impl Encoder {
         });
         out.extend_from_slice(b",\"alert\":");
         out.extend_from_slice(fields.to_string().as_bytes());
+        if let Some(file) = &alert.capture_file {
+            out.extend_from_slice(b",\"capture_file\":");
+            json::text(out, file);
+        }
         // All of the alert's fields are texts and numbers.
         let own = serde_json::to_string(alert).unwrap_or_default();
         out.extend_from_slice(b",\"threat\":");

@@ -25,7 +25,7 @@ use ravelin_dataplane::{
 };
 
 use crate::{
-    capture::{CaptureSpec, Captures, SpecError},
+    capture::{CaptureSpec, Captures, SpecError, trigger},
     compile::{self, CompileError, PortFacts, Ports},
     feeds::{Library, Update},
     policy::{self, BeforeFeeds, BookReader, Engine},
@@ -104,8 +104,10 @@ impl Reloader {
     ) -> Result<Self, CompileError> {
         let ports = Ports::new(&config, facts)?;
         let engine = Engine::of(&config, &library)?;
-        let captures =
+        trigger::check(&config.capture)?;
+        let mut captures =
             Captures::new(&config.capture.ring).map_err(|error| CompileError::Ring(error.to_string()))?;
+        captures.follow(&config.capture.trigger);
         let mut snapshot = compile::snapshot(&config, &ports, engine.policy().clone())?;
         snapshot.capture = captures.plan(engine.identities());
         let publisher = Publisher::new(snapshot, workers);
@@ -131,9 +133,11 @@ impl Reloader {
         let (Loaded { config, warnings, mut library }, changes) = prepare(&self.path, Some(&self.running))?;
         library.keep(&self.library);
         let ports = Ports::new(&config, facts)?;
+        trigger::check(&config.capture).map_err(CompileError::from)?;
         let mut snapshot = compile::snapshot(&config, &ports, PolicySet::default())?;
         self.engine.replace_with(&config, &library)?;
         snapshot.policy = self.engine.policy().clone();
+        self.captures.follow(&config.capture.trigger);
         snapshot.capture = self.captures.plan(self.engine.identities());
         let generation = self.publisher.publish(snapshot);
         self.watcher = Watcher::new(&config);

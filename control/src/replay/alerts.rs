@@ -28,7 +28,7 @@ impl Alerts {
         while let Some(record) = self.log.take_named() {
             let record = record.read();
             let Some(told) = self.teller.tell(record.worker, record.decision) else { continue };
-            let new = self.ledger.note(&record, &told, &self.library, self.window);
+            let new = self.ledger.note(&record, &told, &self.library, self.window, |_| None);
             for (alert, hit) in new.iter().filter_map(|alert| Some((alert, alert.hit()?))) {
                 let mut line = Vec::new();
                 self.encoder.encode_hit(&record, alert, hit, &mut line);

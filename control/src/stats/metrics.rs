@@ -17,10 +17,11 @@ use super::metric;
 use crate::{
     api::view::LinkState,
     appliance::Appliance,
+    capture::trigger::{Cause, Counts, Standing},
     feeds::{
         Shelf,
         fetch::Failure,
-        schedule::{Counts, Status},
+        schedule::{self, Status},
     },
     policy::{Live, RuleUsage, action_name},
     supervisor::crew::Member,
@@ -63,6 +64,9 @@ families! {
     POLICY_BYTES Counter "ravelin_policy_bytes_total" "tier, policy, direction, rule, action, staged" "Bytes of those flows that have ended, whole frames.",
     KERNEL_PREFIXES Gauge "ravelin_threat_kernel_prefixes" "" "Prefixes on the list of sources that the kernel drops.",
     KERNEL_LEFT Gauge "ravelin_threat_kernel_left_prefixes" "" "Prefixes that should be on that list and are left to the workers: there is no room for them or for what is spared, or the kernel refuses the list.",
+    TRIGGERS_FIRED Counter "ravelin_capture_triggers_fired_total" "cause" "What has triggered captures, by `alert`, `rule`, `drop` and `verdict`, without what happened to a flow of which a file was being made.",
+    TRIGGERS Counter "ravelin_capture_triggers_total" "cause, result" "Files of what was triggered: `written`, `failed`, or `suppressed` by the limits of `[capture.trigger]`. With those under way they are as many as were triggered.",
+    TRIGGERS_UNDER_WAY Gauge "ravelin_capture_triggers_under_way" "" "Files of what was triggered that are being made.",
     FEED_ENTRIES Gauge "ravelin_feed_entries" "feed" "Entries of the feed that are in force.",
     FEED_OTHERS Gauge "ravelin_feed_other_entries" "feed" "Entries of other kinds than addresses, which nothing acts upon yet.",
     FEED_GUARDED Gauge "ravelin_feed_guarded_entries" "feed" "Entries, or parts of them, that are guarded or too wide, and so not acted upon.",
@@ -155,6 +159,9 @@ impl Metrics {
         if in_force.config.metrics.policies {
             // Flows that have ended only: these counts never go down.
             self.appliance.usage(&Live::new()).iter().for_each(record_rule);
+        }
+        if let Some(standing) = self.appliance.triggers_standing() {
+            record_triggers(&standing);
         }
         let (standing, now) = (self.appliance.feeds(), Timestamp::now());
         for shelf in in_force.library.feeds() {
@@ -254,12 +261,24 @@ fn record_feed(
     }
     counter!(FEED_HITS, "feed" => feed.name.clone()).absolute(hits);
     counter!(FEED_BLOCKED, "feed" => feed.name.clone()).absolute(blocked);
-    let Counts { loaded, unchanged, held_back, failed } = &status.counts;
+    let schedule::Counts { loaded, unchanged, held_back, failed } = &status.counts;
     let kinds = Failure::ALL.map(|kind| (kind.name(), failed.get(&kind).copied().unwrap_or_default()));
     for (result, count) in
         [("loaded", *loaded), ("unchanged", *unchanged), ("held_back", *held_back)].into_iter().chain(kinds)
     {
         counter!(FEED_FETCHES, "feed" => feed.name.clone(), "result" => result).absolute(count);
+    }
+}
+
+fn record_triggers(standing: &Standing) {
+    gauge!(TRIGGERS_UNDER_WAY).set(approximate(standing.under_way as u64));
+    for (cause, Counts { fired, written, failed, suppressed }) in
+        Cause::KINDS.into_iter().zip(standing.counts)
+    {
+        counter!(TRIGGERS_FIRED, "cause" => cause).absolute(fired);
+        for (result, count) in [("written", written), ("failed", failed), ("suppressed", suppressed)] {
+            counter!(TRIGGERS, "cause" => cause, "result" => result).absolute(count);
+        }
     }
 }
 

@@ -243,13 +243,14 @@ impl Plan {
 
 /// The thread that writes captures. What cannot be captured is no reason not to forward packets.
 fn captures(config: &Config, roster: &Roster, reloader: &Reloader) -> Option<CaptureDesk> {
-    let Capture { directory, budget, min_free, ring, .. } = config.capture.clone();
-    let has_ring = ring.memory > 0 || ring.disk > 0;
+    let Capture { directory, budget, min_free, ring, trigger, .. } = config.capture.clone();
+    let has_ring = ring.is_there();
     let settings = Settings {
         directory: directory.clone(),
         budget,
         min_free,
         ring: has_ring.then_some(RingSettings { memory: ring.memory, disk: ring.disk, keep: ring.keep }),
+        trigger,
     };
     let interfaces = config.interfaces.iter().map(|interface| interface.name.to_string()).collect();
     let commentator = Commentator::new(Teller::new(roster.logs(), reloader.book()));

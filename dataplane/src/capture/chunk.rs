@@ -1,4 +1,4 @@
-use super::Mentions;
+use super::{Fates, Mentions};
 use crate::{clock::Timestamp, parse::Address, verdict::DropReason};
 
 /// Packets in a row, as blocks of a pcapng file, made by one worker.
@@ -11,6 +11,7 @@ pub struct Chunk {
     packets: u32,
     span: Option<(Timestamp, Timestamp)>,
     captures: u64,
+    fates: Fates,
 }
 
 /// What is written of a packet besides its bytes.
@@ -48,6 +49,18 @@ impl Fate {
         Self(reason.index() as u8 + 2)
     }
 
+    /// Whether packets are captured that are dropped for a reason: not those that the kernel drops, and not those that are dropped when they
+    /// are about to leave.
+    pub const fn is_captured(reason: DropReason) -> bool {
+        !matches!(
+            reason,
+            DropReason::ThreatKernel
+                | DropReason::HandoffFull
+                | DropReason::TransmitFull
+                | DropReason::TransmitDown
+        )
+    }
+
     /// What a number in a file means.
     pub const fn of_number(number: u8) -> Self {
         Self(number)
@@ -83,6 +96,7 @@ impl Chunk {
             packets: 0,
             span: None,
             captures: 0,
+            fates: Fates::NONE,
         }
     }
 
@@ -132,6 +146,7 @@ impl Chunk {
         self.bytes.extend_from_slice(&tail);
         self.packets += 1;
         self.captures |= label.captures;
+        self.fates.add(label.fate);
         let (first, last) = self.span.unwrap_or((label.time, label.time));
         self.span = Some((first.min(label.time), last.max(label.time)));
     }
@@ -150,6 +165,7 @@ impl Chunk {
         self.mentions.add_all(&other.mentions);
         self.packets += other.packets;
         self.captures |= other.captures;
+        self.fates.add_all(other.fates);
         self.span = match (self.span, other.span) {
             (Some((first, last)), Some((from, until))) => Some((first.min(from), last.max(until))),
             (span, None) | (None, span) => span,
@@ -187,11 +203,16 @@ impl Chunk {
         self.captures
     }
 
+    /// What became of any of them.
+    pub const fn fates(&self) -> Fates {
+        self.fates
+    }
+
     /// Forgets everything, but keeps the memory.
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.mentions.clear();
-        (self.packets, self.span, self.captures) = (0, None, 0);
+        (self.packets, self.span, self.captures, self.fates) = (0, None, 0, Fates::NONE);
     }
 }
 

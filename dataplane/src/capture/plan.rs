@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::Program;
+use super::{Fate, Program};
 use crate::{
     batch::Meta,
     policy::AddressSet,
@@ -11,6 +11,8 @@ use crate::{
 #[derive(Clone, Debug, Default)]
 pub struct CapturePlan {
     selections: Vec<Selection>,
+    /// Whether a flow whose verdict changes triggers a capture.
+    pub verdict_changes: bool,
 }
 
 /// What one capture wants.
@@ -49,6 +51,8 @@ pub enum Direction {
 pub struct Fates(u64);
 
 impl Fates {
+    /// Nothing.
+    pub const NONE: Self = Self(0);
     /// Anything.
     pub const ANY: Self = Self(u64::MAX);
     /// It is not dropped.
@@ -59,6 +63,30 @@ impl Fates {
     /// It is dropped for one of these reasons.
     pub fn dropped_for(reasons: impl IntoIterator<Item = DropReason>) -> Self {
         Self(reasons.into_iter().fold(0, |bits, reason| bits | 2 << reason.index()))
+    }
+
+    /// Adds what became of a packet.
+    pub(super) fn add(&mut self, fate: Fate) {
+        self.0 |= Self::bit(fate);
+    }
+
+    /// Adds all of these.
+    pub(super) const fn add_all(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+
+    /// Whether there is one that is among the others as well.
+    pub const fn meets(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// Whether this is one of them.
+    pub fn contains(self, fate: Fate) -> bool {
+        self.0 & Self::bit(fate) != 0
+    }
+
+    fn bit(fate: Fate) -> u64 {
+        fate.drop_reason().map_or(1, |reason| 2 << reason.index())
     }
 
     /// Whether a packet's verdict is one of these. What goes to another worker is captured there.
@@ -81,7 +109,7 @@ impl CapturePlan {
     /// A plan of these selections. Those beyond the most are left out.
     pub fn new(mut selections: Vec<Selection>) -> Self {
         selections.truncate(Self::MOST);
-        Self { selections }
+        Self { selections, verdict_changes: false }
     }
 
     /// Whether nothing is captured.

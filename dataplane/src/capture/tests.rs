@@ -227,10 +227,15 @@ fn blocks_are_those_of_pcapng() {
     assert_eq!(Fate::of_number(chunk.bytes()[44]).drop_reason(), Some(DropReason::RuleDeny));
     assert_eq!((Fate::PASSED.drop_reason(), Fate::of_number(255).drop_reason()), (None, None));
     assert_eq!((chunk.packets(), chunk.captures()), (1, 5));
+    let denied = Fates::dropped_for([DropReason::RuleDeny]);
+    assert_eq!(chunk.fates(), denied);
+    assert!(denied.contains(Fate::dropped(DropReason::RuleDeny)) && !denied.contains(Fate::PASSED));
+    assert!(chunk.fates().meets(Fates::DROPPED) && !chunk.fates().meets(Fates::PASSED));
     let at = Timestamp::from_nanos(0x1_0000_0002);
     assert_eq!(chunk.span(), Some((at, at)));
     chunk.clear();
     assert!(chunk.is_empty() && chunk.bytes().is_empty() && chunk.span().is_none());
+    assert_eq!(chunk.fates(), Fates::NONE);
 }
 
 #[test]
@@ -268,6 +273,7 @@ fn chunks_are_joined_while_they_fit() {
     let length = all.bytes().len();
     assert!(all.append(&more));
     assert_eq!((all.packets(), &all.bytes()[length..]), (2, more.bytes()));
+    assert_eq!(all.fates(), more.fates());
     assert_eq!(all.span(), Some((Timestamp::from_nanos(3), Timestamp::from_nanos(5))));
     assert!(all.mentions().may_have(first) && all.mentions().may_have(second));
     assert!(all.append(&Chunk::new()));

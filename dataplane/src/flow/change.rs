@@ -12,7 +12,7 @@ use crate::{
     batch::Meta,
     clock::Timestamp,
     pipeline::Context,
-    policy::{Decision, Judgement, Key, OnChange, Ruling, Words, question},
+    policy::{Decision, Judgement, Key, OnChange, Ruling, Trigger, TriggerCause, Words, question},
     verdict::DropReason,
 };
 
@@ -48,6 +48,9 @@ impl FlowTable {
             if judgement.is_named {
                 self.note_named(slot);
             }
+            if judgement.words.captures && is_within {
+                self.note_trigger(slot, TriggerCause::Rule);
+            }
         }
         ruling
     }
@@ -57,6 +60,15 @@ impl FlowTable {
     fn note_named(&mut self, slot: Slot) {
         if let Some(entry) = self.entries.get(slot.0 as usize) {
             self.decisions.note_named(RawRecord::new(entry, entry.last(), EndReason::Active, self.worker));
+        }
+    }
+
+    /// Remembers that somebody wants the packets of the flow in `slot`, which has just been judged.
+    #[inline(never)]
+    fn note_trigger(&mut self, slot: Slot, cause: TriggerCause) {
+        if let Some(entry) = self.entries.get(slot.0 as usize) {
+            let record = RawRecord::new(entry, entry.last(), EndReason::Active, self.worker);
+            self.decisions.note_trigger(Trigger { record, cause });
         }
     }
 
@@ -126,6 +138,11 @@ impl FlowTable {
         self.decide(Slot(slot), generation, ruling);
         if is_named {
             self.note_named(Slot(slot));
+        }
+        if words.captures {
+            self.note_trigger(Slot(slot), TriggerCause::Rule);
+        } else if old.action != action && cx.snapshot.capture.verdict_changes {
+            self.note_trigger(Slot(slot), TriggerCause::Verdict(old.action));
         }
     }
 }

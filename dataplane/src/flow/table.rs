@@ -190,9 +190,11 @@ impl FlowTable {
         None
     }
 
-    /// How many different decisions there are, how many have lost the way to them, and how many flows raised no alert.
-    pub(crate) fn decisions_made(&self) -> [u64; 3] {
-        [self.decisions.log().len() as u64, self.decisions.lost, self.decisions.named_lost]
+    /// How many different decisions there are, how many have lost the way to them, and how many flows raised no alert and triggered no
+    /// capture.
+    pub(crate) fn decisions_made(&self) -> [u64; 4] {
+        let Decisions { lost, named_lost, triggers_lost, .. } = self.decisions;
+        [self.decisions.log().len() as u64, lost, named_lost, triggers_lost]
     }
 
     /// How many flows there are.

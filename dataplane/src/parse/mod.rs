@@ -30,4 +30,4 @@ pub(crate) mod tunnel;
 pub use fragments::FragmentTable;
 pub use headers::{Address, Fragment, FragmentKind, Headers, Network, TcpFields, Vlans, tcp_flags};
 pub use settings::FragmentSettings;
-pub use stage::DecodeStage;
+pub use stage::{DecodeStage, decode};

@@ -1,5 +1,13 @@
-use super::{ethernet, headers::Headers};
-use crate::{batch::Batch, io::Frame, verdict::Verdict};
+use super::{
+    ethernet,
+    headers::{FragmentKind, Headers},
+};
+use crate::{
+    batch::{Batch, Meta},
+    flow::FlowKey,
+    io::Frame,
+    verdict::Verdict,
+};
 
 /// Parses the headers of every packet that this worker received itself.
 ///
@@ -20,4 +28,20 @@ impl DecodeStage {
             }
         }
     }
+}
+
+/// Parses one packet by itself, for whoever finds it in a file: its headers, its flow key if it has one by itself, which a later fragment
+/// has not, and the verdict if it is dropped for what it is.
+pub fn decode(frame: &[u8]) -> Meta {
+    let mut meta = Meta::default();
+    if let Err(reason) = ethernet::decode(frame, &mut meta) {
+        meta.verdict = Verdict::Drop(reason);
+    } else if meta.headers.is_ip() && meta.headers.fragment.kind != FragmentKind::Later {
+        // Decode has set the key of an ICMP error, which is that of the packet that it quotes.
+        if !meta.headers.icmp_error {
+            (meta.key, meta.side) = FlowKey::of(&meta.headers);
+        }
+        meta.keyed = true;
+    }
+    meta
 }

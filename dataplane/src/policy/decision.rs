@@ -137,6 +137,24 @@ pub struct DecisionCounts {
     pub last: Timestamp,
 }
 
+/// A flow of which somebody wants the packets, as it was when it was judged.
+#[derive(Clone, Copy, Debug)]
+pub struct Trigger {
+    /// The flow.
+    pub record: RawRecord,
+    /// Why.
+    pub cause: TriggerCause,
+}
+
+/// Why somebody wants the packets of a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TriggerCause {
+    /// A rule that says so was met.
+    Rule,
+    /// The verdict has changed, from this one.
+    Verdict(Action),
+}
+
 /// One cache line.
 #[derive(Debug, Default)]
 #[repr(align(64))]
@@ -160,6 +178,8 @@ pub struct DecisionLog {
     cut: ArrayQueue<RawRecord>,
     /// Flows with what feeds name, as they were when they were judged.
     named: ArrayQueue<RawRecord>,
+    /// Flows of which somebody wants the packets.
+    triggers: ArrayQueue<Trigger>,
 }
 
 impl DecisionLog {
@@ -169,6 +189,8 @@ impl DecisionLog {
     const CUT: usize = 1024;
     /// Flows with what feeds name that wait to be asked for.
     const NAMED: usize = 4096;
+    /// Flows of which somebody wants the packets that wait to be asked for.
+    const TRIGGERS: usize = 1024;
     /// Words of which the average decision needs no more.
     const WORDS: usize = 12;
     /// Places kept for decisions without traces: there are fewer different ones than that.
@@ -186,6 +208,7 @@ impl DecisionLog {
             used: AtomicU32::new(1),
             cut: ArrayQueue::new(Self::CUT),
             named: ArrayQueue::new(Self::NAMED),
+            triggers: ArrayQueue::new(Self::TRIGGERS),
         })
     }
 
@@ -249,6 +272,11 @@ impl DecisionLog {
         self.named.pop()
     }
 
+    /// The next flow of which somebody wants the packets, in order; each is given once for each time that it was judged.
+    pub fn take_trigger(&self) -> Option<Trigger> {
+        self.triggers.pop()
+    }
+
     fn stored(&self, id: DecisionId) -> impl Iterator<Item = u32> + '_ {
         let place = self.lines.get(id.0 as usize).map_or(0, |line| line.words.load(Relaxed));
         let (start, length) = ((place >> 8) as usize, (place & 0xff) as usize);
@@ -268,12 +296,22 @@ pub(crate) struct Decisions {
     pub(crate) lost: u64,
     /// Flows with what feeds name of which nobody will be told, because too many wait.
     pub(crate) named_lost: u64,
+    /// Flows of which somebody wants the packets and is not told, because too many wait.
+    pub(crate) triggers_lost: u64,
 }
 
 impl Decisions {
     pub(crate) fn new(log: Arc<DecisionLog>) -> Self {
         let index = HashTable::with_capacity(log.lines.len());
-        Self { log, index, hasher: FlowHasher::random(), words_used: 0, lost: 0, named_lost: 0 }
+        Self {
+            log,
+            index,
+            hasher: FlowHasher::random(),
+            words_used: 0,
+            lost: 0,
+            named_lost: 0,
+            triggers_lost: 0,
+        }
     }
 
     pub(crate) fn log(&self) -> &Arc<DecisionLog> {
@@ -316,6 +354,13 @@ impl Decisions {
     pub(crate) fn note_named(&mut self, record: RawRecord) {
         if self.log.named.push(record).is_err() {
             self.named_lost += 1;
+        }
+    }
+
+    /// Remembers a flow of which somebody wants the packets.
+    pub(crate) fn note_trigger(&mut self, trigger: Trigger) {
+        if self.log.triggers.push(trigger).is_err() {
+            self.triggers_lost += 1;
         }
     }
 

@@ -235,6 +235,8 @@ impl PolicySet {
             }
             let found = next?;
             let outcome = self.outcomes.get(found.outcome)?;
+            // The first two traces are those in force.
+            words.captures |= outcome.captures && trace < 2;
             from = match outcome.effect {
                 Effect::Log => {
                     words.log(trace, outcome.rule);

@@ -27,7 +27,9 @@ pub(crate) use address_set::Number;
 pub(crate) use answer::Answer;
 pub use classifier::{Classifier, Key, Match, Position, ProtocolMatch, Rule, SetId};
 pub(crate) use decision::Decisions;
-pub use decision::{Decision, DecisionCounts, DecisionId, DecisionLog, Pending, Ruling, Trace};
+pub use decision::{
+    Decision, DecisionCounts, DecisionId, DecisionLog, Pending, Ruling, Trace, Trigger, TriggerCause,
+};
 pub use judge::{Judgement, PolicySet, Sides};
 pub use limit::{Limit, LimitId};
 pub use outcome::{Effect, OnChange, Outcome, Outcomes, RuleId};

@@ -50,6 +50,8 @@ pub struct Outcome {
     pub on_change: OnChange,
     /// How many flows it may let through.
     pub limit: Option<LimitId>,
+    /// Whether flows that meet it trigger a capture.
+    pub captures: bool,
 }
 
 /// Outcomes by number. Those of a whole compilation are shared; a few that came later stand beside them.

@@ -32,6 +32,7 @@ impl Line {
             is_default: false,
             on_change: OnChange::default(),
             limit: None,
+            captures: false,
         };
         let ports = PortRange::new(0, u16::MAX).unwrap();
         Self { outcome, protocol: ProtocolMatch::Any, source: None, destination: None, ports, limit: None }
@@ -95,6 +96,12 @@ impl Line {
             && holds(&self.source, key.source)
             && holds(&self.destination, key.destination)
             && self.ports.contains(key.destination_port)
+    }
+
+    /// Flows that meet it trigger a capture.
+    pub(crate) fn captures(mut self) -> Self {
+        self.outcome.captures = true;
+        self
     }
 
     /// At most `flows` flows a second.

@@ -10,6 +10,8 @@ pub(crate) struct Words {
     /// The head first.
     words: [u32; 1 + TRACES * Trace::MAX],
     lengths: [u8; TRACES],
+    /// Whether a rule was met, in force, that triggers a capture. No part of the decision.
+    pub(crate) captures: bool,
 }
 
 /// Egress and ingress as they are in force, and as they would be.
@@ -23,11 +25,12 @@ const NO_ACTION: u32 = 3;
 
 impl Words {
     /// Nothing is decided.
-    pub(super) const EMPTY: Self = Self { words: [0; 1 + TRACES * Trace::MAX], lengths: [0; TRACES] };
+    pub(super) const EMPTY: Self =
+        Self { words: [0; 1 + TRACES * Trace::MAX], lengths: [0; TRACES], captures: false };
 
     /// Begins another decision.
     pub(super) fn clear(&mut self) {
-        self.lengths = [0; TRACES];
+        (self.lengths, self.captures) = ([0; TRACES], false);
     }
 
     fn len(&self) -> usize {

@@ -339,6 +339,7 @@ pub(crate) fn policy() -> PolicySet {
         is_default: false,
         on_change: OnChange::default(),
         limit: None,
+        captures: false,
     });
     let ingress = Classifier::new(sets, rules.collect());
     let enforced = Sides { ingress, ..Sides::default() };

@@ -131,6 +131,7 @@ pub fn policy(lines: &[(RangeInclusive<u16>, Effect, OnChange)]) -> PolicySet {
         is_default: false,
         on_change,
         limit: None,
+        captures: false,
     });
     let ingress = Classifier::new(Vec::new(), rules.collect());
     let enforced = Sides { ingress, ..Sides::default() };

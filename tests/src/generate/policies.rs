@@ -113,6 +113,7 @@ fn rule(choices: &mut Choices, egress: bool) -> PolicyRule {
         source: entity(choices, family, has_ports),
         destination: entity(choices, family, has_ports),
         rate_limit: choices.maybe(16, |_| RateLimit { flows: 5, per: Duration::from_secs(60) }),
+        capture: false,
     };
     if [Log, Pass].contains(&rule.action) {
         rule.rate_limit = None;

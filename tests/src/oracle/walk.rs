@@ -77,6 +77,7 @@ pub(super) fn profiles(resources: &Resources) -> Vec<Profile> {
                 source: Default::default(),
                 destination: Default::default(),
                 rate_limit: None,
+                capture: false,
             };
             let (ingress, egress) = (vec![allow.clone()], vec![allow]);
             profiles.push(Profile { name, labels_to_apply: Default::default(), ingress, egress });

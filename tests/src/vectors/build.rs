@@ -115,6 +115,7 @@ pub fn rule(action: RuleAction) -> PolicyRule {
         source: Entity::default(),
         destination: Entity::default(),
         rate_limit: None,
+        capture: false,
     }
 }
 

@@ -64,6 +64,7 @@ fn rule(model: PolicyRuleModel) -> Option<PolicyRule> {
         source: model.source.map(|model| entity(*model)).unwrap_or_default(),
         destination: model.destination.map(|model| entity(*model)).unwrap_or_default(),
         rate_limit: model.rate_limit.into_value(),
+        capture: model.capture.into_value().unwrap_or(false),
     })
 }
 

@@ -26,6 +26,9 @@ pub(super) fn validate(model: &mut Model, findings: &mut Findings) -> Resources 
         names::unknown(lists, findings);
     }
     policy::check(lists, findings);
+    if !model.capture.ring.is_there() {
+        policy::without_ring(lists, findings);
+    }
     endpoint::check(lists, findings);
     let nets_files = nets_files(&mut lists.network_sets, findings);
     let on_change = model.enforcement.on_change;

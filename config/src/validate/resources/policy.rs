@@ -21,6 +21,19 @@ pub(super) fn check(lists: &Lists, findings: &mut Findings) {
     }
 }
 
+/// Reports rules that want packets saved, which takes a ring.
+pub(super) fn without_ring(lists: &Lists, findings: &mut Findings) {
+    let policies = lists.policies.iter().flat_map(|policy| policy.ingress.iter().chain(&policy.egress));
+    let profiles = lists.profiles.iter().flat_map(|profile| profile.ingress.iter().chain(&profile.egress));
+    for rule in policies.chain(profiles) {
+        if let Some(capture) = rule.capture.given().filter(|capture| capture.value) {
+            let message = "`capture` needs a ring, which has the packets from before the rule is met";
+            let finding = findings.add(Code::Combination, &capture.range, message);
+            finding.help("add [capture.ring] with `memory` or `disk`");
+        }
+    }
+}
+
 fn rules(rules: &[PolicyRuleModel], findings: &mut Findings) {
     if let Some(action) = rules.get(RULES_MAX).and_then(|rule| rule.action.given()) {
         let message = format!(

@@ -414,3 +414,20 @@ fn files_of_networks_have_limits() {
         assert_eq!(found, one(Code::Unreadable, 3, &format!("'{path}'")));
     }
 }
+
+#[test]
+fn a_rule_that_captures_needs_a_ring() {
+    let text = rule("action = 'allow'\ncapture = true");
+    assert_eq!(found(&text), one(Code::Combination, 5, "true"));
+    assert_eq!(found(&rule("action = 'allow'\ncapture = false")), []);
+    let text = text + "[capture.ring]\ndisk = '1GiB'\n";
+    assert_eq!(found(&text), []);
+    let config = config(&text);
+    assert!(config.resources.policies[0].egress[0].capture);
+    assert!(toml::to_string(&config.resources).unwrap().contains("capture = true"));
+    assert_eq!(
+        found("[[profile]]\nname = 'p'\n[[profile.ingress]]\naction = 'log'\ncapture = true"),
+        one(Code::Combination, 5, "true")
+    );
+    assert_eq!(found("[[policy]]\nname = 'p'\ncapture = true"), one(Code::UnknownKey, 3, "capture"));
+}

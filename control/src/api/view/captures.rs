@@ -32,6 +32,31 @@ pub struct Capture {
     pub lost: u64,
     /// Its complete files, the oldest first.
     pub files: Vec<CaptureFile>,
+    /// What has triggered it, by cause; empty if it is not by triggers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub triggers: Vec<TriggerCounts>,
+}
+
+impl Capture {
+    /// Whether there is something of it that is not needed any more.
+    pub fn may_go(&self) -> bool {
+        self.ended.is_some() || (!self.triggers.is_empty() && !self.files.is_empty())
+    }
+}
+
+/// What became of what has triggered captures for one cause.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TriggerCounts {
+    /// `alert`, `rule`, `drop` or `verdict`.
+    pub cause: String,
+    /// How often, without what happened to a flow of which a file was being made.
+    pub fired: u64,
+    /// Files that were written.
+    pub written: u64,
+    /// Files that could not be written.
+    pub failed: u64,
+    /// What was beyond `at_once` and `per_minute`.
+    pub suppressed: u64,
 }
 
 /// A file of a capture.

@@ -6,7 +6,7 @@ mod captures;
 mod feeds;
 mod policy;
 
-pub use captures::{Capture, CaptureFile, CapturesRemoved, SaveQuery};
+pub use captures::{Capture, CaptureFile, CapturesRemoved, SaveQuery, TriggerCounts};
 pub use feeds::{Alerts, Feed, FeedsAsked};
 pub use policy::{CutFlows, CutOne, RuleUse, StagedFlows, StagedGroup, Used};
 

@@ -48,7 +48,13 @@ impl Test {
 }
 
 fn everything() -> SaveRequest {
-    SaveRequest { from: Timestamp::ZERO, until: Timestamp::from_nanos(u64::MAX), host: None, filter: None }
+    SaveRequest {
+        from: Timestamp::ZERO,
+        until: Timestamp::from_nanos(u64::MAX),
+        host: None,
+        filter: None,
+        subject: None,
+    }
 }
 
 /// Chunks of about 600 kB, each with packets of a host of its own.
@@ -195,7 +201,7 @@ proptest! {
             all.extend(samples);
         }
         let (from, until) = (Timestamp::from_nanos(from), Timestamp::from_nanos(from + length));
-        let request = SaveRequest { from, until, host: host.map(|host| IpAddr::from([10, 3, 0, host])), filter: None };
+        let request = SaveRequest { from, until, host: host.map(|host| IpAddr::from([10, 3, 0, host])), filter: None, subject: None };
         let wanted = |sample: &&Sample| {
             sample.captures & 1 != 0
                 && (from.as_nanos()..=until.as_nanos()).contains(&sample.time)

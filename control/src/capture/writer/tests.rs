@@ -33,7 +33,7 @@ impl Test {
         budget: u64,
         ring: Option<RingSettings>,
     ) -> CaptureWriter {
-        let settings = Settings { directory, budget, min_free: 0, ring };
+        let settings = Settings { directory, budget, min_free: 0, ring, trigger: Trigger::default() };
         let interfaces = vec!["eth0".to_owned()];
         CaptureWriter::start(settings, rings.to_vec(), interfaces, Commentator::default()).unwrap()
     }
@@ -218,6 +218,7 @@ fn a_full_disk_stops_the_capture_and_is_counted() {
         until: Timestamp::from_nanos(u64::MAX),
         host: None,
         filter: None,
+        subject: None,
     };
     let saved = test.writer.save(request, Box::new(io::sink())).recv().unwrap().unwrap();
     assert_eq!(saved.packets, 10_000);
@@ -248,7 +249,8 @@ fn the_ring_has_what_came_before_anyone_asked() {
         test.feed(0, &packets(ours));
         test.feed(1, &packets(theirs));
         let now = Clock::start().now();
-        let request = SaveRequest { from: Timestamp::ZERO, until: now, host: None, filter: None };
+        let request =
+            SaveRequest { from: Timestamp::ZERO, until: now, host: None, filter: None, subject: None };
         let save = |request| {
             let path = test.root.file("saved");
             let saved = test
@@ -284,7 +286,13 @@ fn the_ring_has_what_came_before_anyone_asked() {
 #[test]
 fn without_a_ring_nothing_can_be_saved() {
     let test = Test::new(u64::MAX, None);
-    let request = SaveRequest { from: Timestamp::ZERO, until: Timestamp::ZERO, host: None, filter: None };
+    let request = SaveRequest {
+        from: Timestamp::ZERO,
+        until: Timestamp::ZERO,
+        host: None,
+        filter: None,
+        subject: None,
+    };
     let error = test.writer.save(request, Box::new(io::sink())).recv().unwrap().unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::NotFound);
     test.feed(0, &samples(0..3, 1, 100));

@@ -45,7 +45,7 @@ pub(in crate::cli) struct Get {
     output: Option<PathBuf>,
 }
 
-/// Removes a capture that has ended, with its files.
+/// Removes a capture that has ended, with its files. Of `triggers`, which has no end, the complete files.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Remove {
     #[command(flatten)]
@@ -54,7 +54,7 @@ pub(in crate::cli) struct Remove {
     name: String,
 }
 
-/// Removes every capture that has ended, with its files.
+/// Removes every capture that has ended, with its files, and the files of what was triggered.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Clean {
     #[command(flatten)]

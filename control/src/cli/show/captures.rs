@@ -6,7 +6,10 @@ use super::{
     number,
     tables::{fit, right, table},
 };
-use crate::{api::view::Capture, capture::CaptureSpec};
+use crate::{
+    api::view::{Capture, TriggerCounts},
+    capture::CaptureSpec,
+};
 
 /// All captures.
 pub(in crate::cli) fn captures(now: &[Capture]) -> String {
@@ -25,6 +28,10 @@ pub(in crate::cli) fn captures(now: &[Capture]) -> String {
 /// One capture, with its files.
 pub(in crate::cli) fn capture(now: &Capture) -> String {
     let mut text = captures(std::slice::from_ref(now));
+    for TriggerCounts { cause, fired, written, failed, suppressed } in &now.triggers {
+        let line = format!("{fired} triggered, {written} written, {failed} failed, {suppressed} suppressed");
+        text.push_str(&format!("\n{cause:>10}  {line}"));
+    }
     for file in &now.files {
         text.push_str(&format!("\n{:>10}  {}", number::bytes(file.size), file.name));
     }
@@ -36,13 +43,19 @@ pub(super) fn capture_table(now: &[Capture]) -> Table {
     let mut table = table(&["capture", "state", "packets", "bytes", "lost", "started, ends"]);
     for capture in now {
         let when = |time: &str| time.get(..19).unwrap_or(time).replace('T', " ");
+        let is_triggered = !capture.triggers.is_empty();
         let end = match (&capture.ended, &capture.ends) {
             (Some(ended), _) => format!("ended {}", when(ended)),
             (None, Some(ends)) => format!("until {}", when(ends)),
+            (None, None) if is_triggered => String::new(),
             (None, None) => "until it is stopped".to_owned(),
         };
         table.add_row(Row::from(vec![
-            Cell::new(format!("{}\n{}", capture.name, wanted(&capture.spec))),
+            Cell::new(format!(
+                "{}\n{}",
+                capture.name,
+                if is_triggered { TRIGGERED.to_owned() } else { wanted(&capture.spec) }
+            )),
             Cell::new(&capture.state),
             right(capture.packets.to_string()),
             right(number::bytes(capture.bytes)),
@@ -52,6 +65,9 @@ pub(super) fn capture_table(now: &[Capture]) -> Table {
     }
     table
 }
+
+/// What is wanted where something triggers it.
+const TRIGGERED: &str = "flows to which something happened";
 
 /// What a capture wants, in a line.
 fn wanted(spec: &CaptureSpec) -> String {

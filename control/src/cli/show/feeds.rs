@@ -67,7 +67,7 @@ pub(super) fn alerts(now: &Alerts) -> String {
 /// The same before it is fitted to the terminal.
 pub(super) fn alert_table(now: &Alerts) -> Table {
     let mut table = table(&["last", "endpoint, direction", "what", "feed", "verdict, state", "times"]);
-    for Alert { about, severity, last, count, .. } in &now.alerts {
+    for Alert { about, severity, last, count, capture_file, .. } in &now.alerts {
         let when = last.get(..19).unwrap_or(last).replace('T', "\n");
         let (who, what, feed, outcome) = match about {
             About::Indicator(hit) => {
@@ -85,10 +85,13 @@ pub(super) fn alert_table(now: &Alerts) -> Table {
                 (String::new(), age + &error, feed, state.name())
             }
         };
+        // Its path without the directories, which are the same for all.
+        let file = capture_file.as_ref().and_then(|file| file.rsplit('/').next());
+        let file = file.map(|file| format!("\npackets: {file}")).unwrap_or_default();
         table.add_row(Row::from(vec![
             Cell::new(when),
             Cell::new(who),
-            Cell::new(what),
+            Cell::new(what + &file),
             Cell::new(format!("{feed}\nseverity {severity}")),
             Cell::new(outcome),
             right(count.to_string()),

@@ -12,6 +12,7 @@ mod other;
 mod segments;
 mod tcp;
 mod tcp_again;
+mod triggers;
 mod verdicts;
 
 use ravelin_config::types::{Direction, Protocol};

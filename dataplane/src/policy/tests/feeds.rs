@@ -42,7 +42,8 @@ fn with_feeds(mut policy: PolicySet, at: u32) -> PolicySet {
         for (feed, effect) in [(NOTES, Effect::Log), (BLOCKS, Effect::Deny), (PORT, Effect::Deny)] {
             let rule = RuleId(first + u32::from(feed));
             let on_change = OnChange::Drop;
-            let outcome = Outcome { rule, effect, is_default: false, on_change, limit: None };
+            let outcome =
+                Outcome { rule, effect, is_default: false, on_change, limit: None, captures: false };
             let outcome = policy.outcomes.push(outcome);
             policy.threat.rules[side].push(FeedRule { feed, outcome });
         }
