@@ -1,13 +1,12 @@
 //! Captures: expressions become programs, selections become the plan that workers ask, and what workers copy becomes files.
 //!
 //! `plan.rs` and `spec.rs` say what is wanted, `registry.rs` which captures there are; `writer.rs` is the thread that takes what workers copy, with
-//! `file.rs` (a capture's files), `ring/` (what was last), `save.rs` (out of it) and `budget.rs` (their room).
+//! `file.rs` (a capture's files), `ring/` (what was last), `save.rs` (out of it, by what `wanted.rs` says and the index of `mentions.rs`) and `budget.rs` (their room).
 //!
 //! Promises: a file is readable up to the last piece that was written, whatever happens; what was copied for a capture is either written or
 //! counted as lost, or came after its end and is counted as that; a disk that is full, slow or gone never makes a worker wait. Refuses: to
 //! delay a packet, and to write outside of its directory. Read next: `writer.rs`.
 
-mod addresses;
 pub mod blocks;
 mod budget;
 mod comment;
@@ -16,6 +15,8 @@ mod expression;
 mod file;
 #[cfg(test)]
 mod fixtures;
+mod marks;
+mod mentions;
 mod plan;
 pub mod registry;
 mod ring;
@@ -23,6 +24,7 @@ mod save;
 mod spec;
 #[cfg(test)]
 mod tests;
+mod wanted;
 mod writer;
 
 pub use comment::Commentator;
@@ -33,4 +35,5 @@ pub use plan::{Captures, RING};
 pub use ring::RingSettings;
 pub use save::{SaveRequest, Saved};
 pub use spec::{CaptureSpec, SpecError, Verdict, Way, check_name};
+pub use wanted::{FlowId, FlowName, Wanted, WantedError};
 pub use writer::{CaptureState, CaptureStatus, CaptureWriter, Settings};

@@ -1,5 +1,4 @@
-use super::Mentions;
-use crate::{clock::Timestamp, parse::Address, verdict::DropReason};
+use crate::{clock::Timestamp, verdict::DropReason};
 
 /// Packets in a row, as blocks of a pcapng file, made by one worker.
 ///
@@ -7,7 +6,6 @@ use crate::{clock::Timestamp, parse::Address, verdict::DropReason};
 #[derive(Debug)]
 pub struct Chunk {
     bytes: Vec<u8>,
-    mentions: Mentions,
     packets: u32,
     span: Option<(Timestamp, Timestamp)>,
     captures: u64,
@@ -77,13 +75,7 @@ impl Chunk {
 
     /// An empty chunk.
     pub fn new() -> Self {
-        Self {
-            bytes: Vec::with_capacity(Self::SIZE),
-            mentions: Mentions::default(),
-            packets: 0,
-            span: None,
-            captures: 0,
-        }
+        Self { bytes: Vec::with_capacity(Self::SIZE), packets: 0, span: None, captures: 0 }
     }
 
     /// Whether a packet of which so many bytes are kept still fits.
@@ -136,18 +128,12 @@ impl Chunk {
         self.span = Some((first.min(label.time), last.max(label.time)));
     }
 
-    /// Notes that a packet of the chunk has this address.
-    pub fn mention(&mut self, address: Address) {
-        self.mentions.add(address);
-    }
-
     /// Adds the packets of another chunk behind its own, if all of them fit. Says whether they did.
     pub fn append(&mut self, other: &Self) -> bool {
         if self.bytes.len() + other.bytes.len() > Self::SIZE {
             return false;
         }
         self.bytes.extend_from_slice(&other.bytes);
-        self.mentions.add_all(&other.mentions);
         self.packets += other.packets;
         self.captures |= other.captures;
         self.span = match (self.span, other.span) {
@@ -160,11 +146,6 @@ impl Chunk {
     /// The blocks.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
-    }
-
-    /// Which addresses packets have.
-    pub const fn mentions(&self) -> &Mentions {
-        &self.mentions
     }
 
     /// How many packets there are.
@@ -190,7 +171,6 @@ impl Chunk {
     /// Forgets everything, but keeps the memory.
     pub fn clear(&mut self) {
         self.bytes.clear();
-        self.mentions.clear();
         (self.packets, self.span, self.captures) = (0, None, 0);
     }
 }

@@ -10,7 +10,6 @@
 
 mod chunk;
 mod filter;
-mod mentions;
 mod plan;
 mod ring;
 mod stage;
@@ -19,7 +18,6 @@ mod tests;
 
 pub use chunk::{Chunk, ENTERPRISE, Fate, Label};
 pub use filter::{Program, ProgramError, RawInstruction};
-pub use mentions::Mentions;
 pub use plan::{CapturePlan, Direction, Fates, Selection};
 pub use ring::CaptureRing;
 pub use stage::CaptureStage;

@@ -40,15 +40,10 @@ impl CaptureStage {
                 continue;
             }
             let label = Label { captures, ..label(cx, meta) };
-            match recorder.record(&label, frame.received(), kept) {
-                Some(chunk) => {
-                    counters.captured += 1;
-                    if meta.headers.is_ip() {
-                        chunk.mention(meta.headers.source);
-                        chunk.mention(meta.headers.destination);
-                    }
-                }
-                None => counters.capture_lost += 1,
+            if recorder.record(&label, frame.received(), kept) {
+                counters.captured += 1;
+            } else {
+                counters.capture_lost += 1;
             }
         }
     }

@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     capture::{
         CaptureState::{Capturing, Error, Finished, Waiting},
-        Compression,
+        Compression, Wanted,
         fixtures::{Sample, expected, read},
     },
     testing::{Directory, skip},
@@ -216,7 +216,7 @@ fn a_full_disk_stops_the_capture_and_is_counted() {
     let request = SaveRequest {
         from: Timestamp::ZERO,
         until: Timestamp::from_nanos(u64::MAX),
-        host: None,
+        wanted: Wanted::default(),
         filter: None,
     };
     let saved = test.writer.save(request, Box::new(io::sink())).recv().unwrap().unwrap();
@@ -248,7 +248,8 @@ fn the_ring_has_what_came_before_anyone_asked() {
         test.feed(0, &packets(ours));
         test.feed(1, &packets(theirs));
         let now = Clock::start().now();
-        let request = SaveRequest { from: Timestamp::ZERO, until: now, host: None, filter: None };
+        let request =
+            SaveRequest { from: Timestamp::ZERO, until: now, wanted: Wanted::default(), filter: None };
         let save = |request| {
             let path = test.root.file("saved");
             let saved = test
@@ -262,7 +263,7 @@ fn the_ring_has_what_came_before_anyone_asked() {
         assert_eq!(save(request.clone()), (6000, expected(&all)), "{settings:?}");
         let host = Some(IpAddr::from([10, 5, 5, 5]));
         assert_eq!(
-            save(SaveRequest { host, ..request.clone() }),
+            save(SaveRequest { wanted: Wanted { host, ..Wanted::default() }, ..request.clone() }),
             (3000, expected(&all[3000..])),
             "{settings:?}"
         );
@@ -284,7 +285,12 @@ fn the_ring_has_what_came_before_anyone_asked() {
 #[test]
 fn without_a_ring_nothing_can_be_saved() {
     let test = Test::new(u64::MAX, None);
-    let request = SaveRequest { from: Timestamp::ZERO, until: Timestamp::ZERO, host: None, filter: None };
+    let request = SaveRequest {
+        from: Timestamp::ZERO,
+        until: Timestamp::ZERO,
+        wanted: Wanted::default(),
+        filter: None,
+    };
     let error = test.writer.save(request, Box::new(io::sink())).recv().unwrap().unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::NotFound);
     test.feed(0, &samples(0..3, 1, 100));
