@@ -10,6 +10,7 @@
 pub mod blocks;
 mod budget;
 mod comment;
+mod decided;
 mod encode;
 mod expression;
 mod file;
@@ -28,12 +29,13 @@ mod wanted;
 mod writer;
 
 pub use comment::Commentator;
+pub use decided::Unknown;
 pub use encode::{Compression, Format};
 pub use expression::{ExpressionError, compile};
 pub use file::{Spec, is_safe_name};
 pub use plan::{Captures, RING};
 pub use ring::RingSettings;
 pub use save::{SaveRequest, Saved};
-pub use spec::{CaptureSpec, SpecError, Verdict, Way, check_name};
+pub use spec::{CaptureSpec, Names, Point, SpecError, Verdict, Way, check_name};
 pub use wanted::{FlowId, FlowName, Wanted, WantedError};
 pub use writer::{CaptureState, CaptureStatus, CaptureWriter, Settings};

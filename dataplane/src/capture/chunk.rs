@@ -14,7 +14,7 @@ pub struct Chunk {
 /// What is written of a packet besides its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Label {
-    /// The interface that received it, by its number in the file.
+    /// The interface that received it, or through which it leaves, by its number in the file.
     pub interface: u32,
     /// When.
     pub time: Timestamp,
@@ -30,8 +30,8 @@ pub struct Label {
     pub captures: u64,
 }
 
-/// What became of a captured packet, as a number in a file: 0 for what passed, 1 for what the appliance took itself, and above that the
-/// place of its drop reason, plus 2.
+/// What became of a captured packet, as a number in a file: 0 for what passed, 1 for what the appliance took itself, 255 for what it made
+/// itself, and else the place of its drop reason, plus 2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Fate(u8);
 
@@ -40,6 +40,8 @@ impl Fate {
     pub const PASSED: Self = Self(0);
     /// The appliance took it itself.
     pub const CONSUMED: Self = Self(1);
+    /// The appliance made it, in answer to another.
+    pub const INJECTED: Self = Self(255);
 
     /// It was dropped.
     pub const fn dropped(reason: DropReason) -> Self {

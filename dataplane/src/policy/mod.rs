@@ -30,7 +30,7 @@ pub(crate) use decision::Decisions;
 pub use decision::{Decision, DecisionCounts, DecisionId, DecisionLog, Pending, Ruling, Trace};
 pub use judge::{Judgement, PolicySet, Sides};
 pub use limit::{Limit, LimitId};
-pub use outcome::{Effect, OnChange, Outcome, Outcomes, RuleId};
+pub use outcome::{Effect, OnChange, Outcome, Outcomes, RuleId, RuleSet};
 pub use stage::PolicyStage;
 pub(crate) use stage::question;
 pub(crate) use words::Words;
