@@ -168,6 +168,29 @@ fn packets_are_captured_by_the_rule_that_decided() {
 }
 
 #[test]
+fn a_writer_that_is_gone_costs_copies_and_nothing_else() {
+    const PACKETS: u64 = 20_000;
+    let received = Selection { sample: 2, ..everything(1, Point::Received) };
+    let mut test = Test::new(vec![received]);
+    for number in 0..PACKETS {
+        let from = 1024 + (number % 500) as u16;
+        test.appliance.push(0, 0, number, &[syn(from, 80), vec![0; 700]].concat());
+    }
+    test.appliance.settle();
+    let counters = test.appliance.counters();
+    assert_eq!((counters.forwarded, counters.drops.total()), (PACKETS, 0));
+    assert_eq!(counters.capture_offered, PACKETS);
+    assert_eq!(
+        counters.capture_offered,
+        counters.capture_filtered + counters.captured + counters.capture_lost
+    );
+    assert!(counters.capture_filtered > 0 && counters.capture_lost > 0, "{counters:?}");
+    // What was captured is there: in chunks that are full.
+    let chunks = std::iter::from_fn(|| test.ring.take());
+    assert_eq!(chunks.map(|chunk| u64::from(chunk.packets())).sum::<u64>(), counters.captured);
+}
+
+#[test]
 fn nothing_is_asked_where_nothing_is_captured() {
     let mut test = Test::new(Vec::new());
     assert!(test.run(&[80, 667]).0.is_empty());

@@ -284,10 +284,10 @@ impl CaptureDesk {
         ends
     }
 
-    /// Whether nothing more is written for a number.
+    /// Whether nothing more comes for a number.
     fn has_closed(&self, number: u8) -> bool {
         let status = self.writer.status().into_iter().find(|status| status.number == number);
-        status.is_none_or(|status| matches!(status.state, CaptureState::Finished | CaptureState::Error(_)))
+        status.is_none_or(|status| status.is_settled)
     }
 
     fn save(&self) {
