@@ -57,5 +57,6 @@ pub use model::{
 pub use pattern::FilePattern;
 pub use reference::reference;
 pub use report::{Code, Diagnostic, Report, Severity, Span};
+pub use schema::reader::distance;
 pub use size::{SizeError, parse as parse_size};
 pub use validate::{Bridge, Config, Interface};

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use crate::{
     batch::{Batch, Meta},
-    capture::{CaptureRing, CaptureStage},
+    capture::{CaptureRing, CaptureStage, Point},
     clock::Timestamp,
     command::{Step, TraceEntry, TraceRing},
     counters::WorkerCounters,
     flow::{FlowTable, RecordSink, SteerStage},
     forward::ForwardStage,
     handoff::WorkerId,
-    io::Frame,
+    io::{Frame, PortId},
     parse::{DecodeStage, FragmentTable},
     policy::PolicyStage,
     snapshot::Snapshot,
@@ -98,10 +98,23 @@ impl Pipeline {
         observe(Step::Policy, batch.metas());
         self.forward.decide(cx, batch.metas_mut());
         observe(Step::Forward, batch.metas());
-        self.capture.run(cx, batch, counters);
+        let decisions = self.flow.decisions.log();
+        self.capture.run(Point::Received, cx, batch, decisions, counters);
         self.forward.complete(cx, batch, counters);
+        self.capture.run(Point::Forwarded, cx, batch, decisions, counters);
 
         self.trace = trace.and_then(|trace| trace.report(cx, batch.metas(), counters));
+    }
+
+    /// Captures a packet that the appliance made in answer to another, and that leaves through a port.
+    pub(crate) fn capture_injected(
+        &mut self,
+        cx: &Context<'_>,
+        packet: (&[u8], PortId),
+        answered: &Meta,
+        counters: &mut WorkerCounters,
+    ) {
+        self.capture.run_injected(cx, packet, answered, self.flow.decisions.log(), counters);
     }
 
     /// Ends idle flows and forgets old fragments, within `budget`; returns whether more are due.

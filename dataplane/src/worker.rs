@@ -15,7 +15,7 @@ use crate::{
     io::{Frame, PacketIo, PortId, TransmitError},
     pipeline::{Context, Pipeline},
     policy::Answer,
-    snapshot::{Reader, Snapshot},
+    snapshot::Reader,
     stop::Stop,
     verdict::{DropReason, Verdict},
 };
@@ -152,7 +152,7 @@ impl<I: PacketIo, R: RecordSink> Worker<I, R> {
         let more_due = self.pipeline.expire(&cx, Self::EXPIRY_BUDGET, &mut self.records, &mut self.counters);
         if packets > 0 {
             self.pipeline.run(&cx, &mut self.batch, &mut self.records, &mut self.counters);
-            self.settle();
+            self.settle(now);
             self.counters.batches += 1;
         }
         self.pipeline.flush_captures(Some(now));
@@ -215,7 +215,13 @@ impl<I: PacketIo, R: RecordSink> Worker<I, R> {
     }
 
     /// Gives every packet of the batch its one disposition.
-    fn settle(&mut self) {
+    fn settle(&mut self, now: Timestamp) {
+        let cx = Context {
+            now,
+            snapshot: self.links.reader.snapshot(),
+            worker: self.links.id,
+            workers: self.links.handoff.workers(),
+        };
         let mut wake = 0_u64;
         self.batch.drain_with(|frame, meta| {
             let dropped = match meta.verdict {
@@ -247,14 +253,7 @@ impl<I: PacketIo, R: RecordSink> Worker<I, R> {
             };
             if let Some((reason, frame)) = dropped {
                 if matches!(reason, DropReason::RuleReject | DropReason::FlowReset) {
-                    tell(
-                        self.links.reader.snapshot(),
-                        &mut self.io,
-                        &mut self.counters,
-                        reason,
-                        &frame,
-                        meta,
-                    );
+                    tell(&cx, &mut self.pipeline, &mut self.io, &mut self.counters, reason, &frame, meta);
                 }
                 self.counters.drops.add(reason);
                 if let Some(port) = self.counters.ports.get_mut(meta.port.index()) {
@@ -367,15 +366,16 @@ impl<I: PacketIo, R: RecordSink> Worker<I, R> {
 /// Tells the sender of a packet that it was rejected, or both ends of a connection that it was cut.
 #[inline(never)]
 fn tell<I: PacketIo>(
-    snapshot: &Snapshot,
+    cx: &Context<'_>,
+    pipeline: &mut Pipeline,
     io: &mut I,
     counters: &mut WorkerCounters,
     reason: DropReason,
     frame: &I::Frame,
     meta: &Meta,
 ) {
-    let twin = snapshot.forward.twin(meta.port);
-    let Some(twin) = twin.filter(|_| snapshot.policy.answers.take(meta.time)) else {
+    let twin = cx.snapshot.forward.twin(meta.port);
+    let Some(twin) = twin.filter(|_| cx.snapshot.policy.answers.take(meta.time)) else {
         counters.rejects_silent += 1;
         return;
     };
@@ -390,6 +390,7 @@ fn tell<I: PacketIo>(
         let Some(frame) = answer.and_then(|answer| io.compose(answer.bytes())) else { continue };
         let length = u32::try_from(frame.bytes().len()).unwrap_or(u32::MAX);
         counters.injected += 1;
+        pipeline.capture_injected(cx, (frame.bytes(), port), meta, counters);
         match io.transmit(port, frame) {
             Ok(()) => {
                 forwarded(counters, port, length);

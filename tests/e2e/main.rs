@@ -3,6 +3,8 @@
 
 mod bridges;
 mod captures;
+mod captures_faults;
+mod captures_rules;
 mod demo;
 mod everyday;
 mod failure;

@@ -309,19 +309,25 @@ fn table_of<'v, 'd>(
 
 /// The candidate that `text` was probably meant to be: a few letters differ, or one begins with the other.
 pub(crate) fn nearest<'c>(text: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
-    let text = text.to_lowercase().replace('-', "_");
-    let tolerance = (text.chars().count() / 3).clamp(1, 3);
-    let distance = |candidate: &str| {
-        let candidate = candidate.replace('-', "_");
-        let begins = text.len() > 2 && (text.starts_with(&candidate) || candidate.starts_with(&text));
-        let distance = strsim::damerau_levenshtein(&text, &candidate);
-        if begins { distance.min(tolerance) } else { distance }
-    };
     candidates
-        .map(|candidate| (distance(candidate), candidate))
-        .filter(|(distance, _)| *distance <= tolerance)
+        .map(|candidate| (distance(text, candidate), candidate))
+        .filter(|(distance, _)| *distance <= tolerance(text))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
+}
+
+/// How far a name is from what somebody wrote: letters that differ, fewer if one begins with the other.
+pub fn distance(text: &str, candidate: &str) -> usize {
+    let text = text.to_lowercase().replace('-', "_");
+    let candidate = candidate.replace('-', "_");
+    let begins = text.len() > 2 && (text.starts_with(&candidate) || candidate.starts_with(&text));
+    let distance = strsim::damerau_levenshtein(&text, &candidate);
+    if begins { distance.min(tolerance(&text)) } else { distance }
+}
+
+/// How far a name may be from what was meant by it.
+fn tolerance(text: &str) -> usize {
+    (text.chars().count() / 3).clamp(1, 3)
 }
 
 /// The type of a value with its article: "a string", "an integer".

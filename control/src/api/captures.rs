@@ -134,7 +134,7 @@ impl From<CaptureError> for Refused {
     fn from(error: CaptureError) -> Self {
         let status = match &error {
             CaptureError::Unknown(_) => StatusCode::NOT_FOUND,
-            CaptureError::Spec(_) => StatusCode::BAD_REQUEST,
+            CaptureError::Spec(_) | CaptureError::Query(_) => StatusCode::BAD_REQUEST,
             CaptureError::Start(_) | CaptureError::UnderWay(_) | CaptureError::Triggered => {
                 StatusCode::CONFLICT
             }

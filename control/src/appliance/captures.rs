@@ -1,6 +1,6 @@
 //! The captures of the running process: who is under way, what became of them, and the files that they left.
 
-use std::{fs, io, path::PathBuf, sync::Arc, time::Duration};
+use std::{fmt::Display, fs, io, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use ravelin_dataplane::clock::{Clock, Timestamp as PacketTime};
@@ -9,7 +9,8 @@ use super::{Appliance, whole_seconds};
 use crate::{
     api::view,
     capture::{
-        CaptureSpec, CaptureState, CaptureWriter, SaveRequest, SpecError, TRIGGERS, check_name, compile,
+        CaptureSpec, CaptureState, CaptureWriter, SaveRequest, SpecError, TRIGGERS, Wanted, check_name,
+        compile,
         registry::{Capture, Registry, StartError, State},
     },
     reload::Reloader,
@@ -37,6 +38,9 @@ pub enum CaptureError {
     /// It cannot be started.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// What is to be saved cannot be looked for.
+    #[error("{0}")]
+    Query(String),
     /// There is no ring to save from.
     #[error("there is no ring: `[capture.ring]` says how much it may hold")]
     NoRing,
@@ -249,10 +253,11 @@ impl Appliance {
             return Err(CaptureError::NoRing);
         }
         let filter = query.filter.as_deref().map(compile).transpose().map_err(SpecError::from)?;
+        let wanted = wanted(query)?;
         let now = Clock::start().now();
         let from = query.last.map_or(PacketTime::ZERO, |last| now - Duration::from_secs(last));
         let request =
-            SaveRequest { from, until: now, host: query.host, filter: filter.map(Arc::new), subject: None };
+            SaveRequest { from, until: now, wanted, filter: filter.map(Arc::new), subject: None };
         // What goes wrong ends the answer before its end.
         drop(desk.writer.save(request, out));
         Ok(())
@@ -293,10 +298,10 @@ impl CaptureDesk {
         ends
     }
 
-    /// Whether nothing more is written for a number.
+    /// Whether nothing more comes for a number.
     fn has_closed(&self, number: u8) -> bool {
         let status = self.writer.status().into_iter().find(|status| status.number == number);
-        status.is_none_or(|status| matches!(status.state, CaptureState::Finished | CaptureState::Error(_)))
+        status.is_none_or(|status| status.is_settled)
     }
 
     fn save(&self) {
@@ -337,6 +342,22 @@ impl CaptureDesk {
             tracing::warn!(%error, "what is captured is not kept for the next start");
         }
     }
+}
+
+/// What packets have that somebody asks for.
+fn wanted(query: &view::SaveQuery) -> Result<Wanted, CaptureError> {
+    let wanted = Wanted {
+        host: query.host,
+        protocol: parsed(query.protocol.as_deref())?,
+        port: query.port,
+        flow: parsed(query.flow.as_deref())?,
+        community_id: parsed(query.community_id.as_deref())?,
+    };
+    wanted.checked().map_err(|error| CaptureError::Query(error.to_string()))
+}
+
+fn parsed<T: FromStr<Err: Display>>(text: Option<&str>) -> Result<Option<T>, CaptureError> {
+    text.map(str::parse).transpose().map_err(|error: T::Err| CaptureError::Query(error.to_string()))
 }
 
 /// The complete files in a directory, in the order of their names.

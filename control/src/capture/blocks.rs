@@ -167,6 +167,11 @@ fn packet(block: &[u8]) -> Option<Packet<'_>> {
 }
 
 impl Packet<'_> {
+    /// Whether the ring wants it: a chunk has what other captures want as well.
+    pub fn is_of_ring(&self) -> bool {
+        self.captures & 1 != 0
+    }
+
     /// Appends the packet as a block with a comment in place of our option.
     pub fn write(&self, comment: &[u8], out: &mut Vec<u8>) {
         block(out, PACKET, |out| {

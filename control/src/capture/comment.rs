@@ -39,6 +39,7 @@ fn text(teller: &mut Teller, packet: &Packet<'_>) -> String {
         (Some(_), Some(told)) => verdict_name(told.verdict),
         (Some(_), None) => "drop",
         (None, _) if packet.fate == Fate::CONSUMED => "consume",
+        (None, _) if packet.fate == Fate::INJECTED => "inject",
         (None, _) => "allow",
     };
     let mut text = verdict.to_owned();

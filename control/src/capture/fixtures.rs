@@ -10,7 +10,6 @@ use ravelin_dataplane::{
         Frame, PacketIo,
         pcap::{PcapIo, PortMap},
     },
-    parse::Address,
 };
 
 /// A packet: when it came, the captures that want it, its addresses, and how many bytes of payload it has.
@@ -60,8 +59,6 @@ impl Sample {
                 captures: self.captures,
             };
             chunk.push(&label, &bytes, bytes.len());
-            chunk.mention(Address::v4(self.source.octets()));
-            chunk.mention(Address::v4(self.destination.octets()));
         }
         has_room
     }

@@ -1,8 +1,7 @@
 use ravelin_config::{Ring, Trigger};
-use ravelin_dataplane::capture::{CapturePlan, Direction, Fates, Selection};
+use ravelin_dataplane::capture::{CapturePlan, Direction, Fates, Point, Selection};
 
-use super::{CaptureSpec, SpecError, compile};
-use crate::identity::Identities;
+use super::{CaptureSpec, Names, SpecError, compile};
 
 /// The number of the ring among captures.
 pub const RING: u8 = 0;
@@ -34,8 +33,8 @@ impl Captures {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn add(&mut self, number: u8, spec: CaptureSpec, identities: &Identities) -> Result<(), SpecError> {
-        spec.selection(number, identities)?;
+    pub fn add(&mut self, number: u8, spec: CaptureSpec, names: Names<'_>) -> Result<(), SpecError> {
+        spec.check(names)?;
         self.captures.push((number, spec));
         Ok(())
     }
@@ -45,17 +44,16 @@ impl Captures {
         self.captures.retain(|(other, _)| *other != number);
     }
 
-    /// Whether a change of endpoints changes what is captured.
-    pub fn follow_endpoints(&self) -> bool {
-        self.captures.iter().any(|(_, spec)| spec.endpoint.is_some())
+    /// Whether a change of endpoints or rules changes what is captured.
+    pub fn follow_names(&self) -> bool {
+        self.captures.iter().any(|(_, spec)| spec.has_names())
     }
 
-    /// What workers ask, as endpoints are now.
-    pub fn plan(&self, identities: &Identities) -> CapturePlan {
-        // What is wrong was refused when it was added, and has not become wrong since.
+    /// What workers ask, as endpoints and rules are now.
+    pub fn plan(&self, names: Names<'_>) -> CapturePlan {
+        // What is wrong was refused when it was added. Names that are gone since are those of nothing.
         let ring = self.ring.iter().filter_map(|ring| ring_selection(ring).ok());
-        let captures =
-            self.captures.iter().filter_map(|(number, spec)| spec.selection(*number, identities).ok());
+        let captures = self.captures.iter().filter_map(|(number, spec)| spec.selection(*number, names).ok());
         let mut plan = CapturePlan::new(ring.chain(captures).collect());
         plan.verdict_changes = self.verdict_changes;
         plan
@@ -65,6 +63,8 @@ impl Captures {
 fn ring_selection(ring: &Ring) -> Result<Selection, SpecError> {
     Ok(Selection {
         capture: RING,
+        point: Point::Received,
+        decided_by: None,
         filter: ring.filter.as_deref().map(compile).transpose()?.map(Into::into),
         addresses: None,
         direction: Direction::Both,

@@ -1,9 +1,8 @@
-//! Out of the ring: what was captured between two times, of one host, by a filter, as a file.
+//! Out of the ring: what was captured between two times, of a host or flow, by a filter, as a file.
 
 use std::{
     fs::File,
     io::{self, Write},
-    net::IpAddr,
     ops::Range,
     os::unix::fs::FileExt,
     rc::Rc,
@@ -13,12 +12,12 @@ use std::{
 use ravelin_dataplane::{
     capture::{Chunk, Program},
     clock::Timestamp,
-    parse::Address,
 };
 
 use super::{
-    Commentator, Subject, addresses,
+    Commentator, Subject, Wanted,
     blocks::{self, Packet, Packets},
+    mentions::Mentions,
     ring::{Held, Stored, Unit, read_index},
 };
 
@@ -32,12 +31,25 @@ pub struct SaveRequest {
     pub from: Timestamp,
     /// Until when, inclusive.
     pub until: Timestamp,
-    /// An address that the packets have as source or destination; any if `None`.
-    pub host: Option<IpAddr>,
+    /// What the packets have.
+    pub wanted: Wanted,
     /// A filter that wants them; all if `None`.
     pub filter: Option<Arc<Program>>,
     /// Whose they are; anybody's if `None`.
     pub subject: Option<Subject>,
+}
+
+impl SaveRequest {
+    /// Whether it is no matter whose packets they are.
+    fn is_of_anybody(&self) -> bool {
+        self.wanted.is_anything() && self.subject.is_none()
+    }
+
+    /// Whether such packets may be among those of an index.
+    fn may_be_in(&self, mentions: &Mentions) -> bool {
+        self.wanted.may_be_in(mentions)
+            && self.subject.as_ref().is_none_or(|subject| subject.may_be_in(mentions))
+    }
 }
 
 /// What was saved.
@@ -73,13 +85,11 @@ pub(super) fn add(
     out: &mut dyn Write,
 ) -> io::Result<Saved> {
     let mut saved = Saved::default();
-    let host = request.host.map(Address::from);
-    let mut places = places(held, request, host, &mut saved);
+    let mut places = places(held, request, &mut saved);
     places.sort_by_key(|place| place.first());
     let (interfaces, numbers) = interfaces(held);
     let mut saver = Saver {
         request,
-        host,
         commentator,
         numbers,
         out,
@@ -113,23 +123,19 @@ impl Place<'_> {
 }
 
 /// The chunks that may have what is wanted, by their times and by the index.
-fn places<'h>(
-    held: &'h Held,
-    request: &SaveRequest,
-    host: Option<Address>,
-    saved: &mut Saved,
-) -> Vec<Place<'h>> {
-    let in_memory = held.memory.iter().filter(|it| host.is_none_or(|host| it.mentions().may_have(host)));
-    let mut places: Vec<_> = in_memory.map(|chunk| Place::Memory(chunk)).collect();
+fn places<'h>(held: &'h Held, request: &SaveRequest, saved: &mut Saved) -> Vec<Place<'h>> {
+    let in_memory = held.memory.iter().filter(|kept| request.may_be_in(&kept.mentions));
+    let mut places: Vec<_> = in_memory.map(|kept| Place::Memory(&kept.chunk)).collect();
     for (number, stored) in held.files.iter().enumerate() {
         // Without an index every chunk has to be read, which is slow and right.
-        let index = host.and_then(|_| stored.file.index().and_then(read_index).ok()).unwrap_or_default();
-        saved.read += (index.len() * Stored::ENTRY) as u64;
+        let index = (!request.is_of_anybody()).then(|| stored.file.index().and_then(read_index).ok());
+        let index = index.flatten().unwrap_or_default();
+        saved.read += index.iter().map(|(unit, _)| u64::from(unit.entry)).sum::<u64>();
         for (at, unit) in stored.units.iter().enumerate() {
             let is_in_memory = stored.file.is_own && stored.serial + at as u64 >= held.remembered;
             let is_within = unit.span.0 <= request.until && unit.span.1 >= request.from;
             let entry = index.get(at).filter(|(entry, _)| entry == unit);
-            let may_have = host.zip(entry).is_none_or(|(host, (_, mentions))| mentions.may_have(host));
+            let may_have = entry.is_none_or(|(_, mentions)| request.may_be_in(mentions));
             if !is_in_memory && is_within && may_have {
                 places.push(Place::Disk(number, stored, *unit));
             }
@@ -154,7 +160,6 @@ fn interfaces<'h>(held: &'h Held) -> (Vec<&'h str>, Vec<Vec<u32>>) {
 
 struct Saver<'h, 'o> {
     request: &'h SaveRequest,
-    host: Option<Address>,
     commentator: &'h mut Commentator,
     numbers: Vec<Vec<u32>>,
     out: &'o mut dyn Write,
@@ -199,7 +204,7 @@ impl Saver<'_, '_> {
     fn select<'b>(&mut self, blocks: &'b [u8], translate: impl Fn(Packet<'b>) -> Packet<'b>) {
         let mut selected = Vec::new();
         let mut ends = Vec::new();
-        for packet in Packets::new(blocks).filter(|packet| is_wanted(packet, self.request, self.host)) {
+        for packet in Packets::new(blocks).filter(|packet| is_wanted(packet, self.request)) {
             let packet = translate(packet);
             packet.write(self.commentator.comment(&packet).as_bytes(), &mut selected);
             ends.push((packet.time, selected.len()));
@@ -237,11 +242,10 @@ impl Saver<'_, '_> {
     }
 }
 
-fn is_wanted(packet: &Packet<'_>, request: &SaveRequest, host: Option<Address>) -> bool {
-    // Chunks have what other captures want as well.
-    packet.captures & 1 != 0
+fn is_wanted(packet: &Packet<'_>, request: &SaveRequest) -> bool {
+    packet.is_of_ring()
         && (request.from..=request.until).contains(&packet.time)
-        && host.is_none_or(|host| addresses::of(packet.bytes).is_some_and(|both| both.contains(&host)))
+        && request.wanted.is_in(packet.bytes)
         && request.filter.as_ref().is_none_or(|filter| filter.wants(packet.bytes, packet.length))
         && request.subject.as_ref().is_none_or(|subject| subject.has(packet))
 }

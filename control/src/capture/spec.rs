@@ -1,15 +1,19 @@
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use clap::ValueEnum;
 use ravelin_config::selector::Selector;
 use ravelin_dataplane::{
-    capture::{Direction, Fates, Selection},
+    capture::{self, Direction, Fates, Selection},
+    policy::PolicySet,
     verdict::DropReason,
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Compression, ExpressionError, Format, Spec, compile, is_safe_name};
-use crate::identity::{Identities, Kind};
+use super::{Compression, ExpressionError, Format, Spec, Unknown, compile, decided::DecidedBy, is_safe_name};
+use crate::{
+    identity::{Identities, Kind},
+    policy::BookReader,
+};
 
 /// What a capture wants, how it is written, and when it ends.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +33,18 @@ pub struct CaptureSpec {
     /// What has to become of the packet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verdict: Option<Verdict>,
+    /// Where on its way it is captured.
+    #[serde(default)]
+    pub point: Point,
+    /// The tier of the rule that has to have decided about its flow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tier: Option<String>,
+    /// The policy of that rule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
+    /// The place of that rule in its policy, from 0; -1 for what holds where no rule of the policy matches.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<i64>,
     /// For what it has to be dropped, by the reasons' names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub drop_reasons: Vec<String>,
@@ -95,6 +111,28 @@ pub enum Verdict {
     Drop,
 }
 
+/// Where on their way packets are captured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Point {
+    /// As they were received, with what became of them.
+    #[default]
+    Received,
+    /// As they leave, if they do: also those that the appliance makes itself.
+    Forwarded,
+}
+
+/// Who bears the names that captures mention.
+#[derive(Clone, Copy, Debug)]
+pub struct Names<'e> {
+    /// Endpoints, with what they are at this moment.
+    pub identities: &'e Identities,
+    /// Rules.
+    pub book: &'e BookReader,
+    /// Rules in force.
+    pub policy: &'e PolicySet,
+}
+
 /// What is wrong with a capture that somebody wants.
 #[derive(Debug, thiserror::Error)]
 pub enum SpecError {
@@ -112,6 +150,9 @@ pub enum SpecError {
     /// There is no such drop reason.
     #[error("there is no drop reason `{0}`; `ravelin show drops` and docs/counters.md have all of them")]
     Reason(String),
+    /// There is no such tier, policy or rule.
+    #[error(transparent)]
+    Unknown(#[from] Unknown),
     /// Two keys that exclude one another.
     #[error("{0}")]
     Combination(&'static str),
@@ -129,6 +170,10 @@ impl CaptureSpec {
             filter: None,
             direction: Way::Both,
             verdict: None,
+            point: Point::default(),
+            tier: None,
+            policy: None,
+            rule: None,
             drop_reasons: Vec::new(),
             sample: 1,
             snaplen: Self::WHOLE,
@@ -143,12 +188,26 @@ impl CaptureSpec {
         }
     }
 
-    /// What it wants, as number `capture`, of the endpoints that there are now.
+    /// Whether all that it mentions is there, and it can be captured.
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn selection(&self, capture: u8, identities: &Identities) -> Result<Selection, SpecError> {
+    pub fn check(&self, names: Names<'_>) -> Result<(), SpecError> {
         check_name(&self.name)?;
+        let decided_by = self.decided_by();
+        if !decided_by.is_anything() {
+            let in_force: HashSet<_> = names.policy.outcomes.iter().map(|outcome| outcome.rule).collect();
+            decided_by.check(names.book, |rule| in_force.contains(&rule))?;
+        }
+        self.selection(1, names).map(drop)
+    }
+
+    /// What it wants, as number `capture`, of the endpoints and rules that there are now.
+    ///
+    /// # Errors
+    /// What is wrong with it, whatever endpoints and rules there are.
+    pub fn selection(&self, capture: u8, names: Names<'_>) -> Result<Selection, SpecError> {
+        let identities = names.identities;
         let filter = self.filter.as_deref().map(compile).transpose()?;
         let selector = self.endpoint.as_deref().map(str::parse::<Selector>).transpose();
         let selector = selector.map_err(|error| SpecError::Selector(error.to_string()))?;
@@ -162,8 +221,24 @@ impl CaptureSpec {
                 "a direction is seen from endpoints: give a selector of them as well",
             ));
         }
+        if self.rule.is_some() && self.policy.is_none() {
+            return Err(SpecError::Combination("a rule has its number in a policy: give that as well"));
+        }
+        let is_dropped = self.verdict == Some(Verdict::Drop) || !self.drop_reasons.is_empty();
+        if self.point == Point::Forwarded && is_dropped {
+            return Err(SpecError::Combination(
+                "what is dropped does not leave: it can be captured as `received` only",
+            ));
+        }
+        let decided_by = self.decided_by();
+        let decided_by = (!decided_by.is_anything()).then(|| Arc::new(decided_by.rules(names.book)));
         Ok(Selection {
             capture,
+            point: match self.point {
+                Point::Received => capture::Point::Received,
+                Point::Forwarded => capture::Point::Forwarded,
+            },
+            decided_by,
             filter: filter.map(Arc::new),
             addresses,
             direction: match self.direction {
@@ -175,6 +250,15 @@ impl CaptureSpec {
             sample: self.sample.max(1),
             snap: self.snaplen as usize,
         })
+    }
+
+    /// Whether it mentions endpoints or rules, which may be others after a change.
+    pub(super) fn has_names(&self) -> bool {
+        self.endpoint.is_some() || !self.decided_by().is_anything()
+    }
+
+    fn decided_by(&self) -> DecidedBy<'_> {
+        DecidedBy { tier: self.tier.as_deref(), policy: self.policy.as_deref(), rule: self.rule }
     }
 
     fn fates(&self) -> Result<Fates, SpecError> {

@@ -71,6 +71,8 @@ pub struct CaptureStatus {
     pub files: usize,
     /// What it does.
     pub state: CaptureState,
+    /// Whether all that was copied for it has come: the numbers stay as they are.
+    pub is_settled: bool,
 }
 
 /// What a capture does.
@@ -190,6 +192,7 @@ impl CaptureWriter {
             lost: 0,
             files: 0,
             state: CaptureState::Waiting,
+            is_settled: false,
         };
         self.shared.status.lock().insert(number, status);
         self.order(Order::Open(number, Box::new(spec)));

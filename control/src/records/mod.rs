@@ -23,6 +23,8 @@ mod sink;
 mod tests;
 mod writer;
 
+pub(crate) use community::CommunityId;
+pub use community::CommunityIdError;
 pub use encode::{Encoder, encode_standing};
 pub use ordered::OrderedSink;
 pub use output::Target;

@@ -25,7 +25,7 @@ use ravelin_dataplane::{
 };
 
 use crate::{
-    capture::{CaptureSpec, Captures, SpecError, trigger},
+    capture::{CaptureSpec, Captures, Names, SpecError, trigger},
     compile::{self, CompileError, PortFacts, Ports},
     feeds::{Library, Update},
     policy::{self, BeforeFeeds, BookReader, Engine},
@@ -109,7 +109,7 @@ impl Reloader {
             Captures::new(&config.capture.ring).map_err(|error| CompileError::Ring(error.to_string()))?;
         captures.follow(&config.capture.trigger);
         let mut snapshot = compile::snapshot(&config, &ports, engine.policy().clone())?;
-        snapshot.capture = captures.plan(engine.identities());
+        snapshot.capture = captures.plan(names(&engine, &engine.book()));
         let publisher = Publisher::new(snapshot, workers);
         Ok(Self {
             path,
@@ -138,7 +138,7 @@ impl Reloader {
         self.engine.replace_with(&config, &library)?;
         snapshot.policy = self.engine.policy().clone();
         self.captures.follow(&config.capture.trigger);
-        snapshot.capture = self.captures.plan(self.engine.identities());
+        snapshot.capture = self.captures.plan(names(&self.engine, &self.engine.book()));
         let generation = self.publisher.publish(snapshot);
         self.watcher = Watcher::new(&config);
         self.library = Arc::new(library);
@@ -213,8 +213,8 @@ impl Reloader {
     fn publish_policy(&mut self, touched: Option<&AddressSet>) -> u32 {
         let current = self.publisher.current();
         let mut snapshot = Snapshot { policy: self.engine.policy().clone(), ..(*current).clone() };
-        if self.captures.follow_endpoints() {
-            snapshot.capture = self.captures.plan(self.engine.identities());
+        if self.captures.follow_names() {
+            snapshot.capture = self.captures.plan(names(&self.engine, &self.engine.book()));
         }
         match touched {
             Some(addresses) => self.publisher.publish_change(snapshot, addresses),
@@ -227,7 +227,7 @@ impl Reloader {
     /// # Errors
     /// What is wrong with it.
     pub fn check_capture(&self, spec: &CaptureSpec) -> Result<(), SpecError> {
-        spec.selection(1, self.engine.identities()).map(drop)
+        spec.check(names(&self.engine, &self.engine.book()))
     }
 
     /// Has a capture begin, under a number that none has.
@@ -235,7 +235,7 @@ impl Reloader {
     /// # Errors
     /// What is wrong with it; then nothing has changed.
     pub fn start_capture(&mut self, number: u8, spec: CaptureSpec) -> Result<(), SpecError> {
-        self.captures.add(number, spec, self.engine.identities())?;
+        self.captures.add(number, spec, names(&self.engine, &self.engine.book()))?;
         self.publish_captures();
         Ok(())
     }
@@ -248,7 +248,7 @@ impl Reloader {
 
     fn publish_captures(&mut self) {
         let current = self.publisher.current();
-        let capture = self.captures.plan(self.engine.identities());
+        let capture = self.captures.plan(names(&self.engine, &self.engine.book()));
         // What was decided about flows still holds.
         self.publisher.publish_change(Snapshot { capture, ..(*current).clone() }, &AddressSet::empty());
     }
@@ -307,4 +307,9 @@ impl Reloader {
     pub fn reclaim(&mut self) {
         self.publisher.reclaim();
     }
+}
+
+/// Who bears the names that captures mention.
+fn names<'e>(engine: &'e Engine, book: &'e BookReader) -> Names<'e> {
+    Names { identities: engine.identities(), book, policy: engine.policy() }
 }

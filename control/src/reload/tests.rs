@@ -1,7 +1,11 @@
 use std::{cell::Cell, fs, time::Duration};
 
 use ravelin_config::types::{Action, Protocol};
-use ravelin_dataplane::{handoff::WorkerId, policy::Key};
+use ravelin_dataplane::{
+    capture::Point,
+    handoff::WorkerId,
+    policy::{Key, RuleId},
+};
 
 use super::*;
 use crate::testing::{BRIDGE, Directory};
@@ -118,4 +122,68 @@ async fn a_reload_waits_for_every_worker_and_names_those_that_are_behind() {
     slow.observe();
     assert_eq!(reloader.settle(Duration::from_millis(20), |_| ()).await, []);
     assert!(old.upgrade().is_none(), "it died here, not on a worker");
+}
+
+#[test]
+fn a_capture_of_what_a_rule_decided_follows_the_rule() {
+    let directory = Directory::new();
+    let policy = |first: &str| {
+        format!(
+            "[[policy]]\nname = \"no-ftp\"\n[[policy.ingress]]\naction = \"{first}\"\nprotocol = \"udp\"\n\
+             [[policy.ingress]]\naction = \"deny\"\nprotocol = \"tcp\"\ndestination.ports = [21]\n"
+        )
+    };
+    let mut reloader = begin(&directory, &format!("{BRIDGE}{}", policy("pass")), 1);
+    let mut reader = reloader.reader(WorkerId(0));
+    let spec = |more: &str| serde_json::from_str(&format!("{{\"name\": \"a\"{more}}}")).unwrap();
+
+    for (more, says) in [
+        (", \"policy\": \"no-fpt\"", "there is no policy `no-fpt`; there is `default.no-ftp`"),
+        (", \"tier\": \"defualt\"", "there is no tier `defualt`; there is `default`"),
+        (", \"tier\": \"threat\", \"policy\": \"no-ftp\"", "there is no policy `no-ftp`"),
+        (", \"policy\": \"no-ftp\", \"rule\": 2", "there is no rule `2`; there is"),
+        (", \"policy\": \"no-ftp\", \"rule\": -2", "there is no rule `-2`; there is"),
+        (", \"rule\": 2", "a rule has its number in a policy"),
+        (", \"point\": \"forwarded\", \"verdict\": \"drop\"", "what is dropped does not leave"),
+    ] {
+        let error = reloader.check_capture(&spec(more)).unwrap_err().to_string();
+        assert!(error.contains(says), "{more}: {error}");
+    }
+
+    for (number, more) in [
+        (1, ", \"policy\": \"no-ftp\", \"rule\": 1"),
+        (2, ", \"policy\": \"default.no-ftp\", \"rule\": -1"),
+        (3, ", \"tier\": \"default\""),
+        (4, ", \"tier\": \"default\", \"policy\": \"no-ftp\""),
+    ] {
+        reloader.start_capture(number, spec(more)).unwrap();
+    }
+    // Which of the numbers of a policy's rules each capture wants, and whether the one behind.
+    let mut wanted = |reloader: &Reloader| {
+        let blocks = reloader.book().blocks();
+        let (first, _) = blocks.iter().rfind(|(_, block)| block.policy == "default.no-ftp").unwrap();
+        reader.observe();
+        assert!(reader.snapshot().policy.outcomes.iter().any(|outcome| outcome.rule.0 == first.0 + 1),);
+        let plan = reader.snapshot().capture.at(Point::Received).to_vec();
+        let has = |at: usize| {
+            let rules = plan[at].decided_by.clone().unwrap();
+            [0, 1, 2].map(|place| rules.has(RuleId(first.0 + place)))
+        };
+        ([0, 1, 2, 3].map(has), first.0)
+    };
+    let all = [[false, true, false], [false, false, true], [true; 3], [true; 3]];
+    let (found, before) = wanted(&reloader);
+    assert_eq!(found, all);
+    directory.write("ravelin.toml", format!("{BRIDGE}{}", policy("log")));
+    reloader.reload(|_| FACTS).unwrap();
+    let (found, after) = wanted(&reloader);
+    assert_eq!(found, all);
+    assert_ne!(before, after, "its rules have other numbers");
+    // What is gone decides nothing more, and is no reason to capture something else.
+    directory.write("ravelin.toml", BRIDGE);
+    reloader.reload(|_| FACTS).unwrap();
+    let mut reader = reloader.reader(WorkerId(0));
+    reader.observe();
+    assert_eq!(reader.snapshot().capture.at(Point::Received).len(), 4);
+    assert!(reloader.check_capture(&spec(", \"policy\": \"no-ftp\"")).is_err());
 }

@@ -4,7 +4,7 @@ use std::{
 };
 
 use ravelin_dataplane::{
-    capture::{CapturePlan, CaptureRing, Direction, Fates, Program, Selection},
+    capture::{CapturePlan, CaptureRing, Direction, Fates, Point, Program, Selection},
     clock::Timestamp,
 };
 
@@ -70,6 +70,8 @@ impl Capturing {
 pub(super) fn plan(filter: Option<Program>) -> CapturePlan {
     CapturePlan::new(vec![Selection {
         capture: 1,
+        point: Point::Received,
+        decided_by: None,
         filter: filter.map(Arc::new),
         addresses: None,
         direction: Direction::Both,

@@ -1,5 +1,5 @@
-use super::{Fates, Mentions};
-use crate::{clock::Timestamp, parse::Address, verdict::DropReason};
+use super::Fates;
+use crate::{clock::Timestamp, verdict::DropReason};
 
 /// Packets in a row, as blocks of a pcapng file, made by one worker.
 ///
@@ -7,7 +7,6 @@ use crate::{clock::Timestamp, parse::Address, verdict::DropReason};
 #[derive(Debug)]
 pub struct Chunk {
     bytes: Vec<u8>,
-    mentions: Mentions,
     packets: u32,
     span: Option<(Timestamp, Timestamp)>,
     captures: u64,
@@ -17,7 +16,7 @@ pub struct Chunk {
 /// What is written of a packet besides its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Label {
-    /// The interface that received it, by its number in the file.
+    /// The interface that received it, or through which it leaves, by its number in the file.
     pub interface: u32,
     /// When.
     pub time: Timestamp,
@@ -33,8 +32,8 @@ pub struct Label {
     pub captures: u64,
 }
 
-/// What became of a captured packet, as a number in a file: 0 for what passed, 1 for what the appliance took itself, and above that the
-/// place of its drop reason, plus 2.
+/// What became of a captured packet, as a number in a file: 0 for what passed, 1 for what the appliance took itself, 255 for what it made
+/// itself, and else the place of its drop reason, plus 2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Fate(u8);
 
@@ -43,6 +42,8 @@ impl Fate {
     pub const PASSED: Self = Self(0);
     /// The appliance took it itself.
     pub const CONSUMED: Self = Self(1);
+    /// The appliance made it, in answer to another.
+    pub const INJECTED: Self = Self(255);
 
     /// It was dropped.
     pub const fn dropped(reason: DropReason) -> Self {
@@ -92,7 +93,6 @@ impl Chunk {
     pub fn new() -> Self {
         Self {
             bytes: Vec::with_capacity(Self::SIZE),
-            mentions: Mentions::default(),
             packets: 0,
             span: None,
             captures: 0,
@@ -151,18 +151,12 @@ impl Chunk {
         self.span = Some((first.min(label.time), last.max(label.time)));
     }
 
-    /// Notes that a packet of the chunk has this address.
-    pub fn mention(&mut self, address: Address) {
-        self.mentions.add(address);
-    }
-
     /// Adds the packets of another chunk behind its own, if all of them fit. Says whether they did.
     pub fn append(&mut self, other: &Self) -> bool {
         if self.bytes.len() + other.bytes.len() > Self::SIZE {
             return false;
         }
         self.bytes.extend_from_slice(&other.bytes);
-        self.mentions.add_all(&other.mentions);
         self.packets += other.packets;
         self.captures |= other.captures;
         self.fates.add_all(other.fates);
@@ -176,11 +170,6 @@ impl Chunk {
     /// The blocks.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
-    }
-
-    /// Which addresses packets have.
-    pub const fn mentions(&self) -> &Mentions {
-        &self.mentions
     }
 
     /// How many packets there are.
@@ -211,7 +200,6 @@ impl Chunk {
     /// Forgets everything, but keeps the memory.
     pub fn clear(&mut self) {
         self.bytes.clear();
-        self.mentions.clear();
         (self.packets, self.span, self.captures, self.fates) = (0, None, 0, Fates::NONE);
     }
 }

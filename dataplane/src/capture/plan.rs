@@ -3,16 +3,27 @@ use std::sync::Arc;
 use super::{Fate, Program};
 use crate::{
     batch::Meta,
-    policy::AddressSet,
+    policy::{AddressSet, DecisionLog, RuleSet},
     verdict::{DropReason, Verdict},
 };
 
 /// What is captured: the selections of every capture that is under way.
 #[derive(Clone, Debug, Default)]
 pub struct CapturePlan {
-    selections: Vec<Selection>,
+    received: Vec<Selection>,
+    forwarded: Vec<Selection>,
     /// Whether a flow whose verdict changes triggers a capture.
     pub verdict_changes: bool,
+}
+
+/// Where on its way a packet is captured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Point {
+    /// As it was received, with what became of it.
+    #[default]
+    Received,
+    /// As it leaves, if it does.
+    Forwarded,
 }
 
 /// What one capture wants.
@@ -20,6 +31,8 @@ pub struct CapturePlan {
 pub struct Selection {
     /// The capture's number: its bit in [`super::Label::captures`].
     pub capture: u8,
+    /// Where.
+    pub point: Point,
     /// What the packet has to be; anything if `None`.
     pub filter: Option<Arc<Program>>,
     /// Addresses of which one has to be the packet's, on the side that `direction` says; any if `None`.
@@ -28,6 +41,8 @@ pub struct Selection {
     pub direction: Direction,
     /// What has to become of the packet.
     pub fates: Fates,
+    /// The rules of which one has to have decided about its flow; any or none if `None`.
+    pub decided_by: Option<Arc<RuleSet>>,
     /// One flow in so many, with all of its packets.
     pub sample: u32,
     /// The bytes of a packet that are kept.
@@ -109,29 +124,40 @@ impl CapturePlan {
     /// A plan of these selections. Those beyond the most are left out.
     pub fn new(mut selections: Vec<Selection>) -> Self {
         selections.truncate(Self::MOST);
-        Self { selections, verdict_changes: false }
+        let (received, forwarded) =
+            selections.into_iter().partition(|selection| selection.point == Point::Received);
+        Self { received, forwarded, verdict_changes: false }
     }
 
-    /// Whether nothing is captured.
-    pub const fn is_empty(&self) -> bool {
-        self.selections.is_empty()
-    }
-
-    /// The captures that want a packet, by bits, and how many of its bytes.
-    pub(crate) fn ask(&self, meta: &Meta, packet: &[u8]) -> (u64, usize) {
-        let mut wanted = (0, 0);
-        for selection in self.selections.iter().filter(|selection| selection.wants(meta, packet)) {
-            wanted = (wanted.0 | 1 << (selection.capture & 63), wanted.1.max(selection.snap));
+    /// What is captured at a point.
+    pub fn at(&self, point: Point) -> &[Selection] {
+        match point {
+            Point::Received => &self.received,
+            Point::Forwarded => &self.forwarded,
         }
-        wanted
     }
+}
+
+/// The captures that want a packet, by bits, and how many of its bytes.
+pub(super) fn ask(
+    selections: &[Selection],
+    meta: &Meta,
+    packet: &[u8],
+    decisions: &DecisionLog,
+) -> (u64, usize) {
+    let mut wanted = (0, 0);
+    for selection in selections.iter().filter(|selection| selection.wants(meta, packet, decisions)) {
+        wanted = (wanted.0 | 1 << (selection.capture & 63), wanted.1.max(selection.snap));
+    }
+    wanted
 }
 
 impl Selection {
     /// Whether the capture wants a packet; the cheapest questions are asked first.
-    fn wants(&self, meta: &Meta, packet: &[u8]) -> bool {
+    fn wants(&self, meta: &Meta, packet: &[u8], decisions: &DecisionLog) -> bool {
         self.fates.has(meta.verdict)
             && self.is_in_sample(meta)
+            && self.decided_by.as_ref().is_none_or(|rules| rules.has(decisions.decider(meta.decision)))
             && self.is_about(meta)
             && self.filter.as_ref().is_none_or(|filter| filter.wants(packet, meta.length))
     }

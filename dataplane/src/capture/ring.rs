@@ -60,7 +60,7 @@ impl Recorder {
     }
 
     /// Copies a packet. Says whether there was room.
-    pub(crate) fn record(&mut self, label: &Label, packet: &[u8], kept: usize) -> Option<&mut Chunk> {
+    pub(crate) fn record(&mut self, label: &Label, packet: &[u8], kept: usize) -> bool {
         let kept = kept.min(packet.len()).min(Self::MOST);
         if self.chunk.as_ref().is_some_and(|chunk| !chunk.has_room(kept)) {
             self.flush();
@@ -68,9 +68,9 @@ impl Recorder {
         if self.chunk.is_none() {
             self.chunk = self.ring.empty();
         }
-        let chunk = self.chunk.as_mut()?;
+        let Some(chunk) = &mut self.chunk else { return false };
         chunk.push(label, packet, kept);
-        Some(chunk)
+        true
     }
 
     /// The most bytes that are kept of a packet: more than any interface gives.

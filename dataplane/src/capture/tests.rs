@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::{clock::Timestamp, parse::Address, verdict::DropReason};
+use crate::{clock::Timestamp, verdict::DropReason};
 
 fn program(lines: &[&str]) -> Result<Program, ProgramError> {
     let raw: Vec<RawInstruction> = lines.iter().map(|line| line.parse().unwrap()).collect();
@@ -244,16 +244,16 @@ fn a_ring_that_nobody_empties_loses_copies_and_nothing_else() {
     let mut recorder = ring::Recorder::new(std::sync::Arc::clone(&ring));
     let packet = vec![0; 1514];
     let mut taken = 0;
-    while recorder.record(&label(taken), &packet, 1514).is_some() {
+    while recorder.record(&label(taken), &packet, 1514) {
         taken += 1;
     }
     assert_eq!(taken, 2 * (Chunk::SIZE / (1516 + 64)) as u64);
-    assert!(recorder.record(&label(0), &packet, 1514).is_none());
+    assert!(!recorder.record(&label(0), &packet, 1514));
     let first = ring.take().unwrap();
     assert_eq!(first.span().unwrap().0, Timestamp::ZERO);
     let packets = first.packets();
     ring.give_back(first);
-    assert!(recorder.record(&label(taken), &packet, 1514).is_some());
+    assert!(recorder.record(&label(taken), &packet, 1514));
     assert_eq!(ring.take().unwrap().packets(), packets);
     assert!(ring.take().is_none(), "the third is not full");
     recorder.flush();
@@ -262,23 +262,20 @@ fn a_ring_that_nobody_empties_loses_copies_and_nothing_else() {
 
 #[test]
 fn chunks_are_joined_while_they_fit() {
-    let (first, second) = (Address::v4([10, 0, 0, 1]), Address::v4([10, 0, 0, 2]));
-    let make = |time, address, kept| {
+    let make = |time, kept| {
         let mut chunk = Chunk::new();
         chunk.push(&label(time), &vec![0; kept], kept);
-        chunk.mention(address);
         chunk
     };
-    let (mut all, more) = (make(5, first, 100), make(3, second, 100));
+    let (mut all, more) = (make(5, 100), make(3, 100));
     let length = all.bytes().len();
     assert!(all.append(&more));
     assert_eq!((all.packets(), &all.bytes()[length..]), (2, more.bytes()));
     assert_eq!(all.fates(), more.fates());
     assert_eq!(all.span(), Some((Timestamp::from_nanos(3), Timestamp::from_nanos(5))));
-    assert!(all.mentions().may_have(first) && all.mentions().may_have(second));
     assert!(all.append(&Chunk::new()));
     let before = all.bytes().len();
-    assert!(!all.append(&make(9, first, Chunk::SIZE - before)));
+    assert!(!all.append(&make(9, Chunk::SIZE - before)));
     assert_eq!((all.packets(), all.bytes().len()), (2, before), "it is as it was");
     let mut empty = Chunk::new();
     assert!(empty.append(&more));

@@ -166,6 +166,7 @@ struct Line {
     bytes: AtomicU64,
     first: AtomicU64,
     last: AtomicU64,
+    decider: AtomicU32,
 }
 
 /// The decisions of one worker.
@@ -220,6 +221,11 @@ impl DecisionLog {
     /// Why packets are dropped under a decision.
     pub(crate) fn reason(&self, id: DecisionId) -> Option<DropReason> {
         words::reason(self.stored(id).next()?)
+    }
+
+    /// The rule that decided: the last that was met. `RuleId(0)` if neither end is an endpoint, or the way to the decision was lost.
+    pub fn decider(&self, id: DecisionId) -> RuleId {
+        RuleId(self.lines.get(id.0 as usize).map_or(0, |line| line.decider.load(Relaxed)))
     }
 
     /// What came of a decision.
@@ -396,7 +402,9 @@ impl Decisions {
             place.store(*word, Relaxed);
         }
         let place = (*words_used as u64) << 8 | words.len() as u64;
-        log.lines.get(id as usize)?.words.store(place, Relaxed);
+        let line = log.lines.get(id as usize)?;
+        line.words.store(place, Relaxed);
+        line.decider.store(decision.decider().0, Relaxed);
         *words_used += words.len();
         // Whoever gets the number gets it through a ring, or from `used`, behind what was written.
         log.used.store(id + 1, Release);

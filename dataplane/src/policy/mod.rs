@@ -32,7 +32,7 @@ pub use decision::{
 };
 pub use judge::{Judgement, PolicySet, Sides};
 pub use limit::{Limit, LimitId};
-pub use outcome::{Effect, OnChange, Outcome, Outcomes, RuleId};
+pub use outcome::{Effect, OnChange, Outcome, Outcomes, RuleId, RuleSet};
 pub use stage::PolicyStage;
 pub(crate) use stage::question;
 pub(crate) use words::Words;

@@ -10,6 +10,31 @@ use crate::verdict::DropReason;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RuleId(pub u32);
 
+/// Rules, as bits by their numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RuleSet(Box<[u64]>);
+
+impl RuleSet {
+    /// Whether a rule is one of them.
+    pub fn has(&self, rule: RuleId) -> bool {
+        self.0.get((rule.0 / 64) as usize).is_some_and(|bits| bits & 1 << (rule.0 % 64) != 0)
+    }
+}
+
+impl FromIterator<RuleId> for RuleSet {
+    fn from_iter<I: IntoIterator<Item = RuleId>>(rules: I) -> Self {
+        let mut bits = Vec::new();
+        for RuleId(rule) in rules {
+            let word = (rule / 64) as usize;
+            bits.resize(bits.len().max(word + 1), 0);
+            if let Some(place) = bits.get_mut(word) {
+                *place |= 1 << (rule % 64);
+            }
+        }
+        Self(bits.into())
+    }
+}
+
 /// What a rule does with a flow that it matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
@@ -66,6 +91,11 @@ impl Outcomes {
     pub fn get(&self, number: u32) -> Option<&Outcome> {
         let number = number as usize;
         self.sealed.get(number).or_else(|| self.added.get(number.checked_sub(self.sealed.len())?))
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Outcome> {
+        self.sealed.iter().chain(&self.added)
     }
 
     /// Adds one, and says its number.

@@ -82,6 +82,12 @@ impl Words {
         bare
     }
 
+    /// The last rule in force that was met; 0 if there is none.
+    pub(super) fn decider(&self) -> RuleId {
+        let [egress, ingress, ..] = self.lengths.map(usize::from);
+        RuleId(self.words.get(egress + ingress).copied().filter(|_| egress + ingress > 0).unwrap_or_default())
+    }
+
     fn head(&self) -> u32 {
         self.words.first().copied().unwrap_or_default()
     }

@@ -14,6 +14,7 @@ use std::{
 
 use ravelin_config::types::{Direction, PortRange};
 use ravelin_dataplane::{
+    capture::CaptureRing,
     clock::Timestamp,
     command::CommandQueue,
     counters::{CounterBlock, WorkerCounters},
@@ -83,11 +84,13 @@ pub struct Plant {
     pub ring: usize,
     pub batch: usize,
     pub snapshot: Snapshot,
+    pub captures: Option<Arc<CaptureRing>>,
 }
 
 impl Default for Plant {
     fn default() -> Self {
-        Self { workers: 1, flows: 1024, fragments: 64, ring: 256, batch: 64, snapshot: bridge() }
+        let snapshot = bridge();
+        Self { workers: 1, flows: 1024, fragments: 64, ring: 256, batch: 64, snapshot, captures: None }
     }
 }
 
@@ -149,11 +152,12 @@ impl Appliance {
         let workers = (0..plant.workers)
             .map(|number| {
                 let id = WorkerId(number);
-                let pipeline = Pipeline::new(
+                let mut pipeline = Pipeline::new(
                     SteerStage::new(FlowHasher::fixed(7)),
                     FlowTable::new(plant.flows, id),
                     FragmentTable::new(plant.fragments),
                 );
+                plant.captures.iter().for_each(|ring| pipeline.capture_into(Arc::clone(ring)));
                 let links = Links {
                     id,
                     handoff: handoff.clone(),

@@ -85,6 +85,18 @@ pub struct SaveQuery {
     /// An address that packets have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<IpAddr>,
+    /// What IP carries, by name or number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<String>,
+    /// A port that packets have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// The flow that they are of, as `10.0.0.1:1234-10.0.0.2:443/tcp`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flow: Option<String>,
+    /// The Community ID of their flow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub community_id: Option<String>,
     /// What they have to be, as tcpdump selects it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter: Option<String>,

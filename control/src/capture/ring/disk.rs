@@ -16,11 +16,12 @@ use std::{
 
 use ravelin_dataplane::{capture::Chunk, clock::Timestamp};
 
-use super::index::{self, ENTRY, Unit};
+use super::index::{self, Unit};
 use crate::capture::{
     blocks,
     budget::Budget,
     file::{about, make_directory},
+    mentions::Mentions,
 };
 
 /// A file of the ring and the index beside it. Both are hidden while they are written to.
@@ -114,11 +115,8 @@ impl RingFile {
 }
 
 impl Stored {
-    /// Bytes that the index has for each chunk.
-    pub(in crate::capture) const ENTRY: usize = ENTRY;
-
     fn bytes(&self) -> u64 {
-        self.end() + (self.units.len() * ENTRY) as u64
+        self.end() + index::size(&self.units)
     }
 
     fn end(&self) -> u64 {
@@ -165,10 +163,11 @@ impl Disk {
         Ok(Self { directory, limit, keep, header, interfaces, files, open: None, found: Some(found) })
     }
 
-    /// Writes a chunk.
+    /// Writes a chunk, and what is in it.
     pub(super) fn write(
         &mut self,
         chunk: &Chunk,
+        mentions: &Mentions,
         serial: u64,
         now: Timestamp,
         budget: &mut Budget,
@@ -181,18 +180,16 @@ impl Disk {
         if self.open.is_none() {
             self.begin(first, serial, budget)?;
         }
-        budget.take((chunk.bytes().len() + ENTRY) as u64)?;
         let (Some(open), Some(stored)) = (&mut self.open, self.files.back_mut()) else { return Ok(()) };
-        let Some(unit) = Unit::of(chunk, stored.end()) else { return Ok(()) };
+        let Some(unit) = Unit::of(chunk, stored.end(), mentions) else { return Ok(()) };
+        budget.take(u64::from(unit.length) + u64::from(unit.entry))?;
         if open.data.metadata()?.nlink() == 0 {
             let why = format!("{} was removed", self.directory.display());
             return Err(io::Error::new(io::ErrorKind::NotFound, why));
         }
         let path = stored.file.hidden(RingFile::DATA);
         open.data.write_all(chunk.bytes()).map_err(|error| about(&path, &error))?;
-        open.index
-            .write_all(&index::encode(&unit, chunk.mentions()))
-            .map_err(|error| about(&path, &error))?;
+        open.index.write_all(&index::encode(&unit, mentions)).map_err(|error| about(&path, &error))?;
         stored.units.push(unit);
         Ok(())
     }
@@ -240,7 +237,7 @@ impl Disk {
             return;
         }
         let _best_effort = open.data.set_len(stored.end());
-        let _best_effort = open.index.set_len((stored.units.len() * ENTRY) as u64);
+        let _best_effort = open.index.set_len(index::size(&stored.units));
         if let Err(error) = self.complete() {
             tracing::warn!(%error, "a file of the capture ring is lost");
             self.files.pop_back();

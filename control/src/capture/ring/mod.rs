@@ -18,7 +18,11 @@ pub(super) use self::{
     disk::Stored,
     index::{Unit, read as read_index},
 };
-use super::{budget::Budget, file::Tally};
+use super::{
+    budget::Budget,
+    file::Tally,
+    mentions::{Indexer, Mentions},
+};
 
 /// How much the ring keeps. Zero means none there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,14 +43,22 @@ pub(super) struct Ring {
     /// Packets that wait for others, and how many of them are the ring's.
     pending: Box<Chunk>,
     waiting: u64,
-    memory: VecDeque<(u64, Arc<Chunk>)>,
+    memory: VecDeque<(u64, Arc<Kept>)>,
     /// Chunks that were in memory, to be filled again.
     spare: Vec<Chunk>,
     disk: Option<Disk>,
+    indexer: Indexer,
     /// The number of the next chunk.
     serial: u64,
     tally: Tally,
     error: Option<Trouble>,
+}
+
+/// A chunk in memory, and what is in it.
+#[derive(Debug)]
+pub(super) struct Kept {
+    pub(super) chunk: Chunk,
+    pub(super) mentions: Mentions,
 }
 
 /// Why nothing is written to the disk.
@@ -61,7 +73,7 @@ struct Trouble {
 #[derive(Debug)]
 pub(super) struct Held {
     pub(super) interfaces: Arc<[String]>,
-    pub(super) memory: Vec<Arc<Chunk>>,
+    pub(super) memory: Vec<Arc<Kept>>,
     /// Files, and the number of the first chunk that memory has.
     pub(super) files: Vec<Stored>,
     pub(super) remembered: u64,
@@ -83,7 +95,20 @@ impl Ring {
         };
         let pending = Box::default();
         let (memory, spare, tally) = (VecDeque::new(), Vec::new(), Tally::default());
-        Self { settings, interfaces, pending, waiting: 0, memory, spare, disk, serial: 1, tally, error }
+        let indexer = Indexer::default();
+        Self {
+            settings,
+            interfaces,
+            pending,
+            waiting: 0,
+            memory,
+            spare,
+            disk,
+            indexer,
+            serial: 1,
+            tally,
+            error,
+        }
     }
 
     /// Takes a chunk, of which so many packets are the ring's, and gives one to be filled in its place.
@@ -117,7 +142,8 @@ impl Ring {
     }
 
     fn keep(&mut self, chunk: Box<Chunk>, packets: u64, now: Timestamp, budget: &mut Budget) -> Box<Chunk> {
-        let is_written = self.write(&chunk, now, budget);
+        let mentions = self.indexer.index(chunk.bytes());
+        let is_written = self.write(&chunk, &mentions, now, budget);
         if is_written || self.settings.disk == 0 {
             self.tally.packets += packets;
         } else {
@@ -129,7 +155,7 @@ impl Ring {
         if most == 0 {
             return chunk;
         }
-        self.memory.push_back((serial, Arc::new(*chunk)));
+        self.memory.push_back((serial, Arc::new(Kept { chunk: *chunk, mentions })));
         while self.memory.len() > most {
             self.drop_oldest();
         }
@@ -138,16 +164,17 @@ impl Ring {
 
     fn drop_oldest(&mut self) {
         // Somebody may be reading it.
-        self.spare.extend(self.memory.pop_front().and_then(|(_, chunk)| Arc::into_inner(chunk)));
+        let oldest = self.memory.pop_front().and_then(|(_, kept)| Arc::into_inner(kept));
+        self.spare.extend(oldest.map(|kept| kept.chunk));
     }
 
     /// Writes to the disk, if it works. Says whether it did.
-    fn write(&mut self, chunk: &Chunk, now: Timestamp, budget: &mut Budget) -> bool {
+    fn write(&mut self, chunk: &Chunk, mentions: &Mentions, now: Timestamp, budget: &mut Budget) -> bool {
         let Some(disk) = &mut self.disk else { return false };
         if self.error.as_ref().is_some_and(|error| now < error.until) {
             return false;
         }
-        match disk.write(chunk, self.serial, now, budget) {
+        match disk.write(chunk, mentions, self.serial, now, budget) {
             Ok(()) => {
                 self.tally.bytes += chunk.bytes().len() as u64;
                 if self.error.take().is_some() {
@@ -173,7 +200,7 @@ impl Ring {
     /// Removes what is too old or too much.
     pub(super) fn tidy(&mut self, now: Timestamp) {
         while let (Some(keep), Some((_, oldest))) = (self.settings.keep, self.memory.front())
-            && oldest.span().is_none_or(|(_, last)| now.since(last) > keep)
+            && oldest.chunk.span().is_none_or(|(_, last)| now.since(last) > keep)
         {
             self.drop_oldest();
         }
@@ -215,19 +242,19 @@ impl Ring {
     /// Files on the disk, and bytes there and in memory.
     pub(super) fn size(&self) -> (usize, u64) {
         let (files, bytes) = self.disk.as_ref().map(Disk::size).unwrap_or_default();
-        let memory: usize = self.memory.iter().map(|(_, chunk)| chunk.bytes().len()).sum();
+        let memory: usize = self.memory.iter().map(|(_, kept)| kept.chunk.bytes().len()).sum();
         (files, bytes + memory as u64)
     }
 
     /// The chunks that may have packets from between two times.
     pub(super) fn held(&self, from: Timestamp, until: Timestamp) -> Held {
         let is_within = |(first, last): (Timestamp, Timestamp)| first <= until && last >= from;
-        let memory = self.memory.iter().filter(|(_, chunk)| chunk.span().is_some_and(is_within));
-        let mut memory: Vec<_> = memory.map(|(_, chunk)| Arc::clone(chunk)).collect();
+        let memory = self.memory.iter().filter(|(_, kept)| kept.chunk.span().is_some_and(is_within));
+        let mut memory: Vec<_> = memory.map(|(_, kept)| Arc::clone(kept)).collect();
         if self.pending.span().is_some_and(is_within) {
             let mut copy = Chunk::new();
             copy.append(&self.pending);
-            memory.push(Arc::new(copy));
+            memory.push(Arc::new(Kept { chunk: copy, mentions: Mentions::anything() }));
         }
         let files = self.disk.as_ref().map(|disk| disk.held(|unit| is_within(unit.span))).unwrap_or_default();
         let remembered = self.memory.front().map_or(u64::MAX, |(serial, _)| *serial);

@@ -52,7 +52,7 @@ fn open(root: &Directory, settings: RingSettings) -> Ring {
 /// The times of the packets in memory and on the disk.
 fn times(held: &Held) -> (Vec<u64>, Vec<u64>) {
     let of = |blocks: &[u8]| Packets::new(blocks).map(|packet| packet.time.as_nanos()).collect::<Vec<_>>();
-    let memory = held.memory.iter().flat_map(|chunk| of(chunk.bytes())).collect();
+    let memory = held.memory.iter().flat_map(|kept| of(kept.chunk.bytes())).collect();
     let mut disk = Vec::new();
     for stored in &held.files {
         let mut data = Vec::new();
@@ -92,7 +92,7 @@ fn memory_keeps_the_last_chunks_without_copying_them() {
     }
     let held = test.ring.held(Timestamp::ZERO, NOW);
     assert_eq!(held.memory.len(), 3);
-    assert!(held.memory.iter().zip(&places[2..]).all(|(chunk, place)| chunk.bytes().as_ptr() == *place));
+    assert!(held.memory.iter().zip(&places[2..]).all(|(kept, place)| kept.chunk.bytes().as_ptr() == *place));
     assert_eq!(all(&test.ring).0, (20..50).collect::<Vec<_>>());
     // What somebody reads is not filled again.
     let before = times(&held);

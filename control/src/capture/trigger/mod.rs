@@ -38,7 +38,7 @@ pub use self::{
     settings::{TriggerError, check},
     subject::Subject,
 };
-use super::{addresses, blocks::Packets};
+use super::blocks::{Packet, Packets};
 
 /// The name of the capture whose files these are.
 pub const TRIGGERS: &str = "triggers";
@@ -126,10 +126,10 @@ impl Triggers {
         if !chunk.fates().meets(fates) {
             return;
         }
-        let of_ring = Packets::new(chunk.bytes()).filter(|packet| packet.captures & 1 != 0);
+        let of_ring = Packets::new(chunk.bytes()).filter(Packet::is_of_ring);
         for packet in of_ring.filter(|packet| fates.contains(packet.fate)) {
             let Some(reason) = packet.fate.drop_reason() else { continue };
-            let address = addresses::of(packet.bytes).map(|[_, destination]| destination.ip());
+            let address = subject::addresses(packet.bytes).map(|[_, destination]| destination.ip());
             let (cause, subject) = (Cause::Drop(reason), Subject::of(&packet));
             let event = Event { cause, subject, address, time: packet.time };
             self.fire(event, || format!("a packet was dropped: {}", reason.name()));

@@ -1,4 +1,4 @@
-use std::{borrow::Cow, net::IpAddr};
+use std::borrow::Cow;
 
 use ravelin_dataplane::{
     batch::Meta,
@@ -6,7 +6,11 @@ use ravelin_dataplane::{
     parse::{Address, FragmentKind, decode},
 };
 
-use crate::capture::{addresses, blocks::Packet};
+use crate::capture::{
+    blocks::Packet,
+    marks::Marks,
+    mentions::{Mention, Mentions},
+};
 
 /// Whose packets are saved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -26,7 +30,7 @@ impl Subject {
         if meta.keyed {
             return Self::Flow(meta.key);
         }
-        match addresses::of(packet.bytes) {
+        match addresses(packet.bytes) {
             Some(both) => Self::Hosts(sorted(both)),
             None => Self::Link(link(packet.bytes)),
         }
@@ -40,18 +44,25 @@ impl Subject {
                 let is_later = meta.headers.fragment.kind == FragmentKind::Later;
                 (meta.keyed && meta.key == *key) || (is_later && of_fragment(&meta) == ends(key))
             }
-            Self::Hosts(both) => addresses::of(packet.bytes).map(sorted) == Some(*both),
-            Self::Link(both) => addresses::of(packet.bytes).is_none() && link(packet.bytes) == *both,
+            Self::Hosts(both) => addresses(packet.bytes).map(sorted) == Some(*both),
+            Self::Link(both) => addresses(packet.bytes).is_none() && link(packet.bytes) == *both,
         }
     }
 
-    /// An address that all of them have and by which the ring may be searched. What cannot be parsed is in no index.
-    pub(super) fn host(&self) -> Option<IpAddr> {
+    /// Whether such packets may be among those of an index. An ICMP error about a flow has one end of it.
+    pub(in crate::capture) fn may_be_in(&self, mentions: &Mentions) -> bool {
+        let has = |address: &Address| mentions.may_have(Mention::Address(*address));
         match self {
-            Self::Flow(key) => Some(key.end(Side::Low).0),
-            Self::Hosts(_) | Self::Link(_) => None,
+            Self::Flow(key) => ends(key).iter().any(has),
+            Self::Hosts(both) => both.iter().all(has),
+            Self::Link(_) => true,
         }
     }
+}
+
+/// Source and destination of an IP packet, whether or not the rest of it is right.
+pub(super) fn addresses(frame: &[u8]) -> Option<[Address; 2]> {
+    Marks::of(frame).map(|marks| [marks.source, marks.destination])
 }
 
 /// A packet as decode finds it. What was not kept of it is taken for zeros, so that its lengths are right.
@@ -126,7 +137,6 @@ mod tests {
         let (key, _) = FlowKey::new(end((A, 1000)), end((B, 53)), Protocol::UDP, Vlans::default());
         assert_eq!((subject, Subject::of(&packet(&back))), (Subject::Flow(key), subject));
         assert!(subject.has(&packet(&there)) && subject.has(&packet(&back)));
-        assert_eq!(subject.host(), Some(IpAddr::from(A)));
         for other in [udp((A, 1001), (B, 53)), udp((A, 1000), (B, 54)), udp((A, 1000), ([192, 0, 2, 8], 53))]
         {
             assert!(!subject.has(&packet(&other)));
@@ -162,7 +172,7 @@ mod tests {
         let mut bad = good.clone();
         bad[24] ^= 1;
         let hosts = Subject::of(&packet(&bad));
-        assert_eq!((hosts, hosts.host()), (Subject::Hosts([A, B].map(Address::v4)), None));
+        assert_eq!(hosts, Subject::Hosts([A, B].map(Address::v4)));
         assert!(hosts.has(&packet(&good)) && hosts.has(&packet(&bad)));
         assert!(!hosts.has(&packet(&udp((A, 1000), (A, 53)))));
         let unknown = [[2; 6].as_slice(), &[3; 6], &[0x88, 0xb5, 1, 2, 3]].concat();

@@ -201,8 +201,6 @@ impl Test {
                 captures: 1,
             };
             chunk.push(&label, &bytes, bytes.len());
-            chunk.mention(Address::v4(client(*number).octets()));
-            chunk.mention(Address::v4(SERVER.octets()));
         }
         self.ring.put(chunk);
     }

@@ -13,7 +13,7 @@ use super::{
     gate::{Shot, Written},
 };
 use crate::capture::{
-    Commentator, SaveRequest, blocks, budget::Budget, file::make_directory, part::Part, ring::Held, save,
+    Commentator, SaveRequest, Wanted, blocks, budget::Budget, file::make_directory, part::Part, ring::Held, save,
 };
 
 /// Gives what the ring has between two times, once everything of that has come; `None` if there is no ring any more.
@@ -161,7 +161,7 @@ impl Task {
         let request = SaveRequest {
             from: open.from,
             until,
-            host: subject.host(),
+            wanted: Wanted::default(),
             filter: None,
             subject: Some(subject),
         };

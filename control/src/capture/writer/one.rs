@@ -20,6 +20,8 @@ pub(super) struct One {
     lost: u64,
     state: CaptureState,
     close: Option<Timestamp>,
+    /// Whether that time has come.
+    is_closed: bool,
 }
 
 impl One {
@@ -27,7 +29,8 @@ impl One {
         let name = spec.name.clone();
         match Files::create(directory, spec, interfaces) {
             Ok(files) => {
-                Self { name, files: Some(files), lost: 0, state: CaptureState::Waiting, close: None }
+                let state = CaptureState::Waiting;
+                Self { name, files: Some(files), lost: 0, state, close: None, is_closed: false }
             }
             Err(error) => Self::failed(name, error.to_string()),
         }
@@ -35,7 +38,7 @@ impl One {
 
     pub(super) fn failed(name: String, why: String) -> Self {
         tracing::warn!(capture = name, error = why, "a capture cannot be written");
-        Self { name, files: None, lost: 0, state: CaptureState::Error(why), close: None }
+        Self { name, files: None, lost: 0, state: CaptureState::Error(why), close: None, is_closed: false }
     }
 
     pub(super) fn name(&self) -> &str {
@@ -115,6 +118,7 @@ impl One {
         let is_over = self.close.take_if(|close| *close <= now).is_some();
         if is_over {
             self.finish(budget);
+            self.is_closed = true;
         }
         is_over
     }
@@ -136,6 +140,8 @@ impl One {
             lost: tally.lost + self.lost,
             files: self.files.as_ref().map_or(0, Files::complete),
             state: self.state.clone(),
+            // What comes when it has what it may have is neither written nor lost.
+            is_settled: self.is_closed || self.state == CaptureState::Finished,
         }
     }
 }
@@ -156,5 +162,6 @@ pub(super) fn status_of_ring(ring: &Ring) -> CaptureStatus {
         lost: tally.lost,
         files,
         state,
+        is_settled: false,
     }
 }

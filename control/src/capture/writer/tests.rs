@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     capture::{
         CaptureState::{Capturing, Error, Finished, Waiting},
-        Compression,
+        Compression, Wanted,
         fixtures::{Sample, expected, read},
     },
     testing::{Directory, skip},
@@ -216,7 +216,7 @@ fn a_full_disk_stops_the_capture_and_is_counted() {
     let request = SaveRequest {
         from: Timestamp::ZERO,
         until: Timestamp::from_nanos(u64::MAX),
-        host: None,
+        wanted: Wanted::default(),
         filter: None,
         subject: None,
     };
@@ -250,7 +250,7 @@ fn the_ring_has_what_came_before_anyone_asked() {
         test.feed(1, &packets(theirs));
         let now = Clock::start().now();
         let request =
-            SaveRequest { from: Timestamp::ZERO, until: now, host: None, filter: None, subject: None };
+            SaveRequest { from: Timestamp::ZERO, until: now, wanted: Wanted::default(), filter: None, subject: None };
         let save = |request| {
             let path = test.root.file("saved");
             let saved = test
@@ -264,7 +264,7 @@ fn the_ring_has_what_came_before_anyone_asked() {
         assert_eq!(save(request.clone()), (6000, expected(&all)), "{settings:?}");
         let host = Some(IpAddr::from([10, 5, 5, 5]));
         assert_eq!(
-            save(SaveRequest { host, ..request.clone() }),
+            save(SaveRequest { wanted: Wanted { host, ..Wanted::default() }, ..request.clone() }),
             (3000, expected(&all[3000..])),
             "{settings:?}"
         );
@@ -289,7 +289,7 @@ fn without_a_ring_nothing_can_be_saved() {
     let request = SaveRequest {
         from: Timestamp::ZERO,
         until: Timestamp::ZERO,
-        host: None,
+        wanted: Wanted::default(),
         filter: None,
         subject: None,
     };

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use crate::{
     api::{client, view},
-    capture::{CaptureSpec, Compression, Format, Verdict, Way},
+    capture::{CaptureSpec, Compression, Format, Point, Verdict, Way},
     cli::{Failure, show, target},
 };
 
@@ -25,6 +25,18 @@ pub(in crate::cli) struct Args {
     /// What has to become of the packet.
     #[arg(long, value_enum)]
     verdict: Option<Verdict>,
+    /// Where on its way the packet is captured.
+    #[arg(long, value_enum, default_value_t)]
+    point: Point,
+    /// The tier whose rules have to have decided about the packet's flow.
+    #[arg(long, value_name = "TIER")]
+    tier: Option<String>,
+    /// The policy whose rules have to have decided, as flow records name it: `default.web`, or `web`.
+    #[arg(long, value_name = "POLICY")]
+    policy: Option<String>,
+    /// The rule of the policy that has to have decided, from 0; -1 for what holds where none of them matches.
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true, requires = "policy")]
+    rule: Option<i64>,
     /// A reason for which the packet has to be dropped. May be given several times.
     #[arg(long, value_name = "REASON")]
     drop_reason: Vec<String>,
@@ -68,6 +80,10 @@ impl Args {
             filter: self.filter.clone(),
             direction: self.direction,
             verdict: self.verdict,
+            point: self.point,
+            tier: self.tier.clone(),
+            policy: self.policy.clone(),
+            rule: self.rule,
             drop_reasons: self.drop_reason.clone(),
             sample: self.sample,
             snaplen: self.snaplen,

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     api::view::{Capture, TriggerCounts},
-    capture::CaptureSpec,
+    capture::{CaptureSpec, Point},
 };
 
 /// All captures.
@@ -77,6 +77,15 @@ fn wanted(spec: &CaptureSpec) -> String {
     parts.extend(
         (!spec.drop_reasons.is_empty()).then(|| format!("dropped for {}", spec.drop_reasons.join(", "))),
     );
+    let decided = [
+        ("tier", spec.tier.clone()),
+        ("policy", spec.policy.clone()),
+        ("rule", spec.rule.map(|rule| rule.to_string())),
+    ];
+    let decided: Vec<_> =
+        decided.into_iter().filter_map(|(what, name)| Some(format!("{what} {}", name?))).collect();
+    parts.extend((!decided.is_empty()).then(|| format!("decided by {}", decided.join(", "))));
+    parts.extend((spec.point == Point::Forwarded).then(|| "as it leaves".to_owned()));
     parts.extend((spec.sample > 1).then(|| format!("one flow in {}", spec.sample)));
     if parts.is_empty() { "everything".to_owned() } else { parts.join("; ") }
 }
