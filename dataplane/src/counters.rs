@@ -65,7 +65,7 @@ counters! {
     Gauge decisions_active "decisions" "Different decisions that policy has made: verdicts with the rules that led to them.",
     Counter decisions_lost "decisions" "Decisions of which only the verdict was kept, because the log of decisions is full.",
     Counter alerts_lost "flows" "Flows with what feeds name that raised no alert because too many others waited for theirs.",
-    Counter capture_offered "packets" "Packets that captures were asked about.",
+    Counter capture_offered "packets" "Packets that captures were asked about: as they were received, as they leave, or both.",
     Counter capture_filtered "packets" "Packets that no capture wanted.",
     Counter captured "packets" "Packets copied for captures.",
     Counter capture_lost "packets" "Packets that a capture wanted and that were not copied, because the writer was behind.",
