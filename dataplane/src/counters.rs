@@ -66,7 +66,7 @@ counters! {
     Counter decisions_lost "decisions" "Decisions of which only the verdict was kept, because the log of decisions is full.",
     Counter alerts_lost "flows" "Flows with what feeds name that raised no alert because too many others waited for theirs.",
     Counter triggers_lost "flows" "Flows that met a rule with `capture`, or whose verdict changed, and that triggered no capture because too many others waited.",
-    Counter capture_offered "packets" "Packets that captures were asked about.",
+    Counter capture_offered "packets" "Packets that captures were asked about: as they were received, as they leave, or both.",
     Counter capture_filtered "packets" "Packets that no capture wanted.",
     Counter captured "packets" "Packets copied for captures.",
     Counter capture_lost "packets" "Packets that a capture wanted and that were not copied, because the writer was behind.",
