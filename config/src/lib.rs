@@ -31,6 +31,7 @@
     deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
 )]
 
+mod cron;
 mod diff;
 mod duration;
 pub mod feed;
@@ -46,6 +47,7 @@ mod size;
 pub mod types;
 mod validate;
 
+pub use cron::{Cron, CronError, Zone, ZoneError};
 pub use diff::{Change, diff};
 pub use duration::{DurationError, parse as parse_duration};
 pub use load::{Loaded, load, load_endpoints, parse};
