@@ -35,6 +35,7 @@ mod cron;
 mod diff;
 mod duration;
 pub mod feed;
+mod job;
 mod load;
 mod model;
 mod pattern;
@@ -50,11 +51,13 @@ mod validate;
 pub use cron::{Cron, CronError, Zone, ZoneError};
 pub use diff::{Change, diff};
 pub use duration::{DurationError, parse as parse_duration};
+pub use job::{Job, Placed, is_capture_name};
 pub use load::{Loaded, load, load_endpoints, parse};
 pub use model::{
-    Capture, ChecksumMode, Control, Enforcement, Evict, Fail, Flow, Fragments, Handling, Idle, InterfaceMode,
-    Io, IoMode, Log, LogFormat, LogLevel, Metrics, Midstream, NapiThreads, NdHandling, Records,
-    RecordsTarget, Ring, Threat, Timeouts, Widest, Workers, ZeroCopy,
+    Capture, CaptureCompression, CaptureDirection, CaptureFormat, CaptureVerdict, ChecksumMode, Control,
+    Enforcement, Evict, Fail, Flow, Fragments, Handling, Idle, InterfaceMode, Io, IoMode, Log, LogFormat,
+    LogLevel, Metrics, Midstream, NapiThreads, NdHandling, Records, RecordsTarget, Ring, Threat, Timeouts,
+    Widest, Workers, ZeroCopy,
 };
 pub use pattern::FilePattern;
 pub use reference::reference;
