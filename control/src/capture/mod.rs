@@ -1,6 +1,6 @@
 //! Captures: expressions become programs, selections become the plan that workers ask, and what workers copy becomes files.
 //!
-//! `plan.rs` and `spec.rs` say what is wanted, `registry.rs` which captures there are; `writer.rs` is the thread that takes what workers copy, with
+//! `plan.rs` and `spec.rs` say what is wanted, `job.rs` what the configuration wants, `schedule.rs` when; `registry.rs` which captures there are; `writer.rs` is the thread that takes what workers copy, with
 //! `file.rs` (a capture's files), `ring/` (what was last), `save.rs` (out of it) and `budget.rs` (their room).
 //!
 //! Promises: a file is readable up to the last piece that was written, whatever happens; what was copied for a capture is either written or
@@ -16,10 +16,12 @@ mod expression;
 mod file;
 #[cfg(test)]
 mod fixtures;
+mod job;
 mod plan;
 pub mod registry;
 mod ring;
 mod save;
+pub mod schedule;
 mod spec;
 #[cfg(test)]
 mod tests;
@@ -29,6 +31,7 @@ pub use comment::Commentator;
 pub use encode::{Compression, Format};
 pub use expression::{ExpressionError, compile};
 pub use file::{Spec, is_safe_name};
+pub(crate) use job::check_jobs;
 pub use plan::{Captures, RING};
 pub use ring::RingSettings;
 pub use save::{SaveRequest, Saved};

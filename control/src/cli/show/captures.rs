@@ -36,18 +36,22 @@ pub(super) fn capture_table(now: &[Capture]) -> Table {
     let mut table = table(&["capture", "state", "packets", "bytes", "lost", "started, ends"]);
     for capture in now {
         let when = |time: &str| time.get(..19).unwrap_or(time).replace('T', " ");
-        let end = match (&capture.ended, &capture.ends) {
-            (Some(ended), _) => format!("ended {}", when(ended)),
-            (None, Some(ends)) => format!("until {}", when(ends)),
-            (None, None) => "until it is stopped".to_owned(),
+        let end = match (&capture.begins, &capture.ended, &capture.ends) {
+            (Some(begins), ..) => format!("next {}", when(begins)),
+            (None, Some(ended), _) => format!("ended {}", when(ended)),
+            (None, None, Some(ends)) => format!("until {}", when(ends)),
+            (None, None, None) => "until it is stopped".to_owned(),
         };
+        let times = [capture.started.as_deref().map(when), Some(end)];
+        let skipped = (capture.skipped > 0).then(|| format!("{} skipped", capture.skipped));
+        let times: Vec<_> = times.into_iter().flatten().chain(skipped).collect();
         table.add_row(Row::from(vec![
             Cell::new(format!("{}\n{}", capture.name, wanted(&capture.spec))),
             Cell::new(&capture.state),
             right(capture.packets.to_string()),
             right(number::bytes(capture.bytes)),
             right(capture.lost.to_string()),
-            Cell::new(format!("{}\n{end}", when(&capture.started))),
+            Cell::new(times.join("\n")),
         ]));
     }
     table
@@ -61,6 +65,10 @@ fn wanted(spec: &CaptureSpec) -> String {
     parts.extend(
         (!spec.drop_reasons.is_empty()).then(|| format!("dropped for {}", spec.drop_reasons.join(", "))),
     );
+    if let Some(cron) = &spec.cron {
+        let zone = spec.time_zone.clone().unwrap_or_default();
+        parts.push(format!("at {cron} ({zone})"));
+    }
     parts.extend((spec.sample > 1).then(|| format!("one flow in {}", spec.sample)));
     if parts.is_empty() { "everything".to_owned() } else { parts.join("; ") }
 }
