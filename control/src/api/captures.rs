@@ -229,7 +229,8 @@ mod tests {
         archive(&paths, &mut bytes).unwrap();
         let mut zip = ZipArchive::new(Cursor::new(bytes)).unwrap();
         // The second was removed meanwhile.
-        assert_eq!(zip.file_names().collect::<Vec<_>>(), ["a-00001.pcapng", "a-00003.pcapng"]);
+        let names: Vec<_> = zip.file_names().map(|name| name.unwrap().into_owned()).collect();
+        assert_eq!(names, ["a-00001.pcapng", "a-00003.pcapng"]);
         for (name, expected) in [("a-00001.pcapng", b"first".as_slice()), ("a-00003.pcapng", &big)] {
             let mut found = Vec::new();
             let mut file = zip.by_name(name).unwrap();
