@@ -103,6 +103,9 @@ async fn files(State(appliance): Shared, Path(name): Path<String>) -> Result<Res
     Ok(([(header::CONTENT_TYPE, "application/zip")], answer).into_response())
 }
 
+/// What has fewer bytes fits into a zip archive's usual form.
+const LARGE: u64 = u32::MAX as u64;
+
 /// Writes files as a zip archive. One that is gone by now is left out.
 fn archive(paths: &[PathBuf], out: impl Write) -> io::Result<()> {
     let mut archive = ZipWriter::new_stream(out);
@@ -116,7 +119,8 @@ fn archive(paths: &[PathBuf], out: impl Write) -> io::Result<()> {
             .compression_method(CompressionMethod::Stored)
             .last_modified_time(moment(&file).unwrap_or_default())
             .unix_permissions(0o600)
-            .large_file(true);
+            // Not every program understands the other form.
+            .large_file(file.metadata()?.len() >= LARGE);
         archive.start_file(name, options)?;
         io::copy(&mut file, &mut archive)?;
     }

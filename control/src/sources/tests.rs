@@ -369,7 +369,7 @@ fn filters_and_drop_reasons_of_captures_are_judged() {
     let report = load(&directory.file("ravelin.toml")).unwrap_err();
     let places: Vec<_> = report.diagnostics().iter().map(|it| (it.code, it.span.as_ref().unwrap())).collect();
     assert_eq!((places[0].0, places[0].1.line, places[0].1.column), (Code::Malformed, 3, 10));
-    assert_eq!((places[1].0, places[1].1.line, places[1].1.column), (Code::UnknownWord, 6, 31));
+    assert_eq!((places[1].0, places[1].1.line, places[1].1.column), (Code::UnknownWord, 6, 30));
     assert!(report.to_string().contains("filter = 'prot tcp'\n  |          ^^^^^^^^^^"), "{report}");
     assert!(report.to_string().contains("there is no drop reason `nonsense`"), "{report}");
 }
