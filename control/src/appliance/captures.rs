@@ -115,8 +115,8 @@ impl Appliance {
     /// # Errors
     /// [`CaptureError::Unknown`].
     pub async fn stop_capture(&self, name: &str) -> Result<view::Capture, CaptureError> {
+        let mut reloader = self.reloader.lock().await;
         if let Some(number) = self.capture_number(name)? {
-            let mut reloader = self.reloader.lock().await;
             self.end_capture(name, number, State::Finished, &mut reloader).await;
         }
         if let Some(desk) = &mut *self.captures.lock()
@@ -272,10 +272,12 @@ impl Appliance {
     /// Has the captures that the configuration in force declares, and no other jobs. One that is the same as before goes on.
     async fn follow_jobs(&self, reloader: &mut Reloader) {
         let config = Arc::clone(reloader.running());
-        let jobs: Vec<CaptureSpec> = config.jobs.iter().map(CaptureSpec::from).collect();
-        let others = match &*self.captures.lock() {
-            Some(desk) if !desk.declared.as_ref().is_some_and(|declared| Arc::ptr_eq(declared, &config)) => {
-                desk.registry.not_among(&jobs)
+        let is_followed = |declared: &Arc<Config>| Arc::ptr_eq(declared, &config);
+        let (jobs, others) = match &*self.captures.lock() {
+            Some(desk) if !desk.declared.as_ref().is_some_and(is_followed) => {
+                let jobs: Vec<_> = config.jobs.iter().map(CaptureSpec::from).collect();
+                let others = desk.registry.not_among(&jobs);
+                (jobs, others)
             }
             Some(_) | None => return,
         };
