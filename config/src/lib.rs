@@ -31,9 +31,11 @@
     deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
 )]
 
+mod cron;
 mod diff;
 mod duration;
 pub mod feed;
+mod job;
 mod load;
 mod model;
 mod pattern;
@@ -46,13 +48,16 @@ mod size;
 pub mod types;
 mod validate;
 
+pub use cron::{Cron, CronError, Zone, ZoneError};
 pub use diff::{Change, diff};
 pub use duration::{DurationError, parse as parse_duration};
+pub use job::{Job, Placed, is_capture_name};
 pub use load::{Loaded, load, load_endpoints, parse};
 pub use model::{
-    Capture, ChecksumMode, Control, Enforcement, Evict, Fail, Flow, Fragments, Handling, Idle, InterfaceMode,
-    Io, IoMode, Log, LogFormat, LogLevel, Metrics, Midstream, NapiThreads, NdHandling, Records,
-    RecordsTarget, Ring, Threat, Timeouts, Trigger, Widest, Workers, ZeroCopy,
+    Capture, CaptureCompression, CaptureDirection, CaptureFormat, CapturePoint, CaptureVerdict, ChecksumMode,
+    Control, Enforcement, Evict, Fail, Flow, Fragments, Handling, Idle, InterfaceMode, Io, IoMode, Log,
+    LogFormat, LogLevel, Metrics, Midstream, NapiThreads, NdHandling, Records, RecordsTarget, Ring, Threat,
+    Timeouts, Trigger, Widest, Workers, ZeroCopy,
 };
 pub use pattern::FilePattern;
 pub use reference::reference;

@@ -98,3 +98,11 @@ fn mistakes_in_policies_are_shown_with_carets() {
     let shown = report.to_string();
     assert_eq!(shown, include_str!("policy_mistakes.txt").trim_end());
 }
+
+/// The same for captures: a schedule that cannot be meant is not guessed at.
+#[test]
+fn mistakes_in_captures_are_shown_with_carets() {
+    let report = parse(include_str!("capture_mistakes.toml"), "captures.toml").unwrap_err();
+    let shown = report.to_string();
+    assert_eq!(shown, include_str!("capture_mistakes.txt").trim_end());
+}

@@ -42,12 +42,14 @@ fn check(text: &str) -> Result<Loaded, Report> {
     answer
 }
 
-const EXAMPLES: [&str; 7] = [
+const EXAMPLES: [&str; 9] = [
     include_str!("../examples/bridge.toml"),
     include_str!("../examples/sidecar.toml"),
     include_str!("../examples/monitor.toml"),
     include_str!("../examples/feeds.toml"),
     include_str!("../examples/policy.toml"),
+    include_str!("../examples/captures.toml"),
+    include_str!("capture_mistakes.toml"),
     include_str!("policy_mistakes.toml"),
     "[[interface]]\nname = 'x'\n[[bridge]]\nname = 'b'\nports = ['x', 'y']\n[[policy]]\nname = 'r'\negress = [{ action = 'deny' }]\n",
 ];

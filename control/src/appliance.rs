@@ -245,6 +245,7 @@ impl Appliance {
         if let Some(keeper) = &self.keeper {
             keeper.configure(reloader.running(), reloader.library(), reloader.epoch());
         }
+        self.watch_captures(reloader).await;
         reloaded.behind = reloader.settle(Self::PATIENCE, |worker| self.roster.wake(worker)).await;
         tracing::info!(generation = reloaded.generation, "{message}");
         for worker in &reloaded.behind {

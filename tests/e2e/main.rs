@@ -2,6 +2,7 @@
 //! operator relies on. They need root and the programs that `./x setup` installs.
 
 mod bridges;
+mod capture_jobs;
 mod captures;
 mod captures_faults;
 mod captures_rules;

@@ -42,6 +42,7 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
     changes.extend((old.allow != new.allow).then(|| Change { field: "threat.allow".to_owned(), live: true }));
     resources::each("feed", &old.feeds, &new.feeds, PartialEq::eq, &mut changes);
     old.capture.diff(&new.capture, &mut changes);
+    resources::each("capture.job", &old.jobs, &new.jobs, PartialEq::eq, &mut changes);
     old.flow.diff(&new.flow, &mut changes);
     old.fragments.diff(&new.fragments, &mut changes);
     old.records.diff(&new.records, &mut changes);

@@ -1,7 +1,8 @@
-//! Which resources and feeds differ. All of them are live, and none has a place among the others: their order in the file means nothing.
+//! Which resources, feeds and captures differ. All of them are live, and none has a place among the others: their order in the file means nothing.
 
 use super::Change;
 use crate::feed::Feed;
+use crate::job::Job;
 use crate::resources::{Endpoint, Namespace, NetworkSet, Policy, Profile, Resources, Service, Tier};
 use std::{collections::HashMap, fmt, hash::Hash};
 
@@ -75,6 +76,7 @@ resource! {
     Service in namespace;
     NetworkSet in namespace;
     Feed;
+    Job;
 }
 
 impl Resource for Policy {

@@ -168,3 +168,15 @@ fn files_to_read_are_live() {
     assert_eq!(changes("", new), [("manifests".to_owned(), true), ("endpoints_dir".to_owned(), true)]);
     assert_eq!(changes(new, new), []);
 }
+
+#[test]
+fn captures_are_live_and_known_by_name() {
+    let old = "[[capture.job]]\nname = 'a'\nfilter = 'tcp'\n[[capture.job]]\nname = 'gone'\n[[capture.job]]\nname = 'b'\n\
+               drop_reasons = ['x']";
+    assert_eq!(changes(old, old), []);
+    // Where they stand is no change.
+    let new = "[[capture.job]]\nname = 'b'\ndrop_reasons = ['x']\n\n[[capture.job]]\nname = 'a'\nfilter = 'udp'\n\
+               [[capture.job]]\nname = 'new'\n";
+    let expected = ["capture.job[gone]", "capture.job[a]", "capture.job[new]"];
+    assert_eq!(changes(old, new), expected.map(|field| (field.to_owned(), true)));
+}

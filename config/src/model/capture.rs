@@ -1,7 +1,16 @@
+use crate::cron::{Cron, Zone};
 use crate::schema::{
-    parser::{absolute_path, boolean, duration, expression, integer, list, name, optional, size},
+    entry,
+    parser::{
+        absolute_path, boolean, capture_name, date_time, drop_reason, duration, expression, integer, list,
+        name, optional, selector, size, time_zone, word,
+    },
+    reader::At,
     section,
+    word::words,
 };
+use crate::selector::Selector;
+use jiff::Timestamp;
 use std::{path::PathBuf, time::Duration};
 
 section! {
@@ -89,5 +98,124 @@ section! {
         /// Bytes of a file, which ends there.
         #[serde(serialize_with = "crate::size::serialize")]
         max_size: u64 = 100 << 20 => size(1 << 20..=1 << 40), Live;
+    }
+}
+
+words! {
+    /// Which way packets go, seen from endpoints.
+    pub enum CaptureDirection {
+        /// Both.
+        Both = "both",
+        /// To them.
+        In = "in",
+        /// From them.
+        Out = "out",
+    }
+}
+
+words! {
+    /// What becomes of packets.
+    pub enum CaptureVerdict {
+        /// They pass, or the appliance takes them.
+        Allow = "allow",
+        /// They are dropped, for whatever reason.
+        Drop = "drop",
+    }
+}
+
+words! {
+    /// Where on their way packets are captured.
+    pub enum CapturePoint {
+        /// As they were received, with what became of them.
+        Received = "received",
+        /// As they leave, if they do.
+        Forwarded = "forwarded",
+    }
+}
+
+words! {
+    /// How files of captures are written.
+    pub enum CaptureFormat {
+        /// pcapng: with interfaces, what became of each packet, and what was lost.
+        Pcapng = "pcapng",
+        /// The format of tcpdump, in nanoseconds.
+        Pcap = "pcap",
+    }
+}
+
+words! {
+    /// How files of captures are compressed.
+    pub enum CaptureCompression {
+        /// Not at all.
+        None = "none",
+        /// gzip.
+        Gzip = "gzip",
+        /// Zstandard.
+        Zstd = "zstd",
+    }
+}
+
+/// The longest that a capture may last, and a file of it.
+const LONGEST: Duration = Duration::from_hours(24 * 365);
+
+entry! {
+    /// A capture that begins by itself: at once, at `start`, or again and again by `cron`. It goes on over restarts, and is shown and
+    /// fetched like one that was started by hand, whose place it takes if there is one of that name. A reload ends a job that is not there
+    /// any more, whose files stay, and ends one that is another now and begins it again. One that has ended begins again only if it is
+    /// changed.
+    struct JobModel in "capture.job" {
+        /// What commands and its directory are called: letters, digits, `-`, `_` and `.`. Unique; not `ring`.
+        name: String = Required => capture_name(), Live;
+        /// Endpoints of which one has to be an end of the packet.
+        endpoint: Selector = Means("any packet") => selector(), Live;
+        /// What the packet has to be, as tcpdump selects it: `tcp port 443`.
+        filter: String = Means("any packet") => expression(), Live;
+        /// Which way the packet has to go, seen from the endpoints. Only with `endpoint`.
+        direction: CaptureDirection = Or(CaptureDirection::Both) => word(), Live;
+        /// What has to become of the packet.
+        verdict: CaptureVerdict = Means("anything") => word(), Live;
+        /// For what it has to be dropped: any of these, as docs/counters.md has them.
+        drop_reasons: Vec<At<String>> = Means("anything") => list("drop reasons", drop_reason()), Live;
+        /// Where on its way it is captured: as it was received, or as it leaves, if it does.
+        point: CapturePoint = Or(CapturePoint::Received) => word(), Live;
+        /// The tier of the rule that has to have decided about its flow. The state of the capture says so if there is no such tier, policy
+        /// or rule when it begins.
+        tier: String = Means("any") => name("name of a tier"), Live;
+        /// The policy of that rule, with its tier, as `default.web`, or without.
+        policy: String = Means("any") => name("name of a policy"), Live;
+        /// The place of that rule in its policy, from 0.
+        rule: i64 = Means("any") => integer(0..=1_000_000), Live;
+        /// One flow in so many, with all of its packets.
+        sample: u32 = Or(1) => integer(1..=u64::from(u32::MAX)), Live;
+        /// Bytes that are kept of a packet.
+        snaplen: u32 = Or(262_144) => integer(14..=262_144), Live;
+        /// When it begins. What is over already means at once; with `cron`, nothing begins before.
+        start: Timestamp = Means("at once") => date_time(), Live;
+        /// When it ends. What is over already means that it never begins; with `cron`, nothing goes on behind it.
+        end: Timestamp = Means("never") => date_time(), Live;
+        /// How long it lasts; with `cron`, each time.
+        duration: Duration = Means("until `end`") => duration(Duration::from_secs(1)..=LONGEST), Live;
+        /// When it begins, again and again: minute, hour, day of the month, month and day of the week, as in a crontab. Each time needs a
+        /// `duration`. While one goes on, no other begins: those are counted as skipped, and so are those that nobody was there for; one that is
+        /// not over when the process starts begins late, and ends when it should. When clocks are put forward, a time that does not exist is made
+        /// up for by the first that does, unless minute or hour begins with `*`; when they are put back, a time that comes twice counts once, with
+        /// the same exception.
+        cron: Cron = Means("once") => name("cron expression of five fields"), Live;
+        /// The time zone of `cron`.
+        time_zone: Zone = Means("`UTC`") => time_zone(), Live;
+        /// Bytes after which it ends; with `cron`, each time.
+        max_size: u64 = Means("no limit") => size(1024..=1 << 50), Live;
+        /// Packets after which it ends; with `cron`, each time.
+        max_packets: u64 = Means("no limit") => integer(1..=1 << 53), Live;
+        /// Bytes after which it goes on in another file.
+        rotate_size: u64 = Means("no limit") => size(1024..=1 << 50), Live;
+        /// How long a file may become.
+        rotate_time: Duration = Means("no limit") => duration(Duration::from_secs(1)..=LONGEST), Live;
+        /// Files that are kept, of all times together; older ones are removed.
+        files: usize = Means("no limit") => integer(1..=65_535), Live;
+        /// How files are written.
+        format: CaptureFormat = Or(CaptureFormat::Pcapng) => word(), Live;
+        /// How files are compressed.
+        compression: CaptureCompression = Or(CaptureCompression::None) => word(), Live;
     }
 }

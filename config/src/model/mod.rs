@@ -19,7 +19,10 @@ mod workers;
 
 pub(crate) use bridge::BridgeModel;
 pub use bridge::{Fail, Handling, NdHandling};
-pub use capture::{Capture, Ring, Trigger};
+pub(crate) use capture::JobModel;
+pub use capture::{
+    Capture, CaptureCompression, CaptureDirection, CaptureFormat, CapturePoint, CaptureVerdict, Ring, Trigger,
+};
 pub(crate) use endpoint::{
     EndpointModel, NamedPortModel, NamespaceModel, NetworkSetModel, ServiceModel, ServicePortModel,
 };
@@ -56,6 +59,7 @@ pub(crate) struct Model {
     pub(crate) threat: Threat,
     pub(crate) allow: Vec<AllowModel>,
     pub(crate) capture: Capture,
+    pub(crate) jobs: Vec<JobModel>,
     pub(crate) flow: Flow,
     pub(crate) fragments: Fragments,
     pub(crate) records: Records,
@@ -160,6 +164,8 @@ impl Model {
     pub(crate) fn read(reader: &mut Reader<'_, '_>) -> Self {
         let (threat, allow) = reader
             .table("threat", |reader| (Threat::read(reader), reader.entries("allow", AllowModel::read)));
+        let (capture, jobs) =
+            reader.table("capture", |reader| (Capture::read(reader), reader.entries("job", JobModel::read)));
         Self {
             manifests: Vec::new(),
             endpoints_dir: None,
@@ -168,7 +174,8 @@ impl Model {
             enforcement: reader.table("enforcement", Enforcement::read),
             threat,
             allow,
-            capture: reader.table("capture", Capture::read),
+            capture,
+            jobs,
             flow: reader.table("flow", Flow::read),
             fragments: reader.table("fragments", Fragments::read),
             records: reader.table("records", Records::read),
@@ -210,6 +217,7 @@ impl Model {
             CsvModel::declare,
             JsonModel::declare,
             Capture::declare,
+            JobModel::declare,
             Flow::declare,
             Fragments::declare,
             Records::declare,

@@ -83,6 +83,11 @@ impl Findings {
         span.map_or_else(String::new, |span| format!("{}:{}:{}", span.file, span.line, span.column))
     }
 
+    /// Where a place is, for those who have only that.
+    pub(crate) fn span(&self, place: &Place) -> Option<Span> {
+        self.sources.span(place)
+    }
+
     pub(crate) fn has_errors(&self) -> bool {
         self.all.iter().any(|finding| finding.code.severity() == Severity::Error)
     }

@@ -16,6 +16,7 @@ pub use code::{Code, Severity};
 pub(crate) use findings::{Finding, Findings};
 pub(crate) use source::{Place, Range};
 
+use crate::job::Placed;
 use serde::Serialize;
 
 /// Everything found in one configuration.
@@ -90,6 +91,14 @@ impl Report {
     #[must_use]
     pub fn refuse(mut self, code: Code, message: String) -> Self {
         self.diagnostics.extend(Self::whole(code, message, None).diagnostics);
+        self
+    }
+
+    /// This report, and one more error about a text of the configuration.
+    #[must_use]
+    pub fn refuse_text(mut self, code: Code, text: &Placed, message: String) -> Self {
+        let (severity, span) = (Severity::Error, text.span.clone());
+        self.diagnostics.push(Diagnostic { severity, code, message, span, label: None, help: None });
         self
     }
 

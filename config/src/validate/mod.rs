@@ -1,10 +1,11 @@
 //! From what a file says to what it means.
 //!
 //! [`validate`] checks what no single value can show: names that repeat, interfaces that are used twice or
-//! not at all (`network.rs`), feeds (`feed.rs`) and exceptions from them (`threat.rs`), and everything about policy (`resources/`). Like the reader, it reports all there is to
+//! not at all (`network.rs`), feeds (`feed.rs`), captures (`job.rs`) and exceptions from them (`threat.rs`), and everything about policy (`resources/`). Like the reader, it reports all there is to
 //! report; a value that was unusable already is passed over, so that one mistake is one finding.
 
 mod feed;
+mod job;
 mod network;
 mod resources;
 #[cfg(test)]
@@ -15,6 +16,7 @@ pub(crate) use feed::built_in_feed;
 
 use crate::FilePattern;
 use crate::feed::{Allowance, FeedList};
+use crate::job::Job;
 use crate::model::{
     Capture, ChecksumMode, Control, Enforcement, Fail, Flow, Fragments, Handling, InterfaceMode, Io, Log,
     Metrics, Model, NdHandling, Records, Threat, Workers,
@@ -59,6 +61,8 @@ pub struct Config {
     pub feeds: FeedList,
     /// `[capture]`
     pub capture: Capture,
+    /// `[[capture.job]]`, in the order of the file.
+    pub jobs: Vec<Job>,
     /// `[flow]`
     pub flow: Flow,
     /// `[fragments]`
@@ -132,6 +136,7 @@ pub(crate) fn validate(mut model: Model, now: Timestamp, findings: &mut Findings
     let resources = resources::validate(&mut model, findings);
     let allow = threat::validate(mem::take(&mut model.allow), &model.lists.feeds, now, findings);
     let feeds = feed::validate(mem::take(&mut model.lists.feeds), findings);
+    let jobs = job::validate(mem::take(&mut model.jobs), findings);
     let (interfaces, bridges) = network?;
     Some(Config {
         files: Vec::new(),
@@ -147,6 +152,7 @@ pub(crate) fn validate(mut model: Model, now: Timestamp, findings: &mut Findings
         allow,
         feeds: feeds?,
         capture: model.capture,
+        jobs,
         flow: model.flow,
         fragments: model.fragments,
         records: model.records,

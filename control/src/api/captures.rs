@@ -1,6 +1,11 @@
 //! Captures: started, shown, ended, fetched and removed.
 
-use std::{io::Write, sync::Arc};
+use std::{
+    fs::File,
+    io::{self, Write},
+    path::PathBuf,
+    sync::Arc,
+};
 
 use axum::{
     Json, Router,
@@ -11,9 +16,11 @@ use axum::{
     routing::{get, post},
 };
 use http_body_util::channel::Channel;
+use jiff::{Timestamp, tz::Offset};
 use tokio::sync::mpsc;
 use tower::ServiceExt;
 use tower_http::services::ServeFile;
+use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
 use super::{
     handlers::{Refused, Shared, refuse},
@@ -33,6 +40,7 @@ pub(super) fn routes() -> Router<Arc<Appliance>> {
         .route("/captures/{name}", get(show))
         .route("/captures/{name}/stop", post(stop))
         .route("/captures/{name}/remove", post(remove))
+        .route("/captures/{name}/files", get(files))
         .route("/captures/{name}/files/{file}", get(file))
 }
 
@@ -62,12 +70,7 @@ async fn remove(
 }
 
 async fn clean(State(appliance): Shared) -> Result<Json<view::CapturesRemoved>, Refused> {
-    let mut removed = Vec::new();
-    for capture in appliance.captures().into_iter().filter(view::Capture::may_go) {
-        appliance.remove_capture(&capture.name)?;
-        removed.push(capture.name);
-    }
-    Ok(Json(view::CapturesRemoved { removed }))
+    Ok(Json(view::CapturesRemoved { removed: appliance.clean_captures()? }))
 }
 
 /// A complete file, or the ranges of it that are asked for.
@@ -84,6 +87,64 @@ async fn file(
     Ok(served.into_response())
 }
 
+/// All complete files as a zip archive, as it is made: nothing in it is compressed once more.
+async fn files(State(appliance): Shared, Path(name): Path<String>) -> Result<Response, Refused> {
+    let paths = appliance.capture_files(&name)?;
+    if paths.is_empty() {
+        return Err(refuse(StatusCode::NOT_FOUND, &format!("the capture `{name}` has no complete file yet")));
+    }
+    let (out, answer) = answer_in_pieces();
+    tokio::task::spawn_blocking(move || {
+        // An archive without its end is none, which is how whoever reads it knows.
+        if let Err(error) = archive(&paths, out) {
+            tracing::warn!(capture = name, %error, "the files of the capture were not sent");
+        }
+    });
+    Ok(([(header::CONTENT_TYPE, "application/zip")], answer).into_response())
+}
+
+/// What has fewer bytes fits into a zip archive's usual form.
+const LARGE: u64 = u32::MAX as u64;
+
+/// Writes files as a zip archive. One that is gone by now is left out.
+fn archive(paths: &[PathBuf], out: impl Write) -> io::Result<()> {
+    let mut archive = ZipWriter::new_stream(out);
+    for path in paths {
+        let mut file = match File::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            file => file?,
+        };
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let options = SimpleFileOptions::default()
+            .compression_method(CompressionMethod::Stored)
+            .last_modified_time(moment(&file).unwrap_or_default())
+            .unix_permissions(0o600)
+            // Not every program understands the other form.
+            .large_file(file.metadata()?.len() >= LARGE);
+        archive.start_file(name, options)?;
+        io::copy(&mut file, &mut archive)?;
+    }
+    archive.finish()?;
+    Ok(())
+}
+
+/// When a file was changed, in UTC, as zip archives say it.
+fn moment(file: &File) -> Option<zip::DateTime> {
+    let changed = Timestamp::try_from(file.metadata().ok()?.modified().ok()?).ok()?;
+    let clock = Offset::UTC.to_datetime(changed);
+    let small = |number: i8| u8::try_from(number).ok();
+    let (date, time) = (clock.date(), clock.time());
+    zip::DateTime::from_date_and_time(
+        date.year().try_into().ok()?,
+        small(date.month())?,
+        small(date.day())?,
+        small(time.hour())?,
+        small(time.minute())?,
+        small(time.second())?,
+    )
+    .ok()
+}
+
 fn mime(file: &str) -> mime::Mime {
     let name = match file.rsplit('.').next() {
         Some("pcap") => "application/vnd.tcpdump.pcap",
@@ -98,9 +159,15 @@ fn mime(file: &str) -> mime::Mime {
 /// What the ring still has, as it is read.
 async fn save(State(appliance): Shared, body: Bytes) -> Result<Response, Refused> {
     let query: view::SaveQuery = read(&body)?;
+    let (out, answer) = answer_in_pieces();
+    appliance.save_ring(&query, Box::new(out))?;
+    Ok(([(header::CONTENT_TYPE, "application/x-pcapng")], answer).into_response())
+}
+
+/// An answer that has what another thread writes, as it is written.
+fn answer_in_pieces() -> (Pieces, Body) {
     let (give, mut take) = mpsc::channel(8);
     let (mut reader, body) = Channel::<Bytes>::new(8);
-    appliance.save_ring(&query, Box::new(Pieces(give)))?;
     tokio::spawn(async move {
         while let Some(piece) = take.recv().await {
             // Nobody reads any more; the writer is told when it writes again.
@@ -109,19 +176,19 @@ async fn save(State(appliance): Shared, body: Bytes) -> Result<Response, Refused
             }
         }
     });
-    Ok(([(header::CONTENT_TYPE, "application/x-pcapng")], Body::new(body)).into_response())
+    (Pieces(give), Body::new(body))
 }
 
 /// Gives what is written to an answer, piece by piece. Waits while the reader does not take it.
 struct Pieces(mpsc::Sender<Bytes>);
 
 impl Write for Pieces {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let gone = |_| std::io::ErrorKind::BrokenPipe.into();
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let gone = |_| io::ErrorKind::BrokenPipe.into();
         self.0.blocking_send(Bytes::copy_from_slice(bytes)).map(|()| bytes.len()).map_err(gone)
     }
 
-    fn flush(&mut self) -> std::io::Result<()> {
+    fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }
@@ -135,13 +202,49 @@ impl From<CaptureError> for Refused {
         let status = match &error {
             CaptureError::Unknown(_) => StatusCode::NOT_FOUND,
             CaptureError::Spec(_) | CaptureError::Query(_) => StatusCode::BAD_REQUEST,
-            CaptureError::Start(_) | CaptureError::UnderWay(_) | CaptureError::Triggered => {
-                StatusCode::CONFLICT
-            }
+            CaptureError::Start(_)
+            | CaptureError::UnderWay(_)
+            | CaptureError::Job(_)
+            | CaptureError::Triggered => StatusCode::CONFLICT,
             CaptureError::Unavailable | CaptureError::NoRing | CaptureError::Files { .. } => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
         };
         refuse(status, &error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Cursor, Read};
+
+    use zip::ZipArchive;
+
+    use super::archive;
+    use crate::testing::Directory;
+
+    #[test]
+    fn an_archive_has_the_files_as_they_are() {
+        let directory = Directory::new();
+        let big = vec![7; 300_000];
+        let paths = [
+            directory.write("a-00001.pcapng", "first"),
+            directory.file("a-00002.pcapng"),
+            directory.write("a-00003.pcapng", &big),
+        ];
+        let mut bytes = Vec::new();
+        archive(&paths, &mut bytes).unwrap();
+        let mut zip = ZipArchive::new(Cursor::new(bytes)).unwrap();
+        // The second was removed meanwhile.
+        let names: Vec<_> = zip.file_names().map(|name| name.unwrap().into_owned()).collect();
+        assert_eq!(names, ["a-00001.pcapng", "a-00003.pcapng"]);
+        for (name, expected) in [("a-00001.pcapng", b"first".as_slice()), ("a-00003.pcapng", &big)] {
+            let mut found = Vec::new();
+            let mut file = zip.by_name(name).unwrap();
+            assert_eq!(file.compression(), zip::CompressionMethod::Stored);
+            assert!(file.last_modified().unwrap().year() >= 2024);
+            file.read_to_end(&mut found).unwrap();
+            assert_eq!(found, expected);
+        }
     }
 }

@@ -1,8 +1,11 @@
 //! The captures of the running process: who is under way, what became of them, and the files that they left.
 
+mod figures;
+
 use std::{fmt::Display, fs, io, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
+use ravelin_config::Config;
 use ravelin_dataplane::clock::{Clock, Timestamp as PacketTime};
 
 use super::{Appliance, whole_seconds};
@@ -16,6 +19,8 @@ use crate::{
     reload::Reloader,
 };
 
+pub(crate) use figures::CaptureFigures;
+
 /// The captures that there are, and the thread that writes them.
 #[derive(Debug)]
 pub struct CaptureDesk {
@@ -24,6 +29,8 @@ pub struct CaptureDesk {
     pub(super) directory: PathBuf,
     /// Whether there is a ring to save from.
     pub(super) has_ring: bool,
+    /// The configuration whose jobs are among the captures.
+    pub(super) declared: Option<Arc<Config>>,
 }
 
 /// Why something cannot be done with a capture.
@@ -52,6 +59,9 @@ pub enum CaptureError {
         "what is triggered is not stopped here: take it out of `[capture.trigger]`, and `capture` out of rules, and reload"
     )]
     Triggered,
+    /// The configuration declares it.
+    #[error("the capture `{0}` is a job of the configuration: take `[[capture.job]]` out there first")]
+    Job(String),
     /// It has to be stopped first.
     #[error("the capture `{0}` is under way: stop it first")]
     UnderWay(String),
@@ -71,31 +81,23 @@ impl Appliance {
         *self.captures.lock() = desk;
     }
 
-    /// Takes up the captures that an earlier process had under way.
+    /// Takes up the captures that an earlier process had under way, and those that the configuration declares.
     pub async fn resume_captures(&self) {
         let mut reloader = self.reloader.lock().await;
-        let mut captures = self.captures.lock();
-        let Some(desk) = &mut *captures else { return };
-        let under_way: Vec<_> = desk
-            .registry
-            .iter()
-            .filter_map(|capture| Some((capture.number?, capture.spec.clone())))
-            .collect();
-        for (number, spec) in under_way {
-            let name = spec.name.clone();
-            desk.writer.open(number, spec.files());
-            if let Err(error) = reloader.start_capture(number, spec) {
-                tracing::error!(capture = name, %error, "the capture cannot go on");
-                desk.writer.close(number);
-                desk.registry.end(&name, State::Error(error.to_string()), Timestamp::now());
-            } else {
-                tracing::info!(capture = name, "the capture goes on");
+        if let Some(desk) = &mut *self.captures.lock() {
+            let under_way: Vec<_> = desk
+                .registry
+                .iter()
+                .filter_map(|capture| Some((capture.spec.name.clone(), capture.number?)))
+                .collect();
+            for (name, number) in under_way {
+                desk.open(&name, number, &mut reloader, "goes on");
             }
         }
-        desk.save();
+        self.watch_captures(&mut reloader).await;
     }
 
-    /// Starts a capture.
+    /// Starts a capture, or has it start later.
     ///
     /// # Errors
     /// [`CaptureError`]; then there is none.
@@ -107,20 +109,17 @@ impl Appliance {
         let mut captures = self.captures.lock();
         let desk = captures.as_mut().ok_or(CaptureError::Unavailable)?;
         let name = spec.name.clone();
-        let number = desk.registry.start(spec.clone(), Timestamp::now())?;
-        desk.writer.open(number, spec.files());
-        if let Err(error) = reloader.start_capture(number, spec) {
-            desk.writer.close(number);
-            desk.registry.end(&name, State::Finished, Timestamp::now());
+        let now = Timestamp::now();
+        desk.registry.add(spec, false, now)?;
+        if let Err(error) = desk.begin(&name, now, &mut reloader) {
             desk.registry.remove(&name);
             return Err(error.into());
         }
         desk.save();
-        tracing::info!(capture = name, "the capture begins");
         desk.view(&name).ok_or(CaptureError::Unknown(name))
     }
 
-    /// Ends a capture.
+    /// Ends a capture. Of a job that begins again and again, that is what is under way now; of any other, it is all.
     ///
     /// # Errors
     /// [`CaptureError::Unknown`].
@@ -128,10 +127,15 @@ impl Appliance {
         if name == TRIGGERS {
             return Err(CaptureError::Triggered);
         }
-        let number = self.capture_number(name)?;
-        if let Some(number) = number {
-            let mut reloader = self.reloader.lock().await;
+        let mut reloader = self.reloader.lock().await;
+        if let Some(number) = self.capture_number(name)? {
             self.end_capture(name, number, State::Finished, &mut reloader).await;
+        }
+        if let Some(desk) = &mut *self.captures.lock()
+            && desk.registry.get(name).is_some_and(|it| !it.job || it.spec.cron.is_none())
+        {
+            desk.registry.cancel(name, Timestamp::now());
+            desk.save();
         }
         self.capture(name)
     }
@@ -193,9 +197,20 @@ impl Appliance {
 
     /// The path of a complete file of a capture, if there is such a one.
     pub fn capture_file(&self, name: &str, file: &str) -> Option<PathBuf> {
-        let capture = self.capture(name).ok()?;
-        let found = capture.files.iter().find(|found| found.name == file)?;
-        Some(self.captures.lock().as_ref()?.directory.join(&capture.name).join(&found.name))
+        let is_it = |path: &PathBuf| path.file_name().is_some_and(|name| name == file);
+        self.capture_files(name).ok()?.into_iter().find(is_it)
+    }
+
+    /// The paths of the complete files of a capture, the oldest first.
+    ///
+    /// # Errors
+    /// [`CaptureError::Unknown`].
+    pub fn capture_files(&self, name: &str) -> Result<Vec<PathBuf>, CaptureError> {
+        let capture = self.capture(name)?;
+        let captures = self.captures.lock();
+        let desk = captures.as_ref().ok_or(CaptureError::Unavailable)?;
+        let directory = desk.directory.join(&capture.name);
+        Ok(capture.files.iter().map(|file| directory.join(&file.name)).collect())
     }
 
     /// Removes a capture that has ended, with its files; of what is triggered, the files that are complete.
@@ -209,6 +224,9 @@ impl Appliance {
         let mut captures = self.captures.lock();
         let desk = captures.as_mut().ok_or(CaptureError::Unavailable)?;
         let capture = desk.registry.get(name).ok_or_else(|| CaptureError::Unknown(name.to_owned()))?;
+        if capture.job {
+            return Err(CaptureError::Job(name.to_owned()));
+        }
         if capture.number.is_some() {
             return Err(CaptureError::UnderWay(name.to_owned()));
         }
@@ -223,7 +241,25 @@ impl Appliance {
         Ok(())
     }
 
-    /// Ends captures whose time has come, or that the writer has ended.
+    /// Removes every capture that is over and that the configuration does not declare, with its files; their names.
+    ///
+    /// # Errors
+    /// [`CaptureError`]; then some are still there.
+    pub fn clean_captures(&self) -> Result<Vec<String>, CaptureError> {
+        let over: Vec<_> = {
+            let captures = self.captures.lock();
+            let desk = captures.as_ref().ok_or(CaptureError::Unavailable)?;
+            let over = desk.registry.iter().filter(|capture| capture.is_over() && !capture.job);
+            let triggered = self.triggered(desk).filter(|capture| !capture.files.is_empty());
+            let triggered = triggered.map(|capture| capture.name);
+            over.map(|capture| capture.spec.name.clone()).chain(triggered).collect()
+        };
+        over.iter().try_for_each(|name| self.remove_capture(name))?;
+        Ok(over)
+    }
+
+    /// Ends captures whose time has come, or that the writer has ended, or that the configuration does not declare any more; and begins
+    /// those that are due.
     pub(super) async fn watch_captures(&self, reloader: &mut Reloader) {
         let ends = self.captures.lock().as_mut().map(CaptureDesk::look).unwrap_or_default();
         for (name, state) in ends {
@@ -236,6 +272,53 @@ impl Appliance {
                 self.end_capture(&name, number, state, reloader).await;
             }
         }
+        self.follow_jobs(reloader).await;
+        let now = Timestamp::now();
+        if let Some(desk) = &mut *self.captures.lock() {
+            let due = desk.registry.due_to_begin(now);
+            for name in &due {
+                if let Err(error) = desk.begin(name, now, reloader) {
+                    tracing::error!(capture = name, %error, "the capture cannot begin");
+                }
+            }
+            if !due.is_empty() {
+                desk.save();
+            }
+        }
+    }
+
+    /// Has the captures that the configuration in force declares, and no other jobs. One that is the same as before goes on.
+    async fn follow_jobs(&self, reloader: &mut Reloader) {
+        let config = Arc::clone(reloader.running());
+        let is_followed = |declared: &Arc<Config>| Arc::ptr_eq(declared, &config);
+        let (jobs, others) = match &*self.captures.lock() {
+            Some(desk) if !desk.declared.as_ref().is_some_and(is_followed) => {
+                let jobs: Vec<_> = config.jobs.iter().map(CaptureSpec::from).collect();
+                let others = desk.registry.not_among(&jobs);
+                (jobs, others)
+            }
+            Some(_) | None => return,
+        };
+        for name in &others {
+            if let Ok(Some(number)) = self.capture_number(name) {
+                tracing::info!(capture = name, "the configuration has ended the capture");
+                self.end_capture(name, number, State::Finished, reloader).await;
+            }
+        }
+        let Some(desk) = &mut *self.captures.lock() else { return };
+        let now = Timestamp::now();
+        for name in &others {
+            desk.registry.release(name, now);
+        }
+        for spec in jobs {
+            if desk.registry.get(&spec.name).is_none_or(|capture| !capture.job) {
+                desk.registry.remove(&spec.name);
+                // Nothing of that name is there or under way any more.
+                let _is_added = desk.registry.add(spec, true, now);
+            }
+        }
+        desk.declared = Some(config);
+        desk.save();
     }
 
     /// Has what the ring still has written, by a thread of its own.
@@ -256,8 +339,7 @@ impl Appliance {
         let wanted = wanted(query)?;
         let now = Clock::start().now();
         let from = query.last.map_or(PacketTime::ZERO, |last| now - Duration::from_secs(last));
-        let request =
-            SaveRequest { from, until: now, wanted, filter: filter.map(Arc::new), subject: None };
+        let request = SaveRequest { from, until: now, wanted, filter: filter.map(Arc::new), subject: None };
         // What goes wrong ends the answer before its end.
         drop(desk.writer.save(request, out));
         Ok(())
@@ -276,7 +358,29 @@ impl CaptureDesk {
     /// If that cannot be read.
     pub fn new(directory: PathBuf, writer: CaptureWriter, has_ring: bool) -> io::Result<Self> {
         let registry = Registry::load(&directory, Timestamp::now())?;
-        Ok(Self { registry, writer, directory, has_ring })
+        Ok(Self { registry, writer, directory, has_ring, declared: None })
+    }
+
+    /// Has a capture begin that is due. What begins too late is told by how it stands.
+    fn begin(&mut self, name: &str, now: Timestamp, reloader: &mut Reloader) -> Result<(), StartError> {
+        if let Some(number) = self.registry.begin(name, now)? {
+            self.open(name, number, reloader, "begins");
+        }
+        Ok(())
+    }
+
+    /// Has packets copied for a capture under its number, and written.
+    fn open(&mut self, name: &str, number: u8, reloader: &mut Reloader, what: &str) {
+        let Some(Capture { spec, begins, .. }) = self.registry.get(name) else { return };
+        self.writer.open(number, spec.files(*begins));
+        match reloader.start_capture(number, spec.clone()) {
+            Ok(()) => tracing::info!(capture = name, "the capture {what}"),
+            Err(error) => {
+                tracing::error!(capture = name, %error, "nothing can be captured");
+                self.writer.close(number);
+                self.registry.end(name, State::Error(error.to_string()), Timestamp::now());
+            }
+        }
     }
 
     /// Takes note of what was written; says which captures are to end, and how.
@@ -311,20 +415,36 @@ impl CaptureDesk {
     }
 
     fn view(&self, name: &str) -> Option<view::Capture> {
-        let Capture { spec, state, started, ends, ended, packets, bytes, lost, .. } =
-            self.registry.get(name)?.clone();
+        let Capture {
+            spec,
+            job,
+            number,
+            state,
+            begins,
+            started,
+            ends,
+            ended,
+            skipped,
+            packets,
+            bytes,
+            lost,
+            ..
+        } = self.registry.get(name)?.clone();
         let error = match &state {
             State::Error(error) => Some(error.clone()),
-            State::WaitingForTraffic | State::Capturing | State::Finished => None,
+            State::Scheduled | State::WaitingForTraffic | State::Capturing | State::Finished => None,
         };
         Some(view::Capture {
             name: name.to_owned(),
             state: state.name().to_owned(),
             error,
             spec,
-            started: whole_seconds(started),
+            job,
+            begins: begins.filter(|_| number.is_none()).map(whole_seconds),
+            started: started.map(whole_seconds),
             ends: ends.map(whole_seconds),
             ended: ended.map(whole_seconds),
+            skipped,
             packets,
             bytes,
             lost,

@@ -12,7 +12,6 @@ use std::{
 use ravelin_dataplane::clock::Timestamp;
 
 use super::{
-    TRIGGERS,
     blocks::Packet,
     budget::{Budget, is_complete},
     encode::{Compression, Format, Packer},
@@ -27,6 +26,8 @@ mod tests;
 pub struct Spec {
     /// The name: that of its directory, and what its files begin with.
     pub name: String,
+    /// What their names end with, to tell them from those of other times.
+    pub mark: Option<String>,
     /// The format.
     pub format: Format,
     /// The compression.
@@ -52,6 +53,7 @@ impl Spec {
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
+            mark: None,
             format: Format::Pcapng,
             compression: Compression::None,
             snap: 262_144,
@@ -64,19 +66,18 @@ impl Spec {
         }
     }
 
-    fn ending(&self) -> String {
-        self.format.ending().to_owned() + self.compression.ending()
+    /// The name of a file.
+    fn file(&self, number: u64) -> String {
+        let mark = self.mark.as_ref().map(|mark| format!("-{mark}")).unwrap_or_default();
+        let ending = [self.format.ending(), self.compression.ending()].concat();
+        format!("{}-{number:05}{mark}{ending}", self.name)
     }
 }
 
 /// Whether a name is that of a directory of a capture and of nothing else: letters, digits, `-`, `_` and `.`, not hidden, and not that
 /// of the ring or of what is triggered.
 pub fn is_safe_name(name: &str) -> bool {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    (1..=128).contains(&name.len())
-        && name.bytes().all(is_plain)
-        && !name.starts_with('.')
-        && !["ring", TRIGGERS].contains(&name)
+    ravelin_config::is_capture_name(name)
 }
 
 /// Writes a capture's packets to its files: hidden ones, which get their names when they are complete.
@@ -250,7 +251,7 @@ impl Files {
 
     /// Begins a file.
     fn begin(&mut self, first: Timestamp, budget: &mut Budget) -> io::Result<()> {
-        let name = format!("{}-{:05}{}", self.spec.name, self.next, self.spec.ending());
+        let name = self.spec.file(self.next);
         let size = self.header.len() as u64;
         let mut packer = self.spec.compression.packer()?;
         let header = packer.pack(&self.header, false)?;
@@ -325,7 +326,7 @@ impl Files {
 
 /// The number in the name of a complete file of a capture.
 fn number(file: &str, name: &str) -> Option<u64> {
-    let (number, _) = file.strip_prefix(name)?.strip_prefix('-')?.split_once('.')?;
+    let (number, _) = file.strip_prefix(name)?.strip_prefix('-')?.split_once(['.', '-'])?;
     number.parse().ok().filter(|_| is_complete(file))
 }
 

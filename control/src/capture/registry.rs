@@ -1,4 +1,8 @@
-//! The captures that there are: those under way, and those that have ended and whose files are still there.
+//! The captures that there are: those to come, those under way, and those that have ended and whose files are still there.
+//!
+//! ```text
+//! Scheduled > WaitingForTraffic > Capturing > Finished, Error      by cron: > Scheduled, or Error until the next time
+//! ```
 //!
 //! Pure but for [`Registry::load`] and [`Registry::save`]: time is an argument. Promises: names are unique; a capture under way has a
 //! number that no other has; what is saved and loaded goes on, or has ended meanwhile. Refuses: to know of files and of packets.
@@ -12,12 +16,14 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::CaptureSpec;
+use super::{CaptureSpec, schedule::Occurrence};
 
 /// How a capture stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "state", content = "error")]
 pub enum State {
+    /// It is yet to begin.
+    Scheduled,
     /// No packet has come yet.
     WaitingForTraffic,
     /// Packets are written.
@@ -32,6 +38,7 @@ impl State {
     /// In one word, as in other products.
     pub const fn name(&self) -> &'static str {
         match self {
+            Self::Scheduled => "Scheduled",
             Self::WaitingForTraffic => "WaitingForTraffic",
             Self::Capturing => "Capturing",
             Self::Finished => "Finished",
@@ -39,10 +46,8 @@ impl State {
         }
     }
 
-    /// Whether it is over.
-    pub const fn has_ended(&self) -> bool {
-        matches!(self, Self::Finished | Self::Error(_))
-    }
+    /// All of them, in one word each.
+    pub const NAMES: [&str; 5] = ["Scheduled", "WaitingForTraffic", "Capturing", "Finished", "Error"];
 }
 
 /// A capture.
@@ -50,21 +55,31 @@ impl State {
 pub struct Capture {
     /// What it wants.
     pub spec: CaptureSpec,
+    /// Whether the configuration declares it.
+    #[serde(default)]
+    pub job: bool,
     /// Its number among those under way.
     #[serde(skip)]
     pub number: Option<u8>,
     /// How it stands.
     #[serde(flatten)]
     pub state: State,
-    /// When it was started.
-    pub started: Timestamp,
-    /// When it ends by itself.
+    /// When what is under way or to come should begin, or should have begun. `None` if nothing is to come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begins: Option<Timestamp>,
+    /// When it began the last time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started: Option<Timestamp>,
+    /// When what is under way or to come ends by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ends: Option<Timestamp>,
-    /// When it ended.
+    /// When it ended the last time, unless it is under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<Timestamp>,
-    /// What earlier processes have written of it: packets, bytes, and packets that could not be.
+    /// Times that it should have begun at and did not: it was under way, or nobody was there.
+    #[serde(default)]
+    pub skipped: u64,
+    /// What was written of it before it began the last time, or by earlier processes: packets, bytes, and packets that could not be.
     #[serde(skip)]
     before: [u64; 3],
     /// Packets written.
@@ -76,6 +91,64 @@ pub struct Capture {
     /// Packets that were for it and could not be written.
     #[serde(default)]
     pub lost: u64,
+}
+
+impl Capture {
+    /// Something that is to come, or over already.
+    fn new(spec: CaptureSpec, job: bool, now: Timestamp) -> Self {
+        let mut capture = Self {
+            spec,
+            job,
+            number: None,
+            state: State::Finished,
+            begins: None,
+            started: None,
+            ends: None,
+            ended: None,
+            skipped: 0,
+            before: [0; 3],
+            packets: 0,
+            bytes: 0,
+            lost: 0,
+        };
+        capture.expect(capture.spec.occurrence(now, now), now);
+        capture
+    }
+
+    /// Whether it is neither under way nor to come.
+    pub fn is_over(&self) -> bool {
+        self.number.is_none() && self.begins.is_none()
+    }
+
+    /// Takes note of what is to come, if anything is.
+    fn expect(&mut self, next: Option<Occurrence>, now: Timestamp) {
+        self.begins = next.map(|next| next.begins);
+        self.ends = next.and_then(|next| next.ends);
+        match (next, &self.state) {
+            (Some(_), State::Error(_)) | (None, State::Finished | State::Error(_)) => {}
+            (Some(_), _) => self.state = State::Scheduled,
+            (None, State::Scheduled | State::WaitingForTraffic | State::Capturing) => {
+                self.state = State::Finished;
+            }
+        }
+        if next.is_none() {
+            self.ended = self.ended.or(Some(now));
+        }
+    }
+
+    /// Takes note that it has ended, and of what is to come of it.
+    fn end(&mut self, state: State, ended: Timestamp, now: Timestamp) {
+        self.before = [self.packets, self.bytes, self.lost];
+        (self.state, self.ended) = (state, Some(ended));
+        let Some(begun) = self.begins.filter(|_| self.spec.cron.is_some()) else {
+            return self.expect(None, now);
+        };
+        // What has been is over, even if it has ended early.
+        let from = ended.max(begun.saturating_add(SignedDuration::from_nanos(1)).unwrap_or(begun));
+        let next = self.spec.occurrence(from, now);
+        self.skipped += next.map_or(0, |next| self.spec.between(begun, next.begins));
+        self.expect(next, now);
+    }
 }
 
 /// Why a capture cannot be started.
@@ -99,43 +172,90 @@ impl Registry {
     /// The most captures under way: as many as there are numbers, without that of the ring.
     pub const MOST: usize = 63;
 
-    /// Starts a capture, and gives it its number.
+    /// Adds a capture, which is to begin when it is due. With `job`, the configuration declares it.
     ///
     /// # Errors
-    /// [`StartError`].
-    pub fn start(&mut self, spec: CaptureSpec, now: Timestamp) -> Result<u8, StartError> {
+    /// [`StartError::Exists`].
+    pub fn add(&mut self, spec: CaptureSpec, job: bool, now: Timestamp) -> Result<(), StartError> {
         if self.0.contains_key(&spec.name) {
             return Err(StartError::Exists(spec.name));
         }
-        let number = self.free_number().ok_or(StartError::TooMany)?;
-        let lasts = spec.lasts().and_then(|lasts| SignedDuration::try_from(lasts).ok());
-        let ends = lasts.and_then(|lasts| now.checked_add(lasts).ok());
-        let capture = Capture {
-            number: Some(number),
-            state: State::WaitingForTraffic,
-            started: now,
-            ends,
-            ended: None,
-            before: [0; 3],
-            packets: 0,
-            bytes: 0,
-            lost: 0,
-            spec,
+        self.0.insert(spec.name.clone(), Capture::new(spec, job, now));
+        Ok(())
+    }
+
+    /// The names of captures that are to begin by now.
+    pub fn due_to_begin(&self, now: Timestamp) -> Vec<String> {
+        let due = |it: &Capture| it.number.is_none() && it.begins.is_some_and(|begins| begins <= now);
+        self.0.iter().filter(|(_, it)| due(it)).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Has a capture begin that is due, and gives it a number; `None` if it is too late for it.
+    ///
+    /// # Errors
+    /// [`StartError::TooMany`], once: it stays due.
+    pub fn begin(&mut self, name: &str, now: Timestamp) -> Result<Option<u8>, StartError> {
+        let number = self.free_number();
+        let Some(capture) = self.0.get_mut(name).filter(|capture| capture.number.is_none()) else {
+            return Ok(None);
         };
-        self.0.insert(capture.spec.name.clone(), capture);
-        Ok(number)
+        let Some(due) = capture.begins.filter(|begins| *begins <= now) else { return Ok(None) };
+        let next = capture.spec.occurrence(due, now);
+        if next.is_none_or(|next| next.begins > due) {
+            capture.skipped += 1 + next.map_or(0, |next| capture.spec.between(due, next.begins));
+        }
+        capture.expect(next, now);
+        if next.is_none_or(|next| next.begins > now) {
+            return Ok(None);
+        }
+        let Some(number) = number else {
+            let state = State::Error(StartError::TooMany.to_string());
+            let is_known = std::mem::replace(&mut capture.state, state.clone()) == state;
+            return if is_known { Ok(None) } else { Err(StartError::TooMany) };
+        };
+        (capture.state, capture.number) = (State::WaitingForTraffic, Some(number));
+        (capture.started, capture.ended) = (Some(now), None);
+        Ok(Some(number))
     }
 
     fn free_number(&self) -> Option<u8> {
         (1..=Self::MOST as u8).find(|number| self.0.values().all(|capture| capture.number != Some(*number)))
     }
 
-    /// Ends a capture in a state, if it is under way; the number that it had.
+    /// Ends what is under way of a capture, in a state; the number that it had. What is to come of it comes.
     pub fn end(&mut self, name: &str, state: State, now: Timestamp) -> Option<u8> {
         let capture = self.0.get_mut(name)?;
         let number = capture.number.take()?;
-        (capture.state, capture.ended) = (state, Some(now));
+        let ended = capture.ends.map_or(now, |ends| ends.min(now));
+        capture.end(state, ended, now);
         Some(number)
+    }
+
+    /// Has nothing come any more of a capture that is not under way.
+    pub fn cancel(&mut self, name: &str, now: Timestamp) {
+        if let Some(capture) = self.0.get_mut(name).filter(|capture| capture.number.is_none()) {
+            capture.expect(None, now);
+        }
+    }
+
+    /// The names of captures that the configuration has declared, and does not declare so any more: `jobs` is what it declares now. So are
+    /// those of captures whose name a job has.
+    pub fn not_among(&self, jobs: &[CaptureSpec]) -> Vec<String> {
+        let stays = |capture: &Capture| match jobs.iter().find(|job| job.name == capture.spec.name) {
+            Some(job) => capture.job && *job == capture.spec,
+            None => !capture.job,
+        };
+        self.iter().filter(|capture| !stays(capture)).map(|capture| capture.spec.name.clone()).collect()
+    }
+
+    /// Has a capture that is not under way be none that the configuration declares. One that never began is forgotten.
+    pub fn release(&mut self, name: &str, now: Timestamp) {
+        self.cancel(name, now);
+        let Some(capture) = self.0.get_mut(name) else { return };
+        capture.job = false;
+        if capture.started.is_none() {
+            self.0.remove(name);
+        }
     }
 
     /// Forgets a capture that is not under way.
@@ -176,7 +296,7 @@ impl Registry {
         self.0.values()
     }
 
-    /// What was saved in a directory; nothing, if nothing was. Captures that were under way get numbers again, and have ended if they
+    /// What was saved in a directory; nothing, if nothing was. Captures that were under way get numbers again, or have ended if they
     /// should have meanwhile.
     ///
     /// # Errors
@@ -190,12 +310,12 @@ impl Registry {
         let mut registry = Self::default();
         for mut capture in captures {
             capture.before = [capture.packets, capture.bytes, capture.lost];
-            if !capture.state.has_ended() {
-                if capture.ends.is_some_and(|ends| ends <= now) {
-                    (capture.state, capture.ended) = (State::Finished, capture.ends);
-                } else {
-                    capture.number = registry.free_number();
+            match (&capture.state, capture.ends) {
+                (State::WaitingForTraffic | State::Capturing, Some(ends)) if ends <= now => {
+                    capture.end(State::Finished, ends, now);
                 }
+                (State::WaitingForTraffic | State::Capturing, _) => capture.number = registry.free_number(),
+                (State::Scheduled | State::Finished | State::Error(_), _) => {}
             }
             registry.0.insert(capture.spec.name.clone(), capture);
         }
@@ -222,64 +342,4 @@ fn file(directory: &Path) -> PathBuf {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::Directory;
-
-    fn spec(name: &str, duration: Option<u64>) -> CaptureSpec {
-        let mut spec: CaptureSpec = serde_json::from_str(&format!("{{\"name\": \"{name}\"}}")).unwrap();
-        spec.duration = duration;
-        spec
-    }
-
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(second).unwrap()
-    }
-
-    #[test]
-    fn captures_have_numbers_while_they_are_under_way() {
-        let mut registry = Registry::default();
-        assert_eq!(registry.start(spec("a", Some(60)), at(0)), Ok(1));
-        assert_eq!(registry.start(spec("b", None), at(0)), Ok(2));
-        assert_eq!(registry.start(spec("a", None), at(0)), Err(StartError::Exists("a".to_owned())));
-        assert_eq!((registry.due(at(59)), registry.due(at(60))), (vec![], vec!["a".to_owned()]));
-        registry.note(1, 7, 700, 0);
-        assert_eq!(registry.get("a").unwrap().state, State::Capturing);
-        assert_eq!(registry.get("b").unwrap().state, State::WaitingForTraffic);
-        assert_eq!(registry.remove("a"), None, "it is under way");
-        assert_eq!(registry.end("a", State::Finished, at(60)), Some(1));
-        assert_eq!(registry.end("a", State::Finished, at(60)), None);
-        assert_eq!(registry.start(spec("c", None), at(61)), Ok(1));
-        assert_eq!(registry.remove("a").unwrap().packets, 7);
-        for number in 3..=Registry::MOST as u8 {
-            assert_eq!(registry.start(spec(&format!("n{number}"), None), at(0)), Ok(number));
-        }
-        assert_eq!(registry.start(spec("more", None), at(0)), Err(StartError::TooMany));
-    }
-
-    #[test]
-    fn what_was_under_way_goes_on_after_a_restart() {
-        let directory = Directory::new();
-        let path = directory.file("");
-        assert_eq!(Registry::load(&path, at(0)).unwrap(), Registry::default());
-        let mut registry = Registry::default();
-        registry.start(spec("short", Some(60)), at(0)).unwrap();
-        registry.start(spec("long", Some(600)), at(0)).unwrap();
-        registry.start(spec("failed", None), at(0)).unwrap();
-        registry.note(registry.get("long").unwrap().number.unwrap(), 7, 700, 0);
-        registry.end("failed", State::Error("disk full".to_owned()), at(5)).unwrap();
-        registry.save(&path).unwrap();
-        let mut loaded = Registry::load(&path, at(100)).unwrap();
-        let short = loaded.get("short").unwrap();
-        assert_eq!((&short.state, short.number, short.ended), (&State::Finished, None, Some(at(60))));
-        assert!(loaded.get("long").unwrap().number.is_some());
-        assert_eq!(loaded.get("failed"), registry.get("failed"));
-        // What was written before still counts.
-        let number = loaded.get("long").unwrap().number.unwrap();
-        loaded.note(number, 2, 200, 1);
-        let long = loaded.get("long").unwrap();
-        assert_eq!((long.packets, long.bytes, long.lost), (9, 900, 1));
-        directory.write("captures.json", "[{");
-        assert!(Registry::load(&path, at(0)).is_err());
-    }
-}
+mod tests;

@@ -1,7 +1,8 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use clap::ValueEnum;
-use ravelin_config::selector::Selector;
+use jiff::Timestamp;
+use ravelin_config::{Cron, Zone, selector::Selector};
 use ravelin_dataplane::{
     capture::{self, Direction, Fates, Selection},
     policy::PolicySet,
@@ -57,6 +58,18 @@ pub struct CaptureSpec {
     /// How long it lasts, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration: Option<u64>,
+    /// When it begins; at once if that is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<Timestamp>,
+    /// When it ends; it never begins if that is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<Timestamp>,
+    /// When it begins, again and again. Needs a duration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cron: Option<Cron>,
+    /// Where the clocks are that `cron` speaks of; UTC if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<Zone>,
     /// Bytes after which it ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_size: Option<u64>,
@@ -177,6 +190,10 @@ impl CaptureSpec {
             drop_reasons: Vec::new(),
             sample: 1,
             snaplen: Self::WHOLE,
+            start: None,
+            end: None,
+            cron: None,
+            time_zone: None,
             duration: None,
             max_size: None,
             max_packets: None,
@@ -208,6 +225,7 @@ impl CaptureSpec {
     /// What is wrong with it, whatever endpoints and rules there are.
     pub fn selection(&self, capture: u8, names: Names<'_>) -> Result<Selection, SpecError> {
         let identities = names.identities;
+        self.check_times()?;
         let filter = self.filter.as_deref().map(compile).transpose()?;
         let selector = self.endpoint.as_deref().map(str::parse::<Selector>).transpose();
         let selector = selector.map_err(|error| SpecError::Selector(error.to_string()))?;
@@ -261,6 +279,19 @@ impl CaptureSpec {
         DecidedBy { tier: self.tier.as_deref(), policy: self.policy.as_deref(), rule: self.rule }
     }
 
+    fn check_times(&self) -> Result<(), SpecError> {
+        let problem = if self.start.zip(self.end).is_some_and(|(start, end)| end <= start) {
+            "the end is not behind the start"
+        } else if self.cron.is_some() && self.duration.is_none() {
+            "what begins again and again needs a duration"
+        } else if self.time_zone.is_some() && self.cron.is_none() {
+            "the time zone is that of a cron expression, and there is none"
+        } else {
+            return Ok(());
+        };
+        Err(SpecError::Combination(problem))
+    }
+
     fn fates(&self) -> Result<Fates, SpecError> {
         match (self.verdict, self.drop_reasons.is_empty()) {
             (None, true) => Ok(Fates::ANY),
@@ -270,19 +301,18 @@ impl CaptureSpec {
                 "what passes is dropped for no reason: `verdict` is `drop`, or left out",
             )),
             (Some(Verdict::Drop) | None, false) => {
-                let reasons = self.drop_reasons.iter().map(|name| {
-                    let found = DropReason::ALL.iter().find(|reason| reason.name() == name);
-                    found.copied().ok_or_else(|| SpecError::Reason(name.clone()))
-                });
+                let reasons = self.drop_reasons.iter().map(|name| drop_reason(name));
                 Ok(Fates::dropped_for(reasons.collect::<Result<Vec<_>, _>>()?))
             }
         }
     }
 
-    /// What its files are like.
-    pub fn files(&self) -> Spec {
+    /// What its files are like, of those that belong to what begins at `begins`.
+    pub fn files(&self, begins: Option<Timestamp>) -> Spec {
+        let begins = begins.filter(|_| self.cron.is_some());
         Spec {
             name: self.name.clone(),
+            mark: begins.map(|begins| begins.strftime("%Y%m%dT%H%MZ").to_string()),
             format: self.format,
             compression: self.compression,
             snap: self.snaplen,
@@ -294,11 +324,15 @@ impl CaptureSpec {
             max_packets: self.max_packets,
         }
     }
+}
 
-    /// How long it lasts, if that is limited.
-    pub fn lasts(&self) -> Option<Duration> {
-        self.duration.map(Duration::from_secs)
-    }
+/// The drop reason of a name.
+///
+/// # Errors
+/// [`SpecError::Reason`].
+pub(super) fn drop_reason(name: &str) -> Result<DropReason, SpecError> {
+    let found = DropReason::ALL.iter().find(|reason| reason.name() == name);
+    found.copied().ok_or_else(|| SpecError::Reason(name.to_owned()))
 }
 
 /// Whether a text may be the name of a capture, and so of a directory.

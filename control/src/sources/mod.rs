@@ -25,6 +25,7 @@ use ravelin_config::{
 };
 
 use crate::{
+    capture::check_jobs,
     feeds::Library,
     manifests::{self, Severity},
 };
@@ -58,6 +59,7 @@ pub fn load(path: &Path) -> Result<Loaded, Report> {
         report = references.check(own, report);
         report = references.check(&manifests, report);
     }
+    report = check_jobs(&loaded.config, report);
     let mut config = loaded.config;
     config.resources.extend(manifests);
     config.resources.extend(endpoints);

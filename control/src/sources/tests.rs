@@ -359,3 +359,17 @@ fn manifests_that_change_are_noticed() {
     running.write("other.json", "");
     assert!(!seen(&mut running), "no pattern means it");
 }
+
+/// What libpcap and the packet path have to judge is refused like everything else, with its place.
+#[test]
+fn filters_and_drop_reasons_of_captures_are_judged() {
+    let directory = directory(
+        "[[capture.job]]\nname = 'a'\nfilter = 'prot tcp'\n[[capture.job]]\nname = 'b'\ndrop_reasons = ['rule_deny', 'nonsense']\n",
+    );
+    let report = load(&directory.file("ravelin.toml")).unwrap_err();
+    let places: Vec<_> = report.diagnostics().iter().map(|it| (it.code, it.span.as_ref().unwrap())).collect();
+    assert_eq!((places[0].0, places[0].1.line, places[0].1.column), (Code::Malformed, 3, 10));
+    assert_eq!((places[1].0, places[1].1.line, places[1].1.column), (Code::UnknownWord, 6, 30));
+    assert!(report.to_string().contains("filter = 'prot tcp'\n  |          ^^^^^^^^^^"), "{report}");
+    assert!(report.to_string().contains("there is no drop reason `nonsense`"), "{report}");
+}

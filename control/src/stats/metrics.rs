@@ -16,8 +16,11 @@ use ravelin_dataplane::{
 use super::metric;
 use crate::{
     api::view::LinkState,
-    appliance::Appliance,
-    capture::trigger::{Cause, Counts, Standing},
+    appliance::{Appliance, captures::CaptureFigures},
+    capture::{
+        registry::State,
+        trigger::{Cause, Counts, Standing},
+    },
     feeds::{
         Shelf,
         fetch::Failure,
@@ -79,6 +82,13 @@ families! {
     FEED_CONFIRMED Gauge "ravelin_feed_last_success_timestamp_seconds" "feed" "When the copy in force was confirmed, in seconds since 1970; nothing if there is none.",
     FEED_FAILURES Gauge "ravelin_feed_failures" "feed" "Attempts in a row that brought nothing.",
     FEED_STALE Gauge "ravelin_feed_stale" "feed" "Whether the copy in force was not confirmed for too long.",
+    CAPTURE_PACKETS Counter "ravelin_capture_packets_total" "capture" "Packets written of the capture; `ring` is the ring. Jobs, what is under way or to come, and what ended last are shown, 256 captures at most.",
+    CAPTURE_BYTES Counter "ravelin_capture_bytes_total" "capture" "Bytes written of the capture; not of the ring.",
+    CAPTURE_LOST Counter "ravelin_capture_lost_packets_total" "capture" "Packets that were for the capture and could not be written.",
+    CAPTURE_SKIPPED Counter "ravelin_capture_skipped_total" "capture" "Times that the capture should have begun at and did not: it was under way, or nobody was there; at most a hundred are counted at once.",
+    CAPTURE_STATE Gauge "ravelin_capture_state" "capture, state" "1 for the state that the capture is in, 0 for the others: `Scheduled`, `WaitingForTraffic`, `Capturing`, `Finished`, `Error`.",
+    CAPTURE_FILES Gauge "ravelin_capture_files" "capture" "Complete files that the capture has.",
+    CAPTURE_STORED Gauge "ravelin_capture_stored_bytes" "capture" "Bytes of its complete files; of the ring, what it holds, in memory too.",
     BUILD Gauge "ravelin_build_info" "version" "Always 1; the label says which version runs.",
 }
 
@@ -170,6 +180,7 @@ impl Metrics {
                 record_feed(shelf, status, self.appliance.hits(&shelf.feed.name), now);
             }
         }
+        self.appliance.capture_figures().iter().for_each(record_capture);
         gauge!(GENERATION).set(in_force.generation);
         gauge!(RELOAD_SUCCESS).set(f64::from(u8::from(in_force.last_reload.succeeded)));
         gauge!(RELOAD_TIME).set(seconds(in_force.last_reload_time));
@@ -280,6 +291,25 @@ fn record_triggers(standing: &Standing) {
             counter!(TRIGGERS, "cause" => cause, "result" => result).absolute(count);
         }
     }
+}
+
+fn record_capture(figures: &CaptureFigures) {
+    let counter = |metric: &'static str, value: u64| {
+        counter!(metric, "capture" => figures.name.clone()).absolute(value);
+    };
+    counter(CAPTURE_PACKETS, figures.packets);
+    counter(CAPTURE_LOST, figures.lost);
+    // What the ring has written is not counted, and it skips nothing.
+    if let Some((bytes, skipped)) = figures.written {
+        counter(CAPTURE_BYTES, bytes);
+        counter(CAPTURE_SKIPPED, skipped);
+    }
+    for state in State::NAMES {
+        let value = f64::from(u8::from(state == figures.state));
+        gauge!(CAPTURE_STATE, "capture" => figures.name.clone(), "state" => state).set(value);
+    }
+    gauge!(CAPTURE_FILES, "capture" => figures.name.clone()).set(approximate(figures.files));
+    gauge!(CAPTURE_STORED, "capture" => figures.name.clone()).set(approximate(figures.stored));
 }
 
 fn interface_counter(metric: &'static str, name: &IfName, value: u64) {

@@ -8,7 +8,7 @@ mod policy;
 mod scalar;
 mod threat;
 
-pub(crate) use capture::expression;
+pub(crate) use capture::{capture_name, date_time, drop_reason, expression, time_zone};
 pub(crate) use feed::{
     column, environment_variable, header_name, json_path, ratio, secret, size, symbol, url,
 };

@@ -9,21 +9,31 @@ use crate::capture::CaptureSpec;
 pub struct Capture {
     /// What it is called.
     pub name: String,
-    /// `WaitingForTraffic`, `Capturing`, `Finished` or `Error`.
+    /// `Scheduled`, `WaitingForTraffic`, `Capturing`, `Finished` or `Error`.
     pub state: String,
     /// What went wrong, if something did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// What it wants.
     pub spec: CaptureSpec,
-    /// When it was started.
-    pub started: String,
-    /// When it ends by itself.
+    /// Whether the configuration declares it.
+    #[serde(default)]
+    pub job: bool,
+    /// When it begins the next time, unless it is under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begins: Option<String>,
+    /// When it began the last time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started: Option<String>,
+    /// When it ends by itself: what is under way, or the next time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ends: Option<String>,
-    /// When it ended.
+    /// When it ended the last time, unless it is under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<String>,
+    /// Times that it should have begun at and did not: it was under way, or nobody was there.
+    #[serde(default)]
+    pub skipped: u64,
     /// Packets written.
     pub packets: u64,
     /// Bytes written.
@@ -35,13 +45,6 @@ pub struct Capture {
     /// What has triggered it, by cause; empty if it is not by triggers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub triggers: Vec<TriggerCounts>,
-}
-
-impl Capture {
-    /// Whether there is something of it that is not needed any more.
-    pub fn may_go(&self) -> bool {
-        self.ended.is_some() || (!self.triggers.is_empty() && !self.files.is_empty())
-    }
 }
 
 /// What became of what has triggered captures for one cause.

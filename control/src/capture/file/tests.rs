@@ -124,6 +124,28 @@ fn what_a_dead_process_left_is_found_and_numbered_on() {
 }
 
 #[test]
+fn files_of_one_time_are_told_from_those_of_another() {
+    let spec = |mark: &str| Spec {
+        mark: Some(mark.to_owned()),
+        rotate_packets: Some(2),
+        files: Some(3),
+        ..Spec::new("a")
+    };
+    let mut test = Test::new(spec("20260801T0200Z"));
+    test.push(&samples(4, 60)).unwrap();
+    test.finish();
+    test.files = Files::create(&test.root.file(""), spec("20260802T0200Z"), &interfaces()).unwrap();
+    test.push(&samples(4, 60)).unwrap();
+    test.finish();
+    let mut names = list(&test.root, "a");
+    names.sort();
+    // They are numbered on, and the oldest of all go.
+    let expected =
+        ["a-00002-20260801T0200Z.pcapng", "a-00003-20260802T0200Z.pcapng", "a-00004-20260802T0200Z.pcapng"];
+    assert_eq!(names, expected);
+}
+
+#[test]
 fn names_lead_nowhere_else() {
     let root = Directory::new();
     for name in ["", ".", "..", "../a", "/tmp/a", "a/b", ".a", "a\0", "a b", "ring", "ä", &"a".repeat(129)] {

@@ -229,9 +229,10 @@ impl Ring {
         self.disk.is_some()
     }
 
-    /// What became of the packets. Those that wait are in neither number.
+    /// What became of the packets. Those that wait for the disk are in neither number.
     pub(super) fn tally(&self) -> Tally {
-        self.tally
+        let kept = if self.settings.disk == 0 { self.waiting } else { 0 };
+        Tally { packets: self.tally.packets + kept, ..self.tally }
     }
 
     /// Why nothing is written to the disk.
@@ -243,7 +244,7 @@ impl Ring {
     pub(super) fn size(&self) -> (usize, u64) {
         let (files, bytes) = self.disk.as_ref().map(Disk::size).unwrap_or_default();
         let memory: usize = self.memory.iter().map(|(_, kept)| kept.chunk.bytes().len()).sum();
-        (files, bytes + memory as u64)
+        (files, bytes + (memory + self.pending.bytes().len()) as u64)
     }
 
     /// The chunks that may have packets from between two times.

@@ -13,7 +13,8 @@ use super::{
     gate::{Shot, Written},
 };
 use crate::capture::{
-    Commentator, SaveRequest, Wanted, blocks, budget::Budget, file::make_directory, part::Part, ring::Held, save,
+    Commentator, SaveRequest, Wanted, blocks, budget::Budget, file::make_directory, part::Part, ring::Held,
+    save,
 };
 
 /// Gives what the ring has between two times, once everything of that has come; `None` if there is no ring any more.

@@ -249,8 +249,13 @@ fn the_ring_has_what_came_before_anyone_asked() {
         test.feed(0, &packets(ours));
         test.feed(1, &packets(theirs));
         let now = Clock::start().now();
-        let request =
-            SaveRequest { from: Timestamp::ZERO, until: now, wanted: Wanted::default(), filter: None, subject: None };
+        let request = SaveRequest {
+            from: Timestamp::ZERO,
+            until: now,
+            wanted: Wanted::default(),
+            filter: None,
+            subject: None,
+        };
         let save = |request| {
             let path = test.root.file("saved");
             let saved = test

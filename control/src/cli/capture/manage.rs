@@ -22,6 +22,8 @@ pub(in crate::cli) struct Show {
 }
 
 /// Ends a capture. Its files stay.
+///
+/// Of a job of the configuration that begins again and again, it ends what is under way: the next time comes.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Stop {
     #[command(flatten)]
@@ -30,7 +32,7 @@ pub(in crate::cli) struct Stop {
     name: String,
 }
 
-/// Writes a file of a capture: the newest complete one, or the one that is named.
+/// Writes the complete files of a capture: one as it is, several as a zip archive.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Get {
     #[command(flatten)]
@@ -40,7 +42,8 @@ pub(in crate::cli) struct Get {
     /// Which of its files, as `capture show` lists them.
     #[arg(long, value_name = "NAME")]
     file: Option<String>,
-    /// Where to write it; `-` is standard output. Without it, a file of the same name here.
+    /// Where to write; `-` is standard output. What ends with `.zip` is an archive of all files. Without it, a file here that is called
+    /// like the one in the capture, or like the capture with `.zip`.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
@@ -87,17 +90,23 @@ pub(super) fn get(args: &Get) -> Result<(), Failure> {
     let name = escaped(&args.name);
     target::block_on(async {
         let capture: view::Capture = client::get(&socket, &format!("/captures/{name}")).await?;
-        let file = match &args.file {
-            Some(file) => file.clone(),
-            None => {
-                let newest = capture.files.last().map(|file| file.name.clone());
-                newest.ok_or_else(|| {
-                    Failure::failed(format!("the capture `{}` has no complete file yet", args.name))
-                })?
+        let wants_all = args.output.as_ref().is_some_and(|output| output.extension() == Some("zip".as_ref()));
+        let names: Vec<_> = capture.files.iter().map(|file| file.name.as_str()).collect();
+        let (file, output) = match (args.file.as_deref(), names.as_slice()) {
+            (Some(file), _) => (format!("/{}", escaped(file)), file.to_owned()),
+            (None, []) => {
+                return Err(Failure::failed(format!("the capture `{}` has no complete file yet", args.name)));
+            }
+            (None, [file]) if !wants_all => (format!("/{}", escaped(file)), (*file).to_owned()),
+            (None, _) if wants_all || args.output.is_none() => (String::new(), format!("{}.zip", args.name)),
+            (None, names) => {
+                let problem = format!("the capture `{}` has {} files", args.name, names.len());
+                let help = format!("all of them: -o {}.zip; one of them: --file {}", args.name, names[0]);
+                return Err(Failure::usage(problem).help(help));
             }
         };
-        let output = args.output.clone().unwrap_or_else(|| PathBuf::from(&file));
-        let answer = client::download(&socket, &format!("/captures/{name}/files/{}", escaped(&file))).await?;
+        let output = args.output.clone().unwrap_or_else(|| PathBuf::from(&output));
+        let answer = client::download(&socket, &format!("/captures/{name}/files{file}")).await?;
         // Not before it is clear that there is something to write.
         let mut out = target::output(&output)?;
         Ok(answer.write(&mut out).await?)

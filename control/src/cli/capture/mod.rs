@@ -15,7 +15,7 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum What {
-    Start(start::Args),
+    Start(Box<start::Args>),
     List(manage::List),
     Show(manage::Show),
     Stop(manage::Stop),

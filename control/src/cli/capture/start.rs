@@ -1,12 +1,15 @@
 use std::time::Duration;
 
+use jiff::Timestamp;
+use ravelin_config::{Cron, Zone};
+
 use crate::{
     api::{client, view},
     capture::{CaptureSpec, Compression, Format, Point, Verdict, Way},
     cli::{Failure, show, target},
 };
 
-/// Starts a capture. It goes on until it is stopped, or has what it should have; also over restarts of the process.
+/// Starts a capture, or has it start later. It goes on until it is stopped, or has what it should have; also over restarts of the process.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
     #[command(flatten)]
@@ -49,6 +52,18 @@ pub(in crate::cli) struct Args {
     /// How long it lasts: 30s, 10m, 2h.
     #[arg(long, value_name = "TIME", value_parser = ravelin_config::parse_duration)]
     duration: Option<Duration>,
+    /// When it begins, as 2030-12-31T12:00:00+02:00. What is over means at once.
+    #[arg(long, value_name = "DATE-TIME")]
+    start: Option<Timestamp>,
+    /// When it ends. What is over means that it never begins.
+    #[arg(long, value_name = "DATE-TIME")]
+    end: Option<Timestamp>,
+    /// When it begins again and again, as in a crontab: `30 2 * * mon-fri`.
+    #[arg(long, value_name = "EXPRESSION", requires = "duration")]
+    cron: Option<Cron>,
+    /// The time zone of --cron: Europe/Berlin. UTC without it.
+    #[arg(long, value_name = "ZONE", requires = "cron")]
+    time_zone: Option<Zone>,
     /// Ends with so many bytes: 500MiB, 1GiB.
     #[arg(long, value_name = "SIZE", value_parser = ravelin_config::parse_size)]
     max_size: Option<u64>,
@@ -88,6 +103,10 @@ impl Args {
             sample: self.sample,
             snaplen: self.snaplen,
             duration: self.duration.map(|duration| duration.as_secs().max(1)),
+            start: self.start,
+            end: self.end,
+            cron: self.cron.clone(),
+            time_zone: self.time_zone.clone(),
             max_size: self.max_size,
             max_packets: self.max_packets,
             rotate_size: self.rotate_size,

@@ -44,12 +44,16 @@ pub(super) fn capture_table(now: &[Capture]) -> Table {
     for capture in now {
         let when = |time: &str| time.get(..19).unwrap_or(time).replace('T', " ");
         let is_triggered = !capture.triggers.is_empty();
-        let end = match (&capture.ended, &capture.ends) {
-            (Some(ended), _) => format!("ended {}", when(ended)),
-            (None, Some(ends)) => format!("until {}", when(ends)),
-            (None, None) if is_triggered => String::new(),
-            (None, None) => "until it is stopped".to_owned(),
+        let end = match (&capture.begins, &capture.ended, &capture.ends) {
+            (Some(begins), ..) => format!("next {}", when(begins)),
+            (None, Some(ended), _) => format!("ended {}", when(ended)),
+            (None, None, Some(ends)) => format!("until {}", when(ends)),
+            (None, None, None) if is_triggered => String::new(),
+            (None, None, None) => "until it is stopped".to_owned(),
         };
+        let times = [capture.started.as_deref().map(when), Some(end)];
+        let skipped = (capture.skipped > 0).then(|| format!("{} skipped", capture.skipped));
+        let times: Vec<_> = times.into_iter().flatten().chain(skipped).collect();
         table.add_row(Row::from(vec![
             Cell::new(format!(
                 "{}\n{}",
@@ -60,7 +64,7 @@ pub(super) fn capture_table(now: &[Capture]) -> Table {
             right(capture.packets.to_string()),
             right(number::bytes(capture.bytes)),
             right(capture.lost.to_string()),
-            Cell::new(format!("{}\n{end}", when(&capture.started))),
+            Cell::new(times.join("\n")),
         ]));
     }
     table
@@ -86,6 +90,10 @@ fn wanted(spec: &CaptureSpec) -> String {
         decided.into_iter().filter_map(|(what, name)| Some(format!("{what} {}", name?))).collect();
     parts.extend((!decided.is_empty()).then(|| format!("decided by {}", decided.join(", "))));
     parts.extend((spec.point == Point::Forwarded).then(|| "as it leaves".to_owned()));
+    if let Some(cron) = &spec.cron {
+        let zone = spec.time_zone.clone().unwrap_or_default();
+        parts.push(format!("at {cron} ({zone})"));
+    }
     parts.extend((spec.sample > 1).then(|| format!("one flow in {}", spec.sample)));
     if parts.is_empty() { "everything".to_owned() } else { parts.join("; ") }
 }
