@@ -53,6 +53,8 @@ enum Benchmark {
     Start(veth::StartOptions),
     /// Packets a second through a bridge, against a bare AF_XDP forwarder, testpmd and the kernel. Needs root.
     Bridge(veth::BridgeOptions),
+    /// Everything captured to disk, against netsniff-ng, tcpdump and dumpcap. Needs root.
+    Capture(veth::CaptureOptions),
     /// A feed of a million addresses is replaced under traffic, against nftables. Needs root.
     Feeds(veth::FeedsOptions),
     /// What policy adds to a packet, against what nftables adds to it in the kernel. Needs root and nft.
@@ -81,6 +83,7 @@ fn main() {
         Benchmark::Threat(options) => threat::run(&report, &options),
         Benchmark::Start(options) => veth::start(&report, &options),
         Benchmark::Bridge(options) => veth::bridge(&report, &options),
+        Benchmark::Capture(options) => veth::capture(&report, &options),
         Benchmark::Feeds(options) => veth::feeds(&report, &options),
         Benchmark::Nftables(options) => veth::nftables(&report, &options),
         Benchmark::Goodput(options) => veth::goodput(&report, &options),

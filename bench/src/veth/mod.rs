@@ -5,6 +5,7 @@
 
 mod bare;
 mod bridge;
+mod capture;
 mod feeds;
 mod goodput;
 mod latency;
@@ -17,6 +18,7 @@ mod start;
 mod topology;
 
 pub(crate) use bridge::{Options as BridgeOptions, run as bridge};
+pub(crate) use capture::{Options as CaptureOptions, run as capture};
 pub(crate) use feeds::{Options as FeedsOptions, run as feeds};
 pub(crate) use goodput::{Options as GoodputOptions, run as goodput};
 pub(crate) use latency::{Options as LatencyOptions, run as latency};
@@ -38,6 +40,8 @@ pub(crate) enum Role {
         length: usize,
         pattern: Pattern,
     },
+    /// Send packets at a rate.
+    Paced { interface: String, seconds: f64, gigabits: f64, mix: String, flows: u16 },
     /// Count and drop packets.
     Sink { interface: String },
     /// Answer UDP packets.
@@ -57,6 +61,9 @@ pub(crate) fn play(role: &Role) {
         Role::Bare { left, right, mode } => bare::run(left, right, *mode),
         Role::Source { interface, entrance, seconds, flows, length, pattern } => {
             source::run(interface, *entrance, *seconds, *flows, *length, *pattern);
+        }
+        Role::Paced { interface, seconds, gigabits, mix, flows } => {
+            capture::paced(interface, *seconds, *gigabits, mix, *flows);
         }
         Role::Sink { interface } => sink::run(interface),
         Role::Echo { address } => latency::echo(address),

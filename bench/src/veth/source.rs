@@ -20,7 +20,7 @@ pub(crate) fn run(name: &str, entrance: Entrance, seconds: f64, flows: u16, leng
 }
 
 /// A UDP packet without a UDP checksum, so that the program that sends it may change the port.
-fn frame(length: usize, pattern: Pattern) -> Vec<u8> {
+pub(super) fn frame(length: usize, pattern: Pattern) -> Vec<u8> {
     let (client, server) = ([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]);
     let (source, destination, from, to) = match pattern {
         Pattern::Flows => (client, server, ([10, 78, 0, 2], 20_000), ([10, 78, 0, 1], 9)),

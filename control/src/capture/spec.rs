@@ -4,7 +4,7 @@ use clap::ValueEnum;
 use jiff::Timestamp;
 use ravelin_config::{Cron, Zone, selector::Selector};
 use ravelin_dataplane::{
-    capture::{self, Direction, Fates, Selection},
+    capture::{self, Direction, Fate, Fates, Selection},
     policy::PolicySet,
     verdict::DropReason,
 };
@@ -160,15 +160,28 @@ pub enum SpecError {
     /// Its filter is wrong.
     #[error("the filter: {0}")]
     Filter(#[from] ExpressionError),
-    /// There is no such drop reason.
-    #[error("there is no drop reason `{0}`; `ravelin show drops` and docs/counters.md have all of them")]
-    Reason(String),
+    /// A drop reason is none that captures know.
+    #[error(transparent)]
+    Reason(#[from] ReasonError),
     /// There is no such tier, policy or rule.
     #[error(transparent)]
     Unknown(#[from] Unknown),
     /// Two keys that exclude one another.
     #[error("{0}")]
     Combination(&'static str),
+}
+
+/// What is wrong with the name of a drop reason.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReasonError {
+    /// There is none of that name.
+    #[error(
+        "there is no drop reason `{0}`; `ravelin show drops --all` and docs/counters.md have all of them"
+    )]
+    Unknown(String),
+    /// Such packets are never captured.
+    #[error("packets that are dropped for `{0}` are dropped where nothing is captured any more, or not yet")]
+    NotCaptured(String),
 }
 
 impl CaptureSpec {
@@ -329,10 +342,11 @@ impl CaptureSpec {
 /// The drop reason of a name.
 ///
 /// # Errors
-/// [`SpecError::Reason`].
-pub(super) fn drop_reason(name: &str) -> Result<DropReason, SpecError> {
+/// [`ReasonError`].
+pub(super) fn drop_reason(name: &str) -> Result<DropReason, ReasonError> {
     let found = DropReason::ALL.iter().find(|reason| reason.name() == name);
-    found.copied().ok_or_else(|| SpecError::Reason(name.to_owned()))
+    let reason = *found.ok_or_else(|| ReasonError::Unknown(name.to_owned()))?;
+    if Fate::is_captured(reason) { Ok(reason) } else { Err(ReasonError::NotCaptured(name.to_owned())) }
 }
 
 /// Whether a text may be the name of a capture, and so of a directory.

@@ -18,7 +18,7 @@ use ravelin_dataplane::{
 
 use super::*;
 use crate::{
-    capture::{CaptureWriter, Commentator, RingSettings, Settings, fixtures::read},
+    capture::{CaptureWriter, Commentator, RingSettings, Settings, fixtures::read, spec::ReasonError},
     testing::Directory,
 };
 
@@ -142,9 +142,9 @@ fn what_cannot_trigger_is_refused() {
     let ring = "[capture.ring]\nmemory = '1MiB'\n[capture.trigger]\n";
     let reason = |name: &str| check(&format!("{ring}drop_reasons = ['rule_deny', '{name}']"));
     assert_eq!(reason("ipv4_checksum"), Ok(()));
-    assert_eq!(reason("nonsense"), Err(TriggerError::Reason("nonsense".to_owned())));
+    assert_eq!(reason("nonsense"), Err(ReasonError::Unknown("nonsense".to_owned()).into()));
     for late in ["transmit_full", "transmit_down", "handoff_full", "threat_kernel"] {
-        assert_eq!(reason(late), Err(TriggerError::NotCaptured(late.to_owned())));
+        assert_eq!(reason(late), Err(ReasonError::NotCaptured(late.to_owned()).into()));
     }
     for on in ["alerts = true", "verdict_changes = true", "drop_reasons = ['rule_deny']"] {
         assert_eq!(check(&format!("[capture.trigger]\n{on}")), Err(TriggerError::NoRing));
