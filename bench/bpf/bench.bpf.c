@@ -92,4 +92,66 @@ int bench_source(struct xdp_md *ctx)
 	return to->ifindex ? bpf_redirect(to->ifindex, 0) : XDP_PASS;
 }
 
+#define SHAPES 3
+#define ORDER 16
+
+// Frames of a few lengths, at a rate and until a time.
+struct paced {
+	__u32 ifindex; // where frames leave
+	__u32 flows;
+	__u64 sent;
+	__u64 bytes;
+	__u64 next; // when the next frame leaves, of the monotonic clock
+	__u64 interval; // nanoseconds between two
+	__u64 until;
+	__u32 order; // how many of the following are used, in turn
+	__u8 shapes[ORDER];
+	__u32 lengths[SHAPES];
+	__u32 headers[SHAPES][7];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct paced);
+} paced SEC(".maps");
+
+#define SOURCE_PORT 34
+#define UDP_LENGTH 38
+
+SEC("xdp")
+int bench_paced(struct xdp_md *ctx)
+{
+	__u32 zero = 0, shape, length;
+	struct paced *to = bpf_map_lookup_elem(&paced, &zero);
+	__u64 now = bpf_ktime_get_ns();
+	void *data, *end;
+	__u32 *word;
+	int i;
+
+	// A run without a frame is how it waits.
+	if (!to || !to->order || now < to->next || now >= to->until)
+		return XDP_DROP;
+	shape = to->shapes[to->sent % to->order & (ORDER - 1)];
+	if (shape >= SHAPES)
+		return XDP_ABORTED;
+	length = to->lengths[shape];
+	if (bpf_xdp_adjust_tail(ctx, (int)length - (int)bpf_xdp_get_buff_len(ctx)))
+		return XDP_ABORTED;
+	data = (void *)(long)ctx->data;
+	end = (void *)(long)ctx->data_end;
+	word = data;
+	if (data + UDP_LENGTH + sizeof(__u16) > end)
+		return XDP_ABORTED;
+	for (i = 0; i < 7; i++)
+		word[i] = to->headers[shape][i];
+	*(__be16 *)(data + SOURCE_PORT) = bpf_htons(FIRST_PORT + to->sent % (to->flows ? to->flows : 1));
+	*(__be16 *)(data + UDP_LENGTH) = bpf_htons(length - SOURCE_PORT);
+	to->next += to->interval;
+	to->sent += 1;
+	to->bytes += length;
+	return bpf_redirect(to->ifindex, 0);
+}
+
 char LICENSE[] SEC("license") = "Dual MIT/GPL";

@@ -11,6 +11,7 @@ mod instructions;
 mod pipeline;
 mod policy;
 mod replay;
+mod ring;
 mod selectors;
 mod threat;
 mod traffic;
@@ -45,6 +46,8 @@ enum Benchmark {
     Instructions(instructions::Options),
     /// `ravelin replay` over a large capture that it makes, records on.
     Replay(replay::Options),
+    /// One flow out of a large ring, with its index and without, and with tcpdump.
+    Ring(ring::Options),
     /// Endpoints whose labels change, against evaluating every selector.
     Selectors(selectors::Options),
     /// Which feeds name an address, against tries, a hash set and DIR-24-8.
@@ -79,6 +82,7 @@ fn main() {
         Benchmark::Policy(options) => policy::run(&report, &options),
         Benchmark::Instructions(options) => instructions::run(&report, &options),
         Benchmark::Replay(options) => replay::run(&report, &options),
+        Benchmark::Ring(options) => ring::run(&report, &options),
         Benchmark::Selectors(options) => selectors::run(&report, &options),
         Benchmark::Threat(options) => threat::run(&report, &options),
         Benchmark::Start(options) => veth::start(&report, &options),

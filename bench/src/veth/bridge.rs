@@ -18,16 +18,16 @@ use crate::harness::{Report, ratios, state_calibration};
 pub(crate) struct Options {
     /// Seconds per run.
     #[arg(long, default_value_t = 2.0)]
-    seconds: f64,
+    pub(super) seconds: f64,
     /// Runs of each.
     #[arg(long, default_value_t = 5)]
-    rounds: usize,
+    pub(super) rounds: usize,
     /// Flows.
     #[arg(long, default_value_t = 256)]
-    flows: u16,
+    pub(super) flows: u16,
     /// Bytes of a frame.
     #[arg(long, default_value_t = 60)]
-    length: usize,
+    pub(super) length: usize,
 }
 
 pub(crate) fn run(report: &Report, options: &Options) {
@@ -79,7 +79,7 @@ pub(crate) fn run(report: &Report, options: &Options) {
 }
 
 /// Millions of packets a second that reach the server.
-fn measure(report: &Report, topology: &Topology, middle: Middle, options: &Options) -> f64 {
+pub(super) fn measure(report: &Report, topology: &Topology, middle: Middle, options: &Options) -> f64 {
     let mut sink = topology.start(Host::Server, 0, &myself(), &["role", "sink", "b0"]);
     assert_eq!(sink.line(), "ready");
     let running = middle.start(topology, 1);
@@ -88,6 +88,7 @@ fn measure(report: &Report, topology: &Topology, middle: Middle, options: &Optio
         Middle::Bare(Mode::Native)
         | Middle::Ravelin(Mode::Native)
         | Middle::RavelinWithReceiveThreads
+        | Middle::RavelinWithRing
         | Middle::Testpmd => (Host::Client, "a0", "transmit"),
         Middle::Bare(Mode::Generic)
         | Middle::Ravelin(Mode::Generic)

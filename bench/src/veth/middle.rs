@@ -17,6 +17,8 @@ pub(crate) enum Middle {
     Ravelin(Mode),
     /// The same in native mode, with the kernel's receive work in threads on the other core (`napi_threads = "auto"`).
     RavelinWithReceiveThreads,
+    /// The same in native mode, with a ring of whole packets in memory.
+    RavelinWithRing,
     /// DPDK's testpmd on its AF_XDP driver.
     Testpmd,
     /// The kernel's bridge.
@@ -31,6 +33,7 @@ impl Middle {
             Self::Bare(mode) => format!("bare AF_XDP forwarder, {}", mode.name()),
             Self::Ravelin(mode) => format!("ravelin, {}", mode.name()),
             Self::RavelinWithReceiveThreads => "ravelin, native, receive threads".to_owned(),
+            Self::RavelinWithRing => "ravelin, native, ring in memory".to_owned(),
             Self::Testpmd => "testpmd, net_af_xdp".to_owned(),
             Self::KernelBridge => "kernel bridge".to_owned(),
             Self::KernelBridgeWithoutSegmentation => "kernel bridge without TSO".to_owned(),
@@ -45,7 +48,7 @@ impl Middle {
                 .output()
                 .map(|_| ())
                 .map_err(|_| "install the package dpdk".to_owned()),
-            Self::Ravelin(_) | Self::RavelinWithReceiveThreads => match ravelin() {
+            Self::Ravelin(_) | Self::RavelinWithReceiveThreads | Self::RavelinWithRing => match ravelin() {
                 path if path.exists() => Ok(()),
                 path => {
                     Err(format!("{} is missing: cargo build --release -p ravelin-control", path.display()))
@@ -68,6 +71,14 @@ impl Middle {
             Self::RavelinWithReceiveThreads => {
                 let io = "napi_threads = \"auto\"";
                 Some(start_ravelin(topology, cpu, Mode::Native, "idle = \"spin\"", io))
+            }
+            Self::RavelinWithRing => {
+                let directory = write_config(cpu, Mode::Native, "", "").0.with_file_name("captures");
+                let ring = format!(
+                    "[capture]\ndirectory = \"{}\"\n[capture.ring]\nmemory = \"512MiB\"\n",
+                    directory.display()
+                );
+                Some(start_ravelin(topology, cpu, Mode::Native, "idle = \"spin\"", &ring))
             }
             Self::Testpmd => {
                 let arguments = "--no-huge --no-pci -m 512 -l 0,1 --main-lcore 0 --no-telemetry \
@@ -120,7 +131,11 @@ impl Running {
                 }
             }
             (
-                Middle::Bare(_) | Middle::Ravelin(_) | Middle::RavelinWithReceiveThreads | Middle::Testpmd,
+                Middle::Bare(_)
+                | Middle::Ravelin(_)
+                | Middle::RavelinWithReceiveThreads
+                | Middle::RavelinWithRing
+                | Middle::Testpmd,
                 process,
             ) => {
                 if let Some(process) = process {

@@ -138,17 +138,85 @@ impl Source {
 
     /// Sends a frame `count` times, each of the next flow; the kernel does it all on this CPU.
     pub(crate) fn send(&self, frame: &[u8], count: u32) {
-        let program = self.object.progs_mut().find(|program| program.name() == "bench_source");
         let mut context = self.context.map(|words| words.map(u32::to_ne_bytes).concat());
-        let input = ProgramInput {
-            context_in: context.as_deref_mut(),
-            data_in: Some(frame),
-            flags: Self::LIVE_FRAMES,
-            repeat: count,
-            ..ProgramInput::default()
-        };
-        program.expect("a program of the object").test_run(input).expect("Linux 5.18 or later");
+        run_on_frames(&self.object, "bench_source", frame, context.as_deref_mut(), count);
     }
+}
+
+/// The program that sends frames of a few lengths at a rate.
+pub(crate) struct Paced {
+    object: Object,
+    longest: Vec<u8>,
+}
+
+impl Paced {
+    /// Bytes of `struct paced` of the program: the shapes' order stands at 52, their lengths at 68, their headers behind these.
+    const SIZE: usize = 168;
+
+    /// Sends frames of at most three kinds, in the order of `order`, which has at most sixteen numbers of these: one each `interval`
+    /// nanoseconds, until a time of the monotonic clock. Blocks until long after.
+    pub(crate) fn new(
+        interface: &str,
+        flows: u16,
+        frames: &[Vec<u8>],
+        order: &[u8],
+        interval: u64,
+        (begin, until): (u64, u64),
+    ) -> Self {
+        let object = load();
+        let mut value = [0; Self::SIZE];
+        value[..4].copy_from_slice(&ifindex(interface).to_ne_bytes());
+        value[4..8].copy_from_slice(&u32::from(flows).to_ne_bytes());
+        for (place, word) in value[24..48].chunks_exact_mut(8).zip([begin, interval, until]) {
+            place.copy_from_slice(&word.to_ne_bytes());
+        }
+        value[48..52].copy_from_slice(&u32::try_from(order.len()).expect("a few").to_ne_bytes());
+        value[52..52 + order.len()].copy_from_slice(order);
+        for (shape, frame) in frames.iter().enumerate() {
+            let length = u32::try_from(frame.len()).expect("a frame is short");
+            value[68 + 4 * shape..][..4].copy_from_slice(&length.to_ne_bytes());
+            value[80 + 28 * shape..][..28].copy_from_slice(&frame[..28]);
+        }
+        let map = object.maps().find(|map| map.name() == "paced").expect("a map of the object");
+        map.update(&0_u32.to_ne_bytes(), &value, MapFlags::ANY).expect("slot 0");
+        let longest = frames.iter().max_by_key(|frame| frame.len()).cloned().unwrap_or_default();
+        Self { object, longest }
+    }
+
+    /// Has the kernel send, on this CPU, until the process ends.
+    pub(crate) fn send(&self) {
+        run_on_frames(&self.object, "bench_paced", &self.longest, None, u32::MAX);
+    }
+
+    /// Where the program counts.
+    pub(crate) fn counter(&self) -> PacedCounter {
+        let map = self.object.maps().find(|map| map.name() == "paced").expect("a map of the object");
+        PacedCounter(MapHandle::try_from(&map).expect("another descriptor"))
+    }
+}
+
+/// How many frames and bytes a paced source has sent.
+pub(crate) struct PacedCounter(MapHandle);
+
+impl PacedCounter {
+    pub(crate) fn read(&self) -> [u64; 2] {
+        let value = self.0.lookup(&0_u32.to_ne_bytes(), MapFlags::ANY).expect("the map is there");
+        let value = value.expect("slot 0");
+        [8, 16].map(|at| u64::from_ne_bytes(value[at..at + 8].try_into().expect("8 bytes")))
+    }
+}
+
+/// Runs a program over a frame of the kernel's own, again and again; what it says happens to the frame.
+fn run_on_frames(object: &Object, name: &str, frame: &[u8], context: Option<&mut [u8]>, count: u32) {
+    let input = ProgramInput {
+        context_in: context,
+        data_in: Some(frame),
+        flags: Source::LIVE_FRAMES,
+        repeat: count,
+        ..ProgramInput::default()
+    };
+    let program = object.progs_mut().find(|program| program.name() == name);
+    program.expect("a program of the object").test_run(input).expect("Linux 5.18 or later");
 }
 
 /// How many frames a source has sent.

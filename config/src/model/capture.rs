@@ -27,7 +27,7 @@ section! {
         min_free: u64 = 1 << 30 => size(0..=1 << 50), Restart;
         /// Memory of each worker for packets that wait to be written. What finds no room there is counted, and not captured.
         #[serde(serialize_with = "crate::size::serialize")]
-        buffer: u64 = 32 << 20 => size(2 << 20..=16 << 30), Restart;
+        buffer: u64 = 64 << 20 => size(2 << 20..=16 << 30), Restart;
     }
     with {
         /// What is captured at all times.

@@ -130,7 +130,7 @@ impl Stored {
 
 impl Disk {
     /// Bytes of a file at most, if the ring is large.
-    const FILE: u64 = 64 << 20;
+    const FILE: u64 = 256 << 20;
     /// Chunks of a file at most, however small they are.
     const UNITS: usize = 1024;
     /// Files that the ring consists of at least, so that it does not lose much at once.
