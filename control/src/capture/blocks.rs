@@ -25,6 +25,27 @@ pub fn header<'n>(interfaces: impl IntoIterator<Item = &'n str>, snap: u32) -> V
 
 /// The same, with a comment on the file.
 pub fn header_with<'n>(comment: &str, interfaces: impl IntoIterator<Item = &'n str>, snap: u32) -> Vec<u8> {
+    header_of(comment, 0, interfaces, snap)
+}
+
+/// The same as [`header`], so much longer that its length is a multiple of `alignment`, by an option that says nothing.
+pub fn header_aligned<'n>(
+    interfaces: impl IntoIterator<Item = &'n str> + Clone,
+    snap: u32,
+    alignment: usize,
+) -> Vec<u8> {
+    // The option itself: its head, and the number of its owner.
+    let least = header_of("", 8, interfaces.clone(), snap).len();
+    header_of("", 8 + least.next_multiple_of(alignment) - least, interfaces, snap)
+}
+
+/// A header with an option of `filler` bytes that says nothing; of none, if these are none.
+fn header_of<'n>(
+    comment: &str,
+    filler: usize,
+    interfaces: impl IntoIterator<Item = &'n str>,
+    snap: u32,
+) -> Vec<u8> {
     let mut out = Vec::new();
     block(&mut out, SECTION, |out| {
         words(out, [0x1a2b_3c4d, 1, u32::MAX, u32::MAX]);
@@ -32,6 +53,11 @@ pub fn header_with<'n>(comment: &str, interfaces: impl IntoIterator<Item = &'n s
         option(out, 4, PROGRAM.as_bytes());
         if !comment.is_empty() {
             option(out, COMMENT, comment.as_bytes());
+        }
+        if let Some(length) = filler.checked_sub(4) {
+            let mut content = vec![0; length];
+            content[..4].copy_from_slice(&ENTERPRISE.to_le_bytes());
+            option(out, CUSTOM, &content);
         }
         option(out, END, &[]);
     });
@@ -236,6 +262,11 @@ mod tests {
             assert_eq!(packets(&file), 0);
             let (found, length) = section(&file).unwrap();
             assert_eq!((found, length), (names.iter().map(ToString::to_string).collect(), header.len()));
+        }
+        for names in [vec!["eth0"], vec!["x"; 300]] {
+            let header = header_aligned(names.iter().copied(), 65_535, 4096);
+            let (found, length) = section(&header).unwrap();
+            assert_eq!((found.len(), length, length % 4096), (names.len(), header.len(), 0));
         }
         let header = header(["eth0"], 65_535);
         for end in 0..28 {

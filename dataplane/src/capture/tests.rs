@@ -118,6 +118,36 @@ proptest! {
 
     /// Whatever numbers come as a program, and whatever as a packet: there is an answer.
     #[test]
+    fn an_aligned_chunk_has_the_same_packets(lengths in proptest::collection::vec(0_usize..3000, 1..40)) {
+        let mut chunk = Chunk::new();
+        for (time, length) in lengths.iter().enumerate() {
+            prop_assert!(chunk.has_room(*length));
+            chunk.push(&label(time as u64), &vec![7; *length], *length);
+        }
+        let before = chunk.bytes().to_vec();
+        chunk.align();
+        let (start, length) = (chunk.bytes().as_ptr() as usize, chunk.bytes().len());
+        prop_assert_eq!((start % Chunk::ALIGN, length % Chunk::ALIGN), (0, 0));
+        // Only the last block is another: longer, and so it says at both of its ends.
+        let word = |bytes: &[u8], at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()) as usize;
+        let mut at = 0;
+        for last in (1..=lengths.len()).map(|number| number == lengths.len()) {
+            let (old, new) = (word(&before, at + 4), word(chunk.bytes(), at + 4));
+            prop_assert_eq!(new - old, if last { length - before.len() } else { 0 });
+            prop_assert_eq!(word(chunk.bytes(), at + new - 4), new);
+            let kept = if last { old - 8 } else { old };
+            prop_assert_eq!(&chunk.bytes()[at + 8..at + kept], &before[at + 8..at + kept]);
+            at += new;
+        }
+        prop_assert_eq!(at, length);
+        let again = chunk.bytes().to_vec();
+        chunk.align();
+        prop_assert_eq!(chunk.bytes(), again);
+        chunk.clear();
+        prop_assert!(chunk.bytes().is_empty());
+    }
+
+    #[test]
     fn any_program_that_is_taken_ends(
         raw in proptest::collection::vec((0_u16..0xc0, 0_u8..4, 0_u8..4, 0_u32..20), 1..24),
         packet in proptest::collection::vec(any::<u8>(), 0..64),
@@ -247,7 +277,7 @@ fn a_ring_that_nobody_empties_loses_copies_and_nothing_else() {
     while recorder.record(&label(taken), &packet, 1514) {
         taken += 1;
     }
-    assert_eq!(taken, 2 * (Chunk::SIZE / (1516 + 64)) as u64);
+    assert_eq!(taken, 2 * (Chunk::ROOM / (1516 + 64)) as u64);
     assert!(!recorder.record(&label(0), &packet, 1514));
     let first = ring.take().unwrap();
     assert_eq!(first.span().unwrap().0, Timestamp::ZERO);

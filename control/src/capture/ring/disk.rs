@@ -15,6 +15,7 @@ use std::{
 };
 
 use ravelin_dataplane::{capture::Chunk, clock::Timestamp};
+use rustix::fs::OFlags;
 
 use super::index::{self, Unit};
 use crate::capture::{
@@ -42,7 +43,7 @@ pub(super) struct Disk {
     directory: PathBuf,
     limit: u64,
     keep: Option<Duration>,
-    header: Vec<u8>,
+    header: Header,
     interfaces: Arc<[String]>,
     files: VecDeque<Stored>,
     /// The last of the files is written to.
@@ -64,6 +65,28 @@ pub(in crate::capture) struct Stored {
 struct Open {
     data: File,
     index: File,
+}
+
+/// What a file begins with, in memory and of a length as a disk wants them.
+#[derive(Debug)]
+struct Header {
+    memory: Vec<u8>,
+    start: usize,
+}
+
+impl Header {
+    fn new(interfaces: &[String]) -> Self {
+        let blocks = blocks::header_aligned(interfaces.iter().map(String::as_str), 262_144, Chunk::ALIGN);
+        let mut memory = Vec::<u8>::with_capacity(blocks.len() + Chunk::ALIGN);
+        let start = memory.as_ptr().align_offset(Chunk::ALIGN).min(Chunk::ALIGN);
+        memory.resize(start, 0);
+        memory.extend(blocks);
+        Self { memory, start }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.memory.get(self.start..).unwrap_or_default()
+    }
 }
 
 impl RingFile {
@@ -89,15 +112,31 @@ impl RingFile {
     }
 
     /// Makes both files, the first with its beginning.
-    fn create(&self, header: &[u8]) -> io::Result<Open> {
-        let create = |ending| {
+    fn create(&self, header: &Header) -> io::Result<Open> {
+        let create = |ending, flags: OFlags| {
             let path = self.hidden(ending);
-            let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
-            made.map_err(|error| about(&path, &error))
+            let flags = flags.bits().cast_signed();
+            OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o600)
+                .custom_flags(flags)
+                .open(path)
         };
-        let mut open = Open { data: create(Self::DATA)?, index: create(Self::INDEX)? };
-        open.data.write_all(header).map_err(|error| about(&self.hidden(Self::DATA), &error))?;
-        Ok(open)
+        let begin = |flags| {
+            let mut data = create(Self::DATA, flags)?;
+            data.write_all(header.bytes())?;
+            Ok(data)
+        };
+        // Past the page cache, which costs a copy and more; there are file systems that cannot.
+        let data = begin(OFlags::DIRECT).or_else(|error: io::Error| {
+            if error.kind() == io::ErrorKind::InvalidInput { begin(OFlags::empty()) } else { Err(error) }
+        });
+        let data = data.map_err(|error| about(&self.hidden(Self::DATA), &error))?;
+        let index = create(Self::INDEX, OFlags::empty());
+        let index = index.map_err(|error| about(&self.hidden(Self::INDEX), &error))?;
+        Ok(Open { data, index })
     }
 
     fn open(&self, ending: &str) -> io::Result<File> {
@@ -158,7 +197,7 @@ impl Disk {
                 }
             }
         })?;
-        let header = blocks::header(interfaces.iter().map(String::as_str), 262_144);
+        let header = Header::new(&interfaces);
         let files = VecDeque::new();
         Ok(Self { directory, limit, keep, header, interfaces, files, open: None, found: Some(found) })
     }
@@ -205,7 +244,7 @@ impl Disk {
     fn begin(&mut self, first: Timestamp, serial: u64, budget: &mut Budget) -> io::Result<()> {
         // The directory may have been removed with all that was in it.
         make_directory(&self.directory)?;
-        budget.take(self.header.len() as u64)?;
+        budget.take(self.header.bytes().len() as u64)?;
         let newest = self.files.back().map_or(0, |stored| stored.file.start + 1);
         let (directory, interfaces) = (self.directory.clone(), Arc::clone(&self.interfaces));
         let file = RingFile { directory, start: first.as_nanos().max(newest), interfaces, is_own: true };
@@ -214,7 +253,7 @@ impl Disk {
                 let _best_effort = fs::remove_file(file.hidden(ending));
             }
         })?;
-        let header = self.header.len() as u64;
+        let header = self.header.bytes().len() as u64;
         self.files.push_back(Stored { file: Arc::new(file), units: Vec::new(), serial, header });
         self.open = Some(open);
         Ok(())

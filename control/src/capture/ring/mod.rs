@@ -141,7 +141,16 @@ impl Ring {
         }
     }
 
-    fn keep(&mut self, chunk: Box<Chunk>, packets: u64, now: Timestamp, budget: &mut Budget) -> Box<Chunk> {
+    fn keep(
+        &mut self,
+        mut chunk: Box<Chunk>,
+        packets: u64,
+        now: Timestamp,
+        budget: &mut Budget,
+    ) -> Box<Chunk> {
+        if self.disk.is_some() {
+            chunk.align();
+        }
         let mentions = self.indexer.index(chunk.bytes());
         let is_written = self.write(&chunk, &mentions, now, budget);
         if is_written || self.settings.disk == 0 {

@@ -267,3 +267,20 @@ fn an_older_ring_from_the_future_stays_behind_the_file_that_is_written() {
     test.ring.finish(NOW, &mut test.budget);
     assert_eq!((test.files(".pcapng").len(), test.ring.error()), (2, None));
 }
+
+#[test]
+fn files_are_as_long_as_a_disk_wants_them() {
+    let mut test = Test::new(RingSettings { memory: 0, disk: 100 * MIB, keep: None });
+    for count in 1..40_u64 {
+        let samples: Vec<_> =
+            (0..count).map(|time| Sample::new(time, 1, (time * 37 % 900) as usize)).collect();
+        test.take(&samples);
+        test.ring.settle(NOW, &mut test.budget);
+    }
+    let held = test.ring.held(Timestamp::ZERO, NOW);
+    let [stored] = held.files.as_slice() else { panic!("{held:?}") };
+    assert!(stored.units.len() == 39 && stored.units.iter().all(|unit| unit.offset % 4096 == 0));
+    let files = test.files("pcapng.part");
+    assert_eq!(fs::metadata(&files[0]).unwrap().len() % 4096, 0);
+    assert_eq!(times(&held).1.len(), (1..40).sum::<usize>());
+}
