@@ -124,8 +124,7 @@ fn archive(paths: &[PathBuf], out: impl Write) -> io::Result<()> {
         archive.start_file(name, options)?;
         io::copy(&mut file, &mut archive)?;
     }
-    archive.finish()?;
-    Ok(())
+    archive.finish()?.into_inner().flush()
 }
 
 /// When a file was changed, in UTC, as zip archives say it.
@@ -164,32 +163,45 @@ async fn save(State(appliance): Shared, body: Bytes) -> Result<Response, Refused
     Ok(([(header::CONTENT_TYPE, "application/x-pcapng")], answer).into_response())
 }
 
-/// An answer that has what another thread writes, as it is written.
+/// An answer that has what another thread writes, as it is written. One whose writer ends without a flush breaks off, so that nobody takes
+/// it for all there is.
 fn answer_in_pieces() -> (Pieces, Body) {
-    let (give, mut take) = mpsc::channel(8);
-    let (mut reader, body) = Channel::<Bytes>::new(8);
+    let (give, mut take) = mpsc::channel::<Option<Bytes>>(8);
+    let (mut reader, body) = Channel::<Bytes, io::Error>::new(8);
     tokio::spawn(async move {
+        let mut is_whole = false;
         while let Some(piece) = take.recv().await {
-            // Nobody reads any more; the writer is told when it writes again.
-            if reader.send_data(piece).await.is_err() {
-                break;
+            is_whole = piece.is_none();
+            // Where nobody reads any more the writer is told when it writes again.
+            if let Some(piece) = piece
+                && reader.send_data(piece).await.is_err()
+            {
+                return;
             }
+        }
+        if !is_whole {
+            reader.abort(io::ErrorKind::UnexpectedEof.into());
         }
     });
     (Pieces(give), Body::new(body))
 }
 
-/// Gives what is written to an answer, piece by piece. Waits while the reader does not take it.
-struct Pieces(mpsc::Sender<Bytes>);
+/// Gives what is written to an answer, piece by piece, and what is flushed as `None`. Waits while the reader does not take it.
+struct Pieces(mpsc::Sender<Option<Bytes>>);
+
+impl Pieces {
+    fn give(&self, piece: Option<Bytes>) -> io::Result<()> {
+        self.0.blocking_send(piece).map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+}
 
 impl Write for Pieces {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let gone = |_| io::ErrorKind::BrokenPipe.into();
-        self.0.blocking_send(Bytes::copy_from_slice(bytes)).map(|()| bytes.len()).map_err(gone)
+        self.give(Some(Bytes::copy_from_slice(bytes))).map(|()| bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        self.give(None)
     }
 }
 
@@ -216,11 +228,12 @@ impl From<CaptureError> for Refused {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Cursor, Read};
+    use std::io::{Cursor, Read, Write};
 
+    use http_body_util::BodyExt;
     use zip::ZipArchive;
 
-    use super::archive;
+    use super::{answer_in_pieces, archive};
     use crate::testing::Directory;
 
     #[test]
@@ -245,6 +258,25 @@ mod tests {
             assert!(file.last_modified().unwrap().year() >= 2024);
             file.read_to_end(&mut found).unwrap();
             assert_eq!(found, expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_breaks_off_is_not_taken_for_a_whole_one() {
+        for (is_whole, flushes) in [(true, 1), (false, 0)] {
+            let (mut out, body) = answer_in_pieces();
+            let writer = tokio::task::spawn_blocking(move || {
+                // What is written behind a flush has to be flushed, too.
+                out.flush().unwrap();
+                out.write_all(b"packets").unwrap();
+                (0..flushes).for_each(|_| out.flush().unwrap());
+            });
+            let answer = body.collect().await;
+            writer.await.unwrap();
+            assert_eq!(
+                answer.map(|answer| answer.to_bytes()).ok().as_deref(),
+                is_whole.then_some(&b"packets"[..])
+            );
         }
     }
 }
