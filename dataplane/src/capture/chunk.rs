@@ -1,4 +1,4 @@
-use super::Fates;
+use super::{AlignedBytes, Fates};
 use crate::{clock::Timestamp, verdict::DropReason};
 
 /// Packets in a row, as blocks of a pcapng file, made by one worker.
@@ -6,9 +6,7 @@ use crate::{clock::Timestamp, verdict::DropReason};
 /// Memory is taken once: a chunk that was written is cleared and filled again.
 #[derive(Debug)]
 pub struct Chunk {
-    /// Behind `start` bytes, which have the rest begin where a disk wants it. Never grows.
-    bytes: Vec<u8>,
-    start: usize,
+    bytes: AlignedBytes,
     /// Where the last block begins, behind these.
     last: usize,
     packets: u32,
@@ -92,22 +90,18 @@ const OVERHEAD: usize = 28 + (4 + 24) + 4 + 4;
 impl Chunk {
     /// The most bytes that a chunk has.
     pub const SIZE: usize = 1 << 20;
-    /// What memory and files are aligned to where a disk reads and writes without a copy.
-    pub const ALIGN: usize = 4096;
     /// The bytes of packets that a chunk has room for: any packet fits, and what [`Chunk::align`] adds.
-    pub const ROOM: usize = Self::SIZE - 2 * Self::ALIGN;
+    pub const ROOM: usize = Self::SIZE - 2 * AlignedBytes::ALIGN;
 
     /// An empty chunk.
     pub fn new() -> Self {
-        let mut bytes = Vec::<u8>::with_capacity(Self::SIZE + Self::ALIGN);
-        let start = bytes.as_ptr().align_offset(Self::ALIGN).min(Self::ALIGN);
-        bytes.resize(start, 0);
-        Self { bytes, start, last: 0, packets: 0, span: None, captures: 0, fates: Fates::NONE }
+        let bytes = AlignedBytes::with_capacity(Self::SIZE);
+        Self { bytes, last: 0, packets: 0, span: None, captures: 0, fates: Fates::NONE }
     }
 
     /// Whether a packet of which so many bytes are kept still fits.
     pub fn has_room(&self, kept: usize) -> bool {
-        self.bytes().len() + OVERHEAD + kept.next_multiple_of(4) <= Self::ROOM
+        self.bytes.len() + OVERHEAD + kept.next_multiple_of(4) <= Self::ROOM
     }
 
     /// Adds the first `kept` bytes of a packet, which has room. The format is that of an Enhanced Packet Block of the pcapng draft, in
@@ -130,10 +124,10 @@ impl Chunk {
         for (place, word) in head.as_chunks_mut::<4>().0.iter_mut().zip(words) {
             *place = word.to_le_bytes();
         }
-        self.last = self.bytes().len();
-        self.bytes.extend_from_slice(&head);
-        self.bytes.extend_from_slice(data);
-        self.bytes.extend_from_slice([0; 3].get(..padding).unwrap_or_default());
+        self.last = self.bytes.len();
+        self.bytes.extend(&head);
+        self.bytes.extend(data);
+        self.bytes.extend([0; 3].get(..padding).unwrap_or_default());
         let mut tail = [0; 36];
         let words = [
             u32::from(CUSTOM) | 24 << 16,
@@ -149,7 +143,7 @@ impl Chunk {
         for (place, word) in tail.as_chunks_mut::<4>().0.iter_mut().zip(words) {
             *place = word.to_le_bytes();
         }
-        self.bytes.extend_from_slice(&tail);
+        self.bytes.extend(&tail);
         self.packets += 1;
         self.captures |= label.captures;
         self.fates.add(label.fate);
@@ -159,11 +153,11 @@ impl Chunk {
 
     /// Adds the packets of another chunk behind its own, if all of them fit. Says whether they did.
     pub fn append(&mut self, other: &Self) -> bool {
-        if self.bytes().len() + other.bytes().len() > Self::ROOM {
+        if self.bytes.len() + other.bytes.len() > Self::ROOM {
             return false;
         }
-        self.last = self.bytes().len() + other.last;
-        self.bytes.extend_from_slice(other.bytes());
+        self.last = self.bytes.len() + other.last;
+        self.bytes.extend(other.bytes());
         self.packets += other.packets;
         self.captures |= other.captures;
         self.fates.add_all(other.fates);
@@ -176,26 +170,25 @@ impl Chunk {
 
     /// The blocks.
     pub fn bytes(&self) -> &[u8] {
-        self.bytes.get(self.start..).unwrap_or_default()
+        self.bytes.bytes()
     }
 
     /// Makes the last block longer, by an option that says nothing, so that the blocks are as long as a disk wants them.
     pub fn align(&mut self) {
-        let missing = self.bytes().len().next_multiple_of(Self::ALIGN) - self.bytes().len();
+        let missing = self.bytes.len().next_multiple_of(AlignedBytes::ALIGN) - self.bytes.len();
         // An option with a number of its owner is at least so long.
-        let missing = if (1..8).contains(&missing) { missing + Self::ALIGN } else { missing };
+        let missing = if (1..8).contains(&missing) { missing + AlignedBytes::ALIGN } else { missing };
         if missing == 0 || self.is_empty() {
             return;
         }
-        let total = (self.bytes().len() - self.last + missing) as u32;
+        let total = (self.bytes.len() - self.last + missing) as u32;
         // In place of the end of the options and the length, which come again behind it.
-        self.bytes.truncate(self.bytes.len() - 8);
+        self.bytes.resize(self.bytes.len() - 8);
         let words = [u32::from(CUSTOM) | ((missing - 4) as u32) << 16, ENTERPRISE];
-        self.bytes.extend(words.into_iter().flat_map(u32::to_le_bytes));
-        self.bytes.resize(self.bytes.len() + missing - 8, 0);
-        self.bytes.extend([0, total].into_iter().flat_map(u32::to_le_bytes));
-        let place = self.start + self.last + 4;
-        if let Some(length) = self.bytes.get_mut(place..place + 4) {
+        words.iter().for_each(|word| self.bytes.extend(&word.to_le_bytes()));
+        self.bytes.resize(self.bytes.len() + missing - 8);
+        [0, total].iter().for_each(|word| self.bytes.extend(&word.to_le_bytes()));
+        if let Some(length) = self.bytes.bytes_mut().get_mut(self.last + 4..self.last + 8) {
             length.copy_from_slice(&total.to_le_bytes());
         }
     }
@@ -227,7 +220,7 @@ impl Chunk {
 
     /// Forgets everything, but keeps the memory.
     pub fn clear(&mut self) {
-        self.bytes.truncate(self.start);
+        self.bytes.resize(0);
         self.last = 0;
         (self.packets, self.span, self.captures, self.fates) = (0, None, 0, Fates::NONE);
     }

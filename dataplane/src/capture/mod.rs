@@ -8,6 +8,7 @@
 //! (offered = filtered + captured + lost); bytes are those that were received, or those that leave. Refuses: to know of files and of names. Filters are
 //! those of libpcap, as programs ([`Program`]) that are checked before they are run.
 
+mod aligned;
 mod chunk;
 mod filter;
 mod plan;
@@ -16,6 +17,7 @@ mod stage;
 #[cfg(test)]
 mod tests;
 
+pub use aligned::AlignedBytes;
 pub use chunk::{Chunk, ENTERPRISE, Fate, Label};
 pub use filter::{Program, ProgramError, RawInstruction};
 pub use plan::{CapturePlan, Direction, Fates, Point, Selection};

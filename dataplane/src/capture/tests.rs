@@ -127,7 +127,7 @@ proptest! {
         let before = chunk.bytes().to_vec();
         chunk.align();
         let (start, length) = (chunk.bytes().as_ptr() as usize, chunk.bytes().len());
-        prop_assert_eq!((start % Chunk::ALIGN, length % Chunk::ALIGN), (0, 0));
+        prop_assert_eq!((start % AlignedBytes::ALIGN, length % AlignedBytes::ALIGN), (0, 0));
         // Only the last block is another: longer, and so it says at both of its ends.
         let word = |bytes: &[u8], at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()) as usize;
         let mut at = 0;

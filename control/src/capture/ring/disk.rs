@@ -14,7 +14,10 @@ use std::{
     time::Duration,
 };
 
-use ravelin_dataplane::{capture::Chunk, clock::Timestamp};
+use ravelin_dataplane::{
+    capture::{AlignedBytes, Chunk},
+    clock::Timestamp,
+};
 use rustix::fs::OFlags;
 
 use super::index::{self, Unit};
@@ -43,7 +46,8 @@ pub(super) struct Disk {
     directory: PathBuf,
     limit: u64,
     keep: Option<Duration>,
-    header: Header,
+    /// What a file begins with.
+    header: AlignedBytes,
     interfaces: Arc<[String]>,
     files: VecDeque<Stored>,
     /// The last of the files is written to.
@@ -65,28 +69,6 @@ pub(in crate::capture) struct Stored {
 struct Open {
     data: File,
     index: File,
-}
-
-/// What a file begins with, in memory and of a length as a disk wants them.
-#[derive(Debug)]
-struct Header {
-    memory: Vec<u8>,
-    start: usize,
-}
-
-impl Header {
-    fn new(interfaces: &[String]) -> Self {
-        let blocks = blocks::header_aligned(interfaces.iter().map(String::as_str), 262_144, Chunk::ALIGN);
-        let mut memory = Vec::<u8>::with_capacity(blocks.len() + Chunk::ALIGN);
-        let start = memory.as_ptr().align_offset(Chunk::ALIGN).min(Chunk::ALIGN);
-        memory.resize(start, 0);
-        memory.extend(blocks);
-        Self { memory, start }
-    }
-
-    fn bytes(&self) -> &[u8] {
-        self.memory.get(self.start..).unwrap_or_default()
-    }
 }
 
 impl RingFile {
@@ -112,7 +94,7 @@ impl RingFile {
     }
 
     /// Makes both files, the first with its beginning.
-    fn create(&self, header: &Header) -> io::Result<Open> {
+    fn create(&self, header: &AlignedBytes) -> io::Result<Open> {
         let create = |ending, flags: OFlags| {
             let path = self.hidden(ending);
             let flags = flags.bits().cast_signed();
@@ -197,7 +179,10 @@ impl Disk {
                 }
             }
         })?;
-        let header = Header::new(&interfaces);
+        let names = interfaces.iter().map(String::as_str);
+        let blocks = blocks::header_aligned(names, 262_144, AlignedBytes::ALIGN);
+        let mut header = AlignedBytes::with_capacity(blocks.len());
+        header.extend(&blocks);
         let files = VecDeque::new();
         Ok(Self { directory, limit, keep, header, interfaces, files, open: None, found: Some(found) })
     }
@@ -244,7 +229,7 @@ impl Disk {
     fn begin(&mut self, first: Timestamp, serial: u64, budget: &mut Budget) -> io::Result<()> {
         // The directory may have been removed with all that was in it.
         make_directory(&self.directory)?;
-        budget.take(self.header.bytes().len() as u64)?;
+        budget.take(self.header.len() as u64)?;
         let newest = self.files.back().map_or(0, |stored| stored.file.start + 1);
         let (directory, interfaces) = (self.directory.clone(), Arc::clone(&self.interfaces));
         let file = RingFile { directory, start: first.as_nanos().max(newest), interfaces, is_own: true };
@@ -253,7 +238,7 @@ impl Disk {
                 let _best_effort = fs::remove_file(file.hidden(ending));
             }
         })?;
-        let header = self.header.bytes().len() as u64;
+        let header = self.header.len() as u64;
         self.files.push_back(Stored { file: Arc::new(file), units: Vec::new(), serial, header });
         self.open = Some(open);
         Ok(())
