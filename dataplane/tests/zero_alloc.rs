@@ -2,7 +2,7 @@
 //!
 //! Promises: any allocation on the worker's thread during thousands of turns fails the test, over every backend that
 //! needs no privileges, with expiry, eviction, new flows that rules judge, flows judged again after a change, answers to
-//! rejected packets, denied and malformed packets going on. Refuses to say anything of the first turns, in which tables and pools grow to what they stay at.
+//! rejected packets, denied and malformed packets and captures going on. Refuses to say anything of the first turns, in which tables and pools grow to what they stay at.
 
 mod common;
 
@@ -84,12 +84,16 @@ const ROUND: usize = 200;
 
 /// Turns a worker over `io` until it is warm, then watches it. `tick` moves the backend's time.
 fn watch<I: PacketIo>(name: &str, io: I, mut tick: impl FnMut(&mut I, Timestamp)) {
-    let (mut worker, mut publisher) = worker(io);
+    let (mut worker, mut publisher, ring) = worker(io);
     let mut turns = |worker: &mut Worker<I, Sink>, turns: Range<u64>| {
         for number in turns {
             // 100 ms a turn, so that every timeout of every protocol comes up.
             tick(worker.io_mut(), Timestamp::from_micros(number * 100_000));
             worker.turn();
+            // In place of the writer.
+            while let Some(chunk) = ring.take() {
+                ring.give_back(chunk);
+            }
         }
     };
     turns(&mut worker, 0..WARM_UP);
@@ -110,6 +114,8 @@ fn watch<I: PacketIo>(name: &str, io: I, mut tick: impl FnMut(&mut I, Timestamp)
     assert_eq!(counters.balance(), Ok(()), "{name}");
     assert!(counters.received > WATCHED, "{name} received {} packets", counters.received);
     assert!(counters.flows_created > warm.flows_created + WATCHED / 10, "{name} judged flows");
+    assert!(counters.captured > warm.captured + WATCHED, "{name} captured packets");
+    assert_eq!(counters.capture_lost, 0, "{name}");
     assert!(counters.injected > warm.injected, "{name} answered rejected packets");
     for reason in [DropReason::RuleDeny, DropReason::RuleReject, DropReason::FlowCut, DropReason::FlowReset] {
         assert!(counters.drops.count(reason) > warm.drops.count(reason), "{name} dropped by {reason:?}");

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use etherparse::{IpFragOffset, IpNumber, Ipv4Header, PacketBuilder, VlanId};
 use ravelin_config::types::{Direction, PortRange, Protocol};
 use ravelin_dataplane::{
+    capture::{CapturePlan, CaptureRing, Direction as CaptureDirection, Fates, Point, Selection},
     command::CommandQueue,
     counters::CounterBlock,
     flow::{FlowSettings, FlowTable, RawRecord, RecordLost, RecordSink, SteerStage},
@@ -274,8 +275,8 @@ impl RecordSink for Sink {
     }
 }
 
-/// A worker with small tables over a bridge of ports 0 and 1 and a monitor, port 2; and who gives it other policies.
-pub(crate) fn worker<I: PacketIo>(io: I) -> (Worker<I, Sink>, Publisher) {
+/// A worker with small tables over a bridge of ports 0 and 1 and a monitor, port 2; who gives it other policies; and what it captures.
+pub(crate) fn worker<I: PacketIo>(io: I) -> (Worker<I, Sink>, Publisher, Arc<CaptureRing>) {
     const PORTS: usize = 3;
     let id = WorkerId(0);
     let wakers: Arc<[Waker]> = [Waker::new().unwrap()].into();
@@ -287,12 +288,14 @@ pub(crate) fn worker<I: PacketIo>(io: I) -> (Worker<I, Sink>, Publisher) {
         commands: Arc::new(CommandQueue::new(4)),
         block: Arc::new(CounterBlock::new(PORTS)),
     };
-    let pipeline = Pipeline::new(
+    let mut pipeline = Pipeline::new(
         SteerStage::new(FlowHasher::fixed(1)),
         FlowTable::new(1_024, id),
         FragmentTable::new(64),
     );
-    (Worker::new(io, pipeline, Sink::default(), links, 64, PORTS), publisher)
+    let ring = CaptureRing::new(4);
+    pipeline.capture_into(Arc::clone(&ring));
+    (Worker::new(io, pipeline, Sink::default(), links, 64, PORTS), publisher, ring)
 }
 
 pub(crate) fn snapshot(policy: PolicySet) -> Snapshot {
@@ -306,8 +309,24 @@ pub(crate) fn snapshot(policy: PolicySet) -> Snapshot {
     Snapshot {
         flow: FlowSettings::default(),
         policy,
+        capture: CapturePlan::new(vec![capture(0, Point::Received), capture(1, Point::Forwarded)]),
         forward: Plan::new(vec![bridge(1, Direction::Ingress), bridge(0, Direction::Egress), Port::Monitor]),
         ..Snapshot::default()
+    }
+}
+
+/// Everything, whole.
+fn capture(capture: u8, point: Point) -> Selection {
+    Selection {
+        capture,
+        point,
+        filter: None,
+        addresses: None,
+        direction: CaptureDirection::Both,
+        fates: Fates::ANY,
+        decided_by: None,
+        sample: 1,
+        snap: 2_000,
     }
 }
 
