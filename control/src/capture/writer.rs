@@ -214,8 +214,8 @@ impl CaptureWriter {
         self.shared.unclaimed.load(Ordering::Relaxed)
     }
 
-    /// Writes to `out` what is wanted of the ring, in a thread of its own, and answers when all is written. Until a moment after
-    /// `request.until`, it waits for what workers have not handed in yet. The channel closes without an answer if the writer is stopped.
+    /// Writes to `out` what is wanted of the ring, in a thread of its own, and answers when all is written. What workers have
+    /// not handed in yet is waited for a moment, unless `request.until` is long past. The channel closes without an answer if the writer is stopped.
     pub fn save(&self, request: SaveRequest, out: Box<dyn Write + Send>) -> Receiver<io::Result<Saved>> {
         let (answer, receiver) = mpsc::channel();
         self.order(Order::Save(Box::new(Saving { request, out, answer, ready: Timestamp::ZERO })));
