@@ -39,8 +39,33 @@ pub enum Port {
         /// Largest network packet that may leave here, in bytes, without Ethernet header and VLAN tags.
         mtu: u32,
     },
+    /// One of the interfaces between which packets are routed.
+    Route {
+        /// Whether partial checksums of packets received here are completed.
+        complete_checksums: bool,
+    },
+    /// Our end of the pair of interfaces whose other end is the kernel's: what is sent here, the kernel receives.
+    Host,
     /// Receives only.
     Monitor,
+}
+
+impl Port {
+    /// Whether packets are routed that are received here.
+    pub const fn routes(&self) -> bool {
+        match self {
+            Self::Route { .. } => true,
+            Self::Bridge { .. } | Self::Host | Self::Monitor => false,
+        }
+    }
+
+    /// Whether partial checksums of packets received here are completed.
+    pub(super) const fn completes_checksums(&self) -> bool {
+        match self {
+            Self::Bridge { complete_checksums, .. } | Self::Route { complete_checksums } => *complete_checksums,
+            Self::Host | Self::Monitor => false,
+        }
+    }
 }
 
 /// Ports between which packets pass; named by the lowest of them. A connection that crosses two bridges of the appliance is on
@@ -55,17 +80,23 @@ pub struct Plan {
     ports: Vec<Port>,
     /// The segment of each port: looked up for every packet.
     segments: Vec<Segment>,
+    /// The port to the kernel.
+    host: Option<PortId>,
 }
 
 impl Plan {
     /// The plan for these ports, which are numbered from 0.
     pub fn new(ports: Vec<Port>) -> Self {
+        let numbered = || ports.iter().zip((0..=u8::MAX).map(PortId));
+        let first = |is: fn(&Port) -> bool| numbered().find_map(|(port, id)| is(port).then_some(id));
+        let (router, host) = (first(Port::routes), first(|port| *port == Port::Host));
         let segment = |(port, id): (&Port, PortId)| match port {
             Port::Bridge { twin, .. } => Segment(id.min(*twin)),
-            Port::Monitor => Segment(id),
+            Port::Route { .. } => Segment(router.unwrap_or(id)),
+            Port::Host | Port::Monitor => Segment(id),
         };
-        let segments = ports.iter().zip((0..=u8::MAX).map(PortId)).map(segment).collect();
-        Self { ports, segments }
+        let segments = numbered().map(segment).collect();
+        Self { ports, segments, host }
     }
 
     /// The port with this number.
@@ -77,19 +108,24 @@ impl Plan {
     pub fn direction(&self, port: PortId) -> Option<Direction> {
         match self.port(port)? {
             Port::Bridge { direction, .. } => Some(*direction),
-            Port::Monitor => None,
+            Port::Route { .. } | Port::Host | Port::Monitor => None,
         }
     }
 
-    /// The port through which packets received at `port` leave.
+    /// The other end of the bridge that `port` is one end of.
     pub fn twin(&self, port: PortId) -> Option<PortId> {
         match self.port(port)? {
             Port::Bridge { twin, .. } => Some(*twin),
-            Port::Monitor => None,
+            Port::Route { .. } | Port::Host | Port::Monitor => None,
         }
     }
 
-    /// The segment of packets received at `port`: both ends of a bridge, or a monitor interface alone.
+    /// The port to the kernel.
+    pub const fn host(&self) -> Option<PortId> {
+        self.host
+    }
+
+    /// The segment of packets received at `port`: both ends of a bridge, all interfaces that route, or a monitor interface alone.
     pub fn segment(&self, port: PortId) -> Segment {
         self.segments.get(port.index()).copied().unwrap_or(Segment(port))
     }
@@ -98,7 +134,7 @@ impl Plan {
     pub fn passes_neighbour_discovery(&self, port: PortId) -> bool {
         match self.port(port) {
             Some(Port::Bridge { non_ip, .. }) => non_ip.neighbour_discovery,
-            Some(Port::Monitor) | None => false,
+            Some(Port::Route { .. } | Port::Host | Port::Monitor) | None => false,
         }
     }
 }
