@@ -200,7 +200,7 @@ impl Plan {
             interfaces.facts(interface)
         })?;
         let chunks = usize::try_from(config.capture.buffer).unwrap_or(usize::MAX) / Chunk::SIZE;
-        let roster = Roster::new(&self.cores, config.interfaces.len(), chunks)
+        let roster = Roster::new(&self.cores, reloader.ports().len(), chunks)
             .map_err(RunError::system("make event descriptors"))?;
         let listener = self.claim.listen()?;
 
@@ -316,7 +316,7 @@ async fn watch(appliance: &Arc<Appliance>, crew: &Crew, ready: &mut bool) -> Res
     let mut interrupt = listen(SignalKind::interrupt())?;
     let limit = appliance.in_force().config.control.watchdog;
     let mut watchdog = Watchdog::new(limit, appliance.roster.members().len(), Instant::now());
-    let mut links = LinkWatch::new(appliance.in_force().config.interfaces.len(), Instant::now());
+    let mut links = LinkWatch::new(appliance.in_force().ports.len(), Instant::now());
     let mut tick = tokio::time::interval(watchdog.interval().min(notify::interval()));
 
     *ready = true;
