@@ -27,6 +27,7 @@ pub mod feeds;
 pub mod identity;
 pub mod log;
 pub mod manifests;
+pub mod mirror;
 pub mod policy;
 pub mod records;
 pub mod reload;

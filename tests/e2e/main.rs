@@ -17,6 +17,7 @@ mod idle;
 mod laboratory;
 mod links;
 mod live_flows;
+mod mirror;
 mod monitor;
 mod policy;
 mod receive_threads;
