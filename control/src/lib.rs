@@ -32,6 +32,7 @@ pub mod policy;
 pub mod records;
 pub mod reload;
 pub mod replay;
+pub mod routing;
 pub mod sources;
 pub mod stats;
 pub mod supervisor;

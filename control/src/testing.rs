@@ -37,7 +37,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::{
     api::view::{Link, LinkState, Statistic},
-    appliance::{Appliance, Interfaces},
+    appliance::{Appliance, Interfaces, Own},
     compile::{self, PortFacts, Ports},
     feeds::{Keeper, Library, kernel::Blocklist},
     log::LogLevelHandle,
@@ -190,6 +190,10 @@ impl Interfaces for TestInterfaces {
 
     fn blocked(&self) -> Vec<[u64; 2]> {
         self.blocked.lock().clone()
+    }
+
+    fn own(&self) -> Option<Box<dyn Own>> {
+        None
     }
 
     fn close(&self) -> Vec<String> {

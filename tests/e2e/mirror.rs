@@ -11,9 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ravelin_control::mirror::{
-    Change, Follower, GroupId, Mirror, NeighbourState, Settings, TableId, Target,
-};
+use ravelin_control::mirror::{Change, Follower, GroupId, Mirror, NeighbourState, Settings, TableId, Target};
 use ravelin_tests::{netns::Namespace, process::wait_for, requirements};
 
 /// A namespace with two interfaces to another one, and a follower in it that keeps a table of what it was told.
@@ -48,7 +46,10 @@ mod parking {
                         groups.remove(&id).expect("it was told");
                     }
                     Change::Route(table, prefix, Some(id)) => {
-                        assert!(groups.contains_key(&id), "{prefix} leads to {id:?}, of which nothing is known");
+                        assert!(
+                            groups.contains_key(&id),
+                            "{prefix} leads to {id:?}, of which nothing is known"
+                        );
                         routes.insert((table, prefix.to_string()), id);
                     }
                     Change::Route(table, prefix, None) => {

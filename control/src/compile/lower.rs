@@ -7,7 +7,7 @@ use ravelin_dataplane::{
     forward::{NonIp, Plan, Port},
     parse::FragmentSettings,
     policy::PolicySet,
-    route::Routes,
+    route::{ReversePath, Routes},
     snapshot::Snapshot,
     worker::Idle,
 };
@@ -112,7 +112,14 @@ fn forward(config: &Config, ports: &Ports) -> Result<Plan, CompileError> {
                     mtu: facts.mtu,
                 }
             }
-            (InterfaceMode::Route, _) => Port::Route { complete_checksums: completes(interface, facts) },
+            (InterfaceMode::Route, _) => Port::Route {
+                complete_checksums: completes(interface, facts),
+                reverse_path: match interface.reverse_path {
+                    config::ReversePath::Strict => ReversePath::Strict,
+                    config::ReversePath::Loose => ReversePath::Loose,
+                    config::ReversePath::Off => ReversePath::Off,
+                },
+            },
             (InterfaceMode::Bridge, None) | (InterfaceMode::Monitor, _) => Port::Monitor,
         };
         if let Some(slot) = plan.get_mut(id.index()) {

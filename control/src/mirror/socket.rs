@@ -150,8 +150,15 @@ impl Requests {
         };
         neighbour.attributes = vec![NeighbourAttribute::Destination(destination)];
         let flags = NLM_F_REQUEST | NLM_F_CREATE | NLM_F_ACK;
-        let request = bytes(RouteNetlinkMessage::NewNeighbour(neighbour), flags, 1);
-        self.socket.send_to(&request, &SocketAddr::new(0, 0), 0)?;
+        self.ask(RouteNetlinkMessage::NewNeighbour(neighbour), flags)
+    }
+
+    /// Asks for something, with `NLM_F_ACK` among the flags, and waits for the answer.
+    ///
+    /// # Errors
+    /// What the kernel said.
+    pub(crate) fn ask(&self, message: RouteNetlinkMessage, flags: u16) -> io::Result<()> {
+        self.socket.send_to(&bytes(message, flags, 1), &SocketAddr::new(0, 0), 0)?;
         // The kernel has answered when the system call returns.
         let mut answer = Vec::with_capacity(4096);
         self.socket.recv_from(&mut answer, RecvFlags::DONTWAIT.bits().cast_signed())?;

@@ -54,7 +54,7 @@ use crate::{
         socket::{Claim, SocketError},
         view::LinkState,
     },
-    appliance::{Appliance, Interfaces, captures::CaptureDesk},
+    appliance::{Appliance, Interfaces, captures::CaptureDesk, routes::RouteDesk},
     capture::{CaptureWriter, Commentator, RingSettings, Settings},
     compile::CompileError,
     feeds::{Keeper, Library, kernel::KernelKeeper},
@@ -62,6 +62,7 @@ use crate::{
     policy::Teller,
     records::{Encoder, RecordRing, RingSink, Target, Writer},
     reload::{self, ReloadError, Reloader},
+    routing::Routing,
     stats::{self, Metrics, MetricsError},
 };
 
@@ -196,13 +197,20 @@ impl Plan {
     {
         let workers = u8::try_from(self.cores.len()).unwrap_or(u8::MAX);
         let config = self.config;
-        let reloader = Reloader::begin(self.path, config.clone(), self.library, workers, |interface| {
+        let mut reloader = Reloader::begin(self.path, config.clone(), self.library, workers, |interface| {
             interfaces.facts(interface)
         })?;
         let chunks = usize::try_from(config.capture.buffer).unwrap_or(usize::MAX) / Chunk::SIZE;
         let roster = Roster::new(&self.cores, reloader.ports().len(), chunks)
             .map_err(RunError::system("make event descriptors"))?;
         let listener = self.claim.listen()?;
+        let routing = Routing::start(&config, &reloader.ports())
+            .map_err(RunError::system("follow the kernel's routes"))?;
+        let mut routes = routing.map(|routing| RouteDesk::new(routing, interfaces.own()));
+        if let Some(routes) = &mut routes {
+            routes.follow(&mut reloader);
+            routes.set_failsafes(&reloader);
+        }
 
         crew::stay_off(&self.spare);
         privileges::drop_most(config.io.napi_threads != NapiThreads::Off)
@@ -226,6 +234,7 @@ impl Plan {
         let captures = captures(&config, &roster, &reloader);
         let appliance = Arc::new(Appliance::new(roster, interfaces, reloader, writer, keepers, self.log));
         appliance.open_captures(captures);
+        appliance.open_routes(routes);
 
         let result = runtime.block_on(async {
             tokio::spawn(served(api::socket::serve(listener, api::router(Arc::clone(&appliance)))));
@@ -324,10 +333,13 @@ async fn watch(appliance: &Arc<Appliance>, crew: &Crew, ready: &mut bool) -> Res
     appliance.resume_captures().await;
     let mut watch = tokio::time::interval(WATCH);
     watch.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut confirm = tokio::time::interval(CONFIRM);
     loop {
         tokio::select! {
             _ = watch.tick() => appliance.watch().await,
             () = appliance.news() => appliance.watch().await,
+            () = appliance.routes_changed() => appliance.follow_routes().await,
+            _ = confirm.tick() => appliance.confirm_neighbours(),
             _ = terminate.recv() => return stopping("SIGTERM"),
             _ = interrupt.recv() => return stopping("SIGINT"),
             _ = hangup.recv() => {
@@ -352,6 +364,9 @@ async fn watch(appliance: &Arc<Appliance>, crew: &Crew, ready: &mut bool) -> Res
 
 /// How often it is looked whether endpoints or manifests have changed.
 const WATCH: Duration = Duration::from_millis(250);
+
+/// How often the kernel is asked to confirm the neighbours to whom packets go.
+const CONFIRM: Duration = Duration::from_secs(10);
 
 fn started(appliance: &Appliance) {
     let in_force = appliance.in_force();

@@ -44,7 +44,11 @@ impl CaptureStage {
                 (Point::Forwarded, Verdict::Forward(port)) => (port, frame.bytes()),
                 (
                     Point::Forwarded,
-                    Verdict::Undecided | Verdict::Allow | Verdict::Local | Verdict::Consume | Verdict::Drop(_),
+                    Verdict::Undecided
+                    | Verdict::Allow
+                    | Verdict::Local
+                    | Verdict::Consume
+                    | Verdict::Drop(_),
                 ) => continue,
             };
             let label = label(cx, meta, port, fate(meta.verdict));

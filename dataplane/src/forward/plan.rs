@@ -1,6 +1,6 @@
 use ravelin_config::types::Direction;
 
-use crate::io::PortId;
+use crate::{io::PortId, route::ReversePath};
 
 /// What a bridge does with frames that the rules do not judge. `true` forwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +43,8 @@ pub enum Port {
     Route {
         /// Whether partial checksums of packets received here are completed.
         complete_checksums: bool,
+        /// How the sources of packets received here are checked.
+        reverse_path: ReversePath,
     },
     /// Our end of the pair of interfaces whose other end is the kernel's: what is sent here, the kernel receives.
     Host,
@@ -62,7 +64,9 @@ impl Port {
     /// Whether partial checksums of packets received here are completed.
     pub(super) const fn completes_checksums(&self) -> bool {
         match self {
-            Self::Bridge { complete_checksums, .. } | Self::Route { complete_checksums } => *complete_checksums,
+            Self::Bridge { complete_checksums, .. } | Self::Route { complete_checksums, .. } => {
+                *complete_checksums
+            }
             Self::Host | Self::Monitor => false,
         }
     }

@@ -40,8 +40,9 @@ impl ForwardStage {
                         _ => Verdict::Forward(*twin),
                     }
                 }
-                Some(Port::Route { .. }) => {
-                    let (verdict, headers) = route::decide(&cx.snapshot.routes, meta, counters);
+                Some(Port::Route { reverse_path, .. }) => {
+                    let (verdict, headers) =
+                        route::decide(&cx.snapshot.routes, *reverse_path, meta, counters);
                     *rewrite = headers;
                     verdict
                 }
@@ -58,7 +59,8 @@ impl ForwardStage {
     ) {
         let plan = &cx.snapshot.forward;
         for ((frame, meta), rewrite) in batch.iter_mut().zip(&self.rewrites) {
-            let (Verdict::Forward(_) | Verdict::Local, Some(port)) = (meta.verdict, plan.port(meta.port)) else {
+            let (Verdict::Forward(_) | Verdict::Local, Some(port)) = (meta.verdict, plan.port(meta.port))
+            else {
                 continue;
             };
             if port.completes_checksums() && checksum::complete(frame.bytes_mut(), &meta.headers) {

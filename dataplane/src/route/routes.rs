@@ -8,7 +8,7 @@ use std::{
 
 use hashbrown::HashMap;
 
-use super::{Fib, NextHopId};
+use super::Fib;
 use crate::{io::PortId, parse::Address};
 
 /// A hardware address.
@@ -17,9 +17,9 @@ pub type Mac = [u8; 6];
 /// All that routing knows: the kernel's routes, links and neighbours as they were when the control thread made it.
 #[derive(Clone, Debug, Default)]
 pub struct Routes {
-    /// Which of `targets` a prefix has.
-    pub fib: Fib,
-    /// By the index of [`NextHopId`].
+    /// Which of `targets` a prefix has: of the main table, and of each VRF's.
+    pub fibs: Arc<[Fib]>,
+    /// By the index of a [`super::NextHopId`].
     pub targets: Arc<[Target]>,
     /// By [`PortId`]: the interfaces that route.
     pub links: Arc<[Option<Link>]>,
@@ -60,8 +60,10 @@ pub struct Link {
     pub index: u32,
     /// Its hardware address.
     pub mac: Mac,
-    /// How sources are checked of what comes in there.
-    pub reverse_path: ReversePath,
+    /// The place of its table in `fibs`.
+    pub table: u8,
+    /// Whether the kernel forwards what is received here, of IPv4 and of IPv6.
+    pub forwards: [bool; 2],
 }
 
 /// How it is checked that a packet comes from where an answer would go (RFC 3704).
@@ -128,11 +130,8 @@ impl Neighbours {
 
 impl Routes {
     /// Where packets to an address go; none if there is no route.
-    pub fn target(&self, address: Address) -> Option<&Target> {
-        self.of(self.fib.lookup(address.ip())?)
-    }
-
-    pub(super) fn of(&self, id: NextHopId) -> Option<&Target> {
+    pub fn target(&self, table: u8, address: Address) -> Option<&Target> {
+        let id = self.fibs.get(usize::from(table))?.lookup(address.ip())?;
         self.targets.get(id.index())
     }
 
@@ -142,8 +141,8 @@ impl Routes {
     }
 
     /// The port through which a flow of this hash to an address leaves, if that is one of ours.
-    pub(crate) fn exit(&self, address: Address, hash: u64) -> Option<PortId> {
-        match self.target(address)? {
+    pub(crate) fn exit(&self, table: u8, address: Address, hash: u64) -> Option<PortId> {
+        match self.target(table, address)? {
             Target::Hops(hops) => Hop::of(hops, hash).map(|hop| hop.port),
             Target::Local | Target::Kernel | Target::Blackhole => None,
         }

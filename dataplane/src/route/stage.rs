@@ -10,12 +10,17 @@ use crate::{
 
 /// Routes one packet that may pass: where it goes, and what its Ethernet header says then.
 #[inline]
-pub(crate) fn decide(routes: &Routes, meta: &Meta, counters: &mut WorkerCounters) -> (Verdict, Rewrite) {
+pub(crate) fn decide(
+    routes: &Routes,
+    reverse_path: ReversePath,
+    meta: &Meta,
+    counters: &mut WorkerCounters,
+) -> (Verdict, Rewrite) {
     let Some(link) = routes.link(meta.port) else {
         // It is about to go, or has just come.
         return (Verdict::Drop(DropReason::NoDestination), Rewrite::default());
     };
-    match route(routes, link, meta) {
+    match route(routes, link, reverse_path, meta) {
         Ok((hop, mac)) => {
             let source = routes.link(hop.port).map_or([0; 6], |link| link.mac);
             (Verdict::Forward(hop.port), Rewrite { destination: mac, source })
@@ -59,7 +64,7 @@ enum Exception {
     TooLong,
     /// Nobody knows the hardware address of the next hop.
     Neighbour,
-    /// The route is the kernel's, or there is none.
+    /// The route is the kernel's, there is none, or the kernel does not forward.
     Route,
     /// It is of a kind that is rare: tagged, with IPv4 options, between addresses of a link.
     Other,
@@ -78,21 +83,30 @@ impl From<Exception> for Not {
 }
 
 #[inline]
-fn route<'r>(routes: &'r Routes, link: &Link, meta: &Meta) -> Result<(&'r Hop, Mac), Not> {
+fn route<'r>(
+    routes: &'r Routes,
+    link: &Link,
+    reverse_path: ReversePath,
+    meta: &Meta,
+) -> Result<(&'r Hop, Mac), Not> {
     let headers = &meta.headers;
     if !headers.is_ip() || headers.vlans.count > 0 {
         return Err(Exception::Other.into());
     }
-    let hops = match routes.target(headers.destination) {
+    let hops = match routes.target(link.table, headers.destination) {
         Some(Target::Hops(hops)) => hops,
         Some(Target::Local) => return Err(Exception::Own.into()),
         Some(Target::Kernel) | None => return Err(Exception::Route.into()),
         Some(Target::Blackhole) => return Err(DropReason::RouteBlackhole.into()),
     };
+    let [forwards4, forwards6] = link.forwards;
+    if !(if headers.network == Network::Ipv4 { forwards4 } else { forwards6 }) {
+        return Err(Exception::Route.into());
+    }
     if is_martian(headers) {
         return Err(DropReason::Martian.into());
     }
-    if !comes_from_there(routes, link.reverse_path, meta) {
+    if !comes_from_there(routes, link.table, reverse_path, meta) {
         return Err(DropReason::ReversePath.into());
     }
     if has_options(headers) || is_of_link(headers.destination) || is_of_link(headers.source) {
@@ -127,10 +141,10 @@ fn is_martian(headers: &Headers) -> bool {
 }
 
 /// Whether an answer to the packet would go where it came from, as far as that is asked.
-fn comes_from_there(routes: &Routes, reverse_path: ReversePath, meta: &Meta) -> bool {
+fn comes_from_there(routes: &Routes, table: u8, reverse_path: ReversePath, meta: &Meta) -> bool {
     let target = match reverse_path {
         ReversePath::Off => return true,
-        ReversePath::Strict | ReversePath::Loose => routes.target(meta.headers.source),
+        ReversePath::Strict | ReversePath::Loose => routes.target(table, meta.headers.source),
     };
     match target {
         Some(Target::Hops(hops)) => {
@@ -196,5 +210,6 @@ fn spend_hop(frame: &mut [u8], headers: &Headers) {
 
 /// The port through which a packet leaves, as far as can be told before policy has decided.
 pub(crate) fn exit(routes: &Routes, meta: &Meta) -> Option<PortId> {
-    routes.exit(meta.headers.destination, meta.hash)
+    let link = routes.link(meta.port)?;
+    routes.exit(link.table, meta.headers.destination, meta.hash)
 }

@@ -125,6 +125,9 @@ fn refused(error: &libbpf_rs::Error) -> AfXdpError {
 impl std::fmt::Debug for Own {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (addresses, failsafes) = (self.addresses.keys.len(), self.failsafes.keys.len());
-        f.debug_struct("Own").field("addresses", &addresses).field("failsafes", &failsafes).finish_non_exhaustive()
+        f.debug_struct("Own")
+            .field("addresses", &addresses)
+            .field("failsafes", &failsafes)
+            .finish_non_exhaustive()
     }
 }

@@ -19,9 +19,10 @@ use super::{
     AfXdpError, Link, Owner,
     blocklist::Maps,
     error::chain,
-    own::OwnMaps,
     messages::{self, Messages},
-    netlink, owner,
+    netlink,
+    own::OwnMaps,
+    owner,
 };
 
 /// All our programs are called so; the kernel keeps the name, and [`detach`] finds them by it.
@@ -234,7 +235,11 @@ impl Program {
 
     /// A map that the programs of all interfaces share.
     fn shared(&self, name: &OsStr) -> Option<&MapHandle> {
-        [&self.process].into_iter().chain(self.list.all()).chain(self.own.all()).find(|map| map.name() == name)
+        [&self.process]
+            .into_iter()
+            .chain(self.list.all())
+            .chain(self.own.all())
+            .find(|map| map.name() == name)
     }
 
     /// Frames of `queue` go to `socket`, once the process is [`Self::announce`]d.
@@ -443,11 +448,7 @@ struct Filter {
 }
 
 /// Has tc run the program that an interface needs there, if it needs one.
-fn attach_filter(
-    link: &Link,
-    object: &Object,
-    wanted: &Wanted,
-) -> Result<Option<Filter>, libbpf_rs::Error> {
+fn attach_filter(link: &Link, object: &Object, wanted: &Wanted) -> Result<Option<Filter>, libbpf_rs::Error> {
     let (link, name, point) = match (&wanted.beside, wanted.without_socket) {
         (Beside::Nothing, WithoutSocket::OpenTwin(_)) => (link, TWIN, TC_INGRESS),
         (Beside::Kernel, _) => (link, SENT, TC_EGRESS),

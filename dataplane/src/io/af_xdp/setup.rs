@@ -10,8 +10,8 @@ use std::os::fd::AsFd;
 use rustix::process::{Resource, Rlimit, setrlimit};
 
 use super::{
-    AfXdpError, AfXdpIo, CopyMode, InterfaceSettings, Link, Note, Role, Settings, WithoutProcess, WithoutSocket,
-    ZeroCopy,
+    AfXdpError, AfXdpIo, CopyMode, InterfaceSettings, Link, Note, Role, Settings, WithoutProcess,
+    WithoutSocket, ZeroCopy,
     assemble::{Assembly, assemble},
     control::{AfXdpControl, Port},
     error::chain,
