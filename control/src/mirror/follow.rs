@@ -327,8 +327,8 @@ impl<T: FnMut(&Mirror, Vec<Change>)> Task<T> {
             mirror.listed(listed);
         }
         let Some((code, list)) = end.and_then(|code| Some((code, self.list.take()?))) else { return };
-        let error = Errno::from_raw_os_error(code.saturating_neg());
-        if error == Errno::OPNOTSUPP || error == Errno::AFNOSUPPORT {
+        let unknown = [Errno::OPNOTSUPP, Errno::AFNOSUPPORT].map(|error| -error.raw_os_error());
+        if unknown.contains(&code) {
             mirror.unsupported();
         } else {
             counts.lists_failed += u64::from(code < 0);
