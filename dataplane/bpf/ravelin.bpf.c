@@ -526,7 +526,8 @@ static __always_inline int is_for_kernel(struct xdp_md *ctx)
 {
 	const void *at = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	const struct ethhdr *ethernet = at;
-	const __u16 *ours = (const __u16 *)config.mac, *theirs;
+	const volatile __u16 *ours = (const volatile __u16 *)config.mac;
+	const __u16 *theirs;
 	struct told told = {};
 	struct failsafe failsafe = {};
 	__u8 one = 1;
