@@ -271,7 +271,7 @@ impl Running {
             let totals = self.appliance.roster.totals();
             // A worker may publish what it was handed before the other one publishes that it handed it over.
             let over = totals.handed_off == totals.handed_in;
-            if over && totals.forwarded + totals.consumed + totals.drops.total() >= packets {
+            if over && totals.forwarded + totals.local + totals.consumed + totals.drops.total() >= packets {
                 assert_eq!(totals.balance(), Ok(()));
                 return;
             }

@@ -12,7 +12,11 @@ use std::{
 use ravelin_control::mirror::{
     Change, Follower, GroupId, LinkIndex, Mirror, NeighbourState, Settings, TableId, Target,
 };
-use ravelin_tests::{netns::Namespace, process::{attempt, wait_for}, requirements};
+use ravelin_tests::{
+    netns::Namespace,
+    process::{attempt, wait_for},
+    requirements,
+};
 
 /// What a user of changes makes of them.
 #[derive(Default)]
@@ -98,8 +102,10 @@ impl World {
             let (fresh, told) = (fresh.lock().unwrap().routes(), self.told().routes());
             tries += 1;
             if fresh != told && tries == 10 {
-                let missing: Vec<_> = fresh.iter().filter(|(key, is)| told.get(key) != Some(is)).take(5).collect();
-                let surplus: Vec<_> = told.iter().filter(|(key, is)| fresh.get(key) != Some(is)).take(5).collect();
+                let missing: Vec<_> =
+                    fresh.iter().filter(|(key, is)| told.get(key) != Some(is)).take(5).collect();
+                let surplus: Vec<_> =
+                    told.iter().filter(|(key, is)| fresh.get(key) != Some(is)).take(5).collect();
                 eprintln!("{what}: should be {missing:?} and is {surplus:?}; {:?}", self.follower.counts());
             }
             fresh == told
@@ -123,7 +129,11 @@ impl World {
         let ours = || self.follower.look(|mirror| describe(mirror, table, is));
         wait_for(&format!("{address} to go {way}; {} and {}", kernel(), ours()), || ours() == way);
         if !way.contains('+') {
-            assert!(kernel().contains(way), "{address} goes {way} by the mirror, and by the kernel {}", kernel());
+            assert!(
+                kernel().contains(way),
+                "{address} goes {way} by the mirror, and by the kernel {}",
+                kernel()
+            );
         }
     }
 
@@ -193,7 +203,11 @@ fn ten_thousand_routes_at_once_are_followed() {
             let ours: Vec<bool> = ours.map(|(_, id)| is_there(id)).collect();
             ours.len() == count && ours.iter().all(|is| *is)
         });
-        println!("10000 routes {what}: the kernel took {:?}, the mirror {:?} more", done - start, done.elapsed());
+        println!(
+            "10000 routes {what}: the kernel took {:?}, the mirror {:?} more",
+            done - start,
+            done.elapsed()
+        );
         world.agrees(what);
     }
     let counts = world.follower.counts();
@@ -296,9 +310,11 @@ fn a_port_that_leaves_a_bridge_is_still_a_link() {
     world.here.ip("link add link west name west.7 type vlan id 7 protocol 802.1ad");
     let b = world.link("west");
     wait_for("a VLAN", || {
-        world.follower.look(|mirror| mirror.links().any(|link| {
-            link.vlan.is_some_and(|vlan| (vlan.parent, vlan.id, vlan.protocol) == (b, 7, 0x88a8))
-        }))
+        world.follower.look(|mirror| {
+            mirror.links().any(|link| {
+                link.vlan.is_some_and(|vlan| (vlan.parent, vlan.id, vlan.protocol) == (b, 7, 0x88a8))
+            })
+        })
     });
     world.goes("10.1.0.2", "dev east");
     world.agrees("a bridge");
@@ -319,7 +335,8 @@ fn next_hop_objects_are_followed() {
     }
     world.goes("20.0.0.1", "via 10.1.0.2 dev east + via 10.2.0.2 dev west");
     world.follower.look(|mirror| {
-        let Some((_, Target::Forward(hops))) = mirror.lookup(TableId::MAIN, "20.0.0.1".parse().unwrap()) else {
+        let Some((_, Target::Forward(hops))) = mirror.lookup(TableId::MAIN, "20.0.0.1".parse().unwrap())
+        else {
             panic!("no group")
         };
         assert_eq!(hops.iter().map(|hop| hop.weight).collect::<Vec<_>>(), [3, 1]);
@@ -333,7 +350,9 @@ fn next_hop_objects_are_followed() {
     world.here.ip("route add 20.0.2.0/24 nhid 3");
     world.goes_in(TableId::MAIN, "", "10.2.0.1", "local");
     wait_for("a black hole", || {
-        world.follower.look(|mirror| describe(mirror, TableId::MAIN, "20.0.2.1".parse().unwrap()) == "blackhole")
+        world
+            .follower
+            .look(|mirror| describe(mirror, TableId::MAIN, "20.0.2.1".parse().unwrap()) == "blackhole")
     });
     world.here.ip("nexthop replace id 10 group 1/2");
     world.goes("20.0.0.1", "via 10.1.0.7 dev east + via 10.2.0.2 dev west");
@@ -378,7 +397,9 @@ fn next_hops_of_ipv6_come_and_go_one_by_one() {
     world.goes("20.0.0.1", "via 10.1.0.3 dev east");
     world.here.ip("route del 20.0.0.0/24 via 10.1.0.3");
     wait_for("IPv6 on the way of IPv4", || {
-        world.follower.look(|mirror| describe(mirror, TableId::MAIN, "20.0.0.1".parse().unwrap()) == "via fd01::2 dev east")
+        world.follower.look(|mirror| {
+            describe(mirror, TableId::MAIN, "20.0.0.1".parse().unwrap()) == "via fd01::2 dev east"
+        })
     });
     world.here.ip("route change 20.0.0.0/24 via 10.2.0.2");
     world.goes("20.0.0.1", "via 10.2.0.2 dev west");
@@ -450,9 +471,8 @@ fn a_mirror_that_was_too_slow_is_right_again_afterwards() {
 fn neighbours_are_resolved_and_told() {
     let Some(world) = World::new(Settings::default()) else { return };
     let a = world.link("east");
-    let neighbour = |address: &str| {
-        world.follower.look(|mirror| mirror.neighbour(a, address.parse().unwrap()).copied())
-    };
+    let neighbour =
+        |address: &str| world.follower.look(|mirror| mirror.neighbour(a, address.parse().unwrap()).copied());
     let mac = world.there.run("cat /sys/class/net/east/address");
     for address in ["10.1.0.2", "fd01::2"] {
         assert_eq!(neighbour(address), None);

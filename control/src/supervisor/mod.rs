@@ -204,7 +204,7 @@ impl Plan {
         let roster = Roster::new(&self.cores, reloader.ports().len(), chunks)
             .map_err(RunError::system("make event descriptors"))?;
         let listener = self.claim.listen()?;
-        let routing = Routing::start(&config, &reloader.ports())
+        let routing = Routing::start(&config, reloader.ports())
             .map_err(RunError::system("follow the kernel's routes"))?;
         let mut routes = routing.map(|routing| RouteDesk::new(routing, interfaces.own()));
         if let Some(routes) = &mut routes {
@@ -445,6 +445,7 @@ fn stop(appliance: &Appliance, crew: Crew) -> Result<(), RunError> {
         received = totals.received,
         injected = totals.injected,
         forwarded = totals.forwarded,
+        local = totals.local,
         consumed = totals.consumed,
         dropped = totals.drops.total(),
         handed_off = totals.handed_off,

@@ -112,9 +112,8 @@ impl Neighbours {
 
     /// Those to whom packets went since this was asked last.
     pub fn take_used(&self) -> impl Iterator<Item = (PortId, IpAddr)> + '_ {
-        self.0.iter().filter_map(|((port, address), neighbour)| {
-            neighbour.used.swap(false, Ordering::Relaxed).then(|| (*port, address.ip()))
-        })
+        let used = self.0.iter().filter(|(_, neighbour)| neighbour.used.swap(false, Ordering::Relaxed));
+        used.map(|((port, address), _)| (*port, address.ip()))
     }
 
     /// How many there are.

@@ -16,6 +16,10 @@ pub(crate) fn decide(
     meta: &Meta,
     counters: &mut WorkerCounters,
 ) -> (Verdict, Rewrite) {
+    if routes.links.is_empty() {
+        // Nobody knows of any route, as in a replay: what passes is judged and recorded, and ends here.
+        return (Verdict::Consume, Rewrite::default());
+    }
     let Some(link) = routes.link(meta.port) else {
         // It is about to go, or has just come.
         return (Verdict::Drop(DropReason::NoDestination), Rewrite::default());
@@ -196,7 +200,9 @@ fn spend_hop(frame: &mut [u8], headers: &Headers) {
             let Some(header) = packet.first_chunk_mut::<20>() else { return };
             header[8] = header[8].saturating_sub(1);
             let sum = u16::from_be_bytes([header[10], header[11]]);
-            let [high, low] = fold(u64::from(sum) + 0x0100).to_be_bytes();
+            // All ones is the same as zero, which is what others would compute.
+            let sum = Some(fold(u64::from(sum) + 0x0100)).filter(|sum| *sum != 0xffff).unwrap_or_default();
+            let [high, low] = sum.to_be_bytes();
             (header[10], header[11]) = (high, low);
         }
         Network::Ipv6 => {
