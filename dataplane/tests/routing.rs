@@ -182,7 +182,8 @@ fn the_kernel_is_given_what_is_its_own_and_what_is_rare() {
         frame.splice(14..34, header.to_bytes());
         frame
     };
-    let cases: [(Vec<u8>, fn(&WorkerCounters) -> u64); 10] = [
+    type Counted = fn(&WorkerCounters) -> u64;
+    let cases: [(Vec<u8>, Counted); 10] = [
         (packet(CLIENT, "10.0.0.1", 64, 1, 10), |_| 1),
         (packet(CLIENT, "10.1.0.1", 1, 1, 10), |_| 1),
         (packet(CLIENT, SERVER, 1, 1, 10), |counters| counters.exceptions_expired),

@@ -11,6 +11,7 @@ use super::{ForwardStage, NonIp, Plan, Port, Segment};
 use crate::{
     batch::{Batch, Meta},
     clock::Timestamp,
+    counters::WorkerCounters,
     handoff::WorkerId,
     io::{PortId, memory::MemoryFrame},
     parse::{Headers, Network, Vlans},
@@ -34,7 +35,7 @@ fn forward(snapshot: &Snapshot, meta: Meta) -> Verdict {
     let cx = Context { now: Timestamp::ZERO, snapshot, worker: WorkerId(0), workers: 1 };
     let mut batch = Batch::new(1);
     batch.push(MemoryFrame::new(&[0; 60]), meta).unwrap();
-    ForwardStage.decide(&cx, batch.metas_mut());
+    ForwardStage::default().decide(&cx, batch.metas_mut(), &mut WorkerCounters::new(3));
     batch.metas()[0].verdict
 }
 

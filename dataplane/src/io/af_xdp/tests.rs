@@ -336,10 +336,12 @@ fn settings_that_cannot_work_are_refused() {
     }
 }
 
+fn link(queues: u32) -> Link {
+    Link { name: "rv0".into(), index: 1, mac: [0; 6], mtu: 1500, driver: String::new(), queues }
+}
+
 #[test]
 fn memory_suffices_for_all_that_can_be_under_way() {
-    let link =
-        |queues| Link { name: "rv0".into(), index: 1, mac: [0; 6], mtu: 1500, driver: String::new(), queues };
     let settings = settings(2);
     let frames = settings.shape(&[link(2), link(1)]).frames as usize;
     let sockets = 3 * 3 * 2048;
