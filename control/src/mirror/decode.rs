@@ -27,8 +27,8 @@ use netlink_packet_route::{
 use super::{
     rules,
     things::{
-        Family, Link, LinkIndex, Marks, Message, Neighbour, NeighbourState, NextHop, Object, Path, Place, Route,
-        RouteKind, TableId, Via, Vlan,
+        Family, Link, LinkIndex, Marks, Message, Neighbour, NeighbourState, NextHop, Object, Path, Place,
+        Route, RouteKind, TableId, Via, Vlan,
     },
 };
 
@@ -141,7 +141,8 @@ impl Decoder {
             match info {
                 LinkInfo::Kind(kind) => link.kind = Some(kind.to_string()),
                 LinkInfo::Data(InfoData::Vrf(about)) => {
-                    let table = |info| if let InfoVrf::TableId(table) = info { Some(TableId(table)) } else { None };
+                    let table =
+                        |info| if let InfoVrf::TableId(table) = info { Some(TableId(table)) } else { None };
                     link.vrf = about.into_iter().find_map(table);
                 }
                 LinkInfo::Data(InfoData::Vlan(about)) => {
@@ -198,7 +199,9 @@ impl Decoder {
         for attribute in self.attributes(payload, ROUTE_HEADER, parse).into_iter().flatten() {
             match attribute {
                 RouteAttribute::Table(is) => table = TableId(is),
-                RouteAttribute::Destination(is) => destination = address_of(&is).ok_or("not an IP address")?,
+                RouteAttribute::Destination(is) => {
+                    destination = address_of(&is).ok_or("not an IP address")?
+                }
                 RouteAttribute::Priority(is) => marks.metric = is,
                 RouteAttribute::PrefSource(is) => marks.source = address_of(&is),
                 RouteAttribute::Gateway(is) => gateway = address_of(&is),
@@ -255,7 +258,9 @@ impl Decoder {
         }) {
             match attribute {
                 NeighbourAttribute::Destination(NeighbourAddress::Inet(is)) => address = Some(IpAddr::V4(is)),
-                NeighbourAttribute::Destination(NeighbourAddress::Inet6(is)) => address = Some(IpAddr::V6(is)),
+                NeighbourAttribute::Destination(NeighbourAddress::Inet6(is)) => {
+                    address = Some(IpAddr::V6(is))
+                }
                 NeighbourAttribute::LinkLayerAddress(is) => mac = is.try_into().ok(),
                 _ => {}
             }

@@ -13,7 +13,8 @@ use super::{
     known::Known,
     tables::{Key, Tables},
     things::{
-        Family, Link, LinkIndex, Marks, Message, Neighbour, NextHop, Object, Route, Rule, RuleSays, TableId, Via,
+        Family, Link, LinkIndex, Marks, Message, Neighbour, NextHop, Object, Route, Rule, RuleSays, TableId,
+        Via,
     },
     view::View,
 };
@@ -85,6 +86,9 @@ impl Mirror {
                 if self.links.get(link.index).is_some_and(|before| loses(before, &link)) {
                     self.link_lost(link.index);
                 }
+                if self.has_dead_hop(link.index) {
+                    self.want_routes();
+                }
                 self.links.put(link.index, link, self.round);
             }
             Message::LinkGone(index) => {
@@ -147,11 +151,12 @@ impl Mirror {
         if !judged.flipped.is_empty() {
             let flipped: HashSet<GroupId> = judged.flipped.into_iter().collect();
             let entries = self.tables.iter();
-            let has_flipped = entries
-                .filter(|(_, entry)| entry.routes().iter().any(|kept| flipped.contains(&kept.group)));
+            let has_flipped =
+                entries.filter(|(_, entry)| entry.routes().iter().any(|kept| flipped.contains(&kept.group)));
             self.dirty.extend(has_flipped.map(|(key, _)| key));
         }
-        let is_vrf = |(_, link): &(LinkIndex, Option<Link>)| link.as_ref().is_none_or(|link| link.vrf.is_some());
+        let is_vrf =
+            |(_, link): &(LinkIndex, Option<Link>)| link.as_ref().is_none_or(|link| link.vrf.is_some());
         let vrfs_changed = links.iter().any(is_vrf);
 
         let mut changes: Vec<Change> =
@@ -325,7 +330,8 @@ impl Mirror {
         let mut words = Vec::new();
         for rule in &self.rules {
             if let RuleSays::Else(text) = &rule.says {
-                words.push(format!("rules beyond main/local/VRF are not followed: {}: {text}", rule.priority));
+                words
+                    .push(format!("rules beyond main/local/VRF are not followed: {}: {text}", rule.priority));
             }
         }
         let mut counts: HashMap<TableId, usize> = HashMap::new();
@@ -338,7 +344,9 @@ impl Mirror {
         }
         let mut counts: Vec<_> = counts.into_iter().collect();
         counts.sort_unstable();
-        let text = |(table, count)| format!("routes for a type of service or a source are not followed: {count} in table {table}");
+        let text = |(table, count)| {
+            format!("routes for a type of service or a source are not followed: {count} in table {table}")
+        };
         words.extend(counts.into_iter().map(text));
         words
     }

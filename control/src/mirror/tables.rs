@@ -89,7 +89,13 @@ impl Tables {
     }
 
     /// Makes the routes to a prefix those that a dump has listed. Returns whether they were others before.
-    pub(super) fn set(&mut self, groups: &mut Groups, key: Key, routes: Vec<(Marks, Path)>, round: u32) -> bool {
+    pub(super) fn set(
+        &mut self,
+        groups: &mut Groups,
+        key: Key,
+        routes: Vec<(Marks, Path)>,
+        round: u32,
+    ) -> bool {
         let (id, prefix) = key;
         let routes: Vec<Kept> =
             routes.into_iter().map(|(marks, path)| Kept { marks, group: groups.take(path) }).collect();
@@ -134,8 +140,7 @@ impl Entry {
             // A dump was quicker than the message.
             return groups.leave(kept.group);
         }
-        let is_like =
-            |other: &Kept| (other.marks.metric, other.marks.tos) == (marks.metric, marks.tos);
+        let is_like = |other: &Kept| (other.marks.metric, other.marks.tos) == (marks.metric, marks.tos);
         let first = self.routes.iter().position(is_like);
         match (place, first.and_then(|first| self.routes.get_mut(first))) {
             (Place::Instead, Some(first)) => groups.leave(std::mem::replace(first, kept).group),
@@ -175,7 +180,8 @@ impl Entry {
 
     /// Removes the route that is meant: the same in everything, or else one that may have become what the message says.
     fn remove_v4(&mut self, groups: &mut Groups, path: &Path, marks: Marks) -> bool {
-        let same = |kept: &Kept| kept.marks == marks && groups.path(kept.group).is_some_and(|is| alike(is, path));
+        let same =
+            |kept: &Kept| kept.marks == marks && groups.path(kept.group).is_some_and(|is| alike(is, path));
         let Some(at) = self.routes.iter().position(same) else { return false };
         groups.leave(self.routes.remove(at).group);
         true
@@ -232,7 +238,9 @@ fn shares_hop(via: &Via, other: &Via) -> bool {
     match (via, other) {
         (Via::Object(id), Via::Object(other)) => id == other,
         (Via::Hops(hops), Via::Hops(others)) => {
-            let is_shared = |hop: &NextHop| others.iter().any(|other| (hop.link, hop.gateway) == (other.link, other.gateway));
+            let is_shared = |hop: &NextHop| {
+                others.iter().any(|other| (hop.link, hop.gateway) == (other.link, other.gateway))
+            };
             hops.iter().any(is_shared) || (hops.is_empty() && others.is_empty())
         }
         (Via::Object(_), Via::Hops(_)) | (Via::Hops(_), Via::Object(_)) => false,
@@ -246,7 +254,8 @@ fn rest(via: &Via, gone: &Via) -> Option<Vec<NextHop>> {
         (Via::Hops(hops), Via::Hops(gone)) => {
             let mut left = hops.clone();
             for hop in gone {
-                let at = left.iter().position(|other| (other.link, other.gateway) == (hop.link, hop.gateway))?;
+                let at =
+                    left.iter().position(|other| (other.link, other.gateway) == (hop.link, hop.gateway))?;
                 left.remove(at);
             }
             Some(left)

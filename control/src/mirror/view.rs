@@ -81,7 +81,8 @@ impl View {
 
     fn lookup(&self, tables: &Tables, groups: &Groups, prefix: IpNet) -> Option<GroupId> {
         let order = || self.tables_for(&prefix).iter().filter_map(|id| tables.get(*id));
-        let is_own = order().any(|table| table.get(&prefix).is_some_and(|entry| entry.best(groups).is_some()));
+        let is_own =
+            order().any(|table| table.get(&prefix).is_some_and(|entry| entry.best(groups).is_some()));
         let longest = |table: &JointPrefixMap<IpNet, super::tables::Entry>| {
             table.cover(&prefix).filter_map(|(_, entry)| entry.best(groups)).last()
         };
