@@ -277,7 +277,11 @@ impl<T: FnMut(&Mirror, Vec<Change>)> Task<T> {
     /// Takes one datagram. Returns whether there was one.
     fn take(&mut self) -> io::Result<bool> {
         match self.ear.hear()? {
-            Heard::Silence => return Ok(false),
+            Heard::Silence => {
+                // The kernel queues the next piece of a list before it hands out the last one: here the answer was lost.
+                self.end(-1);
+                return Ok(false);
+            }
             Heard::Lost => self.lost(),
             Heard::Datagram => self.read(),
         }
@@ -299,6 +303,8 @@ impl<T: FnMut(&Mirror, Vec<Change>)> Task<T> {
         while let Ok(message) = NetlinkBuffer::new_checked(rest) {
             let is_answer = self.list.is_some() && self.ear.is_answer(&message);
             match message.message_type() {
+                // An answer to what was given up.
+                _ if !is_answer && self.ear.is_ours(&message) => {}
                 NLMSG_OVERRUN => {
                     counts.overruns += 1;
                     mirror.lost();
@@ -326,13 +332,22 @@ impl<T: FnMut(&Mirror, Vec<Change>)> Task<T> {
         if !listed.is_empty() {
             mirror.listed(listed);
         }
-        let Some((code, list)) = end.and_then(|code| Some((code, self.list.take()?))) else { return };
+        drop(shared);
+        if let Some(code) = end {
+            self.end(code);
+        }
+    }
+
+    /// A list has ended, with an error number if `code` is negative. Does nothing if there is none.
+    fn end(&mut self, code: i32) {
+        let Some(list) = self.list.take() else { return };
+        let mut shared = self.shared.lock();
         let unknown = [Errno::OPNOTSUPP, Errno::AFNOSUPPORT].map(|error| -error.raw_os_error());
         if unknown.contains(&code) {
-            mirror.unsupported();
+            shared.mirror.unsupported();
         } else {
-            counts.lists_failed += u64::from(code < 0);
-            mirror.end(code >= 0 && !list.is_torn);
+            shared.counts.lists_failed += u64::from(code < 0);
+            shared.mirror.end(code >= 0 && !list.is_torn);
         }
         let took = list.since.elapsed();
         self.due.insert(list.part, Instant::now() + Self::PAUSE.max(took * Self::SHARE));

@@ -83,9 +83,14 @@ impl Ear {
         Ok(())
     }
 
+    /// Whether a message answers something that was asked.
+    pub(super) fn is_ours(&self, message: &NetlinkBuffer<&[u8]>) -> bool {
+        message.port_number() == self.port
+    }
+
     /// Whether a message answers what was asked last.
     pub(super) fn is_answer(&self, message: &NetlinkBuffer<&[u8]>) -> bool {
-        message.port_number() == self.port && message.sequence_number() == self.sequence
+        self.is_ours(message) && message.sequence_number() == self.sequence
     }
 
     /// The datagram that was heard last.

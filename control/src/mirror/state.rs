@@ -86,6 +86,9 @@ impl Mirror {
                 if self.links.get(link.index).is_some_and(|before| loses(before, &link)) {
                     self.link_lost(link.index);
                 }
+                if self.has_dead_hop(link.index) {
+                    self.want_routes();
+                }
                 self.links.put(link.index, link, self.round);
             }
             Message::LinkGone(index) => {
