@@ -308,7 +308,17 @@ fn attached(link: &Link) -> Result<Option<Attached>, AfXdpError> {
 }
 
 /// The number of the program that is attached to an interface, whoever's it is.
-fn running(link: &Link) -> Result<Option<(u32, AttachMode)>, AfXdpError> {
+pub(super) fn running(link: &Link) -> Result<Option<(u32, AttachMode)>, AfXdpError> {
+    let found = query(link)?;
+    Ok(match (found.drv_prog_id.max(found.hw_prog_id), found.skb_prog_id) {
+        (0, 0) => None,
+        (0, generic) => Some((generic, AttachMode::Generic)),
+        (native, _) => Some((native, AttachMode::Native)),
+    })
+}
+
+/// What the kernel says of an interface and XDP.
+pub(super) fn query(link: &Link) -> Result<libbpf_sys::bpf_xdp_query_opts, AfXdpError> {
     let mut found = libbpf_sys::bpf_xdp_query_opts {
         sz: size_of::<libbpf_sys::bpf_xdp_query_opts>() as _,
         ..Default::default()
@@ -318,18 +328,15 @@ fn running(link: &Link) -> Result<Option<(u32, AttachMode)>, AfXdpError> {
     if result < 0 {
         return Err(failed(link, "looked for", &io::Error::from_raw_os_error(-result)));
     }
-    Ok(match (found.drv_prog_id.max(found.hw_prog_id), found.skb_prog_id) {
-        (0, 0) => None,
-        (0, generic) => Some((generic, AttachMode::Generic)),
-        (native, _) => Some((native, AttachMode::Native)),
-    })
+    Ok(found)
 }
 
 fn failed(link: &Link, step: &'static str, error: &dyn std::error::Error) -> AfXdpError {
     AfXdpError::Program { interface: link.name.clone(), step, reason: chain(error) }
 }
 
-fn program_name(id: u32) -> String {
+/// The name of a program; empty if it cannot be seen.
+pub(super) fn program_name(id: u32) -> String {
     let info = ProgInfoIter::default().find(|info| info.id == id);
     info.map(|info| info.name.to_string_lossy().into_owned()).unwrap_or_default()
 }
@@ -432,7 +439,7 @@ fn detach_twin(link: &Link, is_ours: impl Fn(u32) -> bool) -> Result<bool, libbp
     }
     hook.detach()?;
     // The clsact qdisc goes too, unless somebody else's filters are in it.
-    if matches!(netlink::has_filters(link.index), Ok(false)) {
+    if netlink::filters(link.index).is_ok_and(|others| others.is_empty()) {
         hook.attach_point(TC_INGRESS | TC_EGRESS).destroy()?;
     }
     Ok(true)
