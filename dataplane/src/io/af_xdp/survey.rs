@@ -122,9 +122,8 @@ pub fn survey(name: &str) -> Result<Survey, AfXdpError> {
 /// What [`super::open`] would need to take over `links` with these settings.
 ///
 /// # Errors
-/// If the settings cannot be used.
+/// If there cannot be such frames or rings.
 pub fn packet_memory(settings: &Settings, links: &[Link]) -> Result<PacketMemory, AfXdpError> {
-    settings.check()?;
     let shape = settings.shape(links);
     let max_frame = shape.umem_config()?.mtu();
     Ok(PacketMemory { bytes: u64::from(shape.frames) * u64::from(shape.frame_size), max_frame })
