@@ -229,7 +229,7 @@ fn mtu(facts: &Facts, survey: &Survey) -> Option<Finding> {
 
 fn queues(facts: &Facts, survey: &Survey) -> Finding {
     let (queues, workers) = (survey.queues as usize, facts.workers);
-    let found = format!("{queues} receive queues in use, {workers} workers");
+    let found = format!("receive queues in use: {queues}, workers: {workers}");
     if queues >= workers {
         return Finding::ok("queues", found);
     }
