@@ -60,7 +60,9 @@ fn the_doctor_sees_what_is_so_and_changes_nothing() {
     lab.appliance.ip("link set inside down");
     lab.appliance.ip("link set outside mtu 9000");
     lab.appliance.run("tc qdisc add dev outside clsact");
-    lab.appliance.run("tc filter add dev outside ingress matchall action pass");
+    let object = foreign_program(&lab);
+    lab.appliance
+        .run(&format!("tc filter add dev outside ingress bpf direct-action object-file {object} section tc"));
     let (report, well) = examine(&lab, "[io]\nframe_size = 2048\n");
     assert!(!well);
     let (level, words) = found(&report, "interface outside", "host");
@@ -68,7 +70,7 @@ fn the_doctor_sees_what_is_so_and_changes_nothing() {
     let (level, words) = found(&report, "interface outside", "mtu");
     assert!(level == "problem" && words.contains("1778"), "{words}");
     let (level, words) = found(&report, "interface outside", "tc");
-    assert!(level == "advice" && words.contains("matchall"), "{words}");
+    assert!(level == "advice" && words.contains("pass.o:[tc]"), "{words}");
     assert_eq!(found(&report, "interface inside", "link"), ("advice", "down"));
 
     lab.appliance.ip("link delete inside");
@@ -76,16 +78,23 @@ fn the_doctor_sees_what_is_so_and_changes_nothing() {
     assert_eq!(found(&report, "interface inside", "there").0, "problem");
 }
 
-#[test]
-fn an_xdp_program_of_somebody_else_is_named() {
-    let Some(lab) = Lab::new(&["clang"]) else { return };
+/// An object file with an XDP program `somebody` and one for tc.
+fn foreign_program(lab: &Lab) -> String {
     let (source, object) = (lab.folder().join("pass.c"), lab.folder().join("pass.o"));
     let text = "__attribute__((section(\"xdp\"))) int somebody(void *context) { return 2; }\n\
-                char license[] __attribute__((section(\"license\"))) = \"GPL\";\n";
+                __attribute__((section(\"tc\"))) int filter(void *context) { return -1; }\n\
+                char _license[] __attribute__((section(\"license\"))) = \"GPL\";\n";
     fs::write(&source, text).expect("the folder is writable");
     let clang = ["-O2", "-g", "--target=bpf", "-c"];
     run(Command::new("clang").args(clang).arg(&source).arg("-o").arg(&object));
-    lab.appliance.ip(&format!("link set dev outside xdp obj {} sec xdp", object.display()));
+    object.display().to_string()
+}
+
+#[test]
+fn an_xdp_program_of_somebody_else_is_named() {
+    let Some(lab) = Lab::new(&["clang"]) else { return };
+    let object = foreign_program(&lab);
+    lab.appliance.ip(&format!("link set dev outside xdp obj {object} sec xdp"));
     let (report, well) = examine(&lab, "");
     let (level, words) = found(&report, "interface outside", "xdp");
     assert!(!well && level == "problem" && words.contains("`somebody`"), "{words}");

@@ -15,7 +15,7 @@ echo "installed: $(interfaces)"
 inside systemd-analyze verify --man=no ravelin.service
 echo "enabled: $(inside systemctl is-enabled ravelin || true)"
 # As it is installed it names no interface.
-echo "started as it is: $(inside ravelin run >/dev/null 2>&1; echo $?)"
+echo "started as it is: $(inside ravelin run >/dev/null 2>&1 || echo $?)"
 inside mkdir -p /var/lib/ravelin/captures /var/log/ravelin
 inside dpkg -r ravelin
 echo "removed: $(interfaces)"
