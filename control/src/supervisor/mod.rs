@@ -340,8 +340,8 @@ async fn watch(appliance: &Arc<Appliance>, crew: &Crew, ready: &mut bool) -> Res
             () = appliance.news() => appliance.watch().await,
             () = appliance.routes_changed() => appliance.follow_routes().await,
             _ = confirm.tick() => appliance.confirm_neighbours(),
-            _ = terminate.recv() => return stopping("SIGTERM"),
-            _ = interrupt.recv() => return stopping("SIGINT"),
+            _ = terminate.recv() => return stopping(appliance, "SIGTERM"),
+            _ = interrupt.recv() => return stopping(appliance, "SIGINT"),
             _ = hangup.recv() => {
                 let appliance = Arc::clone(appliance);
                 // What went wrong is in the log.
@@ -394,9 +394,10 @@ fn started(appliance: &Appliance) {
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "the end of a loop that can also fail")]
-fn stopping(signal: &str) -> Result<(), RunError> {
+fn stopping(appliance: &Appliance, signal: &str) -> Result<(), RunError> {
     tracing::info!("{signal}: stopping");
-    notify::stopping();
+    // What follows the workers takes a moment of its own.
+    notify::stopping(appliance.in_force().config.control.shutdown + Duration::from_secs(10));
     Ok(())
 }
 
@@ -410,8 +411,10 @@ fn look(appliance: &Appliance, watchdog: &mut Watchdog) {
         }
         if stalled {
             tracing::error!(%worker, "the worker makes no progress");
+            notify::status(&format!("worker {worker} makes no progress"));
         } else {
             tracing::info!(%worker, "the worker makes progress again");
+            notify::status(&format!("worker {worker} makes progress again"));
         }
     }
 }

@@ -71,6 +71,9 @@ impl FlowTable {
     /// The most flows that one table can hold.
     pub const MAX_CAPACITY: usize = 1 << 27;
 
+    /// Memory that a flow takes at most, index included, whether there is one or not.
+    pub const BYTES_PER_FLOW: u64 = 128;
+
     /// A table for `capacity` flows (at least one, at most [`Self::MAX_CAPACITY`]) of worker `worker`, with a small log of its
     /// own, for tests and benches.
     pub fn new(capacity: usize, worker: WorkerId) -> Self {

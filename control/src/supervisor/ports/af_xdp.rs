@@ -10,12 +10,12 @@ use ravelin_dataplane::io::{
     af_xdp::{
         self, AfXdpControl, AfXdpError, AfXdpIo, AttachChoice, AttachMode, BusyPoll, CopyMode, FailsafePort,
         InterfaceSettings, KernelCounters, NapiThreads, Note, PortReport, PortState, ReceiveThreads, Role,
-        Settings, SocketStatistics, WithoutProcess, ZeroCopy,
+        Settings, SocketStatistics, Spread, WithoutProcess, ZeroCopy,
     },
     blocklist::BlockChange,
 };
 
-use super::{Detached, Opened, Outcome, PortsError, state_file};
+use super::{Abilities, Detached, Opened, Outcome, PacketMemory, PortsError, Runs, Survey, state_file};
 use crate::{
     api::view::{self, Link, LinkState, Statistic},
     appliance::{Interfaces, Own},
@@ -88,6 +88,46 @@ pub fn detach(state_file: &Path, only: &[String]) -> Result<Outcome, PortsError>
         problems: notes.iter().map(describe).collect(),
         refused: errors.into_iter().map(refused).collect(),
     })
+}
+
+/// Looks at an interface, and changes nothing.
+///
+/// # Errors
+/// [`PortsError::Refused`], if there is no such interface.
+pub fn survey(interface: &str) -> Result<Survey, PortsError> {
+    let af_xdp::Survey { link, state: found, driver, program, filters, offloads, spread } =
+        af_xdp::survey(interface).map_err(refused)?;
+    Ok(Survey {
+        index: link.index,
+        driver: link.driver,
+        state: state(found),
+        queues: link.queues,
+        mtu: link.mtu,
+        abilities: driver.map(|af_xdp::DriverXdp { native, zero_copy }| Abilities { native, zero_copy }),
+        program: program.map(|runs| Runs { name: runs.name, mode: mode(runs.mode), is_ours: runs.is_ours }),
+        filters,
+        offloads: offloads.into_iter().map(|offload| (offload.name, offload.changeable)).collect(),
+        symmetric: match spread {
+            Spread::Symmetric => Ok(true),
+            Spread::Asymmetric => Ok(false),
+            Spread::Unknown(why) => Err(why),
+        },
+    })
+}
+
+/// What taking over these interfaces as `config` says would need, for `workers` workers.
+///
+/// # Errors
+/// [`PortsError::Refused`], if one of them is not there or the configuration does not fit.
+pub fn packet_memory(
+    config: &Config,
+    interfaces: &[String],
+    workers: usize,
+) -> Result<PacketMemory, PortsError> {
+    let links: Result<Vec<_>, _> = interfaces.iter().map(|name| af_xdp::Link::find(name)).collect();
+    let settings = settings(config, workers, &[]);
+    let memory = af_xdp::packet_memory(&settings, &links.map_err(refused)?).map_err(refused)?;
+    Ok(PacketMemory { bytes: memory.bytes, max_frame: memory.max_frame })
 }
 
 fn settings(config: &Config, workers: usize, spare: &[usize]) -> Settings {

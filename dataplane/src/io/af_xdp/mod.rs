@@ -43,6 +43,7 @@ mod queue;
 mod settings;
 mod setup;
 mod socket;
+mod survey;
 #[cfg(test)]
 mod tests;
 
@@ -61,3 +62,4 @@ pub use program::{AttachChoice, AttachMode, KernelCounters, WithoutSocket};
 pub use settings::{BusyPoll, InterfaceSettings, NapiThreads, Role, Settings, WithoutProcess, ZeroCopy};
 pub use setup::open;
 pub use socket::CopyMode;
+pub use survey::{DriverXdp, Offload, PacketMemory, Runs, Spread, Survey, packet_memory, survey};

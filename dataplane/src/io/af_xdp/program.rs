@@ -11,8 +11,8 @@ use std::{
 };
 
 use libbpf_rs::{
-    MapCore, MapFlags, MapHandle, Object, ObjectBuilder, TC_EGRESS, TC_INGRESS, TcHook, TcHookBuilder, Xdp,
-    XdpFlags, libbpf_sys, query::ProgInfoIter,
+    MapCore, MapFlags, MapHandle, Object, ObjectBuilder, TC_EGRESS, TC_INGRESS, TcAttachPoint, TcHook,
+    TcHookBuilder, Xdp, XdpFlags, libbpf_sys, query::ProgInfoIter,
 };
 
 use super::{
@@ -201,7 +201,7 @@ impl Program {
             }
         }
         if before.is_none() {
-            let _the_first_error_counts = detach_filters(link, |_| true);
+            let _the_first_error_counts = detach_filters(link, &BOTH, |_| true);
         }
         refused.dedup();
         let reason = refused.join("; ");
@@ -227,7 +227,7 @@ impl Program {
     pub(super) fn detach(&self, link: &Link) -> Result<(), AfXdpError> {
         remove_xdp(link, &self.attached).map_err(|error| failed(link, "detached", &error))?;
         if let Some(Filter { id, .. }) = self.filter.filter(|filter| filter.index == link.index) {
-            detach_filters(link, |found| found == id)
+            detach_filters(link, &BOTH, |found| found == id)
                 .map_err(|error| failed(link, "removed from tc", &error))?;
         }
         Ok(())
@@ -319,7 +319,8 @@ pub(super) fn detach(link: &Link) -> Result<Removed, AfXdpError> {
         Ok(None) | Err(AfXdpError::Occupied { .. }) => (),
         Err(error) => return Err(error),
     }
-    removed.tc = detach_filters(link, is_ours).map_err(|error| failed(link, "removed from tc", &error))?;
+    removed.tc =
+        detach_filters(link, &BOTH, is_ours).map_err(|error| failed(link, "removed from tc", &error))?;
     Ok(removed)
 }
 
@@ -340,7 +341,17 @@ fn attached(link: &Link) -> Result<Option<Attached>, AfXdpError> {
 }
 
 /// The number of the program that is attached to an interface, whoever's it is.
-fn running(link: &Link) -> Result<Option<(u32, AttachMode)>, AfXdpError> {
+pub(super) fn running(link: &Link) -> Result<Option<(u32, AttachMode)>, AfXdpError> {
+    let found = query(link)?;
+    Ok(match (found.drv_prog_id.max(found.hw_prog_id), found.skb_prog_id) {
+        (0, 0) => None,
+        (0, generic) => Some((generic, AttachMode::Generic)),
+        (native, _) => Some((native, AttachMode::Native)),
+    })
+}
+
+/// What the kernel says of an interface and XDP.
+pub(super) fn query(link: &Link) -> Result<libbpf_sys::bpf_xdp_query_opts, AfXdpError> {
     let mut found = libbpf_sys::bpf_xdp_query_opts {
         sz: size_of::<libbpf_sys::bpf_xdp_query_opts>() as _,
         ..Default::default()
@@ -350,18 +361,15 @@ fn running(link: &Link) -> Result<Option<(u32, AttachMode)>, AfXdpError> {
     if result < 0 {
         return Err(failed(link, "looked for", &io::Error::from_raw_os_error(-result)));
     }
-    Ok(match (found.drv_prog_id.max(found.hw_prog_id), found.skb_prog_id) {
-        (0, 0) => None,
-        (0, generic) => Some((generic, AttachMode::Generic)),
-        (native, _) => Some((native, AttachMode::Native)),
-    })
+    Ok(found)
 }
 
 fn failed(link: &Link, step: &'static str, error: &dyn std::error::Error) -> AfXdpError {
     AfXdpError::Program { interface: link.name.clone(), step, reason: chain(error) }
 }
 
-fn program_name(id: u32) -> String {
+/// The name of a program; empty if it cannot be seen.
+pub(super) fn program_name(id: u32) -> String {
     let info = ProgInfoIter::default().find(|info| info.id == id);
     info.map(|info| info.name.to_string_lossy().into_owned()).unwrap_or_default()
 }
@@ -455,10 +463,12 @@ fn attach_filter(link: &Link, object: &Object, wanted: &Wanted) -> Result<Option
         (Beside::Pair(other), _) => (other, LOCAL, TC_INGRESS),
         (Beside::Nothing, WithoutSocket::Closed | WithoutSocket::OpenKernel) => {
             // An earlier process may have been told otherwise.
-            return detach_filters(link, is_ours).map(|_found| None);
+            return detach_filters(link, &BOTH, is_ours).map(|_found| None);
         }
     };
-    detach_filters(link, is_ours)?;
+    // What is in the same place is replaced without a gap.
+    let elsewhere = if point == TC_INGRESS { TC_EGRESS } else { TC_INGRESS };
+    detach_filters(link, &[elsewhere], is_ours)?;
     let program = program(object, name)?;
     let mut hook = hook(link, program.as_fd(), point);
     hook.create()?;
@@ -466,17 +476,24 @@ fn attach_filter(link: &Link, object: &Object, wanted: &Wanted) -> Result<Option
     Ok(Some(Filter { index: link.index, id: libbpf_rs::Program::id_from_fd(program.as_fd())? }))
 }
 
+/// Where tc can run programs.
+const BOTH: [TcAttachPoint; 2] = [TC_INGRESS, TC_EGRESS];
+
 fn is_ours(id: u32) -> bool {
     program_name(id).starts_with(PREFIX)
 }
 
 /// Whether there was such a one.
-fn detach_filters(link: &Link, is_it: impl Fn(u32) -> bool) -> Result<bool, libbpf_rs::Error> {
+fn detach_filters(
+    link: &Link,
+    points: &[TcAttachPoint],
+    is_it: impl Fn(u32) -> bool,
+) -> Result<bool, libbpf_rs::Error> {
     // The query wants no descriptor of a program, but libbpf-rs does.
     let any = rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC).map_err(io::Error::from)?;
     let mut found = false;
-    for point in [TC_INGRESS, TC_EGRESS] {
-        let mut hook = hook(link, any.as_fd(), point);
+    for point in points {
+        let mut hook = hook(link, any.as_fd(), *point);
         // An error is: no such filter, or no clsact qdisc at all.
         if hook.query().is_ok_and(&is_it) {
             hook.detach()?;
@@ -484,13 +501,13 @@ fn detach_filters(link: &Link, is_it: impl Fn(u32) -> bool) -> Result<bool, libb
         }
     }
     // The clsact qdisc goes too, unless somebody else's filters are in it.
-    if found && matches!(netlink::has_filters(link.index), Ok(false)) {
+    if found && netlink::filters(link.index).is_ok_and(|others| others.is_empty()) {
         hook(link, any.as_fd(), TC_INGRESS | TC_EGRESS).destroy()?;
     }
     Ok(found)
 }
 
-fn hook(link: &Link, program: BorrowedFd<'_>, point: libbpf_rs::TcAttachPoint) -> TcHook {
+fn hook(link: &Link, program: BorrowedFd<'_>, point: TcAttachPoint) -> TcHook {
     TcHookBuilder::new(program)
         .ifindex(signed(link.index))
         .handle(TC_HANDLE)
