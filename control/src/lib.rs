@@ -10,7 +10,7 @@
 //! which a configuration comes into force; [`sources`] reads it, [`manifests`] among it those of Kubernetes and Calico; [`feeds`] knows
 //! what others publish about addresses and domains; [`capture`] makes files of what workers copy;
 //! [`identity`] knows which endpoints and network sets a selector matches, [`policy`] compiles, explains and changes policies,
-//! [`compile`] all else that the packet path runs on; [`api`] holds the handlers behind the control socket, [`stats`] the
+//! [`compile`] all else that the packet path runs on; [`mirror`] follows the kernel's routes and neighbours; [`api`] holds the handlers behind the control socket, [`stats`] the
 //! metrics.
 //!
 //! Promises: whatever happens here never makes a packet wait. Refuses: unsafe code. Read next: `supervisor/mod.rs`.

@@ -18,6 +18,7 @@ mod laboratory;
 mod links;
 mod live_flows;
 mod mirror;
+mod mirror_world;
 mod monitor;
 mod policy;
 mod receive_threads;

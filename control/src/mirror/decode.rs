@@ -200,7 +200,7 @@ impl Decoder {
             match attribute {
                 RouteAttribute::Table(is) => table = TableId(is),
                 RouteAttribute::Destination(is) => {
-                    destination = address_of(&is).ok_or("not an IP address")?
+                    destination = address_of(&is).ok_or("not an IP address")?;
                 }
                 RouteAttribute::Priority(is) => marks.metric = is,
                 RouteAttribute::PrefSource(is) => marks.source = address_of(&is),
@@ -259,7 +259,7 @@ impl Decoder {
             match attribute {
                 NeighbourAttribute::Destination(NeighbourAddress::Inet(is)) => address = Some(IpAddr::V4(is)),
                 NeighbourAttribute::Destination(NeighbourAddress::Inet6(is)) => {
-                    address = Some(IpAddr::V6(is))
+                    address = Some(IpAddr::V6(is));
                 }
                 NeighbourAttribute::LinkLayerAddress(is) => mac = is.try_into().ok(),
                 _ => {}
