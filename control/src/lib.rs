@@ -10,7 +10,8 @@
 //! which a configuration comes into force; [`sources`] reads it, [`manifests`] among it those of Kubernetes and Calico; [`feeds`] knows
 //! what others publish about addresses and domains; [`capture`] makes files of what workers copy;
 //! [`identity`] knows which endpoints and network sets a selector matches, [`policy`] compiles, explains and changes policies,
-//! [`compile`] all else that the packet path runs on; [`doctor`] says what of the machine helps and hinders; [`api`] holds the handlers behind the control socket, [`stats`] the
+//! [`compile`] all else that the packet path runs on; [`doctor`] says what of the machine helps and hinders; [`mirror`] follows
+//! the kernel's routes and neighbours, and [`routing`] makes of them what workers follow; [`api`] holds the handlers behind the control socket, [`stats`] the
 //! metrics.
 //!
 //! Promises: whatever happens here never makes a packet wait. Refuses: unsafe code. Read next: `supervisor/mod.rs`.

@@ -19,6 +19,7 @@ mod laboratory;
 mod links;
 mod live_flows;
 mod mirror;
+mod mirror_world;
 mod monitor;
 mod package;
 mod policy;

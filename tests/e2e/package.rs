@@ -87,6 +87,6 @@ fn each_part_of_the_installed_configuration_works() {
         run(Command::new(binary::ravelin()).arg("check").arg(&path));
         parts += 1;
     }
-    assert_eq!(parts, 3);
+    assert_eq!(parts, 4);
     let _ = fs::remove_file(&path);
 }

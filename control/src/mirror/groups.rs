@@ -102,6 +102,16 @@ pub(super) struct Judged {
 }
 
 impl Groups {
+    /// The group of prefixes that a `throw` keeps from what is said of shorter ones, if no further table says anything.
+    pub(super) const NOWHERE: GroupId = GroupId(0);
+
+    /// No groups but [`Groups::NOWHERE`].
+    pub(super) fn new() -> Self {
+        let mut groups = Self::default();
+        groups.take(Path { kind: RouteKind::Unreachable, via: Via::Hops(Vec::new()), mtu: None });
+        groups
+    }
+
     /// The group of a path, which gets one user more.
     pub(super) fn take(&mut self, path: Path) -> GroupId {
         if let Some(&id) = self.numbers.get(&path) {

@@ -64,7 +64,7 @@ impl Default for Mirror {
             objects: Known::default(),
             rules: Vec::new(),
             tables: Tables::default(),
-            groups: Groups::default(),
+            groups: Groups::new(),
             views: vec![View::new(TableId::MAIN)],
             dirty: HashSet::new(),
             rules_changed: false,

@@ -87,6 +87,9 @@ impl View {
             table.cover(&prefix).filter_map(|(_, entry)| entry.best(groups)).last()
         };
         let is_throw = |group: &GroupId| *groups.outcome(*group) == Outcome::Throw;
-        if is_own { order().filter_map(longest).find(|group| !is_throw(group)) } else { None }
+        if !is_own {
+            return None;
+        }
+        Some(order().filter_map(longest).find(|group| !is_throw(group)).unwrap_or(Groups::NOWHERE))
     }
 }
