@@ -27,6 +27,7 @@ mod receive_threads;
 mod records;
 mod rejects;
 mod reload;
+mod routing;
 mod service;
 mod sizes;
 mod trace;
