@@ -27,9 +27,9 @@ fn ten_thousand_routes_at_once_are_followed() {
         wait_for(what, || {
             let told = world.told();
             let ours = told.routes.iter().filter(|((_, prefix), _)| prefix.starts_with("20."));
-            let is_there = |id: &GroupId| match &told.groups[id] {
-                Target::Forward(hops) => way.ends_with(&hops[0].gateway.expect("a gateway").to_string()),
-                _ => false,
+            let is_there = |id: &GroupId| {
+                let gateway = told.groups[id].hops().first().and_then(|hop| hop.gateway);
+                gateway.is_some_and(|gateway| way.ends_with(&gateway.to_string()))
             };
             let ours: Vec<bool> = ours.map(|(_, id)| is_there(id)).collect();
             ours.len() == count && ours.iter().all(|is| *is)
@@ -115,10 +115,9 @@ fn what_the_kernel_removes_without_a_word_is_noticed() {
         for (address, expected) in [("20.0.4.1", route), ("20.0.5.1", plain)] {
             wait_for("the size", || {
                 world.follower.look(|mirror| {
-                    match mirror.lookup(TableId::MAIN, address.parse().unwrap()).expect("a route").1 {
-                        Target::Forward(hops) => hops[0].mtu == expected,
-                        other => panic!("{other:?}"),
-                    }
+                    let (_, target) =
+                        mirror.lookup(TableId::MAIN, address.parse().unwrap()).expect("a route");
+                    target.hops()[0].mtu == expected
                 })
             });
         }

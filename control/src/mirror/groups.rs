@@ -30,6 +30,21 @@ pub enum Target {
     Prohibit,
 }
 
+impl Target {
+    /// The next hops, if packets go to any.
+    pub fn hops(&self) -> &[Hop] {
+        match self {
+            Self::Forward(hops) => hops,
+            Self::Local
+            | Self::Broadcast
+            | Self::Kernel
+            | Self::Blackhole
+            | Self::Unreachable
+            | Self::Prohibit => &[],
+        }
+    }
+}
+
 /// One of the next hops that packets can take now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hop {

@@ -121,9 +121,8 @@ impl Model {
             let mut found: Vec<&Route> = self.routes.iter().collect();
             found.retain(|route| route.table == *table && route.prefix.contains(&address));
             found.sort_by_key(|route| (u8::MAX - route.prefix.prefix_len(), route.marks.metric));
-            match found.into_iter().find_map(|route| self.target(&route.path)) {
-                Some(Ok(target)) => return Some(target),
-                Some(Err(())) | None => {}
+            if let Some(Ok(target)) = found.into_iter().find_map(|route| self.target(&route.path)) {
+                return Some(target);
             }
         }
         None
@@ -298,10 +297,8 @@ fn mirror(routes: &[Route]) -> Mirror {
     let mut mirror = Mirror::default();
     relist(&mut mirror, &Model { links, routes: routes.to_vec(), ..Model::default() });
     list(&mut mirror, Part::Addresses, []);
-    for family in [Family::V6] {
-        list(&mut mirror, Part::Rules(family), []);
-        list(&mut mirror, Part::Routes(family), []);
-    }
+    list(&mut mirror, Part::Rules(Family::V6), []);
+    list(&mut mirror, Part::Routes(Family::V6), []);
     list(&mut mirror, Part::Neighbours, []);
     mirror.changes();
     assert!(mirror.wanted().is_empty());
@@ -339,10 +336,7 @@ fn what_a_message_said_is_believed_and_not_the_piece_of_a_list_that_was_written_
     mirror.end(true);
     let address = "10.0.0.1".parse().unwrap();
     mirror.changes();
-    let link = |mirror: &Mirror| match mirror.lookup(TableId::MAIN, address).unwrap().1 {
-        Target::Forward(hops) => hops[0].link.0,
-        other => panic!("{other:?}"),
-    };
+    let link = |mirror: &Mirror| mirror.lookup(TableId::MAIN, address).unwrap().1.hops()[0].link.0;
     assert_eq!(link(&mirror), 2);
     assert!(mirror.wanted().contains(&Part::Routes(Family::V4)), "to be sure");
     list(&mut mirror, Part::Routes(Family::V4), [Message::Route(new, Place::First)]);
