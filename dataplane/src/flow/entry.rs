@@ -179,7 +179,6 @@ fn bits(port: PortId) -> u64 {
 }
 
 /// The port in the lowest bits of what an entry keeps.
-#[expect(clippy::cast_possible_truncation, reason = "six bits are left")]
 const fn port(bits: u64) -> PortId {
     PortId((bits & PORT_MASK) as u8)
 }
