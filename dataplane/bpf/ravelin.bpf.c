@@ -44,6 +44,7 @@
 #define OWN_MAX 4096         // `OWN` in own.rs
 #define FAILSAFES_MAX 256    // `FAILSAFES` in own.rs
 #define TALKS_MAX 65536
+#define PIECES_MAX 4096
 #define LOCAL_MARK 0x5256    // begins the source address of a frame for the kernel, see `mark` in src/route/stage.rs
 
 // Must match `Config` in program.rs.
@@ -171,16 +172,17 @@ struct talk {
 	__u32 protocol;
 };
 
-#define TALKS(name)                                                                                \
+#define TALKS(name, entries)                                                                       \
 	struct {                                                                                   \
 		__uint(type, BPF_MAP_TYPE_LRU_HASH);                                               \
-		__uint(max_entries, TALKS_MAX);                                                    \
+		__uint(max_entries, entries);                                                      \
 		__type(key, struct talk);                                                          \
 		__type(value, __u8);                                                               \
 	} name SEC(".maps")
 
-TALKS(called);   // which it began: what answers is its business
-TALKS(answered); // which others began: workers judge what they send
+TALKS(called, TALKS_MAX);   // which it began: what answers is its business
+TALKS(answered, TALKS_MAX); // which others began: workers judge what they send
+TALKS(pieces, PIECES_MAX);  // datagrams whose first fragment was its own, by their identification in place of ports
 
 // Set once by the XDP program on drivers that cannot carry metadata from XDP to tc.
 volatile __u32 metadata_unsupported = 0;
@@ -436,8 +438,10 @@ static __always_inline int is_blocked(struct xdp_md *ctx)
 // A packet of one end of the kernel's own conversation.
 struct told {
 	struct talk talk;
-	__u8 is_later; // a fragment without ports
-	__u8 type;     // of ICMP and ICMPv6
+	__be32 id;        // of the datagram, if this is a fragment
+	__u8 is_fragment;
+	__u8 is_later;    // without ports
+	__u8 type;        // of ICMP and ICMPv6
 };
 
 static __always_inline void map_v4(struct in6_addr *to, __be32 address)
@@ -448,7 +452,8 @@ static __always_inline void map_v4(struct in6_addr *to, __be32 address)
 	to->in6_u.u6_addr32[3] = address;
 }
 
-// Reads the addresses and ports of a packet, in the direction that `sent` says. Not of what IPv6 extension headers hide.
+// Reads the addresses and ports of a packet, in the direction that `sent` says. Not of what IPv6 extension headers hide, but for
+// that of fragments.
 static __always_inline int read_talk(const void *at, const void *end, __be16 type, int sent, struct told *told)
 {
 	struct talk *talk = &told->talk;
@@ -463,6 +468,8 @@ static __always_inline int read_talk(const void *at, const void *end, __be16 typ
 		map_v4(&talk->there, sent ? ip->daddr : ip->saddr);
 		talk->protocol = ip->protocol;
 		told->is_later = !!(ip->frag_off & bpf_htons(0x1fff));
+		told->is_fragment = !!(ip->frag_off & bpf_htons(0x3fff));
+		told->id = ip->id;
 		at += ip->ihl * 4;
 	} else if (type == bpf_htons(ETH_P_IPV6)) {
 		const struct ipv6hdr *ip = at;
@@ -473,6 +480,17 @@ static __always_inline int read_talk(const void *at, const void *end, __be16 typ
 		talk->there = sent ? ip->daddr : ip->saddr;
 		talk->protocol = ip->nexthdr;
 		at += sizeof(*ip);
+		if (talk->protocol == IPPROTO_FRAGMENT) {
+			const struct { __u8 next, reserved; __be16 offset; __be32 id; } *fragment = at;
+
+			if ((const void *)(fragment + 1) > end)
+				return -1;
+			talk->protocol = fragment->next;
+			told->is_later = !!(fragment->offset & bpf_htons(0xfff8));
+			told->is_fragment = 1;
+			told->id = fragment->id;
+			at += sizeof(*fragment);
+		}
 	} else {
 		return -1;
 	}
@@ -519,6 +537,16 @@ static __always_inline int is_of_link(const struct told *told)
 	       (talk->there.in6_u.u6_addr8[0] == 0xfe && (talk->there.in6_u.u6_addr8[1] & 0xc0) == 0x80);
 }
 
+// What a fragment is a piece of.
+static __always_inline struct talk piece_of(const struct told *told)
+{
+	struct talk piece = told->talk;
+
+	piece.port_here = (__be16)told->id;
+	piece.port_there = (__be16)(told->id >> 16);
+	return piece;
+}
+
 // Whether the kernel has a frame of an interface that routes without the workers: what is not IP or not for us alone, what
 // only concerns the link, and what belongs to its own conversations, as far as policy never judges them: failsafe ports, answers
 // to what it began, errors about what it sent. All else to its addresses goes to a worker, which gives it back.
@@ -530,6 +558,7 @@ static __always_inline int is_for_kernel(struct xdp_md *ctx)
 	const __u16 *theirs;
 	struct told told = {};
 	struct failsafe failsafe = {};
+	struct talk piece;
 	__u8 one = 1;
 
 	if ((const void *)(ethernet + 1) > end)
@@ -545,12 +574,17 @@ static __always_inline int is_for_kernel(struct xdp_md *ctx)
 		return 1;
 	if (!bpf_map_lookup_elem(&own, &told.talk.here))
 		return 0;
-	if (is_error(&told))
-		return 1;
+	piece = piece_of(&told);
+	if (told.is_later)
+		return !!bpf_map_lookup_elem(&pieces, &piece); // as the first fragment
 	failsafe.protocol = told.talk.protocol;
 	failsafe.port = bpf_ntohs(told.talk.port_here);
-	if (bpf_map_lookup_elem(&failsafes, &failsafe) || bpf_map_lookup_elem(&called, &told.talk))
+	if (is_error(&told) || bpf_map_lookup_elem(&failsafes, &failsafe) ||
+	    bpf_map_lookup_elem(&called, &told.talk)) {
+		if (told.is_fragment)
+			bpf_map_update_elem(&pieces, &piece, &one, BPF_ANY);
 		return 1;
+	}
 	if (!bpf_map_lookup_elem(&answered, &told.talk))
 		bpf_map_update_elem(&answered, &told.talk, &one, BPF_NOEXIST);
 	return 0;
@@ -604,7 +638,7 @@ int ravelin_sent(struct __sk_buff *skb)
 	// Forwarded: it came in somewhere.
 	if (skb->ingress_ifindex)
 		return TC_ACT_UNSPEC;
-	if (bpf_skb_pull_data(skb, ETH_HLEN + sizeof(struct ipv6hdr) + 8) &&
+	if (bpf_skb_pull_data(skb, ETH_HLEN + sizeof(struct ipv6hdr) + 16) &&
 	    bpf_skb_pull_data(skb, ETH_HLEN + sizeof(struct iphdr)))
 		return TC_ACT_UNSPEC;
 	at = (void *)(long)skb->data + ETH_HLEN;

@@ -11,6 +11,7 @@ use std::{io::Write as _, process::Stdio};
 
 use crate::{
     netns::Namespace,
+    process::wait_for,
     ravelin::Ravelin,
     topology::{Lab, Links},
 };
@@ -74,6 +75,8 @@ pub fn gateway_with(links: Links, programs: &[&str]) -> Option<Lab> {
         host.ip(&format!("route add default via {via}"));
         host.ip(&format!("-6 route add default via {via6}"));
     }
+    // Until its addresses of a link are known to be nobody else's, a router does not ask who is there.
+    wait_for("addresses of links", || lab.appliance.ip("-6 address show tentative").is_empty());
     Some(lab)
 }
 

@@ -72,10 +72,30 @@ impl Port {
     }
 }
 
-/// Ports between which packets pass; named by the lowest of them. A connection that crosses two bridges of the appliance is on
-/// two segments, and a flow of its own on each.
+/// Ports between which packets pass: bit k is port k. A connection that crosses two bridges of the appliance is on two segments,
+/// and a flow of its own on each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Segment(pub PortId);
+pub struct Segment(u64);
+
+// Each port has a bit of its own.
+const _: () = assert!(PortId::MAX_PORTS <= 64);
+
+impl Segment {
+    /// The segment of these ports.
+    pub fn of(ports: impl IntoIterator<Item = PortId>) -> Self {
+        Self(ports.into_iter().fold(0, |bits, port| bits | 1_u64.wrapping_shl(port.0.into())))
+    }
+
+    /// Whether a port is on it.
+    pub const fn has(self, port: PortId) -> bool {
+        self.0.wrapping_shr(port.0 as u32) & 1 == 1
+    }
+
+    /// A number that no other segment has: that of its first port.
+    pub(crate) const fn number(self) -> u32 {
+        self.0.trailing_zeros()
+    }
+}
 
 /// Where packets go, by the port that received them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -92,12 +112,12 @@ impl Plan {
     /// The plan for these ports, which are numbered from 0.
     pub fn new(ports: Vec<Port>) -> Self {
         let numbered = || ports.iter().zip((0..=u8::MAX).map(PortId));
-        let first = |is: fn(&Port) -> bool| numbered().find_map(|(port, id)| is(port).then_some(id));
-        let (router, host) = (first(Port::routes), first(|port| *port == Port::Host));
+        let host = numbered().find_map(|(port, id)| (*port == Port::Host).then_some(id));
+        let router = Segment::of(numbered().filter_map(|(port, id)| port.routes().then_some(id)));
         let segment = |(port, id): (&Port, PortId)| match port {
-            Port::Bridge { twin, .. } => Segment(id.min(*twin)),
-            Port::Route { .. } => Segment(router.unwrap_or(id)),
-            Port::Host | Port::Monitor => Segment(id),
+            Port::Bridge { twin, .. } => Segment::of([id, *twin]),
+            Port::Route { .. } => router,
+            Port::Host | Port::Monitor => Segment::of([id]),
         };
         let segments = numbered().map(segment).collect();
         Self { ports, segments, host }
@@ -131,7 +151,7 @@ impl Plan {
 
     /// The segment of packets received at `port`: both ends of a bridge, all interfaces that route, or a monitor interface alone.
     pub fn segment(&self, port: PortId) -> Segment {
-        self.segments.get(port.index()).copied().unwrap_or(Segment(port))
+        self.segments.get(port.index()).copied().unwrap_or_else(|| Segment::of([port]))
     }
 
     /// Whether neighbour discovery received at `port` passes without asking the rules.

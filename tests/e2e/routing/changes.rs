@@ -42,7 +42,8 @@ fn ten_thousand_routes_come_and_go_and_no_packet_is_lost() {
     }
     v4.finish().assert_lossless();
     v6.finish().assert_lossless();
-    ravelin.finish(&[]);
+    // A request over a route that workers do not know yet is the kernel's; its answer comes from where they know no way to.
+    ravelin.finish(&["reverse_path"]);
 }
 
 #[test]
@@ -89,7 +90,7 @@ fn an_interface_goes_down_and_comes_back() {
         SERVER.iter().for_each(|address| drop(ping_all(&lab.client, address, 20, 56)));
         assert!(ravelin.counters()["forwarded"] >= before + 80, "workers forward again");
     }
-    ravelin.finish(&["transmit_down", "no_destination"]);
+    ravelin.finish(&["transmit_down", "no_destination", "reverse_path"]);
 }
 
 #[test]

@@ -134,7 +134,8 @@ fn tcp_finds_out_how_long_packets_may_be() {
 /// Sends some MB to the server and compares what arrives.
 fn upload(lab: &Lab, address: &str) {
     let sent = lab.random_file("up", 3_000_000);
-    let mut server = lab.shell(&lab.server, "nc -l -N 9000 > up.received");
+    let family = if address.contains(':') { "-6" } else { "-4" };
+    let mut server = lab.shell(&lab.server, &format!("nc {family} -l -N 9000 > up.received"));
     wait_for_port(&lab.server, 9000);
     lab.shell(&lab.client, &format!("nc -N {address} 9000 < up")).finish();
     server.finish();

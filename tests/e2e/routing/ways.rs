@@ -98,6 +98,8 @@ fn flows_are_shared_among_next_hops_and_each_keeps_its_own() {
 #[test]
 fn routes_that_refuse_say_so_but_a_blackhole_says_nothing() {
     let Some(lab) = gateway(&["ping"]) else { return };
+    lab.appliance.sysctl("ipv4/icmp_ratelimit", "0");
+    lab.appliance.sysctl("ipv6/icmp/ratelimit", "0");
     for (kind, net) in [("blackhole", 1), ("unreachable", 2), ("prohibit", 3)] {
         lab.appliance.ip(&format!("route add {kind} 10.60.{net}.0/24"));
         lab.appliance.ip(&format!("-6 route add {kind} fd60:{net}::/64"));

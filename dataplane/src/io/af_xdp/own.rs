@@ -25,6 +25,7 @@ pub(super) struct OwnMaps {
     failsafes: MapHandle,
     called: MapHandle,
     answered: MapHandle,
+    pieces: MapHandle,
 }
 
 impl OwnMaps {
@@ -34,12 +35,13 @@ impl OwnMaps {
             failsafes: map(object, "failsafes")?,
             called: map(object, "called")?,
             answered: map(object, "answered")?,
+            pieces: map(object, "pieces")?,
         })
     }
 
     /// Every map.
     pub(super) fn all(&self) -> impl Iterator<Item = &MapHandle> {
-        [&self.own, &self.failsafes, &self.called, &self.answered].into_iter()
+        [&self.own, &self.failsafes, &self.called, &self.answered, &self.pieces].into_iter()
     }
 }
 
