@@ -172,7 +172,7 @@ fn next_hop_objects_are_followed() {
     world.here.ip("nexthop replace id 1 via 10.1.0.7 dev east");
     world.goes("20.0.1.1", "via 10.1.0.7 dev east");
     world.here.ip("route add 20.0.2.0/24 nhid 3");
-    world.goes_in(TableId::MAIN, "", "10.2.0.1", "local");
+    world.goes("10.2.0.1", "local");
     wait_for("a black hole", || {
         world
             .follower
@@ -256,36 +256,6 @@ fn rules_are_followed_as_far_as_they_are_plain() {
         ["routes for a type of service or a source are not followed: 1 in table main"]
     );
     world.agrees("rules");
-}
-
-#[test]
-fn vrfs_are_followed() {
-    let Some(world) = World::new(Settings::default()) else { return };
-    let (red, b) = (TableId(100), world.link("west"));
-    if !world.has_vrfs() {
-        return;
-    }
-    world.here.ip("link set red up");
-    world.here.ip("link set west master red");
-    world.here.ip("route add 20.0.0.0/24 vrf red via 10.2.0.2");
-    world.here.ip("route add 20.0.0.0/16 via 10.1.0.2");
-    world.here.ip("route add throw 20.0.7.0/24 vrf red");
-    world.goes_in(red, "vrf red", "20.0.0.1", "via 10.2.0.2 dev west");
-    world.goes("20.0.0.1", "via 10.1.0.2 dev east");
-    // What the VRF does not know, other tables may.
-    world.goes_in(red, "vrf red", "20.0.1.1", "via 10.1.0.2 dev east");
-    world.here.ip("route add unreachable default vrf red metric 4278198272");
-    let way = |address: &str| world.follower.look(|mirror| describe(mirror, red, address.parse().unwrap()));
-    wait_for("nothing else", || way("20.0.1.1") == "unreachable");
-    assert_eq!(way("20.0.7.1"), "via 10.1.0.2 dev east");
-    assert_eq!(world.follower.look(|mirror| mirror.table_of(b)), red);
-    world.agrees("a VRF");
-    assert!(world.follower.look(Mirror::not_followed).is_empty());
-
-    world.here.ip("link del red");
-    wait_for("no VRF", || world.follower.look(|mirror| mirror.tables().eq([TableId::MAIN])));
-    world.agrees("no VRF");
-    assert!(world.told().routes.keys().all(|(table, _)| *table == TableId::MAIN));
 }
 
 #[test]

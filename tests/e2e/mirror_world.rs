@@ -115,17 +115,13 @@ impl World {
 
     /// Asks the kernel which way packets to an address take, and holds what was told against it.
     pub(crate) fn goes(&self, address: &str, way: &str) {
-        self.goes_in(TableId::MAIN, "", address, way);
-    }
-
-    pub(crate) fn goes_in(&self, table: TableId, vrf: &str, address: &str, way: &str) {
         let is: IpAddr = address.parse().unwrap();
         let kernel = || {
-            let mut ip = self.here.split(&format!("ip -o route get {address} {vrf}"));
+            let mut ip = self.here.split(&format!("ip -o route get {address}"));
             let (_, out, error) = attempt(&mut ip);
             if error.contains("Network is unreachable") { "nowhere".to_owned() } else { out + &error }
         };
-        let ours = || self.follower.look(|mirror| describe(mirror, table, is));
+        let ours = || self.follower.look(|mirror| describe(mirror, TableId::MAIN, is));
         let mut tries = 0;
         wait_for(&format!("{address} to go {way}"), || {
             tries += 1;
@@ -141,17 +137,6 @@ impl World {
                 kernel()
             );
         }
-    }
-
-    /// Makes a VRF, if the kernel has such things. If not, says so on standard error, which the test harness does not swallow.
-    pub(crate) fn has_vrfs(&self) -> bool {
-        let (made, _, error) = attempt(&mut self.here.split("ip link add red type vrf table 100"));
-        if made.success() {
-            return true;
-        }
-        assert!(error.contains("Unknown device type"), "{error}");
-        let _ = writeln!(std::io::stderr(), "SKIPPED: this test needs a kernel with VRFs (CONFIG_NET_VRF)");
-        false
     }
 
     pub(crate) fn link(&self, name: &str) -> LinkIndex {

@@ -206,6 +206,9 @@ impl Blocklist for KernelList {
     }
 }
 
+/// The protocols that a failsafe port without one is about.
+const ALL_WITH_PORTS: [Protocol; 3] = [Protocol::TCP, Protocol::UDP, Protocol::SCTP];
+
 /// What the programs leave to the kernel.
 struct KernelOwn(af_xdp::Own);
 
@@ -219,7 +222,7 @@ impl Own for KernelOwn {
         let anywhere = failsafes.iter().filter(|failsafe| failsafe.net.is_none());
         let ports = anywhere.flat_map(|failsafe| {
             let protocols =
-                failsafe.protocol.map_or_else(|| vec![Protocol::TCP, Protocol::UDP], |it| vec![it]);
+                failsafe.protocol.map_or_else(|| ALL_WITH_PORTS.to_vec(), |protocol| vec![protocol]);
             protocols.into_iter().map(|protocol| FailsafePort { protocol, port: failsafe.port })
         });
         self.0.set_failsafes(ports).map_err(|error| error.to_string())
