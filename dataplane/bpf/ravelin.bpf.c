@@ -46,6 +46,7 @@
 #define TALKS_MAX 65536
 #define PIECES_MAX 4096
 #define LOCAL_MARK 0x5256    // begins the source address of a frame for the kernel, see `mark` in src/route/stage.rs
+#define TRANSLATED_MARK 0x5257 // begins that of a frame that the kernel receives where it arrives
 
 // Must match `Config` in program.rs.
 const volatile struct {
@@ -662,6 +663,11 @@ int ravelin_local(struct __sk_buff *skb)
 	if ((void *)(ethernet + 1) > (void *)(long)skb->data_end)
 		return TC_ACT_SHOT;
 	source = (const void *)ethernet->h_source;
+	if (source->mark == bpf_htons(TRANSLATED_MARK)) {
+		// Its source may be one of this machine's own addresses, which is taken from nobody else.
+		bpf_skb_change_type(skb, PACKET_HOST);
+		return TC_ACT_OK;
+	}
 	if (source->mark != bpf_htons(LOCAL_MARK)) {
 		count(LOCAL_UNMARKED);
 		return TC_ACT_SHOT;

@@ -8,6 +8,7 @@ use crate::{
     flow::{FlowKey, Side, Slot},
     forward::Segment,
     io::PortId,
+    nat::{Arrival, Arrived},
     parse::Headers,
     policy::DecisionId,
     verdict::Verdict,
@@ -28,8 +29,10 @@ pub struct Meta {
     pub resolved: bool,
     /// Whether the packet has a flow key.
     pub keyed: bool,
-    /// What decode found.
+    /// What decode found; behind address translation, with the destination that the packet really has.
     pub headers: Headers,
+    /// What it was sent to, if that is another.
+    pub arrival: Arrival,
     /// The flow that the packet belongs to, if `keyed`.
     pub key: FlowKey,
     /// Which end of the key sent it.
@@ -44,6 +47,18 @@ pub struct Meta {
     pub verdict: Verdict,
     /// By which decision.
     pub decision: DecisionId,
+}
+
+impl Meta {
+    /// The headers as the packet was sent, before its destination was translated.
+    pub fn sent_headers(&self) -> Headers {
+        let mut headers = self.headers;
+        if matches!(self.arrival.how, Arrived::Published | Arrived::Mapped) {
+            headers.destination = self.arrival.sent_to.ip();
+            headers.destination_port = self.arrival.sent_to.port;
+        }
+        headers
+    }
 }
 
 /// A bounded batch of frames with their [`Meta`]s. Never grows beyond the capacity it was made with.

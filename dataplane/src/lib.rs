@@ -29,6 +29,7 @@ pub mod forward;
 pub mod handoff;
 pub mod hash;
 pub mod io;
+pub mod nat;
 pub mod parse;
 pub mod pipeline;
 pub mod policy;

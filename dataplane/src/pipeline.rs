@@ -12,6 +12,7 @@ use crate::{
     forward::ForwardStage,
     handoff::WorkerId,
     io::{Frame, PortId},
+    nat,
     parse::{DecodeStage, FragmentTable},
     policy::PolicyStage,
     snapshot::Snapshot,
@@ -47,7 +48,8 @@ pub struct Pipeline {
 
 impl Pipeline {
     /// A pipeline with empty tables.
-    pub fn new(steer: SteerStage, flow: FlowTable, fragments: FragmentTable) -> Self {
+    pub fn new(steer: SteerStage, mut flow: FlowTable, fragments: FragmentTable) -> Self {
+        flow.steer_by(steer.clone());
         Self {
             decode: DecodeStage,
             fragments,
@@ -90,13 +92,15 @@ impl Pipeline {
         self.steer.fragments(cx, batch.metas_mut());
         self.fragments.run(cx, batch.metas_mut(), counters);
         observe(Step::Fragment, batch.metas());
+        self.flow.take_over_nat(cx);
+        nat::arrive(cx, &self.flow.nat, batch.metas_mut());
         self.steer.flows(cx, batch.metas_mut());
         observe(Step::Steer, batch.metas());
         self.flow.run(cx, batch.metas_mut(), records, counters);
         observe(Step::Flow, batch.metas());
         self.policy.run(cx, batch.metas_mut(), &mut self.flow);
         observe(Step::Policy, batch.metas());
-        self.forward.decide(cx, batch.metas_mut(), counters);
+        self.forward.decide(cx, batch.metas_mut(), &mut self.flow, counters);
         observe(Step::Forward, batch.metas());
         let decisions = self.flow.decisions.log();
         self.capture.run(Point::Received, cx, batch, decisions, counters);

@@ -14,8 +14,10 @@ use crate::{
     forward::Port,
     handoff::{Handed, Handoff, WorkerId},
     io::{Frame, PacketIo, PortId, TransmitError},
+    parse::Headers,
     pipeline::{Context, Pipeline},
-    policy::Answer,
+    policy::{Answer, Problem},
+    route,
     snapshot::Reader,
     stop::Stop,
     verdict::{DropReason, Verdict},
@@ -263,7 +265,7 @@ impl<I: PacketIo, R: RecordSink> Worker<I, R> {
                 Verdict::Undecided | Verdict::Allow => Some((DropReason::NoDestination, frame)),
             };
             if let Some((reason, frame)) = dropped {
-                if matches!(reason, DropReason::RuleReject | DropReason::FlowReset) {
+                if is_told(reason) {
                     tell(&cx, &mut self.pipeline, &mut self.io, &mut self.counters, reason, &frame, meta);
                 }
                 self.counters.drops.add(reason);
@@ -323,6 +325,7 @@ impl<I: PacketIo, R: RecordSink> Worker<I, R> {
             self.counters.alerts_lost,
             self.counters.triggers_lost,
         ] = self.pipeline.flow.decisions_made();
+        [self.counters.nat_mappings, self.counters.nat_mappings_created] = self.pipeline.flow.nat.counts();
         self.links.block.publish(&self.counters);
     }
 
@@ -374,7 +377,15 @@ impl<I: PacketIo, R: RecordSink> Worker<I, R> {
     }
 }
 
-/// Tells the sender of a packet that it was rejected, or both ends of a connection that it was cut.
+/// Whether somebody is told that a packet was dropped.
+const fn is_told(reason: DropReason) -> bool {
+    matches!(
+        reason,
+        DropReason::RuleReject | DropReason::FlowReset | DropReason::TtlExpired | DropReason::MtuExceeded
+    )
+}
+
+/// Tells the sender of a packet why it got no further, or both ends of a connection that it was cut.
 #[inline(never)]
 fn tell<I: PacketIo>(
     cx: &Context<'_>,
@@ -387,19 +398,35 @@ fn tell<I: PacketIo>(
 ) {
     let plan = &cx.snapshot.forward;
     let is_routed = plan.port(meta.port).is_some_and(Port::routes);
+    if reason == DropReason::MtuExceeded && !is_routed {
+        // A bridge is not there.
+        return;
+    }
     // Behind a router the receiver is found by a route, and learns of it when it sends itself.
     let twin = plan.twin(meta.port).or(is_routed.then_some(meta.port));
     let Some(twin) = twin.filter(|_| cx.snapshot.policy.answers.take(meta.time)) else {
         counters.rejects_silent += 1;
         return;
     };
-    let (bytes, headers) = (frame.bytes(), &meta.headers);
-    let answers = if reason == DropReason::FlowReset {
-        let receiver = if is_routed { None } else { Answer::reset_receiver(bytes, headers) };
-        [(meta.port, Answer::reset_sender(bytes, headers)), (twin, receiver)]
-    } else {
-        [(meta.port, Answer::reject(bytes, headers)), (twin, None)]
+    let (bytes, headers) = (frame.bytes(), &meta.sent_headers());
+    let problem = |problem| {
+        let router = cx.snapshot.nat.address(meta.port);
+        let headers = Headers { destination: router.unwrap_or(headers.destination), ..*headers };
+        Answer::error(bytes, &headers, problem)
     };
+    let mut to_receiver = None;
+    let to_sender = if reason == DropReason::FlowReset {
+        to_receiver = Answer::reset_receiver(bytes, headers).filter(|_| !is_routed);
+        Answer::reset_sender(bytes, headers)
+    } else if reason == DropReason::TtlExpired {
+        problem(Problem::Expired)
+    } else if reason == DropReason::MtuExceeded {
+        let mtu = route::too_long_for(&cx.snapshot.routes, meta).and_then(|mtu| u16::try_from(mtu).ok());
+        mtu.and_then(|mtu| problem(Problem::TooLong(mtu)))
+    } else {
+        Answer::reject(bytes, headers)
+    };
+    let answers = [(meta.port, to_sender), (twin, to_receiver)];
     let mut told = false;
     for (port, answer) in answers {
         let Some(frame) = answer.and_then(|answer| io.compose(answer.bytes())) else { continue };

@@ -2,127 +2,17 @@
 
 mod support;
 
-use std::{net::IpAddr, sync::Arc};
-
-use etherparse::{Ethernet2Slice, IpHeaders, Ipv4Header, PacketBuilder};
+use etherparse::{IpHeaders, Ipv4Header, PacketBuilder};
 use ravelin_dataplane::{
     counters::WorkerCounters,
-    forward::{Plan, Port},
     io::PortId,
-    parse::Address,
-    route::{Change, Hop, Link, Mac, Neighbours, NextHopId, ReversePath, Rib, Routes, Target},
-    snapshot::Snapshot,
+    route::{ReversePath, Routes},
     verdict::DropReason,
 };
-use support::{Appliance, Plant};
-
-/// The MACs of our interfaces, and of a host behind each.
-const OURS: [Mac; 2] = [[2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]];
-const THEIRS: [Mac; 2] = [[4, 0, 0, 0, 0, 1], [4, 0, 0, 0, 0, 2]];
-const INDEXES: [u32; 2] = [0x0102_0304, 7];
-
-const HOST: PortId = PortId(2);
-const CLIENT: &str = "10.0.0.9";
-const SERVER: &str = "10.1.0.9";
-
-fn hop(port: u8, gateway: Option<&str>, mtu: u32, weight: u16) -> Hop {
-    let gateway = gateway.map(|gateway| Address::from(gateway.parse::<IpAddr>().unwrap()));
-    Hop { port: PortId(port), gateway, mtu, weight }
-}
-
-/// 10.0.0.0/24 and fd00::/64 behind port 0, 10.1.0.0/24 and fd01::/64 behind port 1, and some other routes.
-fn routes() -> Routes {
-    let targets = vec![
-        Target::Local,
-        Target::Kernel,
-        Target::Blackhole,
-        Target::Hops([hop(0, None, 1500, 1)].into()),
-        Target::Hops([hop(1, None, 1400, 1)].into()),
-        Target::Hops([hop(1, Some("10.1.0.9"), 1500, 1)].into()),
-        Target::Hops([hop(0, Some(CLIENT), 1500, 1), hop(1, Some(SERVER), 1500, 3)].into()),
-    ];
-    let prefixes = [
-        ("10.0.0.1/32", 0),
-        ("10.1.0.1/32", 0),
-        ("10.9.0.0/16", 1),
-        ("10.8.0.0/16", 2),
-        ("10.0.0.0/24", 3),
-        ("fd00::/64", 3),
-        ("10.1.0.0/24", 4),
-        ("fd01::/64", 4),
-        ("192.0.2.0/24", 5),
-        ("198.51.100.0/24", 6),
-    ];
-    let changes: Vec<_> = prefixes
-        .into_iter()
-        .map(|(prefix, target)| Change { prefix: prefix.parse().unwrap(), next: NextHopId::new(target) })
-        .collect();
-    let link = |place: usize| Link { index: INDEXES[place], mac: OURS[place], table: 0, forwards: [true; 2] };
-    let neighbours = [
-        (0, CLIENT, THEIRS[0]),
-        (1, SERVER, THEIRS[1]),
-        (0, "fd00::9", THEIRS[0]),
-        (1, "fd01::9", THEIRS[1]),
-    ];
-    let neighbours =
-        neighbours.map(|(port, address, mac)| (PortId(port), address.parse::<IpAddr>().unwrap(), mac));
-    Routes {
-        fibs: Arc::new([Rib::new().apply(&changes)]),
-        targets: targets.into(),
-        links: Arc::new([Some(link(0)), Some(link(1))]),
-        neighbours: Arc::new(Neighbours::new(neighbours)),
-    }
-}
-
-struct Test(Appliance);
-
-impl Test {
-    fn new(reverse_path: ReversePath, routes: Routes) -> Self {
-        let route = Port::Route { complete_checksums: true, reverse_path };
-        let forward = Plan::new(vec![route, route, Port::Host]);
-        Self(Appliance::new(Plant {
-            snapshot: Snapshot { forward, routes, ..Snapshot::default() },
-            ..Plant::default()
-        }))
-    }
-
-    /// What is sent when a port receives a packet.
-    fn receive(&mut self, port: u8, packet: &[u8]) -> Vec<(PortId, Vec<u8>)> {
-        self.0.push(0, port, 1, packet);
-        self.0.settle();
-        self.0.sent()
-    }
-
-    fn counters(&self) -> WorkerCounters {
-        self.0.counters()
-    }
-}
+use support::router::{CLIENT, HOST, OURS, SERVER, THEIRS, Test, macs, packet, routes};
 
 fn loose() -> Test {
     Test::new(ReversePath::Loose, routes())
-}
-
-/// A UDP packet that port 0 receives.
-fn packet(source: &str, destination: &str, ttl: u8, port: u16, length: usize) -> Vec<u8> {
-    let mut frame = Vec::new();
-    let ethernet = PacketBuilder::ethernet2(THEIRS[0], OURS[0]);
-    match (source.parse().unwrap(), destination.parse().unwrap()) {
-        (IpAddr::V4(source), IpAddr::V4(destination)) => {
-            let packet = ethernet.ipv4(source.octets(), destination.octets(), ttl).udp(port, 53);
-            packet.write(&mut frame, &vec![1; length]).unwrap();
-        }
-        (IpAddr::V6(source), IpAddr::V6(destination)) => {
-            let packet = ethernet.ipv6(source.octets(), destination.octets(), ttl).udp(port, 53);
-            packet.write(&mut frame, &vec![1; length]).unwrap();
-        }
-        _ => panic!("{source} and {destination} are of one version"),
-    }
-    frame
-}
-
-fn macs(frame: &[u8]) -> (Mac, Mac) {
-    let ethernet = Ethernet2Slice::from_slice_without_fcs(frame).unwrap();
-    (ethernet.destination(), ethernet.source())
 }
 
 #[test]

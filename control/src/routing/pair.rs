@@ -44,6 +44,10 @@ pub fn make(queues: usize) -> io::Result<bool> {
         Err(error) => return Err(error),
         Ok(()) => {}
     }
+    // Packets whose addresses were translated come from addresses that are the kernel's, or from where no route leads back over the pair.
+    for (key, value) in [("accept_local", "1"), ("rp_filter", "0")] {
+        let _best_effort = fs::write(format!("/proc/sys/net/ipv4/conf/{kernels}/{key}"), value);
+    }
     for name in HOST_PAIR {
         // Nobody is to be told of it, and nothing it says to be believed. What remains is harmless.
         let _best_effort = fs::write(format!("/proc/sys/net/ipv6/conf/{name}/disable_ipv6"), "1");

@@ -59,7 +59,7 @@ impl FlowTable {
     #[inline(never)]
     fn note_named(&mut self, slot: Slot) {
         if let Some(entry) = self.entries.get(slot.0 as usize) {
-            self.decisions.note_named(RawRecord::new(entry, entry.last(), EndReason::Active, self.worker));
+            self.decisions.note_named(self.raw(slot.0, entry, entry.last(), EndReason::Active));
         }
     }
 
@@ -67,7 +67,7 @@ impl FlowTable {
     #[inline(never)]
     fn note_trigger(&mut self, slot: Slot, cause: TriggerCause) {
         if let Some(entry) = self.entries.get(slot.0 as usize) {
-            let record = RawRecord::new(entry, entry.last(), EndReason::Active, self.worker);
+            let record = self.raw(slot.0, entry, entry.last(), EndReason::Active);
             self.decisions.note_trigger(Trigger { record, cause });
         }
     }
@@ -128,7 +128,7 @@ impl FlowTable {
             ledger.counters.flows_cut += 1;
         }
         let time = super::entry::micros(meta.time).max(entry.last());
-        let record = RawRecord::new(entry, time, EndReason::Policy, self.worker);
+        let record = RawRecord::new(entry, self.nat.kept(Slot(slot)), time, EndReason::Policy, self.worker);
         if is_cut {
             self.decisions.log().note_cut(&record);
         }

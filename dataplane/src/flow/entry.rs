@@ -8,6 +8,7 @@ use crate::{
     forward::Segment,
     handoff::WorkerId,
     io::PortId,
+    nat::NatFlow,
     policy::{DecisionId, Ruling},
 };
 
@@ -411,6 +412,7 @@ impl Entry {
             worker,
             port_in,
             port_out,
+            nat: NatFlow::default(),
         }
     }
 

@@ -115,6 +115,15 @@ impl FlowKey {
         (address.ip(), low_bits(rest >> shift))
     }
 
+    /// The key with another endpoint in the place of one end, and which end that is now.
+    pub(crate) fn with_end(&self, side: Side, (address, port): (Address, u16)) -> (Self, Side) {
+        let (other, other_port) = self.end(side.other());
+        let other_port = if is_icmp(self.protocol()) { port } else { other_port };
+        let vlans = Vlans { count: 0, ids: self.vlans() };
+        let icmp = self.icmp(side);
+        Self::with_icmp((address, port), (other.into(), other_port), self.protocol(), vlans, icmp)
+    }
+
     /// The transport protocol.
     pub const fn protocol(&self) -> Protocol {
         let [.., rest] = self.0;

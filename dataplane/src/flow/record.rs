@@ -1,7 +1,13 @@
 use ravelin_config::types::Action;
 
 use super::{FlowKey, Side, entry::Entry, tcp::TcpState};
-use crate::{clock::Timestamp, handoff::WorkerId, io::PortId, policy::DecisionId};
+use crate::{
+    clock::Timestamp,
+    handoff::WorkerId,
+    io::PortId,
+    nat::{Alias, NatFlow},
+    policy::DecisionId,
+};
 
 /// Whether both ends have spoken, in Suricata's words.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -78,6 +84,8 @@ pub struct FlowRecord {
     pub port_in: PortId,
     /// The port that they leave, or would leave, through; the same as `port_in` if there is none.
     pub port_out: PortId,
+    /// What the ends are known as to each other.
+    pub nat: NatFlow,
 }
 
 /// A record as the worker hands it over: the flow as its table kept it. Whoever reads it takes it apart, so that the worker,
@@ -85,6 +93,7 @@ pub struct FlowRecord {
 #[derive(Clone, Copy, Debug)]
 pub struct RawRecord {
     entry: Entry,
+    alias: Alias,
     /// When the flow ended, in microseconds.
     ended: u64,
     reason: EndReason,
@@ -92,8 +101,14 @@ pub struct RawRecord {
 }
 
 impl RawRecord {
-    pub(super) const fn new(entry: &Entry, ended: u64, reason: EndReason, worker: WorkerId) -> Self {
-        Self { entry: *entry, ended, reason, worker }
+    pub(super) const fn new(
+        entry: &Entry,
+        alias: Alias,
+        ended: u64,
+        reason: EndReason,
+        worker: WorkerId,
+    ) -> Self {
+        Self { entry: *entry, alias, ended, reason, worker }
     }
 
     pub(super) const fn entry(&self) -> &Entry {
@@ -107,7 +122,7 @@ impl RawRecord {
 
     /// Everything that is written about the flow.
     pub fn read(&self) -> FlowRecord {
-        self.entry.record(self.ended, self.reason, self.worker)
+        FlowRecord { nat: self.alias.known(), ..self.entry.record(self.ended, self.reason, self.worker) }
     }
 }
 

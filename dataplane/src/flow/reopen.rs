@@ -4,8 +4,7 @@
 //! slot, so before the batch goes on they are parted from it, with the verdict that is theirs.
 
 use super::{
-    EndReason, FlowTable, RawRecord, RecordSink, Side, Slot, entry::Flag, index::Place, phase::Phase,
-    table::Ledger,
+    EndReason, FlowTable, RecordSink, Side, Slot, entry::Flag, index::Place, phase::Phase, table::Ledger,
 };
 use crate::{batch::Meta, clock::Timestamp, pipeline::Context, policy::Ruling};
 
@@ -41,11 +40,11 @@ impl FlowTable {
             EndReason::Timeout => {
                 ledger.counters.flows_expired += 1;
                 let ended = entry.last().saturating_add(limit);
-                ledger.write(&RawRecord::new(entry, ended, reason, self.worker));
+                ledger.write(&self.raw(place.slot, entry, ended, reason));
             }
             EndReason::Policy | EndReason::Forced | EndReason::Shutdown | EndReason::Active => {
                 ledger.counters.flows_reopened += 1;
-                ledger.write(&RawRecord::new(entry, time.max(entry.last()), reason, self.worker));
+                ledger.write(&self.raw(place.slot, entry, time.max(entry.last()), reason));
             }
         }
         self.begin(cx, meta, place.slot, opening, time, ledger);

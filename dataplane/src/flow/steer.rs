@@ -6,6 +6,7 @@ use crate::{
     forward::Segment,
     handoff::WorkerId,
     hash::FlowHasher,
+    nat,
     parse::{FragmentKind, Headers},
     pipeline::Context,
     verdict::Verdict,
@@ -15,7 +16,7 @@ use crate::{
 ///
 /// Fragments take two steps: all fragments between two addresses belong to one worker, which ties later fragments to
 /// the first one's ports; after that they belong to the worker that owns the flow, like any other packet.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct SteerStage {
     hasher: FlowHasher,
 }
@@ -35,7 +36,10 @@ impl SteerStage {
             meta.verdict.is_undecided() && meta.headers.fragment.kind != FragmentKind::Whole && !meta.resolved
         }) {
             let key = fragment_key(&meta.headers);
-            hand_over(cx, meta, key.hash(Segment::default(), &self.hasher));
+            let owner = WorkerId::owner(key.hash(Segment::default(), &self.hasher), cx.workers);
+            if owner != cx.worker {
+                meta.verdict = Verdict::Handoff(owner);
+            }
         }
     }
 
@@ -43,15 +47,31 @@ impl SteerStage {
     pub fn flows(&self, cx: &Context<'_>, metas: &mut [Meta]) {
         for meta in metas.iter_mut().filter(|meta| meta.verdict.is_undecided() && meta.headers.is_ip()) {
             if !meta.keyed {
-                // The key of an ICMP error is that of the packet it quotes; decode, which sees the bytes, has set it.
-                if !meta.headers.icmp_error {
-                    (meta.key, meta.side) = FlowKey::of(&meta.headers);
-                }
-                meta.segment = cx.snapshot.forward.segment(meta.port);
-                meta.hash = meta.key.hash(meta.segment, &self.hasher);
-                meta.keyed = true;
+                self.key(cx, meta);
             }
-            hand_over(cx, meta, meta.hash);
+            if cx.workers > 1 {
+                Self::hand_to_owner(cx, meta);
+            }
+        }
+    }
+
+    /// Gives a packet its flow key.
+    #[inline]
+    pub(super) fn key(&self, cx: &Context<'_>, meta: &mut Meta) {
+        // The key of an ICMP error is that of the packet it quotes; decode, which sees the bytes, has set it.
+        if !meta.headers.icmp_error {
+            (meta.key, meta.side) = FlowKey::of(&meta.headers);
+        }
+        meta.segment = cx.snapshot.forward.segment(meta.port);
+        meta.hash = meta.key.hash(meta.segment, &self.hasher);
+        meta.keyed = true;
+    }
+
+    /// Hands a packet over if another worker owns its flow.
+    pub(super) fn hand_to_owner(cx: &Context<'_>, meta: &mut Meta) {
+        let owner = nat::owner(cx, meta).unwrap_or_else(|| WorkerId::owner(meta.hash, cx.workers));
+        if owner != cx.worker {
+            meta.verdict = Verdict::Handoff(owner);
         }
     }
 }
@@ -62,11 +82,4 @@ fn fragment_key(headers: &Headers) -> FlowKey {
     let (key, _): (FlowKey, Side) =
         FlowKey::new((headers.source, 0), (headers.destination, 0), Protocol::default(), headers.vlans);
     key
-}
-
-fn hand_over(cx: &Context<'_>, meta: &mut Meta, hash: u64) {
-    let owner = WorkerId::owner(hash, cx.workers);
-    if owner != cx.worker {
-        meta.verdict = Verdict::Handoff(owner);
-    }
 }

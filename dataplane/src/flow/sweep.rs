@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use super::{
-    EndReason, Evict, FlowKey, FlowTable, RawRecord, RecordSink,
+    EndReason, Evict, FlowKey, FlowTable, RecordSink, Slot,
     ahead::Oldest,
     entry::micros,
     index::{Index, Place, Seconds},
@@ -353,7 +353,8 @@ impl FlowTable {
         ledger: &mut Ledger<'_, R>,
     ) {
         if let Some(entry) = self.entries.get(place.slot as usize) {
-            ledger.write(&RawRecord::new(entry, ended, reason, self.worker));
+            ledger.write(&self.raw(place.slot, entry, ended, reason));
+            self.nat.forget(Slot(place.slot), ended);
             self.index.remove(place);
             self.free.give_back(place.slot);
             self.flows -= 1;

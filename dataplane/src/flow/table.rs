@@ -3,7 +3,7 @@ use std::{fmt, sync::Arc};
 use ravelin_config::types::{Action, Exception, Protocol};
 
 use super::{
-    EndReason, FlowKey, FlowRecord, RawRecord, RecordSink, Side, TcpState, Timeouts,
+    EndReason, FlowKey, FlowRecord, RawRecord, RecordSink, Side, SteerStage, TcpState, Timeouts,
     ahead::Oldest,
     entry::{Entry, Flag, Micros24, Passage, micros},
     free::Free,
@@ -20,6 +20,7 @@ use crate::{
     counters::WorkerCounters,
     forward::Port,
     handoff::WorkerId,
+    nat::{self, Arrived, Nat},
     parse::{FragmentKind, tcp_flags},
     pipeline::Context,
     policy::{DecisionLog, Decisions, Ruling, question},
@@ -46,6 +47,10 @@ pub struct FlowTable {
     /// Flows that ended in the current batch while another took over their slot.
     pub(super) reopened: Vec<Reopened>,
     pub(super) free: Free,
+    /// What flows are known as.
+    pub(crate) nat: Nat,
+    /// Names flows and their owners.
+    steer: Option<SteerStage>,
 }
 
 /// Where ended flows are written and counted.
@@ -94,7 +99,19 @@ impl FlowTable {
             decisions: Decisions::new(log),
             reopened: Vec::with_capacity(Batch::<()>::MAX),
             free: Free::new(capacity),
+            nat: Nat::new(),
+            steer: None,
         }
+    }
+
+    /// Has packets that turn out to be of another flow be named by this stage.
+    pub(crate) fn steer_by(&mut self, steer: SteerStage) {
+        self.steer = Some(steer);
+    }
+
+    /// Takes over the address translation that is in force.
+    pub(crate) fn take_over_nat(&mut self, cx: &Context<'_>) {
+        self.nat.refresh(&cx.snapshot.nat, cx.worker, cx.workers, self.entries.len());
     }
 
     /// Looks up or opens the flow of every keyed packet that is still undecided, tracks the connection and counts.
@@ -123,6 +140,14 @@ impl FlowTable {
                     Hint::UNASKED => continue,
                     Hint(slot) if self.is_of(slot, meta) => Some(slot),
                     Hint(_) => self.find(meta).map(|place| place.slot),
+                };
+                let found = if meta.arrival.how == Arrived::Mapped && !self.is_expected(found, meta) {
+                    match self.place_unexpected(cx, meta) {
+                        Some(found) => found,
+                        None => continue,
+                    }
+                } else {
+                    found
                 };
                 meta.slot = None;
                 if meta.headers.icmp_error {
@@ -182,7 +207,7 @@ impl FlowTable {
                     return Some(here);
                 }
                 if let Some(entry) = self.entries.get(place.slot as usize)
-                    && !visit(&entry.record(entry.last(), EndReason::Active, self.worker))
+                    && !visit(&self.raw(place.slot, entry, entry.last(), EndReason::Active).read())
                 {
                     return Some(here);
                 }
@@ -223,6 +248,35 @@ impl FlowTable {
             + self.index.memory()
             + self.free.memory()
             + size_of::<Self>()
+    }
+
+    /// Whether a packet that arrived at a mapped port belongs to a flow that is under way.
+    fn is_expected(&self, found: Option<u32>, meta: &Meta) -> bool {
+        let has_tcp =
+            meta.headers.protocol == Protocol::TCP && meta.headers.fragment.kind != FragmentKind::Later;
+        found.is_some_and(|slot| {
+            !self.is_over(slot, meta, micros(meta.time), has_tcp && !meta.headers.icmp_error)
+        })
+    }
+
+    /// A packet that arrived at a mapped port of no flow that is under way. From outside, it is for the address that it was sent to; from inside,
+    /// it opens one where the sender's mapping is. Returns what is found then, or `None` if it goes to another worker.
+    #[cold]
+    fn place_unexpected(&self, cx: &Context<'_>, meta: &mut Meta) -> Option<Option<u32>> {
+        if let Some(owner) = nat::hairpin_owner(cx, meta) {
+            if owner != cx.worker {
+                meta.verdict = Verdict::Handoff(owner);
+                return None;
+            }
+        } else if let Some(steer) = &self.steer {
+            nat::stay(meta);
+            steer.key(cx, meta);
+            SteerStage::hand_to_owner(cx, meta);
+            if !meta.verdict.is_undecided() {
+                return None;
+            }
+        }
+        Some(self.find(meta).map(|place| place.slot))
     }
 
     /// An ICMP error: it belongs to the flow of the packet that it quotes, if there is one, and changes no state there.
@@ -426,6 +480,7 @@ impl FlowTable {
         time: u64,
         ledger: &mut Ledger<'_, R>,
     ) {
+        self.nat.forget(Slot(slot), time);
         let Some(entry) = self.entries.get_mut(slot as usize) else { return };
         let plan = &cx.snapshot.forward;
         let twin = if plan.port(meta.port).is_some_and(Port::routes) {
@@ -441,6 +496,11 @@ impl FlowTable {
             entry.handshake = Micros24::AMBIGUOUS;
             ledger.counters.tcp_picked_up += 1;
         }
+    }
+
+    /// What is written about the flow in `slot`.
+    pub(super) fn raw(&self, slot: u32, entry: &Entry, ended: u64, reason: EndReason) -> RawRecord {
+        RawRecord::new(entry, self.nat.kept(Slot(slot)), ended, reason, self.worker)
     }
 
     pub(super) fn find(&self, meta: &Meta) -> Option<Place> {

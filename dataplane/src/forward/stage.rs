@@ -2,7 +2,9 @@ use super::{NonIp, Port, checksum};
 use crate::{
     batch::{Batch, Meta},
     counters::WorkerCounters,
+    flow::FlowTable,
     io::Frame,
+    nat::{self, Arrived, Leaving, Translation},
     parse::Network,
     pipeline::Context,
     route::{self, Rewrite},
@@ -14,19 +16,33 @@ use crate::{
 pub struct ForwardStage {
     /// What becomes of the Ethernet header of the packet in this place of the batch, if it is routed.
     rewrites: Vec<Rewrite>,
+    /// What it leaves as, if addresses are translated.
+    translations: Vec<Option<Translation>>,
 }
 
 impl Default for ForwardStage {
     fn default() -> Self {
-        Self { rewrites: vec![Rewrite::default(); Batch::<()>::MAX] }
+        Self {
+            rewrites: vec![Rewrite::default(); Batch::<()>::MAX],
+            translations: vec![None; Batch::<()>::MAX],
+        }
     }
 }
 
 impl ForwardStage {
     /// Decides for one batch. Changes no packet.
-    pub fn decide(&mut self, cx: &Context<'_>, metas: &mut [Meta], counters: &mut WorkerCounters) {
+    pub fn decide(
+        &mut self,
+        cx: &Context<'_>,
+        metas: &mut [Meta],
+        flows: &mut FlowTable,
+        counters: &mut WorkerCounters,
+    ) {
         let plan = &cx.snapshot.forward;
-        for (meta, rewrite) in metas.iter_mut().zip(&mut self.rewrites) {
+        let translates = !cx.snapshot.nat.is_empty();
+        let places = self.rewrites.iter_mut().zip(&mut self.translations);
+        for (meta, (rewrite, translation)) in metas.iter_mut().zip(places) {
+            *translation = None;
             if !matches!(meta.verdict, Verdict::Allow | Verdict::Undecided) {
                 continue;
             }
@@ -44,6 +60,10 @@ impl ForwardStage {
                     let (verdict, headers) =
                         route::decide(&cx.snapshot.routes, *reverse_path, meta, counters);
                     *rewrite = headers;
+                    if translates && meta.headers.network == Network::Ipv4 {
+                        *translation = translate(cx, meta, verdict, rewrite, flows, counters);
+                        continue;
+                    }
                     verdict
                 }
             };
@@ -58,18 +78,62 @@ impl ForwardStage {
         counters: &mut WorkerCounters,
     ) {
         let plan = &cx.snapshot.forward;
-        for ((frame, meta), rewrite) in batch.iter_mut().zip(&self.rewrites) {
+        let places = self.rewrites.iter().zip(&self.translations);
+        for ((frame, meta), (rewrite, translation)) in batch.iter_mut().zip(places) {
             let (Verdict::Forward(_) | Verdict::Local, Some(port)) = (meta.verdict, plan.port(meta.port))
             else {
                 continue;
             };
-            if port.completes_checksums() && checksum::complete(frame.bytes_mut(), &meta.headers) {
+            if port.completes_checksums() && complete_checksums(frame.bytes_mut(), meta) {
                 counters.checksums_completed += 1;
+            }
+            if let Some(translation) = translation {
+                nat::rewrite(frame.bytes_mut(), &meta.headers, translation);
             }
             if port.routes() {
                 route::rewrite(frame.bytes_mut(), meta, rewrite);
             }
         }
+    }
+}
+
+/// Decides what a packet leaves as that goes where its route leads, as `verdict` says.
+#[inline]
+fn translate(
+    cx: &Context<'_>,
+    meta: &mut Meta,
+    verdict: Verdict,
+    rewrite: &mut Rewrite,
+    flows: &mut FlowTable,
+    counters: &mut WorkerCounters,
+) -> Option<Translation> {
+    let exit = match verdict {
+        Verdict::Forward(exit) => Some(exit),
+        Verdict::Local => route::exit(&cx.snapshot.routes, meta),
+        Verdict::Undecided | Verdict::Allow | Verdict::Handoff(_) | Verdict::Consume | Verdict::Drop(_) => {
+            meta.verdict = verdict;
+            return None;
+        }
+    };
+    let initiator = meta.slot.and_then(|slot| flows.initiator(slot));
+    let decided = Leaving { nat: &mut flows.nat, initiator }.decide(cx, meta, exit.unwrap_or(meta.port));
+    meta.verdict = match &decided {
+        Err(reason) => Verdict::Drop(*reason),
+        Ok(Some(_)) if verdict == Verdict::Local => {
+            route::hand_over_translated(&cx.snapshot.routes, meta, exit, rewrite)
+        }
+        Ok(_) => verdict,
+    };
+    let translation = decided.ok().flatten()?;
+    counters.nat_translated += 1;
+    Some(translation)
+}
+
+/// Completes partial checksums, which are those of the packet as it was sent.
+fn complete_checksums(frame: &mut [u8], meta: &Meta) -> bool {
+    match meta.arrival.how {
+        Arrived::Unasked | Arrived::AsSent => checksum::complete(frame, &meta.headers),
+        Arrived::Published | Arrived::Mapped => checksum::complete(frame, &meta.sent_headers()),
     }
 }
 

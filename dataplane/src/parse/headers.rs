@@ -158,6 +158,8 @@ pub struct Headers {
     pub icmp_error: bool,
     /// Whether the packet is IPv6 neighbour discovery (ICMPv6 types 133 to 137 with hop limit 255, RFC 4861).
     pub neighbour_discovery: bool,
+    /// Of IPv4: whether routers may make no fragments of it.
+    pub dont_fragment: bool,
     /// Fragmentation.
     pub fragment: Fragment,
     /// TCP fields; zero for other protocols.
@@ -190,6 +192,7 @@ impl Headers {
         ttl: 0,
         icmp_error: false,
         neighbour_discovery: false,
+        dont_fragment: false,
         fragment: Fragment { kind: FragmentKind::Whole, id: 0, offset: 0, length: 0, more: false },
         tcp: TcpFields { flags: 0, sequence: 0, acknowledgement: 0, window: 0 },
     };

@@ -52,6 +52,7 @@ pub(super) fn decode(mut cursor: Cursor<'_>, meta: &mut Meta) -> Result<(), Drop
     headers.ttl = ttl;
 
     let flags = u16::from_be_bytes([f0, f1]);
+    headers.dont_fragment = flags & 0x4000 != 0;
     let (offset, more) = (u32::from(flags & 0x1fff) * 8, flags & 0x2000 != 0);
     if offset != 0 || more {
         let id = u32::from(u16::from_be_bytes([i0, i1]));

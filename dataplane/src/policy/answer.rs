@@ -1,4 +1,4 @@
-//! What the sender of a rejected packet is told, and what both ends of a connection are told that a change has cut.
+//! What the sender of a packet is told that got no further, and what both ends of a connection are told that a change has cut.
 //!
 //! TCP gets a reset as the other end would send it (RFC 9293 section 3.10.7), everything else an ICMP or ICMPv6 error that
 //! says that communication is administratively prohibited (RFC 1812 section 5.2.7.1, RFC 4443 section 3.1) in the name of the
@@ -30,6 +30,44 @@ pub(crate) struct Answer {
     length: usize,
 }
 
+/// Why a packet gets no further.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Problem {
+    /// Policy forbids it.
+    Prohibited,
+    /// It has no hop left.
+    Expired,
+    /// It is longer than this, and nobody may make fragments of it.
+    TooLong(u16),
+}
+
+impl Problem {
+    /// Type and code: RFC 1812 section 5.2.7.1, RFC 792, RFC 1191.
+    const fn icmp(self) -> [u8; 2] {
+        match self {
+            Self::Prohibited => [3, 13],
+            Self::Expired => [11, 0],
+            Self::TooLong(_) => [3, 4],
+        }
+    }
+
+    /// Type and code, RFC 4443.
+    const fn icmpv6(self) -> [u8; 2] {
+        match self {
+            Self::Prohibited => [1, 1],
+            Self::Expired => [3, 0],
+            Self::TooLong(_) => [2, 0],
+        }
+    }
+
+    const fn mtu(self) -> u32 {
+        match self {
+            Self::Prohibited | Self::Expired => 0,
+            Self::TooLong(mtu) => mtu as u32,
+        }
+    }
+}
+
 /// Which end a reset is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum To {
@@ -51,7 +89,7 @@ impl Answer {
         if headers.protocol == Protocol::TCP {
             Self::reset(frame, headers, To::Sender)
         } else {
-            Self::error(frame, headers)
+            Self::error(frame, headers, Problem::Prohibited)
         }
     }
 
@@ -93,20 +131,22 @@ impl Answer {
         Self::packet(frame, headers, to, Protocol::TCP, &segment, &[], 16)
     }
 
-    fn error(frame: &[u8], headers: &Headers) -> Option<Self> {
+    /// What the sender of a packet is told about a problem, in the name of where it went.
+    pub(crate) fn error(frame: &[u8], headers: &Headers, problem: Problem) -> Option<Self> {
         if is_error(headers) || !may_be_answered(frame, headers) {
             return None;
         }
         let (protocol, icmp, room) = match headers.network {
-            Network::Ipv4 => (Protocol::ICMP, [3, 13], IPV4_ERROR_MAX - IPV4_HEADER - ICMP_HEADER),
-            Network::Ipv6 => (Protocol::ICMPV6, [1, 1], IPV6_ERROR_MAX - IPV6_HEADER - ICMP_HEADER),
+            Network::Ipv4 => (Protocol::ICMP, problem.icmp(), IPV4_ERROR_MAX - IPV4_HEADER - ICMP_HEADER),
+            Network::Ipv6 => (Protocol::ICMPV6, problem.icmpv6(), IPV6_ERROR_MAX - IPV6_HEADER - ICMP_HEADER),
             Network::Arp | Network::Lldp | Network::Stp | Network::Other => return None,
         };
         let quoted =
             frame.get(usize::from(headers.network_offset)..usize::from(headers.end).min(frame.len()))?;
         let quoted = quoted.get(..room).unwrap_or(quoted);
         let [kind, code] = icmp;
-        let head = [kind, code, 0, 0, 0, 0, 0, 0];
+        let [a, b, c, d] = problem.mtu().to_be_bytes();
+        let head = [kind, code, 0, 0, a, b, c, d];
         Self::packet(frame, headers, To::Sender, protocol, &head, quoted, 2)
     }
 

@@ -24,7 +24,7 @@ mod words;
 
 pub use address_set::AddressSet;
 pub(crate) use address_set::Number;
-pub(crate) use answer::Answer;
+pub(crate) use answer::{Answer, Problem};
 pub use classifier::{Classifier, Key, Match, Position, ProtocolMatch, Rule, SetId};
 pub(crate) use decision::Decisions;
 pub use decision::{

@@ -28,4 +28,4 @@ pub use fib::Fib;
 pub use next_hop::NextHopId;
 pub use rib::{Change, Rib};
 pub use routes::{Hop, Link, Mac, Neighbour, Neighbours, ReversePath, Routes, Target};
-pub(crate) use stage::{Rewrite, decide, exit, rewrite};
+pub(crate) use stage::{Rewrite, decide, exit, hand_over_translated, rewrite, too_long_for};

@@ -51,6 +51,42 @@ pub(crate) struct Rewrite {
     source: Mac,
 }
 
+/// Gives the kernel a packet whose addresses have been translated, if it is one about which it would tell nobody. Its answers would be about
+/// the packet as it was translated, of which the sender knows nothing; so those are for the worker.
+///
+/// The kernel takes such a packet for one that it received from us: its source may be one of the kernel's own addresses.
+#[cold]
+pub(crate) fn hand_over_translated(
+    routes: &Routes,
+    meta: &Meta,
+    exit: Option<PortId>,
+    rewrite: &mut Rewrite,
+) -> Verdict {
+    if exit.is_none() {
+        return Verdict::Drop(DropReason::NoDestination);
+    }
+    if meta.headers.ttl <= 1 {
+        return Verdict::Drop(DropReason::TtlExpired);
+    }
+    if meta.headers.dont_fragment && too_long_for(routes, meta).is_some() {
+        return Verdict::Drop(DropReason::MtuExceeded);
+    }
+    rewrite.source = TRANSLATED;
+    Verdict::Local
+}
+
+/// The longest packet that may go where this one goes, if it is longer.
+pub(crate) fn too_long_for(routes: &Routes, meta: &Meta) -> Option<u32> {
+    let link = routes.link(meta.port)?;
+    match routes.target(link.table, meta.headers.destination)? {
+        Target::Hops(hops) => {
+            let length = meta.headers.end.saturating_sub(meta.headers.network_offset);
+            Hop::of(hops, meta.hash).map(|hop| hop.mtu).filter(|mtu| u32::from(length) > *mtu)
+        }
+        Target::Local | Target::Kernel | Target::Blackhole => None,
+    }
+}
+
 /// Why a packet is not forwarded by the worker.
 enum Not {
     Dropped(DropReason),
@@ -172,6 +208,9 @@ fn is_of_link(address: Address) -> bool {
         _ => false,
     }
 }
+
+/// The source of a frame for the kernel that stays where it arrives.
+const TRANSLATED: Mac = [0x52, 0x57, 0, 0, 0, 0];
 
 /// The source of a frame for the kernel, which says where it came in: see `ravelin_local` in `ravelin.bpf.c`.
 const fn mark(index: u32) -> Mac {

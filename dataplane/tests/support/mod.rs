@@ -7,6 +7,8 @@
     reason = "each test binary uses its own part of this"
 )]
 
+pub mod router;
+
 use std::{
     ops::RangeInclusive,
     sync::{Arc, Mutex},

@@ -12,6 +12,7 @@ use crate::{
     batch::{Batch, Meta},
     clock::Timestamp,
     counters::WorkerCounters,
+    flow::FlowTable,
     forward::{ForwardStage, NonIp, checksum},
     handoff::WorkerId,
     io::{Frame, memory::MemoryFrame},
@@ -69,7 +70,7 @@ pub(super) fn forwarded(snapshot: &Snapshot, frames: &[&[u8]]) -> (Vec<Vec<u8>>,
     DecodeStage.run(&mut batch);
     batch.metas_mut().iter_mut().for_each(|meta| meta.verdict = Verdict::Allow);
     let mut stage = ForwardStage::default();
-    stage.decide(&cx, batch.metas_mut(), &mut counters);
+    stage.decide(&cx, batch.metas_mut(), &mut FlowTable::new(1, WorkerId(0)), &mut counters);
     stage.complete(&cx, &mut batch, &mut counters);
     let sent = batch.drain().map(|(frame, meta)| {
         assert_eq!(meta.verdict, Verdict::Forward(crate::io::PortId(1)));

@@ -12,6 +12,7 @@ use crate::{
     batch::{Batch, Meta},
     clock::Timestamp,
     counters::WorkerCounters,
+    flow::FlowTable,
     handoff::WorkerId,
     io::{PortId, memory::MemoryFrame},
     parse::{Headers, Network, Vlans},
@@ -35,7 +36,12 @@ fn forward(snapshot: &Snapshot, meta: Meta) -> Verdict {
     let cx = Context { now: Timestamp::ZERO, snapshot, worker: WorkerId(0), workers: 1 };
     let mut batch = Batch::new(1);
     batch.push(MemoryFrame::new(&[0; 60]), meta).unwrap();
-    ForwardStage::default().decide(&cx, batch.metas_mut(), &mut WorkerCounters::new(3));
+    ForwardStage::default().decide(
+        &cx,
+        batch.metas_mut(),
+        &mut FlowTable::new(1, WorkerId(0)),
+        &mut WorkerCounters::new(3),
+    );
     batch.metas()[0].verdict
 }
 

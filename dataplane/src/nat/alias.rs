@@ -1,0 +1,84 @@
+use super::{Endpoint, mappings::MappingId};
+use crate::flow::Slot;
+
+/// What the ends of a flow are known as to each other, where that is not what they are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NatFlow {
+    /// What the initiator is known as to the end that answers: the source that packets leave with.
+    pub initiator: Option<Endpoint>,
+    /// What the end that answers is known as to the initiator: where packets were sent to.
+    pub responder: Option<Endpoint>,
+}
+
+/// The same as it is kept: 16 bytes a flow.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Alias {
+    initiator: u32,
+    responder: u32,
+    ports: [u16; 2],
+    /// 0: nobody has looked yet. 1: no mapping. Else, two more than the number of the mapping.
+    state: u32,
+}
+
+impl Alias {
+    const NONE: u32 = 1;
+
+    pub(super) fn new(known: NatFlow, mapping: Option<MappingId>) -> Self {
+        let (initiator, responder) =
+            (known.initiator.unwrap_or_default(), known.responder.unwrap_or_default());
+        Self {
+            initiator: initiator.address,
+            responder: responder.address,
+            ports: [initiator.port, responder.port],
+            state: mapping.map_or(Self::NONE, |mapping| mapping.0 + Self::NONE + 1),
+        }
+    }
+
+    /// Whether it has been found out.
+    pub(super) const fn is_known(self) -> bool {
+        self.state != 0
+    }
+
+    pub(super) fn mapping(self) -> Option<MappingId> {
+        self.state.checked_sub(Self::NONE + 1).map(MappingId)
+    }
+
+    /// What the ends are known as.
+    pub(crate) fn known(self) -> NatFlow {
+        let [initiator, responder] = self.ports;
+        let endpoint = |address, port| (address != 0).then_some(Endpoint { address, port });
+        NatFlow {
+            initiator: endpoint(self.initiator, initiator),
+            responder: endpoint(self.responder, responder),
+        }
+    }
+}
+
+/// By the slot of the flow.
+#[derive(Debug, Default)]
+pub(crate) struct Aliases(Vec<Alias>);
+
+impl Aliases {
+    /// Takes memory for so many flows, if there is none yet.
+    pub(super) fn reserve(&mut self, flows: usize) {
+        if self.0.len() < flows {
+            self.0.resize(flows, Alias::default());
+        }
+    }
+
+    /// What is known of a flow.
+    pub(crate) fn get(&self, slot: Slot) -> Alias {
+        self.0.get(slot.0 as usize).copied().unwrap_or_default()
+    }
+
+    pub(super) fn set(&mut self, slot: Slot, alias: Alias) {
+        if let Some(place) = self.0.get_mut(slot.0 as usize) {
+            *place = alias;
+        }
+    }
+
+    /// Forgets what is known of a flow, and says what it was.
+    pub(super) fn take(&mut self, slot: Slot) -> Alias {
+        self.0.get_mut(slot.0 as usize).map(std::mem::take).unwrap_or_default()
+    }
+}

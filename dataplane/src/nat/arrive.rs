@@ -1,0 +1,121 @@
+//! What arrives for an outside address is given its real destination, before its flow is looked up.
+
+use ravelin_config::types::Protocol;
+
+use super::{Class, Endpoint, Nat, NatPlan, plan::is_v4};
+use crate::{
+    batch::Meta,
+    flow::{FlowKey, Side},
+    forward::Port,
+    pipeline::Context,
+    verdict::Verdict,
+};
+
+/// What a packet was sent to, if that is not where it goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Arrival {
+    /// How it got its destination.
+    pub how: Arrived,
+    /// What it was sent to.
+    pub sent_to: Endpoint,
+}
+
+/// How a packet got its destination.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Arrived {
+    /// Nobody has looked yet.
+    #[default]
+    Unasked,
+    /// It is the one that it was sent to.
+    AsSent,
+    /// A service is published where it was sent to.
+    Published,
+    /// Somebody inside is known outside as what it was sent to.
+    Mapped,
+}
+
+const ECHO_REPLY: u8 = 0;
+
+/// Gives the packets of a batch their real destinations. What a mapping of another worker is asked about goes there.
+pub(crate) fn arrive(cx: &Context<'_>, nat: &Nat, metas: &mut [Meta]) {
+    let plan = &cx.snapshot.nat;
+    if plan.is_empty() {
+        return;
+    }
+    for meta in metas {
+        let is_asked =
+            meta.verdict.is_undecided() && is_v4(&meta.headers) && meta.arrival.how == Arrived::Unasked;
+        if is_asked && cx.snapshot.forward.port(meta.port).is_some_and(Port::routes) {
+            look(cx, plan, nat, meta);
+        }
+    }
+}
+
+#[inline]
+fn look(cx: &Context<'_>, plan: &NatPlan, nat: &Nat, meta: &mut Meta) {
+    meta.arrival.how = Arrived::AsSent;
+    let headers = &meta.headers;
+    let Some(external) = plan.external(Endpoint::new(headers.destination, 0).address) else { return };
+    // An error goes to whoever sent the packet that it quotes.
+    let (sent_to, protocol) = if headers.icmp_error {
+        let Some(sender) = endpoint(&meta.key, meta.side.other()) else { return };
+        (sender, meta.key.protocol())
+    } else {
+        (Endpoint::new(headers.destination, headers.destination_port), headers.protocol)
+    };
+    if let Some(to) = plan.published(meta.port, sent_to, protocol) {
+        meta.arrival = Arrival { how: Arrived::Published, sent_to };
+        redirect(meta, to);
+        return;
+    }
+    let Some(class) = Class::of(protocol).filter(|_| plan.external(sent_to.address) == Some(external)) else {
+        return;
+    };
+    if class == Class::Icmp && !headers.icmp_error && headers.icmp != [ECHO_REPLY, 0] {
+        return;
+    }
+    let owner = NatPlan::worker_of(sent_to.port, cx.workers);
+    if owner != cx.worker {
+        meta.arrival.how = Arrived::Unasked;
+        meta.verdict = Verdict::Handoff(owner);
+        return;
+    }
+    if let Some(to) = nat.inside(external, class, sent_to.port) {
+        meta.arrival = Arrival { how: Arrived::Mapped, sent_to };
+        redirect(meta, to);
+    }
+}
+
+/// An end of a flow of IPv4.
+pub(super) fn endpoint(key: &FlowKey, side: Side) -> Option<Endpoint> {
+    match key.end(side) {
+        (std::net::IpAddr::V4(address), port) => Some(Endpoint { address: address.to_bits(), port }),
+        (std::net::IpAddr::V6(_), _) => None,
+    }
+}
+
+/// Has a packet go to `to`.
+fn redirect(meta: &mut Meta, to: Endpoint) {
+    let headers = &mut meta.headers;
+    headers.destination = to.ip();
+    if headers.icmp_error {
+        // The key is that of the packet quoted, which the receiver sent.
+        let receiver = meta.side.other();
+        let (key, sender) = meta.key.with_end(receiver, (to.ip(), to.port));
+        (meta.key, meta.side) = (key, sender.other());
+        return;
+    }
+    if headers.protocol == Protocol::ICMP {
+        headers.source_port = to.port;
+    }
+    headers.destination_port = to.port;
+}
+
+/// Undoes what [`arrive`] did to a packet that nobody inside waits for: it is for the address that it was sent to.
+#[cold]
+pub(crate) fn stay(meta: &mut Meta) {
+    let sent_to = std::mem::take(&mut meta.arrival).sent_to;
+    redirect(meta, sent_to);
+    meta.arrival.how = Arrived::AsSent;
+    meta.keyed = false;
+}

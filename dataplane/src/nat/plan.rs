@@ -1,0 +1,222 @@
+use std::{net::Ipv4Addr, ops::RangeInclusive};
+
+use ravelin_config::types::Protocol;
+
+use crate::{
+    forward::Segment,
+    handoff::WorkerId,
+    io::PortId,
+    parse::{Address, Headers, Network},
+};
+
+/// An IPv4 address as a number, and a port; for ICMP, the identifier of an echo.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Endpoint {
+    /// The address.
+    pub address: u32,
+    /// The port.
+    pub port: u16,
+}
+
+impl Endpoint {
+    /// The endpoint of an address that is known to be of IPv4.
+    pub(crate) const fn new(address: Address, port: u16) -> Self {
+        let [.., a, b, c, d] = address.0;
+        Self { address: u32::from_be_bytes([a, b, c, d]), port }
+    }
+
+    /// The address as headers have it.
+    pub(crate) const fn ip(self) -> Address {
+        Address::v4(self.address.to_be_bytes())
+    }
+
+    /// The address.
+    pub const fn v4(self) -> Ipv4Addr {
+        Ipv4Addr::from_bits(self.address)
+    }
+}
+
+/// The protocols whose ports, or identifiers, can be mapped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Class {
+    /// RFC 5382.
+    Tcp,
+    /// RFC 4787.
+    Udp,
+    /// Echo and its answers, RFC 5508.
+    Icmp,
+}
+
+impl Class {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Tcp, Self::Udp, Self::Icmp];
+
+    /// That of a protocol.
+    pub const fn of(protocol: Protocol) -> Option<Self> {
+        match protocol {
+            Protocol::TCP => Some(Self::Tcp),
+            Protocol::UDP => Some(Self::Udp),
+            Protocol::ICMP => Some(Self::Icmp),
+            _ => None,
+        }
+    }
+}
+
+/// Addresses that begin with the same bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Net {
+    address: u32,
+    mask: u32,
+}
+
+impl Net {
+    /// Those that begin with the first `length` bits of an address.
+    pub fn new(address: Ipv4Addr, length: u8) -> Self {
+        let mask = u32::MAX.checked_shl(32_u32.saturating_sub(length.into())).unwrap_or(0);
+        Self { address: address.to_bits() & mask, mask }
+    }
+
+    const fn has(self, address: u32) -> bool {
+        address & self.mask == self.address
+    }
+}
+
+/// What leaves through some interfaces does so under other addresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// The interfaces.
+    pub exits: Segment,
+    /// Whose packets.
+    pub sources: Vec<Net>,
+    /// Only those to these; to any, if there are none.
+    pub destinations: Vec<Net>,
+    /// Under which addresses.
+    pub pool: Pool,
+}
+
+/// Outside addresses, as the numbers of [`External`]s.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pool(pub Vec<u16>);
+
+/// What arrives for an address and port is for another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Destination {
+    /// The interfaces that receive it.
+    pub entries: Segment,
+    /// The address that it is sent to.
+    pub address: u32,
+    /// Its protocol; any, if there is none.
+    pub protocol: Option<Protocol>,
+    /// The ports that it is sent to; `None` for any, and for what has none.
+    pub ports: Option<RangeInclusive<u16>>,
+    /// Where it goes instead. The first of `ports` becomes this port, the others follow.
+    pub to: Endpoint,
+}
+
+impl Destination {
+    fn translate(&self, arrived: Endpoint, protocol: Protocol) -> Option<Endpoint> {
+        if self.address != arrived.address || self.protocol.is_some_and(|only| only != protocol) {
+            return None;
+        }
+        let Some(ports) = &self.ports else {
+            return Some(Endpoint { address: self.to.address, ..arrived });
+        };
+        let port = self.to.port.checked_add(arrived.port.checked_sub(*ports.start())?)?;
+        ports.contains(&arrived.port).then_some(Endpoint { port, ..self.to })
+    }
+
+    /// Whether this is an endpoint to which something may be sent on.
+    fn is_target(&self, endpoint: Endpoint, protocol: Protocol) -> bool {
+        let has_port = self.ports.as_ref().is_none_or(|ports| {
+            endpoint.port.checked_sub(self.to.port).is_some_and(|place| place <= ports.end() - ports.start())
+        });
+        self.to.address == endpoint.address && self.protocol.is_none_or(|only| only == protocol) && has_port
+    }
+}
+
+/// An outside address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct External {
+    /// The address.
+    pub address: u32,
+    /// Its ports that may be used.
+    pub ports: RangeInclusive<u16>,
+    /// Those among them that are somebody else's.
+    pub taken: Vec<(Class, RangeInclusive<u16>)>,
+}
+
+/// What is translated, and into what.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NatPlan {
+    /// In the order of the configuration: the first that matches counts.
+    pub sources: Vec<Source>,
+    /// In the order of the configuration: the first that matches counts.
+    pub destinations: Vec<Destination>,
+    /// Each address once, at most [`Self::MOST`]. Those of all pools, and those at which services are published, for hairpin.
+    pub externals: Vec<External>,
+    /// By port: the address of the interface, in whose name senders of packets are told that these got no further.
+    pub addresses: Vec<Option<u32>>,
+}
+
+impl NatPlan {
+    /// How many outside addresses there may be.
+    pub const MOST: usize = 4096;
+    /// Neighbouring ports that belong to the same worker.
+    const BLOCK: u16 = 64;
+
+    /// Whether nothing is translated.
+    pub const fn is_empty(&self) -> bool {
+        self.externals.is_empty()
+    }
+
+    /// The worker that a port belongs to, inside as outside: so a mapping can keep its port.
+    pub(crate) fn worker_of(port: u16, workers: u8) -> WorkerId {
+        let worker = (port / Self::BLOCK) % u16::from(workers.max(1));
+        WorkerId(u8::try_from(worker).unwrap_or_default())
+    }
+
+    /// The address of an interface.
+    pub(crate) fn address(&self, port: PortId) -> Option<Address> {
+        let address = (*self.addresses.get(port.index())?)?;
+        Some(Address::v4(address.to_be_bytes()))
+    }
+
+    /// The number of an outside address.
+    pub(crate) fn external(&self, address: u32) -> Option<u16> {
+        let place = self.externals.iter().position(|external| external.address == address)?;
+        u16::try_from(place).ok()
+    }
+
+    /// Where something is sent on that a port received for an outside address.
+    pub(crate) fn published(&self, port: PortId, arrived: Endpoint, protocol: Protocol) -> Option<Endpoint> {
+        let rules = self.destinations.iter().filter(|rule| rule.entries.has(port));
+        rules.into_iter().find_map(|rule| rule.translate(arrived, protocol))
+    }
+
+    /// Whether something may be sent on to this endpoint.
+    pub(crate) fn is_target(&self, endpoint: Endpoint, protocol: Protocol) -> bool {
+        self.destinations.iter().any(|rule| rule.is_target(endpoint, protocol))
+    }
+
+    /// Whether packets of this address leave under others.
+    pub(crate) fn is_inside(&self, address: u32) -> bool {
+        self.sources.iter().any(|rule| rule.sources.iter().any(|net| net.has(address)))
+    }
+
+    /// Under which addresses a packet leaves.
+    pub(crate) fn pool(&self, exit: PortId, source: u32, destination: u32) -> Option<&Pool> {
+        let has = |nets: &[Net], address| nets.iter().any(|net| net.has(address));
+        let rule = self.sources.iter().find(|rule| {
+            rule.exits.has(exit)
+                && has(&rule.sources, source)
+                && (rule.destinations.is_empty() || has(&rule.destinations, destination))
+        });
+        rule.map(|rule| &rule.pool)
+    }
+}
+
+/// Whether a packet is one that can be translated at all.
+pub(crate) const fn is_v4(headers: &Headers) -> bool {
+    matches!(headers.network, Network::Ipv4)
+}

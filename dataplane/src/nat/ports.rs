@@ -1,0 +1,185 @@
+//! The ports of one outside address, of one protocol, that belong to one worker: which are free, and who has the others.
+
+use std::ops::RangeInclusive;
+
+use super::{Endpoint, NatPlan};
+use crate::handoff::WorkerId;
+
+/// Words of 64 ports each, which is also how ports are shared among workers.
+const WORDS: usize = 1 << 10;
+
+/// Who has a port: address (32 bits), port (16), how often it has fallen idle (6, modulo 64) and the number of flows (10), from the
+/// highest bit down; zero for nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Holder(u64);
+
+impl Holder {
+    /// The bits that count flows. All of them: so many have been there at once that nobody knows how many are left, and the
+    /// port is kept for good.
+    const FLOWS: u64 = (1 << 10) - 1;
+    const IDLE: u64 = 0xffff & !Self::FLOWS;
+    const ONCE_IDLE: u64 = 1 << 10;
+
+    const fn new(inside: Endpoint) -> Self {
+        Self((inside.address as u64) << 32 | (inside.port as u64) << 16)
+    }
+
+    /// Who it is.
+    pub(super) const fn inside(self) -> Endpoint {
+        let [a, b, c, d, e, f, ..] = self.0.to_be_bytes();
+        Endpoint { address: u32::from_be_bytes([a, b, c, d]), port: u16::from_be_bytes([e, f]) }
+    }
+
+    /// If no flow uses it, how often that was so.
+    pub(super) const fn idle(self) -> Option<u64> {
+        if self.0 & Self::FLOWS == 0 { Some(self.0 & Self::IDLE) } else { None }
+    }
+}
+
+/// The ports.
+#[derive(Debug)]
+pub(super) struct Ports {
+    /// A bit for each port that may be used.
+    usable: Vec<u64>,
+    /// A bit for each port that is free.
+    free: Vec<u64>,
+    /// A bit for each word of `free` that has any.
+    some: [u64; WORDS / 64],
+    /// By port. Zeroes that nobody has written take no memory.
+    holders: Vec<u64>,
+}
+
+impl Ports {
+    /// No port is free.
+    pub(super) fn new() -> Self {
+        Self {
+            usable: vec![0; WORDS],
+            free: vec![0; WORDS],
+            some: [0; WORDS / 64],
+            holders: vec![0; 1 << 16],
+        }
+    }
+
+    /// From now on these ports may be used, but for those that are taken. Mappings stay.
+    pub(super) fn limit(
+        &mut self,
+        ports: &RangeInclusive<u16>,
+        taken: &[&RangeInclusive<u16>],
+        worker: WorkerId,
+        workers: u8,
+    ) {
+        self.usable.fill(0);
+        self.free.fill(0);
+        self.some.fill(0);
+        for port in ports.clone() {
+            let is_usable = NatPlan::worker_of(port, workers) == worker
+                && !taken.iter().any(|taken| taken.contains(&port));
+            let (word, bit) = place(port);
+            if let Some(usable) = self.usable.get_mut(word).filter(|_| is_usable) {
+                *usable |= bit;
+            }
+            if self.holder(port).is_none() {
+                self.mark_free(port);
+            }
+        }
+    }
+
+    /// Who has a port.
+    pub(super) fn holder(&self, port: u16) -> Option<Holder> {
+        self.holders.get(usize::from(port)).filter(|holder| **holder != 0).map(|holder| Holder(*holder))
+    }
+
+    /// Gives a free port to somebody: the same as inside if it can be, else one of the same parity (RFC 4787 section 4.2.2), else
+    /// any. `random` says where the search begins, so that nobody outside can guess.
+    pub(super) fn take(&mut self, inside: Endpoint, random: u64) -> Option<u16> {
+        let port = if self.is_free(inside.port) { inside.port } else { self.search(inside.port, random)? };
+        let (word, bit) = place(port);
+        if let Some(free) = self.free.get_mut(word) {
+            *free &= !bit;
+            if *free == 0
+                && let Some(some) = self.some.get_mut(word / 64)
+            {
+                *some &= !(1 << (word % 64));
+            }
+        }
+        if let Some(holder) = self.holders.get_mut(usize::from(port)) {
+            *holder = Holder::new(inside).0;
+        }
+        Some(port)
+    }
+
+    /// Takes a port back.
+    pub(super) fn give_back(&mut self, port: u16) {
+        if let Some(holder) = self.holders.get_mut(usize::from(port)) {
+            *holder = 0;
+            self.mark_free(port);
+        }
+    }
+
+    /// One more flow uses a port that somebody has.
+    pub(super) fn hold(&mut self, port: u16) {
+        if let Some(holder) = self.holders.get_mut(usize::from(port))
+            && *holder & Holder::FLOWS != Holder::FLOWS
+        {
+            *holder += 1;
+        }
+    }
+
+    /// One flow less does. If it was the last, says how often that was so.
+    pub(super) fn release(&mut self, port: u16) -> Option<u64> {
+        let holder = self.holders.get_mut(usize::from(port))?;
+        let flows = *holder & Holder::FLOWS;
+        if flows == 0 || flows == Holder::FLOWS {
+            return None;
+        }
+        *holder -= 1;
+        if flows == 1 {
+            *holder = *holder & !Holder::IDLE | holder.wrapping_add(Holder::ONCE_IDLE) & Holder::IDLE;
+        }
+        Holder(*holder).idle()
+    }
+
+    fn is_free(&self, port: u16) -> bool {
+        let (word, bit) = place(port);
+        self.free.get(word).is_some_and(|free| free & bit != 0)
+    }
+
+    /// Marks a port that nobody has as free, if it may be used.
+    fn mark_free(&mut self, port: u16) {
+        let (word, bit) = place(port);
+        if self.usable.get(word).is_none_or(|usable| usable & bit == 0) {
+            return;
+        }
+        if let (Some(free), Some(some)) = (self.free.get_mut(word), self.some.get_mut(word / 64)) {
+            *free |= bit;
+            *some |= 1 << (word % 64);
+        }
+    }
+
+    fn search(&self, wanted: u16, random: u64) -> Option<u16> {
+        const EVEN: u64 = 0x5555_5555_5555_5555;
+        let start = (random % WORDS as u64) as usize;
+        let word = self.word_from(start).or_else(|| self.word_from(0))?;
+        let free = *self.free.get(word)?;
+        let parity = if wanted.is_multiple_of(2) { EVEN } else { !EVEN };
+        let wanted = if free & parity == 0 { free } else { free & parity };
+        let turn = (random >> 32) as u32 % 64;
+        let bit = (wanted.rotate_right(turn).trailing_zeros() + turn) % 64;
+        u16::try_from(word * 64 + bit as usize).ok()
+    }
+
+    /// The first word from `start` on with a free port.
+    fn word_from(&self, start: usize) -> Option<usize> {
+        let mut mask = u64::MAX << (start % 64);
+        (start / 64..WORDS / 64).find_map(|at| {
+            let some = self.some.get(at)? & mask;
+            mask = u64::MAX;
+            (some != 0).then(|| at * 64 + some.trailing_zeros() as usize)
+        })
+    }
+}
+
+/// The word of a port, and its bit there.
+const fn place(port: u16) -> (usize, u64) {
+    (port as usize / 64, 1 << (port % 64))
+}

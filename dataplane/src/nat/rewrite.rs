@@ -1,0 +1,149 @@
+//! Changes addresses and ports of a packet, and its checksums by as much (RFC 1624).
+
+use ravelin_config::types::Protocol;
+
+use super::Endpoint;
+use crate::{
+    forward::fold,
+    parse::{FragmentKind, Headers},
+};
+
+/// What a packet leaves as.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Translation {
+    /// Whether the sender is known as something else than it is.
+    pub(super) is_known: bool,
+    pub(super) source: Endpoint,
+    pub(super) destination: Endpoint,
+    /// Of an echo.
+    pub(super) identifier: u16,
+}
+
+/// Where things are in an IPv4 header, RFC 791.
+mod ip {
+    pub(super) const CHECKSUM: usize = 10;
+    pub(super) const SOURCE: usize = 12;
+    pub(super) const DESTINATION: usize = 16;
+}
+
+/// Has a packet say what it leaves as. `headers` are those that decode found, but for the addresses.
+#[inline]
+pub(crate) fn rewrite(frame: &mut [u8], headers: &Headers, to: &Translation) {
+    let network = usize::from(headers.network_offset);
+    let transport = usize::from(headers.transport_offset);
+    if headers.icmp_error {
+        rewrite_error(frame, network, transport, to);
+        return;
+    }
+    let mut of_addresses = Difference::default();
+    of_addresses.put4(frame, network + ip::SOURCE, to.source.address);
+    of_addresses.put4(frame, network + ip::DESTINATION, to.destination.address);
+    of_addresses.apply(frame, network + ip::CHECKSUM);
+    if headers.fragment.kind == FragmentKind::Later {
+        return;
+    }
+    let mut difference = of_addresses;
+    match headers.protocol {
+        Protocol::TCP => {
+            difference.put2(frame, transport, to.source.port);
+            difference.put2(frame, transport + 2, to.destination.port);
+            difference.apply(frame, transport + 16);
+        }
+        Protocol::UDP => {
+            difference.put2(frame, transport, to.source.port);
+            difference.put2(frame, transport + 2, to.destination.port);
+            difference.apply_udp(frame, transport + 6);
+        }
+        Protocol::ICMP if matches!(headers.icmp, [0 | 8, _]) => {
+            // There is no pseudo-header.
+            let mut difference = Difference::default();
+            difference.put2(frame, transport + 4, to.identifier);
+            difference.apply(frame, transport + 2);
+        }
+        // Addresses are no part of the checksums of others.
+        _ => {}
+    }
+}
+
+/// An ICMP error: what it quotes is what its receiver sent, as that knows it, to the sender as the receiver knows it. Whoever wrote the
+/// error, the receiver need not know of it what the sender is known as (RFC 5508 section 4.2).
+#[inline(never)]
+fn rewrite_error(frame: &mut [u8], network: usize, transport: usize, to: &Translation) {
+    let mut outer = Difference::default();
+    if to.is_known {
+        outer.put4(frame, network + ip::SOURCE, to.source.address);
+    }
+    outer.put4(frame, network + ip::DESTINATION, to.destination.address);
+    outer.apply(frame, network + ip::CHECKSUM);
+
+    let quoted = transport + 8;
+    let Some(&[first, _, _, _, _, _, _, _, _, protocol]) = frame.get(quoted..).and_then(<[u8]>::first_chunk)
+    else {
+        return;
+    };
+    let mut addresses = Difference::default();
+    addresses.put4(frame, quoted + ip::SOURCE, to.destination.address);
+    addresses.put4(frame, quoted + ip::DESTINATION, to.source.address);
+    // The ICMP checksum covers the quote, in which the header's own checksum makes good what changes of the addresses.
+    addresses.apply(frame, quoted + ip::CHECKSUM);
+    let mut changed = Difference::default();
+    let inner = quoted + usize::from(first & 0x0f) * 4;
+    match Protocol(protocol) {
+        Protocol::TCP | Protocol::UDP => {
+            changed.put2(frame, inner, to.destination.port);
+            changed.put2(frame, inner + 2, to.source.port);
+        }
+        Protocol::ICMP => changed.put2(frame, inner + 4, to.identifier),
+        _ => {}
+    }
+    changed.apply(frame, transport + 2);
+}
+
+/// By how much the sum over some words has changed.
+#[derive(Clone, Copy, Debug, Default)]
+struct Difference(u64);
+
+impl Difference {
+    /// Writes two bytes of a frame.
+    #[inline]
+    fn put2(&mut self, frame: &mut [u8], at: usize, new: u16) {
+        if let Some(place) = frame.get_mut(at..).and_then(<[u8]>::first_chunk_mut::<2>) {
+            self.0 += u64::from(!u16::from_be_bytes(*place)) + u64::from(new);
+            *place = new.to_be_bytes();
+        }
+    }
+
+    /// Writes four bytes of a frame.
+    #[inline]
+    fn put4(&mut self, frame: &mut [u8], at: usize, new: u32) {
+        if let Some(place) = frame.get_mut(at..).and_then(<[u8]>::first_chunk_mut::<4>) {
+            // Words of 32 bits fold to the same sum.
+            self.0 += u64::from(!u32::from_be_bytes(*place)) + u64::from(new);
+            *place = new.to_be_bytes();
+        }
+    }
+
+    /// Changes the checksum at a place.
+    #[inline]
+    fn apply(self, frame: &mut [u8], at: usize) {
+        if let Some(place) = frame.get_mut(at..).and_then(<[u8]>::first_chunk_mut::<2>) {
+            *place = self.of(*place).to_be_bytes();
+        }
+    }
+
+    /// The same for UDP, where zero says that there is none (RFC 768).
+    #[inline]
+    fn apply_udp(self, frame: &mut [u8], at: usize) {
+        if let Some(place) = frame.get_mut(at..).and_then(<[u8]>::first_chunk_mut::<2>)
+            && *place != [0; 2]
+        {
+            let sum = self.of(*place);
+            *place = if sum == 0 { u16::MAX } else { sum }.to_be_bytes();
+        }
+    }
+
+    #[inline]
+    const fn of(self, old: [u8; 2]) -> u16 {
+        !fold((!u16::from_be_bytes(old)) as u64 + self.0)
+    }
+}
