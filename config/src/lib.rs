@@ -38,6 +38,7 @@ pub mod feed;
 mod job;
 mod load;
 mod model;
+pub mod nat;
 mod pattern;
 mod reference;
 mod report;

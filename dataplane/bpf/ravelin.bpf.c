@@ -524,6 +524,22 @@ static __always_inline int is_error(const struct told *told)
 	return told->talk.protocol == IPPROTO_ICMPV6 && told->type < 128;
 }
 
+// Whether an ICMP error is about a conversation that the kernel began, as far as what it quotes says. Others may be about what workers
+// sent under its address.
+static __always_inline int is_about_called(const void *at, const void *end, __be16 type)
+{
+	const struct iphdr *ip = at;
+	struct told quoted = {};
+
+	if ((const void *)(ip + 1) > end)
+		return 1;
+	// Behind the header of the error itself.
+	at += (type == bpf_htons(ETH_P_IP) ? ip->ihl * 4 : sizeof(struct ipv6hdr)) + sizeof(struct icmphdr);
+	if (read_talk(at, end, type, 1, &quoted) || quoted.is_later)
+		return 1;
+	return !!bpf_map_lookup_elem(&called, &quoted.talk);
+}
+
 // What only concerns the link, and the kernel alone can answer: DHCP, neighbour discovery, addresses of the link.
 static __always_inline int is_of_link(const struct told *told)
 {
@@ -550,7 +566,7 @@ static __always_inline struct talk piece_of(const struct told *told)
 
 // Whether the kernel has a frame of an interface that routes without the workers: what is not IP or not for us alone, what
 // only concerns the link, and what belongs to its own conversations, as far as policy never judges them: failsafe ports, answers
-// to what it began, errors about what it sent. All else to its addresses goes to a worker, which gives it back.
+// to what it began, errors about that. All else to its addresses goes to a worker, which gives it back.
 static __always_inline int is_for_kernel(struct xdp_md *ctx)
 {
 	const void *at = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
@@ -580,8 +596,9 @@ static __always_inline int is_for_kernel(struct xdp_md *ctx)
 		return !!bpf_map_lookup_elem(&pieces, &piece); // as the first fragment
 	failsafe.protocol = told.talk.protocol;
 	failsafe.port = bpf_ntohs(told.talk.port_here);
-	if (is_error(&told) || bpf_map_lookup_elem(&failsafes, &failsafe) ||
-	    bpf_map_lookup_elem(&called, &told.talk)) {
+	if (is_error(&told))
+		return is_about_called(ethernet + 1, end, ethernet->h_proto);
+	if (bpf_map_lookup_elem(&failsafes, &failsafe) || bpf_map_lookup_elem(&called, &told.talk)) {
 		if (told.is_fragment)
 			bpf_map_update_elem(&pieces, &piece, &one, BPF_ANY);
 		return 1;

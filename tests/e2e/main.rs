@@ -21,6 +21,7 @@ mod live_flows;
 mod mirror;
 mod mirror_world;
 mod monitor;
+mod nat;
 mod package;
 mod policy;
 mod receive_threads;

@@ -42,6 +42,7 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
     changes.extend((old.allow != new.allow).then(|| Change { field: "threat.allow".to_owned(), live: true }));
     resources::each("feed", &old.feeds, &new.feeds, PartialEq::eq, &mut changes);
     old.capture.diff(&new.capture, &mut changes);
+    changes.extend((old.nat != new.nat).then(|| Change { field: "nat".to_owned(), live: true }));
     resources::each("capture.job", &old.jobs, &new.jobs, PartialEq::eq, &mut changes);
     old.flow.diff(&new.flow, &mut changes);
     old.fragments.diff(&new.fragments, &mut changes);
@@ -80,7 +81,7 @@ macro_rules! entry {
     };
 }
 
-entry!(Interface { mode, checksum, reverse_path, fail; derived bridge });
+entry!(Interface { mode, zone, checksum, reverse_path, fail; derived bridge });
 entry!(Bridge { ports, fail, arp, nd, lldp, stp, unknown });
 
 fn entries<T: Entry>(declare: fn(&mut Vec<Section>), old: &[T], new: &[T], changes: &mut Vec<Change>) {

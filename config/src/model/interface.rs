@@ -49,6 +49,9 @@ entry! {
         name: IfName = Required => name("name of an interface"), Restart;
         /// Port of a bridge (`bridge`), one of those between which packets are routed (`route`), or receive only (`monitor`).
         mode: InterfaceMode = Or(InterfaceMode::Bridge) => word(), Restart;
+        /// What kind of place it leads to, such as "inside" or "outside". Several interfaces may be in one zone; rules of policy and address
+        /// translation can name it.
+        zone: IfName = Means("none") => name("name of a zone"), Live;
         /// Whether partial checksums of local stacks are completed on the packets received here.
         checksum: ChecksumMode = Or(ChecksumMode::Auto) => word(), Live;
         /// Of an interface with `mode = "route"`: whether a packet received here is dropped if no route leads back to its source

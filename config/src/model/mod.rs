@@ -12,6 +12,7 @@ mod flow;
 mod fragments;
 mod interface;
 mod io;
+mod nat;
 mod operation;
 mod policy;
 mod threat;
@@ -35,6 +36,7 @@ pub use fragments::Fragments;
 pub(crate) use interface::InterfaceModel;
 pub use interface::{ChecksumMode, InterfaceMode, ReversePath};
 pub use io::{Io, IoMode, NapiThreads, ZeroCopy};
+pub(crate) use nat::{NatDestinationModel, NatSourceModel};
 pub use operation::{Control, Log, LogFormat, LogLevel, Metrics, Records, RecordsTarget};
 pub(crate) use policy::{
     EntityModel, IcmpModel, PolicyModel, PolicyRuleModel, ProfileModel, ServiceAccountsModel,
@@ -60,6 +62,8 @@ pub(crate) struct Model {
     pub(crate) allow: Vec<AllowModel>,
     pub(crate) capture: Capture,
     pub(crate) jobs: Vec<JobModel>,
+    pub(crate) nat_sources: Vec<NatSourceModel>,
+    pub(crate) nat_destinations: Vec<NatDestinationModel>,
     pub(crate) flow: Flow,
     pub(crate) fragments: Fragments,
     pub(crate) records: Records,
@@ -126,13 +130,14 @@ impl Lists {
 }
 
 /// What may stand in the main file only.
-const ONCE: [&str; 12] = [
+const ONCE: [&str; 13] = [
     "endpoints_dir",
     "workers",
     "io",
     "enforcement",
     "threat",
     "capture",
+    "nat",
     "flow",
     "fragments",
     "records",
@@ -166,6 +171,12 @@ impl Model {
             .table("threat", |reader| (Threat::read(reader), reader.entries("allow", AllowModel::read)));
         let (capture, jobs) =
             reader.table("capture", |reader| (Capture::read(reader), reader.entries("job", JobModel::read)));
+        let (nat_sources, nat_destinations) = reader.table("nat", |reader| {
+            (
+                reader.entries("source", NatSourceModel::read),
+                reader.entries("destination", NatDestinationModel::read),
+            )
+        });
         Self {
             manifests: Vec::new(),
             endpoints_dir: None,
@@ -176,6 +187,8 @@ impl Model {
             allow,
             capture,
             jobs,
+            nat_sources,
+            nat_destinations,
             flow: reader.table("flow", Flow::read),
             fragments: reader.table("fragments", Fragments::read),
             records: reader.table("records", Records::read),
@@ -195,6 +208,8 @@ impl Model {
             Io::declare,
             InterfaceModel::declare,
             BridgeModel::declare,
+            NatSourceModel::declare,
+            NatDestinationModel::declare,
             Enforcement::declare,
             TierModel::declare,
             PolicyModel::declare,

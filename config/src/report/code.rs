@@ -82,6 +82,7 @@ codes! {
     Duplicate = "C028" Error "The configuration and a manifest, or the directory of endpoints, declare the same thing.";
     Replaced = "C029" Error "A section of an older language, which another has replaced.";
     UnknownFeed = "C030" Error "An exception names a feed that does not exist.";
+    UnknownInterface = "C031" Error "A name is neither that of an interface that routes nor of a zone with one.";
     HostBits = "C101" Warning "A prefix has bits set behind its length. They are ignored.";
     PublicMetrics = "C104" Warning "Metrics are served, without authentication, on an address that other machines may reach.";
     NoMatch = "C105" Warning "A pattern matches no file.";

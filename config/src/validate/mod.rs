@@ -1,11 +1,12 @@
 //! From what a file says to what it means.
 //!
 //! [`validate`] checks what no single value can show: names that repeat, interfaces that are used twice or
-//! not at all (`network.rs`), feeds (`feed.rs`), captures (`job.rs`) and exceptions from them (`threat.rs`), and everything about policy (`resources/`). Like the reader, it reports all there is to
+//! not at all (`network.rs`), feeds (`feed.rs`), captures (`job.rs`), address translation (`nat.rs`) and exceptions from them (`threat.rs`), and everything about policy (`resources/`). Like the reader, it reports all there is to
 //! report; a value that was unusable already is passed over, so that one mistake is one finding.
 
 mod feed;
 mod job;
+mod nat;
 mod network;
 mod resources;
 #[cfg(test)]
@@ -21,6 +22,7 @@ use crate::model::{
     Capture, ChecksumMode, Control, Enforcement, Fail, Flow, Fragments, Handling, InterfaceMode, Io, Log,
     Metrics, Model, NdHandling, Records, ReversePath, Threat, Workers,
 };
+use crate::nat::Nat;
 use crate::report::{Code, Findings, Report};
 use crate::resources::Resources;
 use crate::schema::reader::At;
@@ -63,6 +65,8 @@ pub struct Config {
     pub capture: Capture,
     /// `[[capture.job]]`, in the order of the file.
     pub jobs: Vec<Job>,
+    /// `[[nat.source]]` and `[[nat.destination]]`
+    pub nat: Nat,
     /// `[flow]`
     pub flow: Flow,
     /// `[fragments]`
@@ -85,6 +89,8 @@ pub struct Interface {
     pub name: IfName,
     /// Port of a bridge, router, or receive only.
     pub mode: InterfaceMode,
+    /// What kind of place it leads to.
+    pub zone: Option<IfName>,
     /// What happens to partial checksums of packets received here.
     pub checksum: ChecksumMode,
     /// How sources of packets are checked that are routed.
@@ -142,6 +148,13 @@ pub(crate) fn validate(mut model: Model, now: Timestamp, findings: &mut Findings
     let feeds = feed::validate(mem::take(&mut model.lists.feeds), findings);
     let jobs = job::validate(mem::take(&mut model.jobs), findings);
     let (interfaces, bridges) = network?;
+    let nat = nat::validate(
+        &model.nat_sources,
+        &model.nat_destinations,
+        &interfaces,
+        &model.enforcement.failsafe_inbound,
+        findings,
+    );
     Some(Config {
         files: Vec::new(),
         manifests: model.manifests,
@@ -157,6 +170,7 @@ pub(crate) fn validate(mut model: Model, now: Timestamp, findings: &mut Findings
         feeds: feeds?,
         capture: model.capture,
         jobs,
+        nat,
         flow: model.flow,
         fragments: model.fragments,
         records: model.records,

@@ -15,6 +15,7 @@ pub(super) fn validate(
     unique("bridges", bridges.iter().filter_map(|bridge| bridge.name.given()), findings);
     let used = ports(bridges, findings);
     for interface in declared {
+        zone_of(interface, declared, &used, findings);
         use_of(interface, &used, bridges.iter().all(|bridge| !bridge.ports.is_unusable()), findings);
     }
     let bridges: Vec<_> = bridges.iter().map(bridge).collect::<Option<_>>()?;
@@ -26,6 +27,7 @@ pub(super) fn validate(
                 None => interfaces.push(Interface {
                     name: port.clone(),
                     mode: InterfaceMode::Bridge,
+                    zone: None,
                     checksum: ChecksumMode::Auto,
                     reverse_path: ReversePath::Loose,
                     fail: Fail::Open,
@@ -114,10 +116,26 @@ fn use_of(interface: &InterfaceModel, used: &Used<'_>, all_known: bool, findings
     }
 }
 
+/// Reports a zone that could be taken for an interface.
+fn zone_of(
+    interface: &InterfaceModel,
+    declared: &[InterfaceModel],
+    used: &Used<'_>,
+    findings: &mut Findings,
+) {
+    let Some(zone) = interface.zone.given() else { return };
+    let mut names = declared.iter().filter_map(|interface| interface.name.value());
+    if names.any(|name| *name == zone.value) || used.contains_key(&zone.value) {
+        let message = format!("`{}` is the name of an interface already", zone.value);
+        findings.add(Code::Combination, zone.range.clone(), message).help("call the zone something else");
+    }
+}
+
 fn interface(model: &InterfaceModel) -> Option<Interface> {
     Some(Interface {
         name: model.name.value()?.clone(),
         mode: *model.mode.value()?,
+        zone: model.zone.value().cloned(),
         checksum: *model.checksum.value()?,
         reverse_path: *model.reverse_path.value()?,
         fail: *model.fail.value()?,

@@ -56,6 +56,7 @@ fn flow(source: &str, destination: &str, port: u16, seconds: u64) -> FlowRecord 
         worker: WorkerId(0),
         port_in: PortId(0),
         port_out: PortId(1),
+        nat: ravelin_dataplane::nat::NatFlow::default(),
     }
 }
 

@@ -11,6 +11,7 @@ use ravelin_dataplane::{
     verdict::Verdict,
 };
 
+use super::nat;
 use super::view::{Decided, Dropped, Flow, TracedPacket, TracedStep, decider};
 use crate::{
     appliance::Appliance,
@@ -34,6 +35,8 @@ pub(super) fn flow(appliance: &Appliance, record: &FlowRecord) -> Flow {
         vlan: record.key.vlans().into_iter().filter(|vlan| *vlan != 0).collect(),
         port_in: appliance.port(record.port_in),
         port_out: appliance.port(record.port_out),
+        nat_src: record.nat.initiator.map(nat::end),
+        nat_dst: record.nat.responder.map(nat::end),
         state: match record.state {
             FlowState::New => "new",
             FlowState::Established => "established",

@@ -18,7 +18,7 @@ use ravelin_dataplane::{
 };
 
 use super::{
-    captures, feeds, flows, policy,
+    captures, feeds, flows, nat, policy,
     query::{FlowQuery, LimitQuery, QueryError, TraceQuery, UsageQuery},
     trace, view,
 };
@@ -43,6 +43,7 @@ pub fn router(appliance: Arc<Appliance>) -> Router {
         .route("/counters", get(counters))
         .route("/drops", get(drops))
         .route("/flows", get(list_flows))
+        .route("/nat", get(translated))
         .route("/policy", get(used))
         .route("/staged", get(staged))
         .route("/cut", get(cut))
@@ -208,6 +209,10 @@ async fn list_feeds(State(appliance): Shared) -> Json<Vec<view::Feed>> {
 
 async fn list_alerts(State(appliance): Shared, Query(pairs): Pairs) -> Result<Json<view::Alerts>, Refused> {
     Ok(Json(feeds::alerts(&appliance, LimitQuery::parse(&pairs)?.limit)))
+}
+
+async fn translated(State(appliance): Shared, Query(pairs): Pairs) -> Result<Json<view::Nat>, Refused> {
+    Ok(Json(nat::collect(&appliance, LimitQuery::parse(&pairs)?).await))
 }
 
 async fn update_feeds(

@@ -8,6 +8,7 @@
 //! | `GET /counters` | list of [`view::Counter`] |
 //! | `GET /drops` | list of [`view::Drop`] |
 //! | `GET /flows?src=&dst=&port=&proto=&verdict=&top=&limit=` | [`view::Flows`] |
+//! | `GET /nat?limit=` | [`view::Nat`] |
 //! | `GET /policy?unused=` | [`view::Used`] |
 //! | `GET /staged?limit=` | [`view::StagedFlows`] |
 //! | `GET /cut?limit=` | [`view::CutFlows`] |
@@ -32,6 +33,7 @@ mod describe;
 mod feeds;
 mod flows;
 mod handlers;
+mod nat;
 mod policy;
 pub mod query;
 pub mod socket;

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use ravelin_dataplane::nat::NatPlan;
+
 use super::{Appliance, Own};
 use crate::{
     reload::Reloader,
@@ -31,7 +33,7 @@ impl RouteDesk {
         {
             tracing::error!(%error, "failsafe ports are not reached at every address");
         }
-        reloader.follow_routes(latest.routes.clone());
+        reloader.follow_routes(latest.routes.clone(), latest.addresses.clone());
         self.latest = latest;
         let not_followed = self.routing.not_followed();
         for words in not_followed.iter().filter(|words| !self.not_followed.contains(words)) {
@@ -73,6 +75,11 @@ impl Appliance {
             desk.follow(&mut reloader);
         }
         self.in_force.lock().generation = reloader.generation();
+    }
+
+    /// What is translated now.
+    pub async fn nat(&self) -> Arc<NatPlan> {
+        self.reloader.lock().await.translated()
     }
 
     /// Has the kernel confirm the neighbours to whom packets went.

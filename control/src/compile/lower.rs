@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use ravelin_config::{
     self as config, ChecksumMode, Config, Handling, Interface, InterfaceMode, NdHandling, types::Direction,
 };
@@ -28,6 +30,7 @@ pub fn snapshot(config: &Config, ports: &Ports, policy: PolicySet) -> Result<Sna
         capture: CapturePlan::default(),
         forward: forward(config, ports)?,
         routes: Routes::default(),
+        nat: Arc::default(),
         change: None,
     })
 }

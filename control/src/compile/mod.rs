@@ -6,11 +6,13 @@
 //! system anything, which is the business of whoever fills in [`PortFacts`]. Read next: `ports.rs`.
 
 mod lower;
+mod nat;
 mod ports;
 #[cfg(test)]
 mod tests;
 
 pub use lower::{TableSizes, idle, snapshot};
+pub use nat::nat;
 pub use ports::{HOST_PAIR, PortFacts, Ports, host_port};
 
 use crate::capture::trigger::TriggerError;

@@ -6,6 +6,7 @@ use ravelin_dataplane::{
     flow::{EndReason, FlowRecord, FlowState, TcpState},
     handoff::WorkerId,
     io::PortId,
+    nat::NatFlow,
     parse::tcp_flags,
     policy::DecisionId,
 };
@@ -114,6 +115,7 @@ impl Encoder {
             out.extend_from_slice(b",\"zero_windows_toclient\":");
             json::number(out, record.zero_windows[1]);
         }
+        nat(&record.nat, out);
         out.extend_from_slice(b",\"generation\":");
         json::number(out, record.generation);
         out.push(b'}');
@@ -290,6 +292,28 @@ fn flow(record: &FlowRecord, out: &mut Vec<u8>) {
         EndReason::Shutdown => b",\"reason\":\"shutdown\",\"alerted\":false}",
         EndReason::Active => b",\"reason\":\"active\",\"alerted\":false}",
     });
+}
+
+/// What the ends are known as to each other, where that is not what they are: the source that packets leave with, the destination that they
+/// are sent to.
+fn nat(known: &NatFlow, out: &mut Vec<u8>) {
+    let mut begin = b",\"nat\":{".as_slice();
+    let names: [(_, [&[u8]; 2]); 2] = [
+        (known.initiator, [b"\"src_ip\":\"", b"\",\"src_port\":"]),
+        (known.responder, [b"\"dest_ip\":\"", b"\",\"dest_port\":"]),
+    ];
+    for (end, [address, port]) in names {
+        let Some(end) = end else { continue };
+        out.extend_from_slice(begin);
+        out.extend_from_slice(address);
+        json::address(out, end.v4().into());
+        out.extend_from_slice(port);
+        json::number(out, end.port);
+        begin = b",";
+    }
+    if *known != NatFlow::default() {
+        out.push(b'}');
+    }
 }
 
 /// Like Suricata, names only the flags that were seen.

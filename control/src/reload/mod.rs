@@ -12,6 +12,7 @@
 mod tests;
 
 use std::{
+    net::IpAddr,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -20,6 +21,8 @@ use std::{
 use ravelin_config::{Change, Config, Interface, Report};
 use ravelin_dataplane::{
     handoff::WorkerId,
+    io::PortId,
+    nat::NatPlan,
     policy::{AddressSet, PolicySet},
     route::Routes,
     snapshot::{Publisher, Reader, Snapshot},
@@ -84,6 +87,8 @@ pub struct Reloader {
     watcher: Watcher,
     ports: Arc<Ports>,
     captures: Captures,
+    /// Those of the interfaces that route.
+    addresses: Vec<(PortId, IpAddr)>,
     publisher: Publisher,
 }
 
@@ -111,6 +116,7 @@ impl Reloader {
         captures.follow(&config.capture.trigger);
         let mut snapshot = compile::snapshot(&config, &ports, engine.policy().clone())?;
         snapshot.capture = captures.plan(names(&engine, &engine.book()));
+        snapshot.nat = Arc::new(compile::nat(&config, &ports, &[]));
         let publisher = Publisher::new(snapshot, workers);
         Ok(Self {
             path,
@@ -121,6 +127,7 @@ impl Reloader {
             epoch: 0,
             ports: Arc::new(ports),
             captures,
+            addresses: Vec::new(),
             publisher,
         })
     }
@@ -141,6 +148,7 @@ impl Reloader {
         self.captures.follow(&config.capture.trigger);
         snapshot.capture = self.captures.plan(names(&self.engine, &self.engine.book()));
         snapshot.routes = self.publisher.current().routes.clone();
+        snapshot.nat = self.nat(&config, &ports);
         let generation = self.publisher.publish(snapshot);
         self.watcher = Watcher::new(&config);
         self.library = Arc::new(library);
@@ -225,9 +233,23 @@ impl Reloader {
     }
 
     /// Has packets routed otherwise from now on. What was decided about flows still holds.
-    pub fn follow_routes(&mut self, routes: Routes) {
+    pub fn follow_routes(&mut self, routes: Routes, addresses: Vec<(PortId, IpAddr)>) {
+        self.addresses = addresses;
+        let nat = self.nat(&self.running, &self.ports);
         let current = self.publisher.current();
-        self.publisher.publish_change(Snapshot { routes, ..(*current).clone() }, &AddressSet::empty());
+        self.publisher.publish_change(Snapshot { routes, nat, ..(*current).clone() }, &AddressSet::empty());
+    }
+
+    /// What is translated now.
+    pub fn translated(&self) -> Arc<NatPlan> {
+        Arc::clone(&self.publisher.current().nat)
+    }
+
+    /// What is translated: the same as is now, unless something has changed.
+    fn nat(&self, config: &Config, ports: &Ports) -> Arc<NatPlan> {
+        let nat = compile::nat(config, ports, &self.addresses);
+        let current = &self.publisher.current().nat;
+        if **current == nat { Arc::clone(current) } else { Arc::new(nat) }
     }
 
     /// Whether a capture could begin.

@@ -129,6 +129,7 @@ impl Replay {
         let engine = Engine::of(&config, &self.library)?;
         let decisions = DecisionLog::new(DecisionLog::CAPACITY);
         let mut snapshot = compile::snapshot(&config, &ports, engine.policy().clone())?;
+        snapshot.nat = Arc::new(compile::nat(&config, &ports, &[]));
         let map = port_map(&config, &ports, self.inside);
         let mut io = PcapIo::open(first, map.clone())?;
         if let Some(path) = &self.write {

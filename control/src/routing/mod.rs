@@ -44,6 +44,8 @@ pub struct Latest {
     pub routes: Routes,
     /// The kernel's own addresses.
     pub own: Vec<IpAddr>,
+    /// Those of the interfaces that route.
+    pub addresses: Vec<(PortId, IpAddr)>,
     /// The kernel's numbers of the interfaces that route.
     links: Vec<(PortId, LinkIndex)>,
 }

@@ -27,6 +27,7 @@ pub(super) struct Translator {
     targets: Vec<Option<mirror::Target>>,
     routes: Routes,
     own: Vec<IpAddr>,
+    addresses: Vec<(PortId, IpAddr)>,
 }
 
 #[derive(Debug)]
@@ -51,6 +52,7 @@ impl Translator {
             targets: Vec::new(),
             routes: Routes::default(),
             own: Vec::new(),
+            addresses: Vec::new(),
         }
     }
 
@@ -93,6 +95,12 @@ impl Translator {
             });
             self.routes.neighbours = Arc::new(Neighbours::new(usable));
         }
+        if has_links || has_addresses {
+            let of_ports =
+                mirror.addresses().filter_map(|(link, net)| Some((*self.links.get(&link)?, net.addr())));
+            let of_ports: BTreeSet<_> = of_ports.collect();
+            self.addresses = of_ports.into_iter().collect();
+        }
         if has_addresses {
             let own: BTreeSet<_> = mirror.addresses().map(|(_, net)| net.addr()).collect();
             self.own = own.into_iter().collect();
@@ -105,7 +113,12 @@ impl Translator {
         }
         self.routes.fibs = self.tables.iter().map(|table| table.fib.clone()).collect();
         let links = self.links.iter().map(|(link, port)| (*port, *link)).collect();
-        Latest { routes: self.routes.clone(), own: self.own.clone(), links }
+        Latest {
+            routes: self.routes.clone(),
+            own: self.own.clone(),
+            addresses: self.addresses.clone(),
+            links,
+        }
     }
 
     fn find_links(&mut self, mirror: &Mirror) {

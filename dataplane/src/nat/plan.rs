@@ -146,6 +146,14 @@ pub struct External {
     pub taken: Vec<(Class, RangeInclusive<u16>)>,
 }
 
+impl External {
+    /// How many ports there are for inside ends.
+    pub fn usable(&self, class: Class) -> u32 {
+        let is_free = |port: &u16| !self.taken.iter().any(|(of, taken)| *of == class && taken.contains(port));
+        u32::try_from(self.ports.clone().filter(is_free).count()).unwrap_or(u32::MAX)
+    }
+}
+
 /// What is translated, and into what.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NatPlan {
@@ -167,7 +175,7 @@ impl NatPlan {
 
     /// Whether nothing is translated.
     pub const fn is_empty(&self) -> bool {
-        self.externals.is_empty()
+        self.sources.is_empty() && self.destinations.is_empty()
     }
 
     /// The worker that a port belongs to, inside as outside: so a mapping can keep its port.

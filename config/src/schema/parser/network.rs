@@ -1,4 +1,5 @@
 use super::{Parser, Value, quoted, text, wrong_type};
+use crate::nat::NatAddress;
 use crate::pattern;
 use crate::report::{Code, Findings};
 use crate::types::{IpNet, PortRange, Protocol};
@@ -78,6 +79,21 @@ fn parse_address(value: &Value<'_>, kind: &str, findings: &mut Findings) -> Opti
     if address.is_none() {
         let finding = findings.add(Code::Malformed, value.span(), format!("`{text}` is not an IP address"));
         finding.help("examples: \"192.0.2.7\", \"2001:db8::1\"");
+    }
+    address
+}
+
+parser! {
+    /// An IPv4 address, or the name of an interface.
+    nat_address, NatAddressParser -> NatAddress, "IPv4 address or name of an interface", parse_nat_address, |address| quoted(&address.to_string())
+}
+
+fn parse_nat_address(value: &Value<'_>, kind: &str, findings: &mut Findings) -> Option<NatAddress> {
+    let text = text(value, kind, findings)?;
+    let address = text.parse().ok();
+    if address.is_none() {
+        let message = format!("`{text}` is neither an IPv4 address nor the name of an interface");
+        findings.add(Code::Malformed, value.span(), message).help("examples: \"192.0.2.7\", \"eth0\"");
     }
     address
 }

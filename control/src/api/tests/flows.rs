@@ -45,6 +45,7 @@ fn record(worker: u8, host: u8, port: u16, kilobytes: u64) -> FlowRecord {
         worker: WorkerId(worker),
         port_in: PortId(0),
         port_out: PortId(1),
+        nat: ravelin_dataplane::nat::NatFlow::default(),
     }
 }
 

@@ -4,10 +4,12 @@
 
 mod captures;
 mod feeds;
+mod nat;
 mod policy;
 
 pub use captures::{Capture, CaptureFile, CapturesRemoved, SaveQuery, TriggerCounts};
 pub use feeds::{Alerts, Feed, FeedsAsked};
+pub use nat::{Nat, NatAddress, NatMapping, NatPublished};
 pub use policy::{CutFlows, CutOne, RuleUse, StagedFlows, StagedGroup, Used};
 
 use serde::{Deserialize, Serialize};
@@ -320,6 +322,12 @@ pub struct Flow {
     /// The interface that they leave, or would leave, through.
     #[serde(rename = "out")]
     pub port_out: String,
+    /// What `src` is known as to the other side, if that is something else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nat_src: Option<String>,
+    /// What packets of `src` are sent to, if that is something else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nat_dst: Option<String>,
     /// `new`, `established` or `closed`.
     pub state: String,
     /// State of the TCP connection.

@@ -2,6 +2,7 @@
 
 pub(super) mod captures;
 pub(super) mod feeds;
+mod nat;
 mod number;
 mod policy;
 mod tables;
@@ -72,6 +73,8 @@ enum What {
     Cut(LimitQuery),
     /// The last alerts: who talked to what a feed names, and feeds that are stale.
     Alerts(LimitQuery),
+    /// Address translation: outside addresses, what is published, and who inside is known as what.
+    Nat(LimitQuery),
     /// Packets dropped, by reason.
     Drops {
         /// Show reasons for which nothing was dropped as well.
@@ -129,6 +132,10 @@ pub(super) fn run(args: &Args, json: bool) -> Result<(), Failure> {
             &format!("/alerts?{}", query.to_query()),
             |now: &view::Alerts, _: Before<'_, view::Alerts>| feeds::alerts(now),
         ),
+        What::Nat(query) => watcher
+            .show(&format!("/nat?{}", query.to_query()), |now: &view::Nat, _: Before<'_, view::Nat>| {
+                nat::nat(now)
+            }),
         What::Drops { all } => watcher
             .show("/drops", |now: &Vec<view::Drop>, before: Before<'_, Vec<view::Drop>>| {
                 tables::drops(now, before, *all)

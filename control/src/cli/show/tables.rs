@@ -257,7 +257,10 @@ fn verdict(flow: &Flow) -> String {
 /// Both ends, one below the other. ICMP has an identifier for both instead of ports.
 pub(super) fn ends(flow: &Flow) -> String {
     let id = flow.icmp_id.map(|id| format!("\nid {id}")).unwrap_or_default();
-    format!("{}\n{}{id}", end(&flow.src, flow.src_port), end(&flow.dst, flow.dst_port))
+    let known =
+        |known: &Option<String>| known.as_ref().map(|known| format!("\n as {known}")).unwrap_or_default();
+    let (source, destination) = (end(&flow.src, flow.src_port), end(&flow.dst, flow.dst_port));
+    format!("{source}{}\n{destination}{}{id}", known(&flow.nat_src), known(&flow.nat_dst))
 }
 
 pub(super) fn traffic(flow: &Flow) -> String {

@@ -293,6 +293,8 @@ fn a_flow() -> Flow {
         vlan: vec![7],
         port_in: "out0".to_owned(),
         port_out: "in0".to_owned(),
+        nat_src: None,
+        nat_dst: None,
         state: "new".to_owned(),
         tcp: Some("syn_sent".to_owned()),
         decision: Decided {

@@ -60,6 +60,7 @@ fn record(source: (&str, u16), destination: (&str, u16)) -> FlowRecord {
         worker: WorkerId(0),
         port_in: PortId(0),
         port_out: PortId(1),
+        nat: ravelin_dataplane::nat::NatFlow::default(),
     }
 }
 

@@ -1,0 +1,195 @@
+//! Address translation: whether the interfaces that it names route, and which keys go together.
+
+use super::Interface;
+use crate::model::{InterfaceMode, NatDestinationModel, NatSourceModel};
+use crate::nat::{Nat, NatAddress, NatDestination, NatSource};
+use crate::report::{Code, Findings};
+use crate::resources::Failsafe;
+use crate::schema::reader::{At, Field, nearest};
+use crate::types::{IfName, IpNet, IpRange, Protocol};
+use ipnet::Ipv4Net;
+use std::net::IpAddr;
+
+/// The most addresses of one entry.
+const MOST: u32 = 4096;
+
+/// Checks what is to be translated beside the interfaces that there are, and the ports that always reach the host.
+pub(super) fn validate(
+    sources: &[NatSourceModel],
+    destinations: &[NatDestinationModel],
+    interfaces: &[Interface],
+    failsafes: &[Failsafe],
+    findings: &mut Findings,
+) -> Nat {
+    let mut checks = Checks { interfaces, findings };
+    let sources = sources.iter().filter_map(|model| checks.source(model)).collect();
+    let destinations = destinations.iter().filter_map(|model| checks.destination(model, failsafes)).collect();
+    Nat { sources, destinations }
+}
+
+struct Checks<'c> {
+    interfaces: &'c [Interface],
+    findings: &'c mut Findings,
+}
+
+impl Checks<'_> {
+    fn source(&mut self, model: &NatSourceModel) -> Option<NatSource> {
+        let out = model.out.given().map(|names| self.routing(&names.value));
+        let sources = self.nets(&model.sources);
+        let destinations = self.nets(&model.destinations);
+        let to = self.pool(&model.to);
+        Some(NatSource {
+            out: out?,
+            sources: sources?,
+            destinations: destinations?,
+            to: to?,
+            ports: *model.ports.value()?,
+        })
+    }
+
+    fn destination(&mut self, model: &NatDestinationModel, failsafes: &[Failsafe]) -> Option<NatDestination> {
+        let entries = match model.r#in.given() {
+            Some(names) => self.routing(&names.value),
+            None => routers(self.interfaces).map(|interface| interface.name.clone()).collect(),
+        };
+        if let Some(At { value: NatAddress::Interface(name), range }) = model.address.given() {
+            self.routing(&[At { value: name.clone(), range: range.clone() }]);
+        }
+        let to = match model.to.given()? {
+            At { value: IpAddr::V4(to), .. } => *to,
+            At { value: IpAddr::V6(to), range } => {
+                self.findings.add(Code::Combination, range, format!("expected an IPv4 address, found {to}"));
+                return None;
+            }
+        };
+        self.ports(model);
+        self.failsafe(model, failsafes);
+        Some(NatDestination {
+            entries,
+            address: model.address.value()?.clone(),
+            protocol: model.protocol.value().copied(),
+            ports: model.ports.value().copied(),
+            to,
+            to_port: model.to_port.value().copied(),
+        })
+    }
+
+    /// Reports ports without a protocol that has them, and those that would be beyond the last.
+    fn ports(&mut self, model: &NatDestinationModel) {
+        let protocol = model.protocol.value().copied();
+        if let Some(ports) =
+            model.ports.given().filter(|_| !matches!(protocol, Some(Protocol::TCP | Protocol::UDP)))
+        {
+            let finding = self.findings.add(Code::Combination, &ports.range, "ports are those of TCP or UDP");
+            finding.help("write protocol = \"tcp\" or protocol = \"udp\"");
+        }
+        let Some(to_port) = model.to_port.given() else { return };
+        match model.ports.value() {
+            None => {
+                let finding = self.findings.add(
+                    Code::Combination,
+                    &to_port.range,
+                    "`to_port` is for some `ports` only",
+                );
+                finding.help("say which ports, with `ports`");
+            }
+            Some(ports) if u32::from(to_port.value) + u32::from(ports.last() - ports.first()) > 65535 => {
+                let message = format!("{ports} are more ports than there are from {} on", to_port.value);
+                self.findings.add(Code::OutOfRange, &to_port.range, message);
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// Warns of a port that always reaches the host itself.
+    fn failsafe(&mut self, model: &NatDestinationModel, failsafes: &[Failsafe]) {
+        let Some(ports) = model.ports.given() else { return };
+        let protocol = model.protocol.value().copied();
+        let reaches = |failsafe: &&Failsafe| {
+            ports.value.contains(failsafe.port) && failsafe.protocol.is_none_or(|only| Some(only) == protocol)
+        };
+        if let Some(failsafe) = failsafes.iter().find(reaches) {
+            let message = format!(
+                "port {} of the gateway's own addresses is a failsafe, and reaches the gateway itself",
+                failsafe.port
+            );
+            let finding = self.findings.add(Code::NotActedUpon, &ports.range, message);
+            finding
+                .help("publish the service at another port, or change `failsafe_inbound` of [enforcement]");
+        }
+    }
+
+    /// The interfaces that are meant, each a name or in a zone of that name.
+    fn routing(&mut self, names: &[At<IfName>]) -> Vec<IfName> {
+        let mut found = Vec::new();
+        for name in names {
+            let is_it = |interface: &&Interface| {
+                interface.name == name.value || interface.zone.as_ref() == Some(&name.value)
+            };
+            let before = found.len();
+            found.extend(routers(self.interfaces).filter(is_it).map(|interface| interface.name.clone()));
+            if found.len() == before {
+                self.unknown(name);
+            }
+        }
+        found
+    }
+
+    fn unknown(&mut self, name: &At<IfName>) {
+        let names = routers(self.interfaces)
+            .flat_map(|interface| [Some(&interface.name), interface.zone.as_ref()])
+            .flatten()
+            .map(IfName::as_str);
+        let nearest = nearest(name.value.as_str(), names);
+        let message = format!("there is no interface and no zone `{}` that routes", name.value);
+        let finding = self.findings.add(Code::UnknownInterface, &name.range, message);
+        match nearest {
+            Some(nearest) => finding.label(format!("did you mean `{nearest}`?")),
+            None => finding.help("interfaces with mode = \"route\" and their zones can be named"),
+        };
+    }
+
+    fn nets(&mut self, field: &Field<Vec<At<IpNet>>>) -> Option<Vec<Ipv4Net>> {
+        let Some(given) = field.given() else { return (!field.is_unusable()).then(Vec::new) };
+        let mut nets = Vec::new();
+        for net in &given.value {
+            match net.value {
+                IpNet::V4(net) => nets.push(net),
+                IpNet::V6(other) => {
+                    let message = format!("only IPv4 is translated, found {other}");
+                    self.findings.add(Code::Combination, &net.range, message);
+                }
+            }
+        }
+        Some(nets)
+    }
+
+    fn pool(&mut self, field: &Field<Vec<At<IpRange>>>) -> Option<Vec<IpRange>> {
+        let Some(given) = field.given() else { return (!field.is_unusable()).then(Vec::new) };
+        let mut count = 0_u32;
+        for range in &given.value {
+            match range.value {
+                IpRange::V4 { first, last } => {
+                    count = count.saturating_add((last.to_bits() - first.to_bits()).saturating_add(1));
+                }
+                IpRange::V6 { .. } => {
+                    let message = format!("only IPv4 is translated, found {}", range.value);
+                    self.findings.add(Code::Combination, &range.range, message);
+                }
+            }
+        }
+        if count > MOST {
+            self.findings.add(
+                Code::TooLarge,
+                &given.range,
+                format!("expected at most {MOST} addresses, found {count}"),
+            );
+            return None;
+        }
+        Some(given.value.iter().map(|range| range.value).collect())
+    }
+}
+
+fn routers(interfaces: &[Interface]) -> impl Iterator<Item = &Interface> {
+    interfaces.iter().filter(|interface| interface.mode == InterfaceMode::Route)
+}
