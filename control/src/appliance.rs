@@ -281,6 +281,7 @@ impl Appliance {
         let Ok(mut reloader) = self.reloader.try_lock() else { return };
         self.note_named(&reloader);
         self.note_turned();
+        self.note_exhaustion(&reloader);
         self.note_triggers();
         self.watch_captures(&mut reloader).await;
         self.update_feeds(&mut reloader).await;

@@ -321,3 +321,25 @@ fn routes_flap_and_neighbours_go_while_connections_are_translated() {
     }
     ravelin.finish(&[]);
 }
+
+#[test]
+fn when_ports_run_out_new_connections_fail_and_an_alert_says_why() {
+    let Some(lab) = hidden(&["ping"]) else { return };
+    let ravelin = start(&lab, &NAT.replace("sources =", "ports = \"2000-2003\"\nsources ="));
+    let at = listen(&lab.client, 7000);
+    let to = format!("{}:7000", CLIENT[0]);
+    let mut streams: Vec<_> = (0..4).map(|_| tcp(&lab.server, &to).expect("it connects")).collect();
+    let address: SocketAddr = to.parse().expect("an address");
+    let refused = lab.server.inside(|| TcpStream::connect_timeout(&address, Duration::from_millis(500)));
+    refused.expect_err("there is no port");
+    wait_for("the alert", || ravelin.show("alerts")["alerts"].to_string().contains("\"kind\":\"nat\""));
+    let shown = ravelin.ask(&["show", "alerts"]).expect("it answers");
+    assert!(shown.contains("no outside port is left"), "{shown}");
+    assert!(ravelin.ask(&["show", "nat"]).expect("it answers").contains("4 of 4"));
+    // Those that have one go on.
+    let (mut other, _) = at.accept().expect("the first");
+    streams[0].write_all(b"hello").expect("it is connected");
+    let mut heard = [0; 5];
+    other.read_exact(&mut heard).expect("it arrives");
+    ravelin.finish(&["nat_exhausted"]);
+}

@@ -193,3 +193,88 @@ impl Checks<'_> {
 fn routers(interfaces: &[Interface]) -> impl Iterator<Item = &Interface> {
     interfaces.iter().filter(|interface| interface.mode == InterfaceMode::Route)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{Code, Config, nat::NatAddress, parse, types::IfName};
+
+    const INTERFACES: &str = "[[interface]]\nname = 'wan'\nmode = 'route'\nzone = 'out'\n\
+        [[interface]]\nname = 'wan2'\nmode = 'route'\nzone = 'out'\n\
+        [[interface]]\nname = 'lan'\nmode = 'route'\n\
+        [[interface]]\nname = 'tap'\nmode = 'monitor'\n";
+
+    fn config(text: &str) -> Config {
+        parse(&format!("{INTERFACES}{text}"), "t.toml").unwrap_or_else(|report| panic!("{report}")).config
+    }
+
+    /// What is found in `text`: codes and lines, counted from its own first.
+    fn found(text: &str) -> Vec<(Code, usize)> {
+        let first = INTERFACES.lines().count();
+        let report = parse(&format!("{INTERFACES}{text}"), "t.toml");
+        let report = report.map_or_else(|report| report, |loaded| loaded.warnings);
+        let line = |it: &crate::Diagnostic| it.span.as_ref().map_or(0, |span| span.line - first);
+        report.diagnostics().iter().map(|it| (it.code, line(it))).collect()
+    }
+
+    fn names(names: &[IfName]) -> Vec<&str> {
+        names.iter().map(IfName::as_str).collect()
+    }
+
+    #[test]
+    fn a_zone_stands_for_its_interfaces() {
+        let config = config(
+            "[[nat.source]]\nout = ['out']\nsources = ['10.0.0.0/8']\n\
+            [[nat.destination]]\naddress = 'wan2'\nto = '10.0.0.1'\n",
+        );
+        let [source] = config.nat.sources.as_slice() else { panic!("{:?}", config.nat) };
+        assert_eq!(names(&source.out), ["wan", "wan2"]);
+        assert_eq!((source.ports.first(), source.ports.last(), source.to.len()), (1024, 65535, 0));
+        let [destination] = config.nat.destinations.as_slice() else { panic!("{:?}", config.nat) };
+        assert_eq!(names(&destination.entries), ["wan", "wan2", "lan"]);
+        assert_eq!(destination.address, NatAddress::Interface("wan2".parse().unwrap()));
+    }
+
+    #[test]
+    fn what_cannot_be_translated_is_said() {
+        let source = |lines: &str| found(&format!("[[nat.source]]\n{lines}"));
+        let all = "sources = ['10.0.0.0/8']\n";
+        assert_eq!(source(&format!("out = ['wa']\n{all}")), [(Code::UnknownInterface, 2)]);
+        assert_eq!(source(&format!("out = ['tap']\n{all}")), [(Code::UnknownInterface, 2)]);
+        assert_eq!(source("out = ['wan']\nsources = ['fd00::/8']\n"), [(Code::Combination, 3)]);
+        assert_eq!(source(&format!("out = ['wan']\n{all}to = ['fd00::1']\n")), [(Code::Combination, 4)]);
+        assert_eq!(
+            source(&format!("out = ['wan']\n{all}to = ['10.0.0.0-10.0.16.0']\n")),
+            [(Code::TooLarge, 4)]
+        );
+        assert_eq!(source("out = ['wan']\n"), [(Code::MissingKey, 1)]);
+
+        let destination =
+            |lines: &str| found(&format!("[[nat.destination]]\naddress = '192.0.2.1'\n{lines}"));
+        assert_eq!(destination("to = 'fd00::1'\n"), [(Code::Combination, 3)]);
+        assert_eq!(destination("to = '10.0.0.1'\nports = 80\n"), [(Code::Combination, 4)]);
+        assert_eq!(destination("to = '10.0.0.1'\nto_port = 80\n"), [(Code::Combination, 4)]);
+        let tcp = "to = '10.0.0.1'\nprotocol = 'tcp'\n";
+        assert_eq!(destination(&format!("{tcp}ports = '80-90'\nto_port = 65530\n")), [(Code::OutOfRange, 6)]);
+        assert_eq!(
+            destination(&format!("{tcp}ports = '20-30'\n")),
+            [(Code::NotActedUpon, 5)],
+            "22 is a failsafe"
+        );
+        assert_eq!(
+            found("[[nat.destination]]\naddress = 'tap'\nto = '10.0.0.1'\n"),
+            [(Code::UnknownInterface, 2)]
+        );
+        assert_eq!(
+            found("[[nat.destination]]\naddress = '1.2.3.4.5/6'\nto = '10.0.0.1'\n"),
+            [(Code::Malformed, 2)]
+        );
+    }
+
+    #[test]
+    fn a_zone_is_not_called_like_an_interface() {
+        assert_eq!(
+            found("[[interface]]\nname = 'x'\nmode = 'route'\nzone = 'lan'\n"),
+            [(Code::Combination, 4)]
+        );
+    }
+}

@@ -29,6 +29,8 @@ pub enum About {
     Indicator(Hit),
     /// A feed is not up to date.
     Feed(Standing),
+    /// Inside ends find no port of an outside address.
+    Nat(Exhaustion),
 }
 
 impl Alert {
@@ -36,7 +38,7 @@ impl Alert {
     pub fn hit(&self) -> Option<&Hit> {
         match &self.about {
             About::Indicator(hit) => Some(hit),
-            About::Feed(_) => None,
+            About::Feed(_) | About::Nat(_) => None,
         }
     }
 }
@@ -79,6 +81,13 @@ pub struct Standing {
     /// What the last attempt to get a copy said then, if it brought nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
+}
+
+/// Inside ends find no port of an outside address, or there are too many mappings.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exhaustion {
+    /// Packets that were dropped for it since the process started.
+    pub dropped_packets: u64,
 }
 
 /// Whether a feed is up to date.

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use ravelin_config::types::Action;
 use ravelin_dataplane::flow::FlowRecord;
 
-use super::{About, Alert, Freshness, Hit, Standing};
+use super::{About, Alert, Exhaustion, Freshness, Hit, Standing};
 use crate::{
     feeds::{Library, schedule::Turn},
     policy::{Direction, Told, verdict_name},
@@ -17,6 +17,9 @@ use crate::{
 /// How bad it is that a feed is stale.
 const STALE_SEVERITY: u8 = 50;
 
+/// How bad it is that inside ends cannot be translated.
+const EXHAUSTION_SEVERITY: u8 = 70;
+
 /// What is one alert for as long as it is open.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Key {
@@ -24,6 +27,8 @@ pub(super) enum Key {
     Hit(IpAddr, String, String),
     /// A feed that is stale.
     Feed(String),
+    /// Want of outside ports.
+    Nat,
 }
 
 /// The last alerts.
@@ -116,6 +121,24 @@ impl Ledger {
             self.add(key, alert.clone(), now);
         }
         alert
+    }
+
+    /// Notes for how many packets there has been no outside port since the process started. Says so if that is new, or has been forgotten for
+    /// as long as `window`.
+    pub fn exhausted(&mut self, dropped_packets: u64, window: Duration, now: Timestamp) -> Option<Alert> {
+        let about = About::Nat(Exhaustion { dropped_packets });
+        if let Some((alert, _)) = self.find(&Key::Nat) {
+            if alert.about == about {
+                return None;
+            }
+            alert.about = about.clone();
+        }
+        if dropped_packets == 0 || self.again(&Key::Nat, now, window) {
+            return None;
+        }
+        let alert = new_alert(about, EXHAUSTION_SEVERITY, now);
+        self.add(Key::Nat, alert.clone(), now);
+        Some(alert)
     }
 
     /// An alert that is open, if it is still kept, and since when it is.

@@ -1,6 +1,6 @@
 //! Alerts: what somebody should look at.
 //!
-//! Each is about something ([`About`]): that a feed names what an endpoint talks to, or that a feed is stale. One that is about a flow is
+//! Each is about something ([`About`]): that a feed names what an endpoint talks to, or that a feed is stale, or that address translation finds no ports. One that is about a flow is
 //! written as an `alert`, as Suricata has it, any other under an `event_type` of its own, since those who read alerts expect addresses.
 //!
 //! A worker remembers each flow of which a feed names an end, when policy has judged it. The control thread asks what came of it: if a
@@ -15,5 +15,5 @@ mod ledger;
 #[cfg(test)]
 mod tests;
 
-pub use alert::{About, Alert, Freshness, Hit, Standing};
+pub use alert::{About, Alert, Exhaustion, Freshness, Hit, Standing};
 pub use ledger::Ledger;

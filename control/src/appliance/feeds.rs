@@ -4,6 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use jiff::Timestamp;
 use ravelin_config::feed::FeedMode;
+use ravelin_dataplane::verdict::DropReason;
 
 use super::{Appliance, triggers::fire_alert};
 use crate::{
@@ -112,6 +113,21 @@ impl Appliance {
             }
             let now = Timestamp::now();
             let alert = self.alerts.lock().turn(turn, now);
+            self.write_alert(|line| encode_standing(&alert, now, line));
+        }
+    }
+
+    /// Tells that inside ends find no outside port.
+    pub(super) fn note_exhaustion(&self, reloader: &Reloader) {
+        let dropped = self.totals().drops.count(DropReason::NatExhausted);
+        let now = Timestamp::now();
+        let window = reloader.running().threat.alert_window;
+        let alert = self.alerts.lock().exhausted(dropped, window, now);
+        if let Some(alert) = alert {
+            tracing::warn!(
+                dropped,
+                "address translation has no port left for new connections: see `ravelin show nat`"
+            );
             self.write_alert(|line| encode_standing(&alert, now, line));
         }
     }

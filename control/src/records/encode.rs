@@ -13,7 +13,7 @@ use ravelin_dataplane::{
 
 use super::{community::CommunityId, json, protocol};
 use crate::{
-    alerts::{Alert, Hit},
+    alerts::{About, Alert, Hit},
     compile::Ports,
     policy::{Teller, Told, verdict_name},
 };
@@ -152,7 +152,15 @@ pub fn encode_standing(alert: &Alert, now: jiff::Timestamp, out: &mut Vec<u8>) {
     let now = Timestamp::from_micros(now.as_microsecond().try_into().unwrap_or_default());
     out.extend_from_slice(b"{\"timestamp\":\"");
     json::timestamp(out, now);
-    out.extend_from_slice(b"\",\"event_type\":\"feed\",\"feed\":");
+    let kind: &[u8] = match &alert.about {
+        About::Indicator(_) | About::Feed(_) => b"feed",
+        About::Nat(_) => b"nat",
+    };
+    out.extend_from_slice(b"\",\"event_type\":\"");
+    out.extend_from_slice(kind);
+    out.extend_from_slice(b"\",\"");
+    out.extend_from_slice(kind);
+    out.extend_from_slice(b"\":");
     // All of its fields are texts and numbers.
     out.extend_from_slice(serde_json::to_string(alert).unwrap_or_default().as_bytes());
     out.extend_from_slice(b"}\n");

@@ -7,7 +7,7 @@ use super::{
     tables::{fit, right, table},
 };
 use crate::{
-    alerts::{About, Alert, Standing},
+    alerts::{About, Alert, Exhaustion, Standing},
     api::view::{Alerts, Feed},
 };
 
@@ -74,7 +74,7 @@ pub(super) fn alert_table(now: &Alerts) -> Table {
                 let port = if hit.port > 0 { format!(", port {}", hit.port) } else { String::new() };
                 let malware = hit.malware.as_ref().map(|name| format!("\n{name}")).unwrap_or_default();
                 let who = format!("{}\n{}{port}", hit.endpoint, hit.direction);
-                (who, format!("{}{malware}", hit.indicator), &hit.feed, hit.verdict.as_str())
+                (who, format!("{}{malware}", hit.indicator), hit.feed.as_str(), hit.verdict.as_str())
             }
             About::Feed(Standing { feed, state, age_seconds, last_error }) => {
                 let age = age_seconds.map_or_else(
@@ -82,7 +82,11 @@ pub(super) fn alert_table(now: &Alerts) -> Table {
                     |age| format!("the copy was {} old", number::duration(age)),
                 );
                 let error = last_error.as_ref().map(|error| format!("\n{error}")).unwrap_or_default();
-                (String::new(), age + &error, feed, state.name())
+                (String::new(), age + &error, feed.as_str(), state.name())
+            }
+            About::Nat(Exhaustion { dropped_packets }) => {
+                let what = format!("no outside port is left: {dropped_packets} packets dropped");
+                (String::new(), what, "", "exhausted")
             }
         };
         // Its path without the directories, which are the same for all.
@@ -92,7 +96,7 @@ pub(super) fn alert_table(now: &Alerts) -> Table {
             Cell::new(when),
             Cell::new(who),
             Cell::new(what + &file),
-            Cell::new(format!("{feed}\nseverity {severity}")),
+            Cell::new(format!("{feed}\nseverity {severity}").trim_start()),
             Cell::new(outcome),
             right(count.to_string()),
         ]));
