@@ -49,7 +49,7 @@ entry! {
         name: IfName = Required => name("name of an interface"), Restart;
         /// Port of a bridge (`bridge`), one of those between which packets are routed (`route`), or receive only (`monitor`).
         mode: InterfaceMode = Or(InterfaceMode::Bridge) => word(), Restart;
-        /// What kind of place it leads to, such as "inside" or "outside". Several interfaces may be in one zone; rules of policy and address
+        /// What kind of place it leads to, such as "inside" or "outside". Several interfaces may be in one zone; address
         /// translation can name it.
         zone: IfName = Means("none") => name("name of a zone"), Live;
         /// Whether partial checksums of local stacks are completed on the packets received here.
