@@ -77,10 +77,10 @@ fn udp(host: &Namespace, port: u16) -> UdpSocket {
 }
 
 /// Whom somebody who is connected to sees, once what both say has arrived.
-fn talk(from: TcpStream, at: &TcpListener) -> String {
+fn talk(from: &TcpStream, at: &TcpListener) -> String {
     let (other, peer) = at.accept().expect("somebody comes");
     other.set_read_timeout(Some(PATIENCE)).expect("sockets can");
-    for (mut one, mut two) in [(&from, &other), (&other, &from)] {
+    for (mut one, mut two) in [(from, &other), (&other, from)] {
         one.write_all(b"hello").expect("it is connected");
         let mut heard = [0; 5];
         two.read_exact(&mut heard).expect("it arrives");
@@ -118,7 +118,7 @@ fn observe(lab: &Lab) -> Vec<String> {
     let at = listen(outside, 7000);
     seen.push(format!(
         "tcp: {}",
-        talk(tcp(inside, &format!("{}:7000", CLIENT[0])).expect("it connects"), &at)
+        talk(&tcp(inside, &format!("{}:7000", CLIENT[0])).expect("it connects"), &at)
     ));
     let refused = tcp(inside, &format!("{}:7001", CLIENT[0])).expect_err("nobody listens");
     seen.push(format!("closed port: {refused}"));
@@ -141,7 +141,7 @@ fn observe(lab: &Lab) -> Vec<String> {
 
     let (web, dns) = (listen(inside, 80), udp(inside, 53));
     let published = format!("{}:8080", OUTSIDE[0]);
-    seen.push(format!("published: {}", talk(tcp(outside, &published).expect("it connects"), &web)));
+    seen.push(format!("published: {}", talk(&tcp(outside, &published).expect("it connects"), &web)));
     seen.push(format!(
         "published udp: {}",
         exchange(&udp(outside, 0), &format!("{}:53", OUTSIDE[0]), &dns, 900)
@@ -150,7 +150,7 @@ fn observe(lab: &Lab) -> Vec<String> {
         "published udp, long: {}",
         exchange(&udp(outside, 0), &format!("{}:53", OUTSIDE[0]), &dns, 4000)
     ));
-    seen.push(format!("hairpin: {}", talk(tcp(inside, &published).expect("it connects"), &web)));
+    seen.push(format!("hairpin: {}", talk(&tcp(inside, &published).expect("it connects"), &web)));
     drop(web);
     seen.push(format!(
         "published, nobody listens: {}",
@@ -204,7 +204,7 @@ fn records_and_flows_say_what_ends_are_known_as() {
     let path = lab.folder().join("records.jsonl");
     let ravelin = start(&lab, &format!("[records]\nfile = \"{}\"\n{NAT}", path.display()));
     let (web, at) = (listen(&lab.server, 80), udp(&lab.client, 7000));
-    talk(tcp(&lab.client, &format!("{}:8080", OUTSIDE[0])).expect("it connects"), &web);
+    talk(&tcp(&lab.client, &format!("{}:8080", OUTSIDE[0])).expect("it connects"), &web);
     let from = udp(&lab.server, 5555);
     exchange(&from, &format!("{}:7000", CLIENT[0]), &at, 10);
     let flow = ravelin.wait_for_flow("--port 7000", |flow| flow["packets"][1] == 1);
@@ -259,7 +259,7 @@ fn what_is_translated_can_be_changed_while_connections_go_on() {
     let mut heard = [0; 10];
     other.read_exact(&mut heard).expect("it arrives");
     let web = listen(&lab.server, 80);
-    talk(tcp(&lab.client, &format!("{}:8888", OUTSIDE[0])).expect("it connects"), &web);
+    talk(&tcp(&lab.client, &format!("{}:8888", OUTSIDE[0])).expect("it connects"), &web);
     tcp(&lab.client, &format!("{}:8080", OUTSIDE[0])).expect_err("it is not published any more");
 
     ravelin.rewrite(&config(&NAT.replace("out = [\"outside\"]", "out = [\"outsidee\"]")));
@@ -278,12 +278,12 @@ fn two_workers_translate_as_one() {
     let web = listen(&lab.server, 80);
     for _ in 0..40 {
         assert_eq!(
-            talk(tcp(&lab.server, &format!("{}:7000", CLIENT[0])).expect("it connects"), &at),
+            talk(&tcp(&lab.server, &format!("{}:7000", CLIENT[0])).expect("it connects"), &at),
             OUTSIDE[0]
         );
-        talk(tcp(&lab.client, &format!("{}:8080", OUTSIDE[0])).expect("it connects"), &web);
+        talk(&tcp(&lab.client, &format!("{}:8080", OUTSIDE[0])).expect("it connects"), &web);
         assert_eq!(
-            talk(tcp(&lab.server, &format!("{}:8080", OUTSIDE[0])).expect("it connects"), &web),
+            talk(&tcp(&lab.server, &format!("{}:8080", OUTSIDE[0])).expect("it connects"), &web),
             OUTSIDE[0]
         );
     }

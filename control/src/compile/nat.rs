@@ -16,6 +16,9 @@ use ravelin_dataplane::{
 
 use super::Ports;
 
+/// Of an address at which nobody inside is to be known.
+const NO_PORTS: RangeInclusive<u16> = RangeInclusive::new(1, 0);
+
 /// What is translated, as the interfaces have these addresses now. An entry without an address is in force all the same: what it is about does
 /// not leave.
 pub fn nat(config: &Config, ports: &Ports, addresses: &[(PortId, IpAddr)]) -> NatPlan {
@@ -57,7 +60,7 @@ impl Builder<'_> {
         let ports = entry.ports.map(|ports| ports.first()..=ports.last());
         let port = entry.to_port.or(ports.as_ref().map(|ports| *ports.start())).unwrap_or_default();
         // Nobody inside is to be known as what is published.
-        let number = self.external(address, &(1..=0));
+        let number = self.external(address, &NO_PORTS);
         for class in Class::ALL {
             let is_it = entry.protocol.is_none_or(|only| Class::of(only) == Some(class));
             if is_it && let Some(external) = self.plan.externals.get_mut(usize::from(number)) {

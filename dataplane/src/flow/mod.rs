@@ -30,6 +30,7 @@ mod table;
 mod tcp;
 #[cfg(test)]
 mod tests;
+mod translated;
 
 pub use key::{FlowKey, Side};
 pub use record::{EndReason, FlowRecord, FlowState, RawRecord, RecordLost, RecordSink};

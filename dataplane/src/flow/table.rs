@@ -20,7 +20,7 @@ use crate::{
     counters::WorkerCounters,
     forward::Port,
     handoff::WorkerId,
-    nat::{self, Arrived, Nat},
+    nat::Nat,
     parse::{FragmentKind, tcp_flags},
     pipeline::Context,
     policy::{DecisionLog, Decisions, Ruling, question},
@@ -50,7 +50,7 @@ pub struct FlowTable {
     /// What flows are known as.
     pub(crate) nat: Nat,
     /// Names flows and their owners.
-    steer: Option<SteerStage>,
+    pub(super) steer: Option<SteerStage>,
 }
 
 /// Where ended flows are written and counted.
@@ -104,16 +104,6 @@ impl FlowTable {
         }
     }
 
-    /// Has packets that turn out to be of another flow be named by this stage.
-    pub(crate) fn steer_by(&mut self, steer: SteerStage) {
-        self.steer = Some(steer);
-    }
-
-    /// Takes over the address translation that is in force.
-    pub(crate) fn take_over_nat(&mut self, cx: &Context<'_>) {
-        self.nat.refresh(&cx.snapshot.nat, cx.worker, cx.workers, self.entries.len());
-    }
-
     /// Looks up or opens the flow of every keyed packet that is still undecided, tracks the connection and counts.
     ///
     /// A packet whose flow was judged under the generation in force gets that verdict here. Packets are taken in order,
@@ -141,14 +131,7 @@ impl FlowTable {
                     Hint(slot) if self.is_of(slot, meta) => Some(slot),
                     Hint(_) => self.find(meta).map(|place| place.slot),
                 };
-                let found = if meta.arrival.how == Arrived::Mapped && !self.is_expected(found, meta) {
-                    match self.place_unexpected(cx, meta) {
-                        Some(found) => found,
-                        None => continue,
-                    }
-                } else {
-                    found
-                };
+                let Some(found) = self.expected(cx, meta, found) else { continue };
                 meta.slot = None;
                 if meta.headers.icmp_error {
                     self.relate(cx, meta, found, &mut ledger);
@@ -248,35 +231,6 @@ impl FlowTable {
             + self.index.memory()
             + self.free.memory()
             + size_of::<Self>()
-    }
-
-    /// Whether a packet that arrived at a mapped port belongs to a flow that is under way.
-    fn is_expected(&self, found: Option<u32>, meta: &Meta) -> bool {
-        let has_tcp =
-            meta.headers.protocol == Protocol::TCP && meta.headers.fragment.kind != FragmentKind::Later;
-        found.is_some_and(|slot| {
-            !self.is_over(slot, meta, micros(meta.time), has_tcp && !meta.headers.icmp_error)
-        })
-    }
-
-    /// A packet that arrived at a mapped port of no flow that is under way. From outside, it is for the address that it was sent to; from inside,
-    /// it opens one where the sender's mapping is. Returns what is found then, or `None` if it goes to another worker.
-    #[cold]
-    fn place_unexpected(&self, cx: &Context<'_>, meta: &mut Meta) -> Option<Option<u32>> {
-        if let Some(owner) = nat::hairpin_owner(cx, meta) {
-            if owner != cx.worker {
-                meta.verdict = Verdict::Handoff(owner);
-                return None;
-            }
-        } else if let Some(steer) = &self.steer {
-            nat::stay(meta);
-            steer.key(cx, meta);
-            SteerStage::hand_to_owner(cx, meta);
-            if !meta.verdict.is_undecided() {
-                return None;
-            }
-        }
-        Some(self.find(meta).map(|place| place.slot))
     }
 
     /// An ICMP error: it belongs to the flow of the packet that it quotes, if there is one, and changes no state there.
@@ -391,7 +345,7 @@ impl FlowTable {
 
     /// Whether the flow found for a packet is one that ended before it: idle for too long, or closed while the packet asks
     /// for a new connection.
-    fn is_over(&self, slot: u32, meta: &Meta, time: u64, has_tcp: bool) -> bool {
+    pub(super) fn is_over(&self, slot: u32, meta: &Meta, time: u64, has_tcp: bool) -> bool {
         const SYN: u8 = tcp_flags::SYN;
         self.entries.get(slot as usize).is_some_and(|entry| {
             time.saturating_sub(entry.last()) > self.limits.of(entry.phase)
@@ -496,11 +450,6 @@ impl FlowTable {
             entry.handshake = Micros24::AMBIGUOUS;
             ledger.counters.tcp_picked_up += 1;
         }
-    }
-
-    /// What is written about the flow in `slot`.
-    pub(super) fn raw(&self, slot: u32, entry: &Entry, ended: u64, reason: EndReason) -> RawRecord {
-        RawRecord::new(entry, self.nat.kept(Slot(slot)), ended, reason, self.worker)
     }
 
     pub(super) fn find(&self, meta: &Meta) -> Option<Place> {

@@ -1,6 +1,9 @@
 //! Address translation: what leaves, what comes back, and to whom. 10.0.0.0/24 is inside, behind port 0; all else is outside, behind
 //! port 1, and knows the inside as 10.1.0.1, where 10.0.0.8 publishes services.
 
+mod crowd;
+mod errors;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::{
@@ -77,7 +80,7 @@ struct Seen {
 
 fn udp(source: Endpoint, destination: Endpoint) -> Vec<u8> {
     build(source, destination, |eth, frame| {
-        eth.udp(source.port, destination.port).write(frame, b"hello").unwrap()
+        eth.udp(source.port, destination.port).write(frame, b"hello").unwrap();
     })
 }
 
@@ -125,13 +128,16 @@ fn read(frame: &[u8]) -> Seen {
         }
         TransportSlice::Icmpv4(icmp) => {
             assert_eq!(icmp.icmp_type().calc_checksum(icmp.payload()), icmp.checksum());
-            match icmp.icmp_type() {
-                Icmpv4Type::EchoRequest(IcmpEchoHeader { id, .. })
-                | Icmpv4Type::EchoReply(IcmpEchoHeader { id, .. }) => (id, id),
-                _ => (0, 0),
+            let kind = icmp.icmp_type();
+            if let Icmpv4Type::EchoRequest(IcmpEchoHeader { id, .. })
+            | Icmpv4Type::EchoReply(IcmpEchoHeader { id, .. }) = kind
+            {
+                (id, id)
+            } else {
+                (0, 0)
             }
         }
-        other => panic!("{other:?}"),
+        TransportSlice::Icmpv6(_) | TransportSlice::Igmp(_) => panic!("no packet of these tests"),
     };
     let endpoint = |address: [u8; 4], port| Endpoint { address: u32::from_be_bytes(address), port };
     Seen { source: endpoint(ip.source, source), destination: endpoint(ip.destination, destination) }
@@ -177,7 +183,10 @@ fn somebody_inside_is_known_as_the_same_to_everybody_outside() {
     let other = passes(&mut test, INSIDE, &udp(end(NEIGHBOUR, 7000), end(SERVER, 1)), OUTSIDE).source;
     let odd = passes(&mut test, INSIDE, &udp(end("10.0.0.77", 7001), end(SERVER, 1)), OUTSIDE).source;
     assert_eq!((first, same, odd.port), (end(GATEWAY, 7000), end(GATEWAY, 7000), 7001));
-    assert!(other.address == number(GATEWAY) && other.port != 7000 && other.port % 2 == 0, "{other:?}");
+    assert!(
+        other.address == number(GATEWAY) && other.port != 7000 && other.port.is_multiple_of(2),
+        "{other:?}"
+    );
     let back = passes(&mut test, OUTSIDE, &udp(end(SERVER, 1), other), INSIDE);
     assert_eq!(back.destination, end(NEIGHBOUR, 7000));
     assert_eq!(test.counters().nat_mappings, 3);
@@ -252,87 +261,6 @@ fn two_inside_reach_each_other_as_what_they_are_known_as_outside() {
     let back = passes(&mut test, INSIDE, &udp(end(NEIGHBOUR, 6000), a), INSIDE);
     assert_eq!(back, Seen { source: b, destination: end(CLIENT, 6000) });
     assert_eq!((test.counters().flows_created, test.counters().nat_mappings), (3, 2));
-}
-
-/// An ICMP error from `router` to the source of a packet.
-fn error(router: &str, packet: &[u8], kind: Icmpv4Type) -> Vec<u8> {
-    let (ip, _) = Ipv4Header::from_slice(&packet[14..]).unwrap();
-    let quote = &packet[14..(14 + 28).min(packet.len())];
-    let mut frame = Vec::new();
-    let router = router.parse::<Ipv4Addr>().unwrap().octets();
-    let builder = PacketBuilder::ethernet2(THEIRS[1], OURS[1]).ipv4(router, ip.source, 64);
-    builder.icmpv4(kind).write(&mut frame, quote).unwrap();
-    frame
-}
-
-/// What an ICMP error says: from whom, to whom, and what it quotes.
-#[track_caller]
-fn read_error(frame: &[u8]) -> (Seen, Seen) {
-    let (outer, rest) = Ipv4Header::from_slice(&frame[14..]).unwrap();
-    let (icmp, quote) = Icmpv4Header::from_slice(rest).unwrap();
-    assert_eq!(icmp.icmp_type.calc_checksum(quote), icmp.checksum);
-    let (inner, rest) = Ipv4Header::from_slice(quote).unwrap();
-    assert_eq!(inner.header_checksum, inner.calc_header_checksum());
-    let port = |at: usize| u16::from_be_bytes([rest[at], rest[at + 1]]);
-    let ports = if inner.protocol.0 == 1 { [port(4), port(4)] } else { [port(0), port(2)] };
-    let endpoint = |address: [u8; 4], port| Endpoint { address: u32::from_be_bytes(address), port };
-    (
-        Seen { source: endpoint(outer.source, 0), destination: endpoint(outer.destination, 0) },
-        Seen { source: endpoint(inner.source, ports[0]), destination: endpoint(inner.destination, ports[1]) },
-    )
-}
-
-#[test]
-fn errors_say_what_their_receiver_sent() {
-    let unreachable = || Icmpv4Type::DestinationUnreachable(DestUnreachableHeader::Port);
-    let expired = || Icmpv4Type::TimeExceeded(TimeExceededCode::TtlExceededInTransit);
-    for sent in [
-        udp(end(CLIENT, 7000), end(SERVER, 9)),
-        tcp(end(CLIENT, 7000), end(SERVER, 9), true),
-        echo(CLIENT, SERVER, 7000, true),
-    ] {
-        let mut test = gateway();
-        // Somebody else has the port already, so that it has to be another.
-        test.receive(INSIDE, &udp(end(NEIGHBOUR, 7000), end(SERVER, 9)));
-        test.receive(INSIDE, &tcp(end(NEIGHBOUR, 7000), end(SERVER, 9), true));
-        test.receive(INSIDE, &echo(NEIGHBOUR, SERVER, 7000, true));
-        let left = test.receive(INSIDE, &sent);
-        let as_known = read(&left[0].1);
-        assert_ne!(as_known.source.port, 7000);
-        for (router, kind) in [(SERVER, unreachable()), ("192.0.2.1", expired())] {
-            let left = test.receive(OUTSIDE, &error(router, &left[0].1, kind));
-            let [(PortId(INSIDE), frame)] = left.as_slice() else { panic!("{left:02x?}") };
-            let (outer, inner) = read_error(frame);
-            assert_eq!(outer, Seen { source: end(router, 0), destination: end(CLIENT, 0) });
-            assert_eq!(inner, read(&sent));
-        }
-        assert_eq!(test.counters().drops.total(), 0);
-    }
-}
-
-#[test]
-fn errors_from_inside_say_nothing_of_it() {
-    let unreachable = Icmpv4Type::DestinationUnreachable(DestUnreachableHeader::Port);
-    let mut test = gateway();
-    let stranger = end("192.0.2.7", 4000);
-    // About what was sent to a published service, by the server and by a router before it.
-    let arrived = tcp(stranger, end(GATEWAY, 443), true);
-    let left = test.receive(OUTSIDE, &arrived);
-    for router in [NEIGHBOUR, "10.0.0.77"] {
-        let left = test.receive(INSIDE, &error(router, &left[0].1, unreachable.clone()));
-        let [(PortId(OUTSIDE), frame)] = left.as_slice() else { panic!("{left:02x?}") };
-        let (outer, inner) = read_error(frame);
-        assert_eq!(outer, Seen { source: end(GATEWAY, 0), destination: end("192.0.2.7", 0) });
-        assert_eq!(inner, read(&arrived));
-    }
-    // About an answer that nobody waits for any more.
-    passes(&mut test, INSIDE, &udp(end(CLIENT, 7000), end(SERVER, 9)), OUTSIDE);
-    let answer = udp(end(SERVER, 9), end(GATEWAY, 7000));
-    let left = test.receive(OUTSIDE, &answer);
-    let left = test.receive(INSIDE, &error(CLIENT, &left[0].1, unreachable));
-    let (outer, inner) = read_error(&left[0].1);
-    assert_eq!(outer, Seen { source: end(GATEWAY, 0), destination: end(SERVER, 0) });
-    assert_eq!(inner, read(&answer));
 }
 
 /// The fragments of a datagram, each of 8 bytes.
@@ -439,171 +367,4 @@ fn nothing_leaves_untranslated_for_want_of_a_flow() {
     passes(&mut test, INSIDE, &udp(end(CLIENT, 1), end(SERVER, 1)), OUTSIDE);
     let left = test.receive(INSIDE, &udp(end(CLIENT, 2), end(SERVER, 1)));
     assert_eq!(left, []);
-}
-
-#[test]
-fn senders_are_told_what_happens_to_packets_that_are_translated() {
-    let mut test = gateway();
-    let with = |ttl: u8, dont_fragment: bool, length: usize| {
-        let mut frame = Vec::new();
-        let [source, destination] = [CLIENT, SERVER].map(|it| it.parse::<Ipv4Addr>().unwrap().octets());
-        let builder = PacketBuilder::ethernet2(THEIRS[0], OURS[0]).ipv4(source, destination, ttl);
-        builder.udp(7000, 9).write(&mut frame, &vec![0; length]).unwrap();
-        let (mut ip, _) = Ipv4Header::from_slice(&frame[14..]).unwrap();
-        ip.dont_fragment = dont_fragment;
-        ip.header_checksum = ip.calc_header_checksum();
-        frame[14..34].copy_from_slice(&ip.to_bytes());
-        frame
-    };
-    // The next hop takes 1400 bytes.
-    for (sent, reason, kind) in [
-        (with(1, true, 10), DropReason::TtlExpired, [11, 0]),
-        (with(64, true, 1400), DropReason::MtuExceeded, [3, 4]),
-    ] {
-        let left = test.receive(INSIDE, &sent);
-        let [(PortId(INSIDE), frame)] = left.as_slice() else { panic!("{left:02x?}") };
-        let (outer, inner) = read_error(frame);
-        assert_eq!(outer, Seen { source: end("10.0.0.1", 0), destination: end(CLIENT, 0) });
-        assert_eq!(inner, Seen { source: end(CLIENT, 7000), destination: end(SERVER, 9) });
-        assert_eq!(frame[34..36], kind);
-        if kind == [3, 4] {
-            assert_eq!(frame[40..42], 1400_u16.to_be_bytes());
-        }
-        assert_eq!(test.counters().drops.count(reason), 1);
-    }
-    // The kernel makes fragments of what it takes for its own.
-    let left = test.receive(INSIDE, &with(64, false, 1400));
-    let [(HOST, frame)] = left.as_slice() else { panic!("{left:02x?}") };
-    assert_eq!(frame[6..8], [0x52, 0x57]);
-    assert_eq!(read(frame).source, end(GATEWAY, 7000));
-    assert_eq!(test.counters().exceptions_too_long, 2);
-}
-
-#[test]
-fn sixty_thousand_have_a_port_of_one_address() {
-    let mut test = Test::translating(plan(1024..=u16::MAX), 1, 1 << 17);
-    let mut seen = HashSet::new();
-    for number in 0..60_000_u32 {
-        let source = Endpoint {
-            address: self::number("10.0.0.0") + 2 + number % 200,
-            port: 1000 + (number / 200) as u16,
-        };
-        let left = test.receive(INSIDE, &udp(source, end(SERVER, 9)));
-        let known = read(&left[0].1).source;
-        assert!(known.port >= 1024 && seen.insert(known.port), "{known:?} is somebody else");
-    }
-    assert_eq!(test.counters().nat_mappings, 60_000);
-}
-
-/// What a test of many packets does.
-#[derive(Clone, Debug)]
-enum Step {
-    /// Somebody inside sends to somebody outside.
-    Out { host: u8, port: u16, to: u8 },
-    /// Somebody outside answers the packet that left before as many others.
-    Back { ago: usize },
-    /// Somebody outside sends to the published service, which answers.
-    Ask { from: u16 },
-    /// Somebody outside sends to a port for no reason.
-    Stray { port: u16 },
-}
-
-fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let step = prop_oneof![
-        4 => (0..6_u8, 3000..3020_u16, 0..4_u8).prop_map(|(host, port, to)| Step::Out { host, port, to }),
-        4 => (0..20_usize).prop_map(|ago| Step::Back { ago }),
-        1 => (4000..4100_u16).prop_map(|from| Step::Ask { from }),
-        1 => (3000..3020_u16).prop_map(|port| Step::Stray { port }),
-    ];
-    prop::collection::vec(step, 1..200)
-}
-
-proptest! {
-    /// Whichever worker receives a packet, and whoever sends: an inside end has one name outside and nobody else has it, answers find back, no
-    /// packet is lost, and no flow is opened twice.
-    #[test]
-    fn names_are_one_to_one_whichever_worker_receives(workers in 1..4_u8, steps in steps(), arrivals in any::<u64>()) {
-        let mut test = Test::translating(plan(1024..=u16::MAX), workers, 4096);
-        let mut names: HashMap<Endpoint, Endpoint> = HashMap::new();
-        let mut left: Vec<(Endpoint, Seen)> = Vec::new();
-        let mut flows = HashSet::new();
-        let mut strays = 0;
-        for (at, step) in steps.iter().enumerate() {
-            let worker = (arrivals.rotate_left(at as u32) % u64::from(workers)) as usize;
-            let mut send = |port: u8, packet: &[u8]| {
-                test.0.push(worker, port, at as u64, packet);
-                test.0.settle();
-                let sent = test.0.sent();
-                assert_eq!(sent.len(), 1, "{step:?}");
-                (sent[0].0, read(&sent[0].1))
-            };
-            match *step {
-                Step::Out { host, port, to } => {
-                    let source = Endpoint { address: number(CROWD) + u32::from(host), port };
-                    let target = Endpoint { address: number("192.0.2.1") + u32::from(to), port: 53 };
-                    let (exit, seen) = send(INSIDE, &udp(source, target));
-                    prop_assert_eq!((exit, seen.destination), (PortId(OUTSIDE), target));
-                    let known = *names.entry(source).or_insert(seen.source);
-                    prop_assert_eq!(known, seen.source, "{:?} has another name", source);
-                    flows.insert((source, target));
-                    left.push((source, seen));
-                }
-                Step::Back { ago } => {
-                    let Some((source, seen)) = left.iter().rev().nth(ago).cloned() else { continue };
-                    let (exit, back) = send(OUTSIDE, &udp(seen.destination, seen.source));
-                    prop_assert_eq!((exit, back.destination, back.source), (PortId(INSIDE), source, seen.destination));
-                }
-                Step::Ask { from } => {
-                    let stranger = end("192.0.2.99", from);
-                    let (exit, seen) = send(OUTSIDE, &udp(stranger, end(GATEWAY, 53)));
-                    prop_assert_eq!((exit, seen.destination), (PortId(INSIDE), end(NEIGHBOUR, 53)));
-                    let (exit, seen) = send(INSIDE, &udp(end(NEIGHBOUR, 53), stranger));
-                    prop_assert_eq!((exit, seen.source), (PortId(OUTSIDE), end(GATEWAY, 53)));
-                    flows.insert((stranger, end(NEIGHBOUR, 53)));
-                }
-                Step::Stray { port } => {
-                    let (exit, seen) = send(OUTSIDE, &udp(end("192.0.2.200", 1), end(GATEWAY, port)));
-                    prop_assert_eq!((exit, seen.destination), (HOST, end(GATEWAY, port)));
-                    flows.insert((end("192.0.2.200", 1), end(GATEWAY, port)));
-                    strays += 1;
-                }
-            }
-        }
-        let distinct: HashSet<_> = names.values().collect();
-        prop_assert_eq!(distinct.len(), names.len());
-        let counters = test.counters();
-        prop_assert_eq!(counters.flows_created as usize, flows.len());
-        prop_assert_eq!(counters.nat_mappings as usize, names.len());
-        prop_assert_eq!((counters.local, counters.drops.total()), (strays, 0));
-    }
-}
-
-#[test]
-fn hairpin_finds_both_mappings_on_two_workers() {
-    for worker in 0..2 {
-        // Inside ports of different workers.
-        for (a, b) in [(6000, 6064), (6064, 6000), (6000, 6000)] {
-            let mut test = Test::translating(plan(1024..=u16::MAX), 2, 1024);
-            let mut send = |packet: &[u8]| {
-                test.0.push(worker, INSIDE, 1, packet);
-                test.0.settle();
-                let sent = test.0.sent();
-                assert_eq!(sent.len(), 1);
-                read(&sent[0].1)
-            };
-            let known_a = send(&udp(end(CLIENT, a), end(SERVER, 1))).source;
-            let known_b = send(&udp(end(NEIGHBOUR, b), end(SERVER, 1))).source;
-            for _ in 0..2 {
-                let to = send(&udp(end(CLIENT, a), known_b));
-                assert_eq!(to, Seen { source: known_a, destination: end(NEIGHBOUR, b) });
-                let back = send(&udp(end(NEIGHBOUR, b), known_a));
-                assert_eq!(back, Seen { source: known_b, destination: end(CLIENT, a) });
-            }
-            let to = send(&tcp(end(CLIENT, a), end(GATEWAY, 443), true));
-            assert_eq!(to.destination, end(NEIGHBOUR, 8443));
-            let back = send(&tcp(end(NEIGHBOUR, 8443), to.source, false));
-            assert_eq!(back, Seen { source: end(GATEWAY, 443), destination: end(CLIENT, a) });
-            assert_eq!(test.counters().flows_created, 4);
-        }
-    }
 }
