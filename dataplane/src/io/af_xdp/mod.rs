@@ -25,6 +25,7 @@ mod blocklist;
 mod control;
 mod detach;
 mod error;
+mod filter;
 mod frame;
 mod genetlink;
 mod ioctl;

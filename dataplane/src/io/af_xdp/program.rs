@@ -11,16 +11,15 @@ use std::{
 };
 
 use libbpf_rs::{
-    MapCore, MapFlags, MapHandle, Object, ObjectBuilder, TC_EGRESS, TC_INGRESS, TcAttachPoint, TcHook,
-    TcHookBuilder, Xdp, XdpFlags, libbpf_sys, query::ProgInfoIter,
+    MapCore, MapFlags, MapHandle, Object, ObjectBuilder, Xdp, XdpFlags, libbpf_sys, query::ProgInfoIter,
 };
 
 use super::{
     AfXdpError, Link, Owner,
     blocklist::Maps,
     error::chain,
+    filter,
     messages::{self, Messages},
-    netlink,
     own::OwnMaps,
     owner,
 };
@@ -28,12 +27,6 @@ use super::{
 /// All our programs are called so; the kernel keeps the name, and [`detach`] finds them by it.
 pub(super) const PREFIX: &str = "ravelin_";
 pub(super) const XDP_PROGRAM: &str = "ravelin_xdp";
-const TWIN: &str = "ravelin_twin";
-const SENT: &str = "ravelin_sent";
-const LOCAL: &str = "ravelin_local";
-/// Where our filter stands among those of others: first, so that nothing consumes what is for the twin.
-const TC_PRIORITY: u32 = 1;
-const TC_HANDLE: u32 = 0x7261;
 
 /// How many counters the programs keep.
 #[cfg(test)]
@@ -149,7 +142,7 @@ pub(super) struct Program {
     pub own: OwnMaps,
     attached: Attached,
     /// The tc program, if there is one.
-    filter: Option<Filter>,
+    filter: Option<filter::Filter>,
     /// Why it does not run natively, if it does not.
     pub why_generic: Option<String>,
     /// Whether VLAN tags that travel beside the frame are put back.
@@ -187,7 +180,7 @@ impl Program {
                     counters: map(&object, "counters")?,
                     list: Maps::of(&object)?,
                     own: OwnMaps::of(&object)?,
-                    filter: attach_filter(link, &object, wanted)?,
+                    filter: filter::attach(link, &object, wanted)?,
                     attached: attach_xdp(link, &object, mode, before.as_ref())?,
                     why_generic: (mode == AttachMode::Generic && choice == AttachChoice::Auto)
                         .then(|| refused.last().cloned().unwrap_or_default()),
@@ -201,7 +194,7 @@ impl Program {
             }
         }
         if before.is_none() {
-            let _the_first_error_counts = detach_filters(link, &BOTH, |_| true);
+            let _the_first_error_counts = filter::detach(link, &filter::BOTH, |_| true);
         }
         refused.dedup();
         let reason = refused.join("; ");
@@ -226,8 +219,8 @@ impl Program {
     /// by number.
     pub(super) fn detach(&self, link: &Link) -> Result<(), AfXdpError> {
         remove_xdp(link, &self.attached).map_err(|error| failed(link, "detached", &error))?;
-        if let Some(Filter { id, .. }) = self.filter.filter(|filter| filter.index == link.index) {
-            detach_filters(link, &BOTH, |found| found == id)
+        if let Some(filter::Filter { id, .. }) = self.filter.filter(|filter| filter.index == link.index) {
+            filter::detach(link, &filter::BOTH, |found| found == id)
                 .map_err(|error| failed(link, "removed from tc", &error))?;
         }
         Ok(())
@@ -319,8 +312,8 @@ pub(super) fn detach(link: &Link) -> Result<Removed, AfXdpError> {
         Ok(None) | Err(AfXdpError::Occupied { .. }) => (),
         Err(error) => return Err(error),
     }
-    removed.tc =
-        detach_filters(link, &BOTH, is_ours).map_err(|error| failed(link, "removed from tc", &error))?;
+    removed.tc = filter::detach(link, &filter::BOTH, filter::is_ours)
+        .map_err(|error| failed(link, "removed from tc", &error))?;
     Ok(removed)
 }
 
@@ -446,77 +439,10 @@ fn remove_xdp(link: &Link, ours: &Attached) -> Result<(), libbpf_rs::Error> {
     if result < 0 { Err(libbpf_rs::Error::from_raw_os_error(-result)) } else { Ok(()) }
 }
 
-/// A program that tc runs.
-#[derive(Clone, Copy, Debug)]
-struct Filter {
-    /// On which interface.
-    index: u32,
-    /// Its number.
-    id: u32,
-}
-
-/// Has tc run the program that an interface needs there, if it needs one.
-fn attach_filter(link: &Link, object: &Object, wanted: &Wanted) -> Result<Option<Filter>, libbpf_rs::Error> {
-    let (link, name, point) = match (&wanted.beside, wanted.without_socket) {
-        (Beside::Nothing, WithoutSocket::OpenTwin(_)) => (link, TWIN, TC_INGRESS),
-        (Beside::Kernel, _) => (link, SENT, TC_EGRESS),
-        (Beside::Pair(other), _) => (other, LOCAL, TC_INGRESS),
-        (Beside::Nothing, WithoutSocket::Closed | WithoutSocket::OpenKernel) => {
-            // An earlier process may have been told otherwise.
-            return detach_filters(link, &BOTH, is_ours).map(|_found| None);
-        }
-    };
-    // What is in the same place is replaced without a gap.
-    let elsewhere = if point == TC_INGRESS { TC_EGRESS } else { TC_INGRESS };
-    detach_filters(link, &[elsewhere], is_ours)?;
-    let program = program(object, name)?;
-    let mut hook = hook(link, program.as_fd(), point);
-    hook.create()?;
-    hook.attach()?;
-    Ok(Some(Filter { index: link.index, id: libbpf_rs::Program::id_from_fd(program.as_fd())? }))
-}
-
-/// Where tc can run programs.
-const BOTH: [TcAttachPoint; 2] = [TC_INGRESS, TC_EGRESS];
-
-fn is_ours(id: u32) -> bool {
-    program_name(id).starts_with(PREFIX)
-}
-
-/// Whether there was such a one.
-fn detach_filters(
-    link: &Link,
-    points: &[TcAttachPoint],
-    is_it: impl Fn(u32) -> bool,
-) -> Result<bool, libbpf_rs::Error> {
-    // The query wants no descriptor of a program, but libbpf-rs does.
-    let any = rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC).map_err(io::Error::from)?;
-    let mut found = false;
-    for point in points {
-        let mut hook = hook(link, any.as_fd(), *point);
-        // An error is: no such filter, or no clsact qdisc at all.
-        if hook.query().is_ok_and(&is_it) {
-            hook.detach()?;
-            found = true;
-        }
-    }
-    // The clsact qdisc goes too, unless somebody else's filters are in it.
-    if found && netlink::filters(link.index).is_ok_and(|others| others.is_empty()) {
-        hook(link, any.as_fd(), TC_INGRESS | TC_EGRESS).destroy()?;
-    }
-    Ok(found)
-}
-
-fn hook(link: &Link, program: BorrowedFd<'_>, point: TcAttachPoint) -> TcHook {
-    TcHookBuilder::new(program)
-        .ifindex(signed(link.index))
-        .handle(TC_HANDLE)
-        .priority(TC_PRIORITY)
-        .replace(true)
-        .hook(point)
-}
-
-fn program<'a>(object: &'a Object, name: &str) -> Result<libbpf_rs::Program<'a>, libbpf_rs::Error> {
+pub(super) fn program<'a>(
+    object: &'a Object,
+    name: &str,
+) -> Result<libbpf_rs::Program<'a>, libbpf_rs::Error> {
     object.progs().find(|program| program.name() == name).ok_or_else(not_in_object)
 }
 
@@ -534,6 +460,6 @@ fn not_in_object() -> libbpf_rs::Error {
 }
 
 /// Interface indexes are positive; libbpf takes them as `int`.
-fn signed(index: u32) -> i32 {
+pub(super) fn signed(index: u32) -> i32 {
     index.cast_signed()
 }
