@@ -47,7 +47,7 @@ impl Used {
 
     fn into_view(self, plan: &NatPlan, limit: usize, missing: Vec<u8>) -> Nat {
         let Self { mappings, published } = self;
-        let addresses = plan.externals.iter().map(|external| {
+        let addresses = plan.externals().iter().map(|external| {
             let count = |class: Class| {
                 let of_class = mappings.keys().filter(|(protocol, outside)| {
                     outside.address == external.address && Class::of(*protocol) == Some(class)

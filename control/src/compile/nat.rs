@@ -22,7 +22,8 @@ const NO_PORTS: RangeInclusive<u16> = RangeInclusive::new(1, 0);
 /// What is translated, as the interfaces have these addresses now. An entry without an address is in force all the same: what it is about does
 /// not leave.
 pub fn nat(config: &Config, ports: &Ports, addresses: &[(PortId, IpAddr)]) -> NatPlan {
-    let mut builder = Builder { ports, addresses, plan: NatPlan::default() };
+    let mut builder =
+        Builder { ports, addresses, sources: Vec::new(), destinations: Vec::new(), externals: Vec::new() };
     for destination in &config.nat.destinations {
         builder.publish(destination);
     }
@@ -37,17 +38,19 @@ pub fn nat(config: &Config, ports: &Ports, addresses: &[(PortId, IpAddr)]) -> Na
             }
         }
     }
-    if !config.nat.is_empty() {
-        builder.plan.addresses =
-            ports.iter().map(|(id, ..)| builder.lowest(id).map(Ipv4Addr::to_bits)).collect();
+    if config.nat.is_empty() {
+        return NatPlan::default();
     }
-    builder.plan
+    let lowest = ports.iter().map(|(id, ..)| builder.lowest(id).map(Ipv4Addr::to_bits)).collect();
+    NatPlan::new(builder.sources, builder.destinations, builder.externals, lowest)
 }
 
 struct Builder<'b> {
     ports: &'b Ports,
     addresses: &'b [(PortId, IpAddr)],
-    plan: NatPlan,
+    sources: Vec<Source>,
+    destinations: Vec<Destination>,
+    externals: Vec<External>,
 }
 
 impl Builder<'_> {
@@ -63,11 +66,11 @@ impl Builder<'_> {
         let number = self.external(address, &NO_PORTS);
         for class in Class::ALL {
             let is_it = entry.protocol.is_none_or(|only| Class::of(only) == Some(class));
-            if is_it && let Some(external) = self.plan.externals.get_mut(usize::from(number)) {
+            if is_it && let Some(external) = self.externals.get_mut(usize::from(number)) {
                 external.taken.push((class, ports.clone().unwrap_or(0..=u16::MAX)));
             }
         }
-        self.plan.destinations.push(Destination {
+        self.destinations.push(Destination {
             entries: self.segment(&entry.entries),
             address: address.to_bits(),
             protocol: entry.protocol,
@@ -88,7 +91,7 @@ impl Builder<'_> {
                 let address = self.lowest(port);
                 let pool = address.map(|address| self.external(address, &range)).into_iter().collect();
                 let exits = Segment::of([port]);
-                self.plan.sources.push(Source {
+                self.sources.push(Source {
                     exits,
                     sources: sources.clone(),
                     destinations: destinations.clone(),
@@ -99,19 +102,19 @@ impl Builder<'_> {
             let addresses = entry.to.iter().flat_map(addresses);
             let pool = addresses.map(|address| self.external(address, &range)).collect();
             let exits = self.segment(&entry.out);
-            self.plan.sources.push(Source { exits, sources, destinations, pool: Pool(pool) });
+            self.sources.push(Source { exits, sources, destinations, pool: Pool(pool) });
         }
     }
 
     /// The number of an address that can be used at these ports, besides those that it had.
     fn external(&mut self, address: Ipv4Addr, ports: &RangeInclusive<u16>) -> u16 {
         let address = address.to_bits();
-        let known = self.plan.externals.iter().position(|external| external.address == address);
+        let known = self.externals.iter().position(|external| external.address == address);
         let place = known.unwrap_or_else(|| {
-            self.plan.externals.push(External { address, ports: ports.clone(), taken: Vec::new() });
-            self.plan.externals.len() - 1
+            self.externals.push(External { address, ports: ports.clone(), taken: Vec::new() });
+            self.externals.len() - 1
         });
-        if let Some(external) = self.plan.externals.get_mut(place) {
+        if let Some(external) = self.externals.get_mut(place) {
             external.ports = match (external.ports.is_empty(), ports.is_empty()) {
                 (true, _) => ports.clone(),
                 (false, true) => external.ports.clone(),
@@ -125,7 +128,7 @@ impl Builder<'_> {
 
     /// Has nobody be known at a port that always reaches the host itself.
     fn take_everywhere(&mut self, class: Class, port: u16) {
-        for external in &mut self.plan.externals {
+        for external in &mut self.externals {
             external.taken.push((class, port..=port));
         }
     }

@@ -102,7 +102,7 @@ impl Nat {
         }
         let Self { by_inside, outsides, .. } = self;
         by_inside.retain(|id| outsides.get(id.place()).is_some_and(|outside| !outside.ports.is_empty()));
-        self.places = plan.externals.iter().map(|external| self.place(external, worker, workers)).collect();
+        self.places = plan.externals().iter().map(|external| self.place(external, worker, workers)).collect();
         let room = Self::MAPPINGS.saturating_sub(self.by_inside.len());
         let Self { hasher, by_inside, outsides, .. } = self;
         by_inside.reserve(room, |id| hash(hasher, outsides, *id));

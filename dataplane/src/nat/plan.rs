@@ -162,7 +162,9 @@ pub struct NatPlan {
     /// In the order of the configuration: the first that matches counts.
     pub destinations: Vec<Destination>,
     /// Each address once, at most [`Self::MOST`]. Those of all pools, and those at which services are published, for hairpin.
-    pub externals: Vec<External>,
+    externals: Vec<External>,
+    /// Their addresses in order, with their places.
+    index: Vec<(u32, u16)>,
     /// By port: the address of the interface, in whose name senders of packets are told that these got no further.
     pub addresses: Vec<Option<u32>>,
 }
@@ -172,6 +174,23 @@ impl NatPlan {
     pub const MOST: usize = 4096;
     /// Neighbouring ports that belong to the same worker.
     const BLOCK: u16 = 64;
+
+    /// What is translated. `externals` are the addresses that pools name by their places.
+    pub fn new(
+        sources: Vec<Source>,
+        destinations: Vec<Destination>,
+        externals: Vec<External>,
+        addresses: Vec<Option<u32>>,
+    ) -> Self {
+        let mut index: Vec<_> = externals.iter().map(|external| external.address).zip(0..).collect();
+        index.sort_unstable();
+        Self { sources, destinations, externals, index, addresses }
+    }
+
+    /// The outside addresses.
+    pub fn externals(&self) -> &[External] {
+        &self.externals
+    }
 
     /// Whether nothing is translated.
     pub const fn is_empty(&self) -> bool {
@@ -192,8 +211,8 @@ impl NatPlan {
 
     /// The number of an outside address.
     pub(crate) fn external(&self, address: u32) -> Option<u16> {
-        let place = self.externals.iter().position(|external| external.address == address)?;
-        u16::try_from(place).ok()
+        let at = self.index.binary_search_by_key(&address, |(address, _)| *address).ok()?;
+        self.index.get(at).map(|(_, place)| *place)
     }
 
     /// Where something is sent on that a port received for an outside address.

@@ -78,16 +78,17 @@ fn plan(ports: std::ops::RangeInclusive<u16>, addresses: u32) -> Arc<NatPlan> {
         ports: ports.clone(),
         taken: Vec::new(),
     });
-    Arc::new(NatPlan {
-        sources: vec![Source {
+    Arc::new(NatPlan::new(
+        vec![Source {
             exits: Segment::of([PortId(1)]),
             sources: vec![Net::new(Ipv4Addr::UNSPECIFIED, 0)],
             destinations: Vec::new(),
             pool: Pool((0..addresses as u16).collect()),
         }],
-        externals: externals.collect(),
-        ..NatPlan::default()
-    })
+        Vec::new(),
+        externals.collect(),
+        Vec::new(),
+    ))
 }
 
 fn nat(plan: &Arc<NatPlan>) -> Nat {

@@ -46,25 +46,25 @@ fn plan(ports: std::ops::RangeInclusive<u16>) -> NatPlan {
         ports: Some(ports),
         to: end(NEIGHBOUR, port),
     };
-    NatPlan {
-        sources: vec![Source {
+    NatPlan::new(
+        vec![Source {
             exits: Segment::of([PortId(OUTSIDE)]),
             sources: vec![Net::new(Ipv4Addr::new(10, 0, 0, 0), 24)],
             destinations: Vec::new(),
             pool: Pool(vec![0]),
         }],
-        destinations: vec![
+        vec![
             publish(Protocol::TCP, 443..=443, 8443),
             publish(Protocol::TCP, 8000..=8009, 9000),
             publish(Protocol::UDP, 53..=53, 53),
         ],
-        externals: vec![External {
+        vec![External {
             address: number(GATEWAY),
             ports,
             taken: vec![(Class::Tcp, 8000..=8009), (Class::Tcp, 1024..=1033)],
         }],
-        addresses: vec![Some(number("10.0.0.1")), Some(number(GATEWAY))],
-    }
+        vec![Some(number("10.0.0.1")), Some(number(GATEWAY))],
+    )
 }
 
 fn gateway() -> Test {
