@@ -5,10 +5,12 @@
 mod captures;
 mod feeds;
 mod policy;
+mod routes;
 
 pub use captures::{Capture, CaptureFile, CapturesRemoved, SaveQuery, TriggerCounts};
 pub use feeds::{Alerts, Feed, FeedsAsked};
 pub use policy::{CutFlows, CutOne, RuleUse, StagedFlows, StagedGroup, Used};
+pub use routes::{Acquaintance, Leads, Neighbour, Neighbours, NextHop, Route, Routes};
 
 use serde::{Deserialize, Serialize};
 

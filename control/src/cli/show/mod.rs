@@ -4,6 +4,7 @@ pub(super) mod captures;
 pub(super) mod feeds;
 mod number;
 mod policy;
+mod routes;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -19,7 +20,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{Failure, target};
 use crate::api::{
     client,
-    query::{FlowQuery, LimitQuery, UsageQuery},
+    query::{FlowQuery, LimitQuery, RouteQuery, UsageQuery},
     view,
 };
 
@@ -72,6 +73,10 @@ enum What {
     Cut(LimitQuery),
     /// The last alerts: who talked to what a feed names, and feeds that are stale.
     Alerts(LimitQuery),
+    /// The kernel's routes as workers follow them; with an address, the one that packets to it take, and who is next.
+    Routes(RouteQuery),
+    /// Who is on the links of interfaces that route.
+    Neighbours(LimitQuery),
     /// Packets dropped, by reason.
     Drops {
         /// Show reasons for which nothing was dropped as well.
@@ -128,6 +133,14 @@ pub(super) fn run(args: &Args, json: bool) -> Result<(), Failure> {
         What::Alerts(query) => watcher.show(
             &format!("/alerts?{}", query.to_query()),
             |now: &view::Alerts, _: Before<'_, view::Alerts>| feeds::alerts(now),
+        ),
+        What::Routes(query) => watcher.show(
+            &format!("/routes?{}", query.to_query()),
+            |now: &view::Routes, _: Before<'_, view::Routes>| routes::routes(now, query.to),
+        ),
+        What::Neighbours(query) => watcher.show(
+            &format!("/neighbours?{}", query.to_query()),
+            |now: &view::Neighbours, _: Before<'_, view::Neighbours>| routes::neighbours(now),
         ),
         What::Drops { all } => watcher
             .show("/drops", |now: &Vec<view::Drop>, before: Before<'_, Vec<view::Drop>>| {
