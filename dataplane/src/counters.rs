@@ -56,6 +56,7 @@ counters! {
     Counter exceptions_neighbour "packets" "Packets given to the kernel because the hardware address of the next hop is not known: it finds out.",
     Counter exceptions_route "packets" "Packets given to the kernel because the route leads through an interface that is not ours, refuses them, or is not there.",
     Counter exceptions_other "packets" "Packets given to the kernel because they are of a rare kind: with a VLAN tag, IPv4 options or addresses of one link.",
+    Counter mss_clamped "packets" "TCP packets that open a connection, and whose maximum segment size was lowered to what the way takes.",
     Counter batches "batches" "Batches that held at least one packet.",
     Counter idle_turns "turns" "Turns of the worker that found nothing to do.",
     Counter sleeps "sleeps" "Times that the worker slept until something happened.",

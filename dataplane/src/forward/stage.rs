@@ -42,7 +42,7 @@ impl ForwardStage {
                 }
                 Some(Port::Route { reverse_path, .. }) => {
                     let (verdict, headers) =
-                        route::decide(&cx.snapshot.routes, *reverse_path, meta, counters);
+                        route::decide(&cx.snapshot.routes, plan, *reverse_path, meta, counters);
                     *rewrite = headers;
                     verdict
                 }
@@ -67,7 +67,7 @@ impl ForwardStage {
                 counters.checksums_completed += 1;
             }
             if port.routes() {
-                route::rewrite(frame.bytes_mut(), meta, rewrite);
+                route::rewrite(frame.bytes_mut(), meta, rewrite, counters);
             }
         }
     }
