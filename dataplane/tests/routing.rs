@@ -303,7 +303,13 @@ fn neighbours_are_known_to_be_used_until_that_is_asked() {
     let mut test = Test::new(ReversePath::Loose, routes.clone());
     assert_eq!(used(&routes), []);
     test.receive(0, &packet(CLIENT, SERVER, 64, 1, 10));
-    assert_eq!(used(&routes), [(PortId(1), SERVER.parse().unwrap())]);
+    let server = SERVER.parse().unwrap();
+    assert!(routes.neighbours.is_used(PortId(1), server));
+    // Others that take their place know it, as far as they know the neighbour.
+    let others = Neighbours::new([(PortId(1), server, THEIRS[1]), (PortId(0), server, THEIRS[0])]);
+    others.remember(&routes.neighbours);
+    assert_eq!(others.take_used().collect::<Vec<_>>(), [(PortId(1), server)]);
+    assert_eq!(used(&routes), [(PortId(1), server)]);
     assert_eq!(used(&routes), []);
 }
 

@@ -23,8 +23,8 @@ fn mac(host: &Namespace, interface: &str) -> String {
 
 /// Adds a route of each kind to the appliance.
 fn route_everywhere(lab: &Lab) {
-    lab.appliance.ip("link add side type dummy");
-    lab.appliance.ip("link set side up");
+    lab.appliance.ip("link add side type veth peer name edge");
+    ["side", "edge"].iter().for_each(|name| drop(lab.appliance.ip(&format!("link set {name} up"))));
     lab.appliance.ip("address add 10.8.3.1/24 dev side");
     for line in [
         "add 10.60.0.0/16 nexthop via 10.8.1.2 weight 1 nexthop via 10.8.2.2 weight 3",
