@@ -88,7 +88,7 @@ impl Sight<'_> {
             routes,
             behind,
             not_followed: self.mirror.not_followed(),
-            not_forwarding: self.not_forwarding(),
+            not_forwarding: self.not_forwarding(query.to),
         })
     }
 
@@ -165,11 +165,17 @@ impl Sight<'_> {
         self.mirror.link(link).map_or_else(|| format!("link {}", link.0), |link| link.name.clone())
     }
 
-    fn not_forwarding(&self) -> Vec<String> {
+    /// Interfaces from which the kernel does not forward, for the version of IP that is asked for.
+    fn not_forwarding(&self, to: Option<Destination>) -> Vec<String> {
+        let is_v4 = to.map(|to| match to {
+            Destination::Address(address) => address.is_ipv4(),
+            Destination::Prefix(prefix) => prefix.addr().is_ipv4(),
+        });
+        let is_asked = |family| is_v4.is_none_or(|is_v4| is_v4 == (family == "IPv4"));
         let links = self.latest.routes.links.iter().flatten();
         let words = links.flat_map(|link| {
             let families = ["IPv4", "IPv6"].into_iter().zip(link.forwards);
-            let off = families.filter(|(_, forwards)| !forwards);
+            let off = families.filter(|(family, forwards)| is_asked(*family) && !forwards);
             off.map(|(family, _)| format!("{family} at {}", self.name(LinkIndex(link.index))))
         });
         words.collect()

@@ -143,6 +143,8 @@ fn routes_say_where_they_lead_and_why_not_through_workers() {
     assert!(all.routes.iter().flat_map(|route| &route.next_hops).all(|hop| hop.neighbour.is_none()));
     // No interface of this machine has these names.
     assert_eq!(all.not_forwarding, ["IPv4 at in", "IPv6 at in", "IPv4 at out", "IPv6 at out"]);
+    let one = main_routes().ask("to=2001:db8::1").unwrap();
+    assert_eq!(one.not_forwarding, ["IPv6 at in", "IPv6 at out"]);
 }
 
 #[test]

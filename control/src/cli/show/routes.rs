@@ -72,7 +72,7 @@ fn next(hop: &NextHop) -> String {
 fn leads(route: &Route) -> String {
     let why = route.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
     let whither = match route.leads {
-        Leads::On => "on",
+        Leads::On => "the next hop",
         Leads::Host => "the host itself",
         Leads::Kernel => "the kernel",
         Leads::Nowhere => "nowhere, in silence",
@@ -87,7 +87,7 @@ fn one(route: &Route) -> String {
         table.add_row(vec![name.to_owned(), value]);
     };
     row("route", route.prefix.clone());
-    row("leads", leads(route));
+    row("leads to", leads(route));
     for hop in &route.next_hops {
         let share =
             if route.next_hops.len() > 1 { format!(", weight {}", hop.weight) } else { String::new() };

@@ -76,6 +76,7 @@ fn the_route_of_an_address_names_who_is_next() {
     now.routes.truncate(1);
     now.routes[0].next_hops[0].neighbour = Some(acquaintance());
     let text = routes(&now, address);
+    assert_eq!(line(&text, 1), ["leads", "to", "the", "next", "hop"]);
     for part in ["10.0.0.2, eth1, mtu 1400, weight 1", "10.0.0.2 at 04:00:00:00:00:01, known (stale)"] {
         assert!(text.contains(part), "{part} is not in\n{text}");
     }
