@@ -62,6 +62,8 @@ enum Benchmark {
     Feeds(veth::FeedsOptions),
     /// What policy adds to a packet, against what nftables adds to it in the kernel. Needs root and nft.
     Nftables(veth::NftablesOptions),
+    /// Routed packets and TCP, against the kernel's forwarding, bare and with nftables. Needs root, nft and iperf3.
+    Route(veth::RouteOptions),
     /// TCP through a bridge, against the kernel's. Needs root and iperf3.
     Goodput(veth::GoodputOptions),
     /// Round-trip times through a bridge, and the cost of idling. Needs root.
@@ -90,6 +92,7 @@ fn main() {
         Benchmark::Capture(options) => veth::capture(&report, &options),
         Benchmark::Feeds(options) => veth::feeds(&report, &options),
         Benchmark::Nftables(options) => veth::nftables(&report, &options),
+        Benchmark::Route(options) => veth::route(&report, &options),
         Benchmark::Goodput(options) => veth::goodput(&report, &options),
         Benchmark::Latency(options) => veth::latency(&report, &options),
         Benchmark::Role(role) => veth::play(&role),

@@ -8,7 +8,7 @@ use crate::{
     flow::{FlowKey, Side, Slot},
     forward::Segment,
     io::PortId,
-    nat::{Arrival, Arrived},
+    nat::Arrival,
     parse::Headers,
     policy::DecisionId,
     verdict::Verdict,
@@ -53,7 +53,7 @@ impl Meta {
     /// The headers as the packet was sent, before its destination was translated.
     pub fn sent_headers(&self) -> Headers {
         let mut headers = self.headers;
-        if matches!(self.arrival.how, Arrived::Published | Arrived::Mapped) {
+        if self.arrival.is_translated() {
             headers.destination = self.arrival.sent_to.ip();
             headers.destination_port = self.arrival.sent_to.port;
         }

@@ -59,6 +59,7 @@ counters! {
     Gauge nat_mappings "mappings" "Inside addresses and ports that are known as others outside, now.",
     Counter nat_mappings_created "mappings" "Such mappings that were made.",
     Counter nat_translated "packets" "Packets whose addresses were translated.",
+    Counter mss_clamped "packets" "TCP packets that open a connection, and whose maximum segment size was lowered to what the way takes.",
     Counter batches "batches" "Batches that held at least one packet.",
     Counter idle_turns "turns" "Turns of the worker that found nothing to do.",
     Counter sleeps "sleeps" "Times that the worker slept until something happened.",

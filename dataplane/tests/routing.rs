@@ -2,11 +2,14 @@
 
 mod support;
 
+use std::net::IpAddr;
+
 use etherparse::{IpHeaders, Ipv4Header, PacketBuilder};
+use ravelin_config::types::MssClamp;
 use ravelin_dataplane::{
     counters::WorkerCounters,
     io::PortId,
-    route::{ReversePath, Routes},
+    route::{Neighbours, ReversePath, Routes},
     verdict::DropReason,
 };
 use support::router::{CLIENT, HOST, OURS, SERVER, THEIRS, Test, macs, packet, routes};
@@ -187,7 +190,13 @@ fn neighbours_are_known_to_be_used_until_that_is_asked() {
     let mut test = Test::new(ReversePath::Loose, routes.clone());
     assert_eq!(used(&routes), []);
     test.receive(0, &packet(CLIENT, SERVER, 64, 1, 10));
-    assert_eq!(used(&routes), [(PortId(1), SERVER.parse().unwrap())]);
+    let server = SERVER.parse().unwrap();
+    assert!(routes.neighbours.is_used(PortId(1), server));
+    // Others that take their place know it, as far as they know the neighbour.
+    let others = Neighbours::new([(PortId(1), server, THEIRS[1]), (PortId(0), server, THEIRS[0])]);
+    others.remember(&routes.neighbours);
+    assert_eq!(others.take_used().collect::<Vec<_>>(), [(PortId(1), server)]);
+    assert_eq!(used(&routes), [(PortId(1), server)]);
     assert_eq!(used(&routes), []);
 }
 
@@ -196,4 +205,67 @@ fn without_any_route_packets_are_judged_and_end() {
     let mut test = Test::new(ReversePath::Strict, Routes::default());
     assert_eq!(test.receive(0, &packet(CLIENT, SERVER, 64, 1, 10)), []);
     assert_eq!((test.counters().consumed, test.counters().flows_created), (1, 1));
+}
+
+/// A TCP packet with a maximum segment size of 1460, and what it leaves with from here.
+fn sized(test: &mut Test, port: u8, from: &str, to: &str, syn: bool) -> (PortId, u16) {
+    let ethernet = PacketBuilder::ethernet2(THEIRS[usize::from(port)], OURS[usize::from(port)]);
+    let step = match (from.parse().unwrap(), to.parse().unwrap()) {
+        (IpAddr::V4(from), IpAddr::V4(to)) => ethernet.ipv4(from.octets(), to.octets(), 64),
+        (IpAddr::V6(from), IpAddr::V6(to)) => ethernet.ipv6(from.octets(), to.octets(), 64),
+        _ => panic!("{from} and {to} are of one version"),
+    };
+    let mut tcp = etherparse::TcpHeader::new(1, 2, 3, 4);
+    (tcp.syn, tcp.ack) = (syn, !syn);
+    tcp.set_options_raw(&[2, 4, 5, 180]).unwrap();
+    let mut frame = Vec::new();
+    step.tcp_header(tcp).write(&mut frame, &[]).unwrap();
+    let left = test.receive(port, &frame);
+    let [(out, frame)] = left.as_slice() else { panic!("{left:?}") };
+    let [.., high, low] = frame.as_slice() else { panic!("{frame:?}") };
+    let (ip, payload) = IpHeaders::from_slice(&frame[14..]).unwrap();
+    let (tcp, _) = etherparse::TcpHeader::from_slice(payload.payload).unwrap();
+    let right = match &ip {
+        IpHeaders::Ipv4(ip, _) => tcp.calc_checksum_ipv4(ip, &[]),
+        IpHeaders::Ipv6(ip, _) => tcp.calc_checksum_ipv6(ip, &[]),
+    };
+    assert_eq!(tcp.checksum, right.unwrap());
+    (*out, u16::from_be_bytes([*high, *low]))
+}
+
+#[test]
+fn connections_are_held_to_what_the_way_takes() {
+    // Port 0 has an MTU of 1500, port 1 one of 1400.
+    let (off, path) = (MssClamp::Off, MssClamp::Path);
+    for (clamps, v4, v6) in [
+        ([off, off], 1460, 1460),
+        ([path, off], 1360, 1340),
+        ([off, path], 1360, 1340),
+        ([path, MssClamp::Most(1000)], 1000, 1000),
+        ([MssClamp::Most(1350), off], 1350, 1340),
+        ([MssClamp::Most(1459), off], 1360, 1340),
+    ] {
+        // Opening, answering, either way.
+        for (port, from, to, size) in [
+            (0, CLIENT, SERVER, v4),
+            (1, SERVER, CLIENT, v4),
+            (0, "fd00::9", "fd01::9", v6),
+            (1, "fd01::9", "fd00::9", v6),
+        ] {
+            let mut test = Test::with(ReversePath::Loose, clamps, routes());
+            assert_eq!(sized(&mut test, port, from, to, true), (PortId(1 - port), size), "{clamps:?} {from}");
+            // Whoever does not open a connection says nothing.
+            assert_eq!(sized(&mut test, port, from, to, false), (PortId(1 - port), 1460));
+            assert_eq!(test.counters().mss_clamped, u64::from(size < 1460));
+        }
+    }
+}
+
+#[test]
+fn who_waits_for_a_neighbour_in_the_kernel_is_held_as_well_and_the_host_is_not() {
+    let mut test = Test::with(ReversePath::Loose, [MssClamp::Path; 2], routes());
+    assert_eq!(sized(&mut test, 0, CLIENT, "10.1.0.77", true), (HOST, 1360));
+    assert_eq!(sized(&mut test, 0, CLIENT, "10.0.0.1", true), (HOST, 1460));
+    let counters = test.counters();
+    assert_eq!((counters.mss_clamped, counters.exceptions_neighbour, counters.local), (1, 1, 2));
 }

@@ -5,6 +5,7 @@ mod failure;
 mod forwarding;
 mod host;
 mod neighbours;
+mod shown;
 mod ways;
 mod workers;
 

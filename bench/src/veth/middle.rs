@@ -159,15 +159,25 @@ pub(crate) fn ravelin() -> PathBuf {
     std::env::current_exe().expect("the program knows its path").with_file_name("ravelin")
 }
 
-/// A configuration that joins `r0` and `r1`, with more keys for its `workers` and `io`, and sections behind the latter; returns its path and
+/// How a configuration joins `r0` and `r1`.
+pub(crate) const BRIDGE: &str = "[[bridge]]\nname = \"bench\"\nports = [\"r0\", \"r1\"]\n";
+/// The same for a router.
+pub(crate) const ROUTER: &str =
+    "[[interface]]\nname = \"r0\"\nmode = \"route\"\n[[interface]]\nname = \"r1\"\nmode = \"route\"\n";
+
+/// A configuration that joins `r0` and `r1` by a bridge, with more keys for its `workers` and `io`, and sections behind the latter; returns its path and
 /// that of its control socket.
 pub(crate) fn write_config(cpu: usize, mode: Mode, workers: &str, io: &str) -> (PathBuf, PathBuf) {
+    write(cpu, mode, workers, io, BRIDGE)
+}
+
+fn write(cpu: usize, mode: Mode, workers: &str, io: &str, joins: &str) -> (PathBuf, PathBuf) {
     let directory = std::env::temp_dir().join(format!("ravelin-bench-{}", std::process::id()));
     std::fs::create_dir_all(&directory).expect("the temporary directory is writable");
     let (config, socket) = (directory.join("ravelin.toml"), directory.join("control.sock"));
     let text = format!(
         "[workers]\ncores = [{cpu}]\n{workers}\n[io]\nmode = \"{}\"\n{io}\n[log]\nlevel = \"warn\"\n\
-         [control]\nsocket = \"{}\"\n[[bridge]]\nname = \"bench\"\nports = [\"r0\", \"r1\"]\n",
+         [control]\nsocket = \"{}\"\n{joins}",
         mode.name(),
         socket.display(),
     );
@@ -177,7 +187,17 @@ pub(crate) fn write_config(cpu: usize, mode: Mode, workers: &str, io: &str) -> (
 
 /// Starts `ravelin run` between `r0` and `r1`; returns when it says that it forwards.
 pub(crate) fn start_ravelin(topology: &Topology, cpu: usize, mode: Mode, workers: &str, io: &str) -> Process {
-    let (config, socket) = write_config(cpu, mode, workers, io);
+    start_ravelin_as(topology, cpu, mode, [workers, io, BRIDGE])
+}
+
+/// The same, with what joins the two.
+pub(crate) fn start_ravelin_as(
+    topology: &Topology,
+    cpu: usize,
+    mode: Mode,
+    [workers, io, joins]: [&str; 3],
+) -> Process {
+    let (config, socket) = write(cpu, mode, workers, io, joins);
     let binary = ravelin().display().to_string();
     // It pins its worker by itself; its control thread takes the other core, as in production.
     let mut process =

@@ -12,6 +12,7 @@ mod latency;
 mod middle;
 mod nftables;
 mod programs;
+mod route;
 mod sink;
 mod source;
 mod start;
@@ -24,6 +25,7 @@ pub(crate) use goodput::{Options as GoodputOptions, run as goodput};
 pub(crate) use latency::{Options as LatencyOptions, run as latency};
 pub(crate) use nftables::{Options as NftablesOptions, run as nftables};
 use programs::{Entrance, Mode, Pattern};
+pub(crate) use route::{Options as RouteOptions, run as route};
 pub(crate) use start::{Options as StartOptions, run as start};
 
 /// Programs that the comparisons start in namespaces. Not for people.

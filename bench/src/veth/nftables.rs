@@ -16,7 +16,7 @@ use std::{
 };
 
 use super::{
-    middle::{Middle, start_ravelin},
+    middle::{Middle, ROUTER, start_ravelin, start_ravelin_as},
     myself,
     programs::Mode,
     topology::{Host, Process, Topology},
@@ -42,32 +42,39 @@ pub(crate) struct Options {
 
 /// What stands in the middle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Candidate {
+pub(super) enum Candidate {
     Bare,
     Bridge,
     Policy(u32),
+    /// Ravelin routes, under so many rules.
+    Router(u32),
     Kernel,
+    /// The kernel receives as an XDP program would: frames from which it has yet to make packets.
+    KernelFromFrames,
     Tracking,
     Nftables(Form, u32),
 }
 
 /// How a ruleset asks for an address and a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
+pub(super) enum Form {
     VerdictMap,
     IntervalSet,
     Linear,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Traffic {
+pub(super) enum Traffic {
     Established,
     New,
 }
 
 impl Candidate {
-    fn name(self) -> String {
+    pub(super) fn name(self) -> String {
         match self {
+            Self::Router(0) => "ravelin routes, no policy".to_owned(),
+            Self::Router(count) => format!("ravelin routes, {count} rules"),
+            Self::KernelFromFrames => "kernel, no nft, from XDP frames".to_owned(),
             Self::Bare => "bare AF_XDP forwarder".to_owned(),
             Self::Bridge => "ravelin, no policy".to_owned(),
             Self::Policy(count) => format!("ravelin, {count} rules"),
@@ -79,9 +86,10 @@ impl Candidate {
         }
     }
 
-    const fn is_in_the_kernel(self) -> bool {
+    /// Whether its packets come from the stack, instead of another's XDP program.
+    const fn takes_packets(self) -> bool {
         match self {
-            Self::Bare | Self::Bridge | Self::Policy(_) => false,
+            Self::Bare | Self::Bridge | Self::Policy(_) | Self::Router(_) | Self::KernelFromFrames => false,
             Self::Kernel | Self::Tracking | Self::Nftables(..) => true,
         }
     }
@@ -98,8 +106,23 @@ impl Candidate {
             }
             Self::Bridge => Some(ravelin("")),
             Self::Policy(count) => Some(ravelin(&policy(count))),
+            Self::Router(count) => {
+                route(topology);
+                let policy = if count > 0 { policy(count) } else { String::new() };
+                Some(start_ravelin_as(topology, 1, Mode::Native, ["idle = \"spin\"", &policy, ROUTER]))
+            }
             Self::Kernel => {
                 route(topology);
+                None
+            }
+            Self::KernelFromFrames => {
+                route(topology);
+                // Without it, a veth does not take frames.
+                for interface in ["r0", "r1"] {
+                    let features = ["-K", interface, "gro", "on"];
+                    let status = topology.command(Host::Middle, 0, "ethtool", &features).status();
+                    assert!(status.is_ok_and(|status| status.success()), "ethtool is installed");
+                }
                 None
             }
             Self::Tracking => {
@@ -145,7 +168,7 @@ fn policy(count: u32) -> String {
 }
 
 impl Form {
-    const ALL: [Self; 3] = [Self::VerdictMap, Self::IntervalSet, Self::Linear];
+    pub(super) const ALL: [Self; 3] = [Self::VerdictMap, Self::IntervalSet, Self::Linear];
 
     /// The rules for nftables.
     fn ruleset(self, count: u32) -> String {
@@ -258,7 +281,7 @@ fn compare(report: &Report, options: &Options, traffic: Traffic) {
     let mut results: Vec<Vec<f64>> = vec![Vec::new(); candidates.len()];
     for _ in 0..options.rounds {
         for (candidate, rates) in candidates.iter().zip(&mut results) {
-            rates.push(measure(*candidate, options, traffic));
+            rates.push(measure(*candidate, options.seconds, options.flows, traffic));
         }
     }
     for (candidate, rates) in candidates.iter().zip(&results) {
@@ -295,7 +318,7 @@ fn compare(report: &Report, options: &Options, traffic: Traffic) {
 }
 
 /// Millions of packets a second that reach the server.
-fn measure(candidate: Candidate, options: &Options, traffic: Traffic) -> f64 {
+pub(super) fn measure(candidate: Candidate, seconds: f64, flows: u16, traffic: Traffic) -> f64 {
     let topology = Topology::new(1500);
     let mut sink = topology.start(Host::Server, 0, &myself(), &["role", "sink", "b0"]);
     assert_eq!(sink.line(), "ready");
@@ -304,16 +327,16 @@ fn measure(candidate: Candidate, options: &Options, traffic: Traffic) -> f64 {
     sleep(Duration::from_millis(500));
     // So many new flows that neither side's table fills up.
     let (seconds, pattern) = match traffic {
-        Traffic::Established => (options.seconds, "flows"),
+        Traffic::Established => (seconds, "flows"),
         Traffic::New => (0.3, "new"),
     };
     if traffic == Traffic::Established {
         for pattern in ["flows", "answers"] {
-            let _sent = start_source(&topology, candidate, pattern, 0.2, options.flows).finish();
+            let _sent = start_source(&topology, candidate, pattern, 0.2, flows).finish();
         }
     }
     let before = received();
-    let source = start_source(&topology, candidate, pattern, 60.0, options.flows);
+    let source = start_source(&topology, candidate, pattern, 60.0, flows);
     let patience = Instant::now();
     while received() == before {
         assert!(patience.elapsed() < Duration::from_secs(10), "{}: nothing arrives", candidate.name());
@@ -341,7 +364,7 @@ fn start_source(
     flows: u16,
 ) -> Process {
     let answers = pattern == "answers";
-    let (host, interface, entrance) = match (candidate.is_in_the_kernel(), answers) {
+    let (host, interface, entrance) = match (candidate.takes_packets(), answers) {
         (true, false) => (Host::Middle, "r0", "receive"),
         (true, true) => (Host::Middle, "r1", "receive"),
         (false, false) => (Host::Client, "a0", "transmit"),

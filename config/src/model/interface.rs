@@ -1,10 +1,10 @@
 use super::Fail;
 use crate::schema::{
     entry,
-    parser::{name, word},
+    parser::{mss_clamp, name, word},
     word::words,
 };
-use crate::types::IfName;
+use crate::types::{IfName, MssClamp};
 
 words! {
     /// What happens to the packets of an interface.
@@ -57,6 +57,10 @@ entry! {
         /// Of an interface with `mode = "route"`: whether a packet received here is dropped if no route leads back to its source
         /// (`loose`), or none through this interface (`strict`).
         reverse_path: ReversePath = Or(ReversePath::Loose) => word(), Live;
+        /// Of an interface with `mode = "route"`: whether TCP connections that are opened through it, either way, are held to segments that
+        /// fit into the MTU of the routes there and back (`true`), or to so many bytes at most besides. For ways on which the ICMP errors are
+        /// lost that would tell the hosts: PPPoE, tunnels. It never makes a segment longer.
+        mss_clamp: MssClamp = Or(MssClamp::Off) => mss_clamp(), Live;
         /// Of an interface with `mode = "route"`: what the kernel does with packets when the process has died: routes them,
         /// unjudged (`open`), or drops them, except for its own conversations (`closed`).
         fail: Fail = Or(Fail::Open) => word(), Restart;

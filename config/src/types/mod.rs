@@ -1,6 +1,7 @@
 //! Vocabulary shared by configuration and packet path: small types whose values are legal by construction.
 
 mod ip_range;
+mod mss_clamp;
 mod name;
 mod port_range;
 mod protocol;
@@ -9,6 +10,7 @@ mod tests;
 
 pub use ip_range::IpRange;
 pub use ipnet::IpNet;
+pub use mss_clamp::MssClamp;
 pub use name::{BridgeName, IfName, IfNameError, NameError};
 pub use port_range::{PortRange, PortRangeError};
 pub use protocol::{Protocol, ProtocolError};

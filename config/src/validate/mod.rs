@@ -26,7 +26,7 @@ use crate::nat::Nat;
 use crate::report::{Code, Findings, Report};
 use crate::resources::Resources;
 use crate::schema::reader::At;
-use crate::types::{BridgeName, IfName};
+use crate::types::{BridgeName, IfName, MssClamp};
 use jiff::Timestamp;
 use serde::Serialize;
 use std::{collections::HashMap, fmt::Display, hash::Hash, mem, path::PathBuf};
@@ -95,6 +95,8 @@ pub struct Interface {
     pub checksum: ChecksumMode,
     /// How sources of packets are checked that are routed.
     pub reverse_path: ReversePath,
+    /// To what TCP connections are held that are routed through it.
+    pub mss_clamp: MssClamp,
     /// What the kernel does with packets that are routed when the process is gone.
     pub fail: Fail,
     /// The bridge it is a port of, as an index of [`Config::bridges`], if it is one.

@@ -2,7 +2,7 @@ use super::{Bridge, Interface, unique};
 use crate::model::{BridgeModel, ChecksumMode, Fail, InterfaceMode, InterfaceModel, ReversePath};
 use crate::report::{Code, Findings};
 use crate::schema::reader::At;
-use crate::types::{BridgeName, IfName};
+use crate::types::{BridgeName, IfName, MssClamp};
 use std::collections::HashMap;
 
 /// Checks interfaces and bridges, and makes the complete list of interfaces.
@@ -30,6 +30,7 @@ pub(super) fn validate(
                     zone: None,
                     checksum: ChecksumMode::Auto,
                     reverse_path: ReversePath::Loose,
+                    mss_clamp: MssClamp::Off,
                     fail: Fail::Open,
                     bridge: Some(index),
                 }),
@@ -84,6 +85,7 @@ fn use_of(interface: &InterfaceModel, used: &Used<'_>, all_known: bool, findings
     if *mode != InterfaceMode::Route {
         let given = [
             ("reverse_path", interface.reverse_path.given().map(|given| &given.range)),
+            ("mss_clamp", interface.mss_clamp.given().map(|given| &given.range)),
             ("fail", interface.fail.given().map(|given| &given.range)),
         ];
         for (key, range) in given {
@@ -138,6 +140,7 @@ fn interface(model: &InterfaceModel) -> Option<Interface> {
         zone: model.zone.value().cloned(),
         checksum: *model.checksum.value()?,
         reverse_path: *model.reverse_path.value()?,
+        mss_clamp: *model.mss_clamp.value()?,
         fail: *model.fail.value()?,
         bridge: None,
     })

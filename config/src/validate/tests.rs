@@ -1,4 +1,4 @@
-use crate::{ChecksumMode, Code, Config, InterfaceMode, Report, parse};
+use crate::{ChecksumMode, Code, Config, InterfaceMode, Report, parse, types::MssClamp};
 
 /// What is found in `text`: code, line and column.
 fn found(text: &str) -> Vec<(Code, usize, usize)> {
@@ -70,6 +70,27 @@ fn an_interface_is_a_port_or_a_monitor() {
     // Which ports the bridge has is not known, so nothing is said of the interface.
     let text = "[[interface]]\nname = 'x'\n[[bridge]]\nname = 'a'\nports = ['x', 'a/b']\n";
     assert_eq!(found(text), [(Code::Malformed, 5, 15)]);
+}
+
+#[test]
+fn segments_are_clamped_where_packets_are_routed() {
+    let text = |mode: &str, clamp: &str| {
+        format!("[[interface]]\nname = 'x'\nmode = '{mode}'\nmss_clamp = {clamp}\n")
+    };
+    let read = |clamp: &str| config(&text("route", clamp)).interfaces[0].mss_clamp;
+    assert_eq!(["false", "true"].map(read), [MssClamp::Off, MssClamp::Path]);
+    assert_eq!(["536", "65495"].map(read), [MssClamp::Most(536), MssClamp::Most(65_495)]);
+    for (clamp, code) in [
+        ("535", Code::OutOfRange),
+        ("65496", Code::OutOfRange),
+        ("-1", Code::OutOfRange),
+        ("'true'", Code::WrongType),
+        ("1400.0", Code::WrongType),
+    ] {
+        assert_eq!(found(&text("route", clamp)), [(code, 4, 13)], "{clamp}");
+    }
+    assert_eq!(found(&text("monitor", "true")), [(Code::Combination, 4, 13)]);
+    assert_eq!(config("[[interface]]\nname = 'x'\nmode = 'route'").interfaces[0].mss_clamp, MssClamp::Off);
 }
 
 #[test]

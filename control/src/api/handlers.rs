@@ -19,8 +19,8 @@ use ravelin_dataplane::{
 
 use super::{
     captures, feeds, flows, nat, policy,
-    query::{FlowQuery, LimitQuery, QueryError, TraceQuery, UsageQuery},
-    trace, view,
+    query::{FlowQuery, LimitQuery, QueryError, RouteQuery, TraceQuery, UsageQuery},
+    routes, trace, view,
 };
 use crate::{
     appliance::{Appliance, InForce, whole_seconds},
@@ -50,6 +50,8 @@ pub fn router(appliance: Arc<Appliance>) -> Router {
         .route("/feeds", get(list_feeds))
         .route("/feeds/update", post(update_feeds))
         .route("/alerts", get(list_alerts))
+        .route("/routes", get(list_routes))
+        .route("/neighbours", get(list_neighbours))
         .route("/trace", get(start_trace))
         .merge(captures::routes())
         .route("/reload", post(reload))
@@ -215,6 +217,19 @@ async fn translated(State(appliance): Shared, Query(pairs): Pairs) -> Result<Jso
     Ok(Json(nat::collect(&appliance, LimitQuery::parse(&pairs)?).await))
 }
 
+async fn list_routes(State(appliance): Shared, Query(pairs): Pairs) -> Result<Json<view::Routes>, Refused> {
+    let query = RouteQuery::parse(&pairs)?;
+    routes::list(&appliance, &query).map(Json)
+}
+
+async fn list_neighbours(
+    State(appliance): Shared,
+    Query(pairs): Pairs,
+) -> Result<Json<view::Neighbours>, Refused> {
+    let query = LimitQuery::parse(&pairs)?;
+    routes::neighbours(&appliance, query.limit).map(Json)
+}
+
 async fn update_feeds(
     State(appliance): Shared,
     Query(pairs): Pairs,
@@ -259,7 +274,7 @@ pub(super) fn refuse(status: StatusCode, error: &(impl ToString + ?Sized)) -> Re
 }
 
 impl Refused {
-    fn help(mut self, help: &str) -> Self {
+    pub(super) fn help(mut self, help: &str) -> Self {
         self.refusal.help = Some(help.to_owned());
         self
     }

@@ -15,6 +15,8 @@
 //! | `GET /feeds` | list of [`view::Feed`] |
 //! | `POST /feeds/update?name=` | [`view::FeedsAsked`] |
 //! | `GET /alerts?limit=` | [`view::Alerts`] |
+//! | `GET /routes?to=&vrf=&after=&limit=` | [`view::Routes`] |
+//! | `GET /neighbours?limit=` | [`view::Neighbours`] |
 //! | `GET /captures`, `GET /captures/NAME` | list of [`view::Capture`], or one |
 //! | `POST /captures` with a [`crate::capture::CaptureSpec`] | [`view::Capture`] |
 //! | `POST /captures/NAME/stop` | [`view::Capture`] |
@@ -36,6 +38,7 @@ mod handlers;
 mod nat;
 mod policy;
 pub mod query;
+mod routes;
 pub mod socket;
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@
 use std::{fmt, net::IpAddr, str::FromStr};
 
 use clap::ValueEnum;
-use ravelin_config::types::{Action, IpNet, Protocol};
+use ravelin_config::types::{Action, IfName, IpNet, Protocol};
 use ravelin_dataplane::{command::TraceEntry, flow::FlowRecord, verdict::Verdict};
 
 /// An address, or all addresses of a prefix.
@@ -189,10 +189,96 @@ impl UsageQuery {
     }
 }
 
+/// An address, whose route is asked for, or a prefix, of which all are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// The route that packets to it take.
+    Address(IpAddr),
+    /// The routes to it and to parts of it.
+    Prefix(IpNet),
+}
+
+impl FromStr for Destination {
+    type Err = QueryError;
+
+    fn from_str(text: &str) -> Result<Self, QueryError> {
+        match text.parse() {
+            Ok(address) => Ok(Self::Address(address)),
+            Err(_) => text.parse().map(|Addresses(prefix)| Self::Prefix(prefix.trunc())),
+        }
+    }
+}
+
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(f),
+            Self::Prefix(prefix) => prefix.fmt(f),
+        }
+    }
+}
+
+/// Which routes to show.
+#[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
+pub struct RouteQuery {
+    /// The route that packets to this address take, or the routes to this prefix and parts of it.
+    #[arg(value_name = "ADDRESS|PREFIX")]
+    pub to: Option<Destination>,
+    /// Routes of this VRF, instead of those of the main table.
+    #[arg(long, value_name = "NAME")]
+    pub vrf: Option<IfName>,
+    /// Go on behind this prefix.
+    #[arg(long, value_name = "PREFIX")]
+    pub after: Option<IpNet>,
+    /// Show at most so many.
+    #[arg(long, default_value_t = FlowQuery::LIMIT)]
+    pub limit: usize,
+}
+
+impl Default for RouteQuery {
+    fn default() -> Self {
+        Self { to: None, vrf: None, after: None, limit: FlowQuery::LIMIT }
+    }
+}
+
+impl RouteQuery {
+    /// Routes shown at most: there may be a million, and `after` goes on.
+    pub const MOST: usize = 10_000;
+
+    /// Reads a query string.
+    ///
+    /// # Errors
+    /// The first key or value that is wrong.
+    pub fn parse(pairs: &[(String, String)]) -> Result<Self, QueryError> {
+        let mut query = Self::default();
+        for (key, value) in pairs {
+            match key.as_str() {
+                "to" => query.to = Some(read(key, value)?),
+                "vrf" => query.vrf = Some(read(key, value)?),
+                "after" => query.after = Some(read(key, value)?),
+                "limit" => query.limit = read(key, value)?,
+                _ => return Err(unknown(key, "to, vrf, after, limit")),
+            }
+        }
+        query.limit = query.limit.min(Self::MOST);
+        Ok(query)
+    }
+
+    /// The query string that [`RouteQuery::parse`] reads.
+    pub fn to_query(&self) -> String {
+        join([
+            ("to", self.to.map(|to| to.to_string())),
+            ("vrf", self.vrf.as_ref().map(ToString::to_string)),
+            ("after", self.after.map(|after| after.to_string())),
+            ("limit", Some(self.limit.to_string())),
+        ])
+    }
+}
+
 /// How much to show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::Args)]
 pub struct LimitQuery {
-    /// Show at most so many flows.
+    /// Show at most so many.
     #[arg(long, default_value_t = FlowQuery::LIMIT)]
     pub limit: usize,
 }
@@ -322,7 +408,7 @@ fn unknown(key: &str, known: &str) -> QueryError {
     QueryError(format!("`{key}` cannot be asked for, only {known}"))
 }
 
-/// None of the values holds a character that would have to be escaped.
+/// None of the values holds a character that would have to be escaped; a VRF of an outlandish name is not found.
 fn join<const N: usize>(pairs: [(&str, Option<String>); N]) -> String {
     let pairs = pairs.into_iter().filter_map(|(key, value)| value.map(|value| format!("{key}={value}")));
     pairs.collect::<Vec<_>>().join("&")

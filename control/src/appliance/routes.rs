@@ -59,10 +59,14 @@ impl Appliance {
         *self.routes.lock() = desk;
     }
 
+    /// What follows the kernel's routes; nothing where no interface routes.
+    pub(crate) fn routing(&self) -> Option<Arc<Routing>> {
+        self.routes.lock().as_ref().map(|desk| Arc::clone(&desk.routing))
+    }
+
     /// Waits until the kernel's routes have changed; for ever where none are followed.
     pub async fn routes_changed(&self) {
-        let routing = self.routes.lock().as_ref().map(|desk| Arc::clone(&desk.routing));
-        match routing {
+        match self.routing() {
             Some(routing) => routing.news().await,
             None => std::future::pending().await,
         }

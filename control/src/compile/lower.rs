@@ -122,6 +122,7 @@ fn forward(config: &Config, ports: &Ports) -> Result<Plan, CompileError> {
                     config::ReversePath::Loose => ReversePath::Loose,
                     config::ReversePath::Off => ReversePath::Off,
                 },
+                mss_clamp: interface.mss_clamp,
             },
             (InterfaceMode::Bridge, None) | (InterfaceMode::Monitor, _) => Port::Monitor,
         };

@@ -313,6 +313,27 @@ impl Mirror {
         told.filter_map(|(prefix, id)| Some((prefix, *id, self.groups.target(*id)?)))
     }
 
+    /// Of [`Mirror::routes`] those that lie in a prefix, and come behind another one in their order.
+    pub fn routes_of(
+        &self,
+        table: TableId,
+        within: Option<IpNet>,
+        after: Option<IpNet>,
+    ) -> impl Iterator<Item = (IpNet, GroupId, &Target)> {
+        let views = self.views.iter().filter(move |view| view.table == table);
+        let told = views.flat_map(move |view| match (after.max(within), within) {
+            (Some(first), _) => view.told().iter_from(&first, after < within),
+            (None, _) => view.told().iter(),
+        });
+        let told = told.take_while(move |(prefix, _)| within.is_none_or(|within| within.contains(prefix)));
+        told.filter_map(|(prefix, id)| Some((prefix, *id, self.groups.target(*id)?)))
+    }
+
+    /// How many prefixes a table has that [`Mirror::routes`] tells of.
+    pub fn prefixes(&self, table: TableId) -> usize {
+        self.views.iter().filter(|view| view.table == table).map(|view| view.told().len()).sum()
+    }
+
     /// The tables that [`Mirror::routes`] can tell of.
     pub fn tables(&self) -> impl Iterator<Item = TableId> {
         self.views.iter().map(|view| view.table)

@@ -10,17 +10,28 @@
 pub mod pair;
 mod translate;
 
-use std::{io, net::IpAddr, sync::Arc};
+use std::{
+    collections::HashSet,
+    io,
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use parking_lot::Mutex;
 use ravelin_config::{Config, InterfaceMode};
 use ravelin_dataplane::{io::PortId, route::Routes};
 use tokio::sync::Notify;
 
+#[cfg(test)]
+pub(crate) use self::translate::Translator;
+#[cfg(not(test))]
 use self::translate::Translator;
 use crate::{
     compile::Ports,
-    mirror::{Follower, LinkIndex, Settings},
+    mirror::{Follower, LinkIndex, Mirror, Settings},
 };
 
 /// Follows the kernel's routes for the interfaces that route.
@@ -28,12 +39,15 @@ use crate::{
 pub struct Routing {
     follower: Follower,
     shared: Arc<Shared>,
+    /// Neighbours that were in use when they were confirmed last.
+    used: Mutex<HashSet<(PortId, IpAddr)>>,
 }
 
 /// What the mirror's thread leaves for the control thread.
 #[derive(Debug, Default)]
 struct Shared {
-    latest: Mutex<Option<Latest>>,
+    latest: Mutex<Latest>,
+    is_news: AtomicBool,
     news: Notify,
 }
 
@@ -48,6 +62,18 @@ pub struct Latest {
     pub addresses: Vec<(PortId, IpAddr)>,
     /// The kernel's numbers of the interfaces that route.
     links: Vec<(PortId, LinkIndex)>,
+}
+
+impl Latest {
+    /// The kernel's number of an interface that routes.
+    pub fn link(&self, port: PortId) -> Option<LinkIndex> {
+        self.links.iter().find(|(other, _)| *other == port).map(|(_, link)| *link)
+    }
+
+    /// The interface that routes and has this number of the kernel's.
+    pub fn port(&self, link: LinkIndex) -> Option<PortId> {
+        self.links.iter().find(|(_, other)| *other == link).map(|(port, _)| *port)
+    }
 }
 
 impl Routing {
@@ -68,12 +94,13 @@ impl Routing {
             let shared = Arc::clone(&shared);
             move |mirror: &_, changes| {
                 let latest = translator.translate(mirror, changes);
-                *shared.latest.lock() = Some(latest);
+                *shared.latest.lock() = latest;
+                shared.is_news.store(true, Ordering::Release);
                 shared.news.notify_one();
             }
         };
         let follower = Follower::start(Settings::default(), tell)?;
-        Ok(Some(Self { follower, shared }))
+        Ok(Some(Self { follower, shared, used: Mutex::default() }))
     }
 
     /// Waits until something has changed.
@@ -83,22 +110,33 @@ impl Routing {
 
     /// What has changed since this was asked last, all together.
     pub fn take(&self) -> Option<Latest> {
-        self.shared.latest.lock().take()
+        self.shared.is_news.swap(false, Ordering::Acquire).then(|| self.shared.latest.lock().clone())
+    }
+
+    /// Looks at what the kernel has, and at what workers were given of it. Changes wait meanwhile.
+    pub fn look<R>(&self, at: impl FnOnce(&Mirror, &Latest) -> R) -> R {
+        self.follower.look(|mirror| at(mirror, &self.shared.latest.lock()))
+    }
+
+    /// Whether packets went to a neighbour in the last seconds.
+    pub fn is_used(&self, latest: &Latest, port: PortId, address: IpAddr) -> bool {
+        latest.routes.neighbours.is_used(port, address) || self.used.lock().contains(&(port, address))
     }
 
     /// Has the kernel find out whether neighbours are still there to whom packets went, of `latest`. It does not see them go.
     pub fn confirm(&self, latest: &Latest) {
-        for (port, address) in latest.routes.neighbours.take_used() {
-            let link = latest.links.iter().find(|(other, _)| *other == port).map(|(_, link)| *link);
-            let Some(link) = link else { continue };
+        let used: HashSet<_> = latest.routes.neighbours.take_used().collect();
+        for (port, address) in used.iter().copied() {
+            let Some(link) = latest.link(port) else { continue };
             if let Err(error) = self.follower.resolve(link, address) {
                 tracing::debug!(%address, %error, "a neighbour cannot be confirmed");
             }
         }
+        *self.used.lock() = used;
     }
 
     /// What the kernel would do otherwise than workers do.
     pub fn not_followed(&self) -> Vec<String> {
-        self.follower.look(crate::mirror::Mirror::not_followed)
+        self.follower.look(Mirror::not_followed)
     }
 }

@@ -16,7 +16,7 @@ use crate::mirror::{self, Change, LinkIndex, Mirror, TableId};
 
 /// Makes of what the mirror tells what workers follow.
 #[derive(Debug)]
-pub(super) struct Translator {
+pub(crate) struct Translator {
     /// The interfaces that route, by name.
     ports: Vec<(String, PortId)>,
     /// Those that are there now.
@@ -44,7 +44,7 @@ impl Table {
 }
 
 impl Translator {
-    pub(super) fn new(ports: Vec<(String, PortId)>) -> Self {
+    pub(crate) fn new(ports: Vec<(String, PortId)>) -> Self {
         Self {
             ports,
             links: HashMap::new(),
@@ -57,7 +57,7 @@ impl Translator {
     }
 
     /// Takes in what has changed.
-    pub(super) fn translate(&mut self, mirror: &Mirror, changes: Vec<Change>) -> Latest {
+    pub(crate) fn translate(&mut self, mirror: &Mirror, changes: Vec<Change>) -> Latest {
         let mut prefixes: HashMap<TableId, Vec<route::Change>> = HashMap::new();
         let (mut has_links, mut has_groups, mut has_neighbours, mut has_addresses) =
             (false, false, false, false);
@@ -93,7 +93,9 @@ impl Translator {
             let usable = mirror.neighbours().filter_map(|(link, address, neighbour)| {
                 Some((*self.links.get(&link)?, address, neighbour.usable()?))
             });
-            self.routes.neighbours = Arc::new(Neighbours::new(usable));
+            let neighbours = Neighbours::new(usable);
+            neighbours.remember(&self.routes.neighbours);
+            self.routes.neighbours = Arc::new(neighbours);
         }
         if has_links || has_addresses {
             let of_ports =

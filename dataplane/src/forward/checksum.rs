@@ -31,6 +31,16 @@ pub fn complete(bytes: &mut [u8], headers: &Headers) -> bool {
     Sum::find(bytes, headers, field).is_some_and(|sum| sum.complete(bytes))
 }
 
+/// Whether the packet's TCP checksum is partial: then it covers no byte of the packet yet.
+pub(crate) fn is_tcp_partial(bytes: &[u8], headers: &Headers) -> bool {
+    if !is_whole(headers) {
+        return false;
+    }
+    let Some(found) = Sum::find(bytes, headers, Sum::TCP) else { return false };
+    let covered = bytes.get(found.start..found.end).unwrap_or_default();
+    found.is_partial() && !is_right(found.pseudo + sum(covered))
+}
+
 /// Completes what is neither TCP nor plain UDP, out of their way.
 #[inline(never)]
 fn complete_other(bytes: &mut [u8], headers: &Headers) -> bool {

@@ -10,6 +10,6 @@ mod stage;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use checksum::{fold, sum};
+pub(crate) use checksum::{fold, is_tcp_partial, sum};
 pub use plan::{NonIp, Plan, Port, Segment};
 pub use stage::ForwardStage;

@@ -1,4 +1,4 @@
-use ravelin_config::types::Direction;
+use ravelin_config::types::{Direction, MssClamp};
 
 use crate::{io::PortId, route::ReversePath};
 
@@ -45,6 +45,8 @@ pub enum Port {
         complete_checksums: bool,
         /// How the sources of packets received here are checked.
         reverse_path: ReversePath,
+        /// To what TCP connections are held that are opened through here.
+        mss_clamp: MssClamp,
     },
     /// Our end of the pair of interfaces whose other end is the kernel's: what is sent here, the kernel receives.
     Host,
@@ -58,6 +60,14 @@ impl Port {
         match self {
             Self::Route { .. } => true,
             Self::Bridge { .. } | Self::Host | Self::Monitor => false,
+        }
+    }
+
+    /// To what TCP connections are held that are opened through here.
+    pub(crate) const fn mss_clamp(&self) -> MssClamp {
+        match self {
+            Self::Route { mss_clamp, .. } => *mss_clamp,
+            Self::Bridge { .. } | Self::Host | Self::Monitor => MssClamp::Off,
         }
     }
 

@@ -4,7 +4,7 @@ use crate::{
     counters::WorkerCounters,
     flow::FlowTable,
     io::Frame,
-    nat::{self, Arrived, Leaving, Translation},
+    nat::{self, Leaving, Translation},
     parse::Network,
     pipeline::Context,
     route::{self, Rewrite},
@@ -58,7 +58,7 @@ impl ForwardStage {
                 }
                 Some(Port::Route { reverse_path, .. }) => {
                     let (verdict, headers) =
-                        route::decide(&cx.snapshot.routes, *reverse_path, meta, counters);
+                        route::decide(&cx.snapshot.routes, plan, *reverse_path, meta, counters);
                     *rewrite = headers;
                     if translates && meta.headers.network == Network::Ipv4 {
                         *translation = translate(cx, meta, verdict, rewrite, flows, counters);
@@ -84,14 +84,22 @@ impl ForwardStage {
             else {
                 continue;
             };
-            if port.completes_checksums() && complete_checksums(frame.bytes_mut(), meta) {
+            // As the packet was sent: its bytes still say that.
+            let sent;
+            let headers = if meta.arrival.is_translated() {
+                sent = meta.sent_headers();
+                &sent
+            } else {
+                &meta.headers
+            };
+            if port.completes_checksums() && checksum::complete(frame.bytes_mut(), headers) {
                 counters.checksums_completed += 1;
             }
-            if let Some(translation) = translation {
-                nat::rewrite(frame.bytes_mut(), &meta.headers, translation);
-            }
             if port.routes() {
-                route::rewrite(frame.bytes_mut(), meta, rewrite);
+                route::rewrite(frame.bytes_mut(), headers, meta.verdict, rewrite, counters);
+            }
+            if let Some(translation) = translation {
+                nat::rewrite(frame.bytes_mut(), headers, translation);
             }
         }
     }
@@ -127,14 +135,6 @@ fn translate(
     let translation = decided.ok().flatten()?;
     counters.nat_translated += 1;
     Some(translation)
-}
-
-/// Completes partial checksums, which are those of the packet as it was sent.
-fn complete_checksums(frame: &mut [u8], meta: &Meta) -> bool {
-    match meta.arrival.how {
-        Arrived::Unasked | Arrived::AsSent => checksum::complete(frame, &meta.headers),
-        Arrived::Published | Arrived::Mapped => checksum::complete(frame, &meta.sent_headers()),
-    }
 }
 
 /// Why the bridge does not pass a frame that the rules do not judge; `None` if it does, and for IP.

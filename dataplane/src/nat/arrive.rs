@@ -20,6 +20,16 @@ pub struct Arrival {
     pub sent_to: Endpoint,
 }
 
+impl Arrival {
+    /// Whether it was sent to something else.
+    pub(crate) const fn is_translated(&self) -> bool {
+        match self.how {
+            Arrived::Unasked | Arrived::AsSent => false,
+            Arrived::Published | Arrived::Mapped => true,
+        }
+    }
+}
+
 /// How a packet got its destination.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Arrived {

@@ -50,7 +50,7 @@ impl Leaving<'_> {
     ) -> Result<Option<Translation>, DropReason> {
         let source = Endpoint::new(meta.headers.source, 0);
         let destination = Endpoint::new(meta.headers.destination, 0);
-        let is_translated = matches!(meta.arrival.how, Arrived::Published | Arrived::Mapped)
+        let is_translated = meta.arrival.is_translated()
             || cx.snapshot.nat.pool(exit, source.address, destination.address).is_some();
         if is_translated { Err(DropReason::NatUntracked) } else { Ok(None) }
     }
@@ -66,7 +66,7 @@ impl Leaving<'_> {
         exit: PortId,
     ) -> Result<Alias, DropReason> {
         let plan = &cx.snapshot.nat;
-        let was_sent_on = matches!(meta.arrival.how, Arrived::Published | Arrived::Mapped);
+        let was_sent_on = meta.arrival.is_translated();
         let (Some(source), Some(destination)) =
             (endpoint(&meta.key, meta.side), endpoint(&meta.key, meta.side.other()))
         else {

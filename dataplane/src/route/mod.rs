@@ -13,6 +13,7 @@
 
 mod fib;
 mod longer;
+mod mss;
 mod next_hop;
 mod node;
 mod prefixes;

@@ -116,6 +116,23 @@ impl Neighbours {
         used.map(|((port, address), _)| (*port, address.ip()))
     }
 
+    /// Whether a packet went to a neighbour since [`Neighbours::take_used`].
+    pub fn is_used(&self, port: PortId, address: IpAddr) -> bool {
+        let neighbour = self.0.get(&(port, address.into()));
+        neighbour.is_some_and(|neighbour| neighbour.used.load(Ordering::Relaxed))
+    }
+
+    /// Takes over from those before to whom packets went.
+    pub fn remember(&self, before: &Self) {
+        for (key, neighbour) in &before.0 {
+            if neighbour.used.load(Ordering::Relaxed)
+                && let Some(same) = self.0.get(key)
+            {
+                same.used.store(true, Ordering::Relaxed);
+            }
+        }
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.0.len()

@@ -1,8 +1,8 @@
-use super::{Hop, Link, Mac, ReversePath, Routes, Target};
+use super::{Hop, Link, Mac, ReversePath, Routes, Target, mss};
 use crate::{
     batch::Meta,
     counters::WorkerCounters,
-    forward::fold,
+    forward::{Plan, fold},
     io::PortId,
     parse::{Address, Headers, Network},
     verdict::{DropReason, Verdict},
@@ -12,6 +12,7 @@ use crate::{
 #[inline]
 pub(crate) fn decide(
     routes: &Routes,
+    plan: &Plan,
     reverse_path: ReversePath,
     meta: &Meta,
     counters: &mut WorkerCounters,
@@ -27,28 +28,35 @@ pub(crate) fn decide(
     match route(routes, link, reverse_path, meta) {
         Ok((hop, mac)) => {
             let source = routes.link(hop.port).map_or([0; 6], |link| link.mac);
-            (Verdict::Forward(hop.port), Rewrite { destination: mac, source })
+            let mss = mss::limit(routes, plan, link, meta, hop);
+            (Verdict::Forward(hop.port), Rewrite { destination: mac, source, mss })
         }
         Err(Not::Dropped(reason)) => (Verdict::Drop(reason), Rewrite::default()),
         Err(Not::Fast(why)) => {
+            let mut mss = None;
             match why {
                 Exception::Own => {}
                 Exception::Expired => counters.exceptions_expired += 1,
                 Exception::TooLong => counters.exceptions_too_long += 1,
-                Exception::Neighbour => counters.exceptions_neighbour += 1,
+                Exception::Neighbour(hop) => {
+                    counters.exceptions_neighbour += 1;
+                    mss = mss::limit(routes, plan, link, meta, &hop);
+                }
                 Exception::Route => counters.exceptions_route += 1,
                 Exception::Other => counters.exceptions_other += 1,
             }
-            (Verdict::Local, Rewrite { destination: link.mac, source: mark(link.index) })
+            (Verdict::Local, Rewrite { destination: link.mac, source: mark(link.index), mss })
         }
     }
 }
 
-/// What the Ethernet header of a packet becomes.
+/// What the headers of a packet become.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Rewrite {
     destination: Mac,
     source: Mac,
+    /// The longest segment that its sender may say that it takes.
+    mss: Option<u16>,
 }
 
 /// Gives the kernel a packet whose addresses have been translated, if it is one about which it would tell nobody. Its answers would be about
@@ -102,8 +110,8 @@ enum Exception {
     Expired,
     /// It is too long for where it goes.
     TooLong,
-    /// Nobody knows the hardware address of the next hop.
-    Neighbour,
+    /// Nobody knows the hardware address of this next hop.
+    Neighbour(Hop),
     /// The route is the kernel's, there is none, or the kernel does not forward.
     Route,
     /// It is of a kind that is rare: tagged, with IPv4 options, between addresses of a link.
@@ -161,7 +169,7 @@ fn route<'r>(
         return Err(Exception::TooLong.into());
     }
     let next = hop.gateway.unwrap_or(headers.destination);
-    let mac = routes.neighbours.find(hop.port, next).ok_or(Exception::Neighbour)?;
+    let mac = routes.neighbours.find(hop.port, next).ok_or(Exception::Neighbour(*hop))?;
     Ok((hop, mac))
 }
 
@@ -218,16 +226,27 @@ const fn mark(index: u32) -> Mac {
     [0x52, 0x56, a, b, c, d]
 }
 
-/// Has a packet leave: its Ethernet header, and one hop less if it is forwarded.
+/// Has a packet leave: its Ethernet header, its maximum segment size, and one hop less if it is forwarded.
 #[inline]
-pub(crate) fn rewrite(frame: &mut [u8], meta: &Meta, rewrite: &Rewrite) {
+pub(crate) fn rewrite(
+    frame: &mut [u8],
+    headers: &Headers,
+    verdict: Verdict,
+    rewrite: &Rewrite,
+    counters: &mut WorkerCounters,
+) {
     if let Some(macs) = frame.first_chunk_mut::<12>() {
         let (destination, source) = macs.split_at_mut(6);
         destination.copy_from_slice(&rewrite.destination);
         source.copy_from_slice(&rewrite.source);
     }
-    if matches!(meta.verdict, Verdict::Forward(_)) {
-        spend_hop(frame, &meta.headers);
+    if let Some(most) = rewrite.mss
+        && mss::clamp(frame, headers, most)
+    {
+        counters.mss_clamped += 1;
+    }
+    if matches!(verdict, Verdict::Forward(_)) {
+        spend_hop(frame, headers);
     }
 }
 

@@ -6,6 +6,7 @@ use std::{
 };
 
 use etherparse::{Ethernet2Slice, PacketBuilder};
+use ravelin_config::types::MssClamp;
 use ravelin_dataplane::{
     counters::WorkerCounters,
     forward::{Plan, Port},
@@ -89,15 +90,24 @@ pub struct Test(pub Appliance);
 impl Test {
     /// One that translates addresses.
     pub fn translating(nat: NatPlan, workers: u8, flows: usize) -> Self {
-        let route = Port::Route { complete_checksums: true, reverse_path: ReversePath::Loose };
+        let route = Port::Route {
+            complete_checksums: true,
+            reverse_path: ReversePath::Loose,
+            mss_clamp: MssClamp::Off,
+        };
         let forward = Plan::new(vec![route, route, Port::Host]);
         let snapshot = Snapshot { forward, routes: routes(), nat: Arc::new(nat), ..Snapshot::default() };
         Self(Appliance::new(Plant { snapshot, workers, flows, ..Plant::default() }))
     }
 
     pub fn new(reverse_path: ReversePath, routes: Routes) -> Self {
-        let route = Port::Route { complete_checksums: true, reverse_path };
-        let forward = Plan::new(vec![route, route, Port::Host]);
+        Self::with(reverse_path, [MssClamp::Off; 2], routes)
+    }
+
+    pub fn with(reverse_path: ReversePath, clamps: [MssClamp; 2], routes: Routes) -> Self {
+        let route = |mss_clamp| Port::Route { complete_checksums: true, reverse_path, mss_clamp };
+        let [first, second] = clamps.map(route);
+        let forward = Plan::new(vec![first, second, Port::Host]);
         Self(Appliance::new(Plant {
             snapshot: Snapshot { forward, routes, ..Snapshot::default() },
             ..Plant::default()

@@ -3,8 +3,9 @@
 use std::{fs, net::UdpSocket, path::Path};
 
 use ravelin_tests::{
-    gateway::{CLIENT, OUTSIDE, SERVER, gateway, guard, start},
+    gateway::{CLIENT, OUTSIDE, SERVER, gateway, guard, routes, start},
     netns::Namespace,
+    ravelin::Ravelin,
     topology::{Lab, ping_all, wait_for_port},
 };
 use serde_json::Value;
@@ -129,6 +130,48 @@ fn tcp_finds_out_how_long_packets_may_be() {
     }
     let told = ravelin.finish(&[])["exceptions_too_long"];
     assert!(told < 200, "senders do not listen: {told} packets were too long");
+}
+
+/// A laboratory whose gateway has a way of 1280 bytes to the server, of which hosts are not told.
+fn black_hole(programs: &[&str]) -> Option<Lab> {
+    let lab = gateway(programs)?;
+    lab.appliance.ip("route replace 10.8.2.0/24 dev inside proto kernel scope link src 10.8.2.1 mtu 1280");
+    lab.appliance.ip("-6 route add fd08:2::/64 dev inside metric 1 mtu 1280");
+    lab.client.run("nft add table inet deaf");
+    lab.client.run("nft add chain inet deaf input { type filter hook input priority 0; }");
+    lab.client.run("nft add rule inet deaf input icmp type destination-unreachable drop");
+    lab.client.run("nft add rule inet deaf input icmpv6 type packet-too-big drop");
+    Some(lab)
+}
+
+#[test]
+fn tcp_gets_through_where_nobody_is_told_if_segments_are_clamped() {
+    let Some(lab) = black_hole(&["nc", "nft"]) else { return };
+    let config = |clamp: &str| {
+        ["outside", "inside"].map(|name| routes(name, &format!("mss_clamp = {clamp}"))).concat()
+    };
+    let ravelin = Ravelin::start(&lab.appliance, lab.folder(), &config("false"));
+    for (family, address) in SERVER.into_iter().enumerate() {
+        lab.random_file("up", 100_000);
+        let _server = lab.shell(&lab.server, &format!("nc -{} -l -N 9001 > up.lost", ["4", "6"][family]));
+        wait_for_port(&lab.server, 9001);
+        let before = ravelin.counters()["exceptions_too_long"];
+        let _client = lab.shell(&lab.client, &format!("nc -N {address} 9001 < up"));
+        ravelin.wait_for_counters("a sender that is not told", |it| it["exceptions_too_long"] > before + 12);
+        assert!(fs::read(lab.folder().join("up.lost")).expect("a file").is_empty(), "something came through");
+    }
+    assert_eq!(ravelin.counters()["mss_clamped"], 0);
+    for clamp in ["true", "1000"] {
+        ravelin.rewrite(&config(clamp));
+        ravelin.reload().expect("it can be changed while it runs");
+        for address in SERVER {
+            let before = ravelin.counters()["mss_clamped"];
+            upload(&lab, address);
+            // Of who asks, and of who answers.
+            assert!(ravelin.counters()["mss_clamped"] >= before + 2);
+        }
+    }
+    ravelin.finish(&[]);
 }
 
 /// Sends some MB to the server and compares what arrives.

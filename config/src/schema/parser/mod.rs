@@ -14,8 +14,8 @@ pub(crate) use feed::{
 };
 pub(crate) use list::{cores, list};
 pub(crate) use network::{
-    absolute_path, address, nat_address, path, path_pattern, ports, prefix, protocol, socket_address,
-    socket_path,
+    absolute_path, address, mss_clamp, nat_address, path, path_pattern, ports, prefix, protocol,
+    socket_address, socket_path,
 };
 pub(crate) use policy::{
     description, domain, failsafe, ip_version, labels, order, port_match, port_name, resource_name, selector,

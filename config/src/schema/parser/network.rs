@@ -1,8 +1,8 @@
-use super::{Parser, Value, quoted, text, wrong_type};
+use super::{Parser, Value, boolean, integer, quoted, text, wrong_type};
 use crate::nat::NatAddress;
 use crate::pattern;
 use crate::report::{Code, Findings};
-use crate::types::{IpNet, PortRange, Protocol};
+use crate::types::{IpNet, MssClamp, PortRange, Protocol};
 use std::{
     net::{IpAddr, SocketAddr},
     path::PathBuf,
@@ -244,4 +244,21 @@ fn parse_socket_path(value: &Value<'_>, kind: &str, findings: &mut Findings) -> 
     };
     findings.add(Code::Malformed, value.span(), problem);
     None
+}
+
+parser! {
+    /// Whether the maximum segment size is clamped, or to how many bytes.
+    mss_clamp, MssClampParser -> MssClamp, "true, false or integer from 536 to 65495", parse_mss_clamp, |clamp| clamp.to_string()
+}
+
+fn parse_mss_clamp(value: &Value<'_>, kind: &str, findings: &mut Findings) -> Option<MssClamp> {
+    if value.get_ref().is_integer() {
+        integer(MssClamp::RANGE).parse(value, findings).map(MssClamp::Most)
+    } else if value.get_ref().as_bool().is_some() {
+        let clamps = boolean().parse(value, findings)?;
+        Some(if clamps { MssClamp::Path } else { MssClamp::Off })
+    } else {
+        wrong_type(value, kind, findings);
+        None
+    }
 }

@@ -2,6 +2,7 @@ mod flows;
 mod handlers;
 mod policy;
 mod query;
+mod routes;
 mod socket;
 
 use std::path::PathBuf;

@@ -1,6 +1,6 @@
 use ravelin_config::types::Protocol;
 
-use crate::api::query::{FlowQuery, Judged, Top, TraceQuery};
+use crate::api::query::{FlowQuery, Judged, RouteQuery, Top, TraceQuery};
 
 fn pairs(query: &str) -> Vec<(String, String)> {
     let pair = |pair: &str| pair.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned()));
@@ -25,6 +25,20 @@ fn a_query_survives_the_way_to_the_process() {
     );
     assert_eq!(FlowQuery::parse(&pairs(&text)).unwrap(), query);
     assert_eq!(FlowQuery::parse(&[]).unwrap(), FlowQuery::default());
+
+    for (to, text) in
+        [("10.1.2.3", "10.1.2.3"), ("10.1.2.3/8", "10.0.0.0/8"), ("2001:db8::/32", "2001:db8::/32")]
+    {
+        let query = RouteQuery {
+            to: Some(to.parse().unwrap()),
+            vrf: Some("red".parse().unwrap()),
+            after: Some("10.2.0.0/16".parse().unwrap()),
+            limit: 7,
+        };
+        assert_eq!(query.to_query(), format!("to={text}&vrf=red&after=10.2.0.0/16&limit=7"));
+        assert_eq!(RouteQuery::parse(&pairs(&query.to_query())).unwrap(), query);
+    }
+    assert_eq!(RouteQuery::parse(&[]).unwrap(), RouteQuery::default());
 
     let query = TraceQuery {
         count: 3,

@@ -6,11 +6,13 @@ mod captures;
 mod feeds;
 mod nat;
 mod policy;
+mod routes;
 
 pub use captures::{Capture, CaptureFile, CapturesRemoved, SaveQuery, TriggerCounts};
 pub use feeds::{Alerts, Feed, FeedsAsked};
 pub use nat::{Nat, NatAddress, NatMapping, NatPublished};
 pub use policy::{CutFlows, CutOne, RuleUse, StagedFlows, StagedGroup, Used};
+pub use routes::{Acquaintance, Leads, Neighbour, Neighbours, NextHop, Route, Routes};
 
 use serde::{Deserialize, Serialize};
 

@@ -5,6 +5,7 @@ pub(super) mod feeds;
 mod nat;
 mod number;
 mod policy;
+mod routes;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -20,7 +21,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{Failure, target};
 use crate::api::{
     client,
-    query::{FlowQuery, LimitQuery, UsageQuery},
+    query::{FlowQuery, LimitQuery, RouteQuery, UsageQuery},
     view,
 };
 
@@ -75,6 +76,10 @@ enum What {
     Alerts(LimitQuery),
     /// Address translation: outside addresses, what is published, and who inside is known as what.
     Nat(LimitQuery),
+    /// The kernel's routes as workers follow them; with an address, the one that packets to it take, and who is next.
+    Routes(RouteQuery),
+    /// Who is on the links of interfaces that route.
+    Neighbours(LimitQuery),
     /// Packets dropped, by reason.
     Drops {
         /// Show reasons for which nothing was dropped as well.
@@ -136,6 +141,14 @@ pub(super) fn run(args: &Args, json: bool) -> Result<(), Failure> {
             .show(&format!("/nat?{}", query.to_query()), |now: &view::Nat, _: Before<'_, view::Nat>| {
                 nat::nat(now)
             }),
+        What::Routes(query) => watcher.show(
+            &format!("/routes?{}", query.to_query()),
+            |now: &view::Routes, _: Before<'_, view::Routes>| routes::routes(now, query.to),
+        ),
+        What::Neighbours(query) => watcher.show(
+            &format!("/neighbours?{}", query.to_query()),
+            |now: &view::Neighbours, _: Before<'_, view::Neighbours>| routes::neighbours(now),
+        ),
         What::Drops { all } => watcher
             .show("/drops", |now: &Vec<view::Drop>, before: Before<'_, Vec<view::Drop>>| {
                 tables::drops(now, before, *all)
