@@ -14,11 +14,12 @@ use crate::{binary::root, process::run};
 /// The release of Debian.
 const RELEASE: &str = "bookworm";
 /// Its kernel, what starts it, what reaches it, what the package of Ravelin depends on, and what tests run in it.
-const PACKAGES: [&str; 11] = [
+const PACKAGES: [&str; 12] = [
     "linux-image-cloud-amd64",
     "initramfs-tools",
     "systemd-sysv",
     "udev",
+    "dbus",
     "openssh-server",
     "iproute2",
     "iputils-ping",
