@@ -2,7 +2,7 @@
 //! through an interface that routes as well. Whoever is no endpoint is denied, and nothing passes while the process is away: what
 //! keeps SSH alive is what must.
 
-use std::{fs, process::Command};
+use std::{fs, path::Path, process::Command};
 
 use ravelin_tests::{
     counters::Counters,
@@ -27,8 +27,9 @@ const ANYTHING: &str = "action = \"allow\"";
 fn a_debian_becomes_a_gateway_that_is_never_out_of_reach() {
     let programs = [&vm::PROGRAMS[..], &["busybox", "cargo-deb", "curl", "ping", "tcpdump"]].concat();
     let Some(lab) = Lab::without_links(&programs) else { return };
+    let package = package();
     let mut gateway = Gateway::boot(lab);
-    gateway.install();
+    gateway.install(&package);
     gateway.start();
     gateway.judges();
     gateway.captures();
@@ -81,9 +82,9 @@ impl Gateway {
         gateway
     }
 
-    fn install(&mut self) {
+    fn install(&self, package: &Path) {
         let before = self.vm.run("ip -details link");
-        self.vm.send(&package(), "/tmp/ravelin.deb");
+        self.vm.send(package, "/tmp/ravelin.deb");
         self.vm.run("dpkg --install /tmp/ravelin.deb");
         assert_eq!(self.vm.run("ip -details link"), before);
         let (_, enabled, _) = self.vm.attempt("systemctl is-enabled ravelin");
