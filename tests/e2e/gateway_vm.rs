@@ -236,13 +236,14 @@ impl Gateway {
         self.is_logged_in();
     }
 
-    /// Panics if the session that was there from the beginning does not go on.
+    /// Panics if the session that was there from the beginning does not go on, or nobody else can log in.
     fn is_logged_in(&mut self) {
         let seen = self.session.output().len();
         wait_for("the SSH session to go on", || {
             assert!(!self.session.has_ended(), "the SSH session ended");
             self.session.output().len() > seen + 10
         });
+        run(&mut self.vm.session("true"));
     }
 
     fn counters(&self) -> Counters {
@@ -257,5 +258,5 @@ impl Gateway {
 
 /// Logs in for as long as it goes.
 fn log_in(lab: &Lab, vm: &Vm) -> Process {
-    Process::start("session", vm.command("while sleep 0.2; do echo here; done"), lab.folder())
+    Process::start("session", vm.session("while sleep 0.2; do echo here; done"), lab.folder())
 }

@@ -14,7 +14,8 @@
 pub mod image;
 
 use std::{
-    path::Path,
+    fs,
+    path::{Path, PathBuf},
     process::{Command, ExitStatus},
     sync::atomic::{AtomicU32, Ordering},
 };
@@ -39,6 +40,9 @@ pub struct Vm {
     qemu: Process,
     home: String,
     image: Image,
+    folder: PathBuf,
+    /// The connection that commands share: to make one takes an emulated processor seconds.
+    line: Option<Process>,
 }
 
 impl Vm {
@@ -49,9 +53,10 @@ impl Vm {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let image = Image::get();
         let qemu = Process::start("qemu", qemu(&image, home, number, cables.len() + 1), lab.folder());
-        let mut vm = Self { qemu, home: home.name().to_owned(), image };
+        let folder = lab.folder().to_owned();
+        let mut vm = Self { qemu, home: home.name().to_owned(), image, folder, line: None };
         vm.connect(home, cables);
-        vm.wait_for_login(|_| true);
+        vm.log_in(|_| true);
         vm
     }
 
@@ -72,29 +77,46 @@ impl Vm {
         home.ip("link set vm0 up");
     }
 
-    /// Waits until root can log in to a system whose number of boot is as wanted.
-    fn wait_for_login(&mut self, wanted: impl Fn(&str) -> bool) {
+    /// Logs in as soon as that is possible, to a system whose number of boot is as wanted.
+    fn log_in(&mut self, wanted: impl Fn(&str) -> bool) {
         wait_for("the virtual machine to boot", || {
             assert!(!self.qemu.has_ended(), "qemu ended:\n{}", self.qemu.output());
-            let (status, boot, _) = self.attempt("cat /proc/sys/kernel/random/boot_id");
+            let (status, boot, _) = attempt(&mut self.session("cat /proc/sys/kernel/random/boot_id"));
             status.success() && wanted(&boot)
         });
+        let mut command = self.program("ssh");
+        command.args(["-M", "-N"]).arg(format!("root@{ADDRESS}"));
+        self.line = Some(Process::start("line", command, &self.folder));
+        wait_for("a connection to the virtual machine", || self.socket().exists());
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.folder.join(format!("{}.ssh", self.home))
     }
 
     /// A command that has root's shell run `script` there.
     pub fn command(&self, script: &str) -> Command {
-        let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.home, "ssh"]).args(self.options());
+        let mut command = self.program("ssh");
         command.arg(format!("root@{ADDRESS}")).arg(script);
         command
     }
 
-    fn options(&self) -> Vec<String> {
-        let key = self.image.key();
-        let options = "-F none -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR \
-                       -o ConnectTimeout=10 -o ServerAliveInterval=10";
-        let options = options.split_whitespace().map(str::to_owned);
-        options.chain(["-i".to_owned(), key.display().to_string()]).collect()
+    /// The same over a connection of its own.
+    pub fn session(&self, script: &str) -> Command {
+        let mut command = self.program("ssh");
+        command.args(["-S", "none"]).arg(format!("root@{ADDRESS}")).arg(script);
+        command
+    }
+
+    /// One of the programs of SSH, with what it has to know.
+    fn program(&self, name: &str) -> Command {
+        let options = "-q -F none -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o ConnectTimeout=10 \
+                       -o ServerAliveInterval=10";
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.home, name]).args(options.split_whitespace());
+        command.arg("-i").arg(self.image.key());
+        command.arg("-o").arg(format!("ControlPath={}", self.socket().display()));
+        command
     }
 
     /// Runs a script there, and returns what it printed. Panics if it fails.
@@ -111,18 +133,12 @@ impl Vm {
 
     /// Copies a file to a place there.
     pub fn send(&self, file: &Path, place: &str) {
-        run(self.copy().arg(file).arg(format!("root@{ADDRESS}:{place}")));
+        run(self.program("scp").arg(file).arg(format!("root@{ADDRESS}:{place}")));
     }
 
     /// Copies a file from a place there.
     pub fn fetch(&self, place: &str, file: &Path) {
-        run(self.copy().arg(format!("root@{ADDRESS}:{place}")).arg(file));
-    }
-
-    fn copy(&self) -> Command {
-        let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.home, "scp", "-q"]).args(self.options());
-        command
+        run(self.program("scp").arg(format!("root@{ADDRESS}:{place}")).arg(file));
     }
 
     /// Writes a file there.
@@ -135,7 +151,9 @@ impl Vm {
         let before = self.run("cat /proc/sys/kernel/random/boot_id");
         // The connection may end before the answer comes.
         let _ended = self.attempt("systemctl reboot");
-        self.wait_for_login(|boot| boot != before);
+        self.line = None;
+        let _left_behind = fs::remove_file(self.socket());
+        self.log_in(|boot| boot != before);
     }
 }
 
