@@ -14,6 +14,7 @@ mod feed_servers;
 mod feeds;
 mod feeds_kernel;
 mod floods;
+mod gateway_vm;
 mod idle;
 mod laboratory;
 mod links;

@@ -44,7 +44,7 @@ impl Told {
                 Change::Route(table, prefix, None) => {
                     self.routes.remove(&(table, prefix.to_string())).expect("it was told");
                 }
-                Change::Link(..) | Change::Address(..) | Change::Neighbour(..) => {}
+                Change::Link(..) | Change::Address(..) | Change::Neighbour(..) | Change::Settings => {}
             }
         }
     }

@@ -10,7 +10,7 @@ use ravelin_tests::{
 };
 
 /// Makes the package of the program that the other tests run, which is built already.
-fn package() -> PathBuf {
+pub(crate) fn package() -> PathBuf {
     let made = run(Command::new(root().join("x")).args(["package", "e2e"]));
     let path = made.lines().rev().find(|line| line.ends_with(".deb")).expect("cargo-deb names what it made");
     PathBuf::from(path)

@@ -18,13 +18,13 @@ use ravelin_tests::{
 };
 
 /// Has a host give away the files of the laboratory's folder.
-fn web(lab: &Lab, host: &Namespace, port: u16) -> Process {
+pub(crate) fn web(lab: &Lab, host: &Namespace, port: u16) -> Process {
     let folder = lab.folder().display();
     lab.serve(host, port, &format!("busybox httpd -f -p [::]:{port} -h {folder}"))
 }
 
 /// Fetches the page `page` from a host, and compares it.
-fn fetch(lab: &Lab, from: &Namespace, address: &str, port: u16, page: &[u8]) {
+pub(crate) fn fetch(lab: &Lab, from: &Namespace, address: &str, port: u16, page: &[u8]) {
     let copy = lab.folder().join("copy");
     let _not_there = fs::remove_file(&copy);
     from.run(&format!("curl --silent --fail --output {} {}", copy.display(), url(address, port)));
@@ -32,7 +32,7 @@ fn fetch(lab: &Lab, from: &Namespace, address: &str, port: u16, page: &[u8]) {
 }
 
 /// Whether a host's web server cannot be reached.
-fn is_shut(from: &Namespace, address: &str, port: u16) -> bool {
+pub(crate) fn is_shut(from: &Namespace, address: &str, port: u16) -> bool {
     !from.succeeds(&format!("curl --silent --connect-timeout 1 --output /dev/null {}", url(address, port)))
 }
 

@@ -70,14 +70,19 @@ pub fn gateway_with(links: Links, programs: &[&str]) -> Option<Lab> {
     forward(&lab.appliance);
     give(&lab.appliance, "outside", OUTSIDE);
     give(&lab.appliance, "inside", INSIDE);
+    give_hosts(&lab);
+    // Until its addresses of a link are known to be nobody else's, a router does not ask who is there.
+    wait_for("addresses of links", || lab.appliance.ip("-6 address show tentative").is_empty());
+    Some(lab)
+}
+
+/// Gives client and server their addresses, and the gateway as their way to everybody else.
+pub fn give_hosts(lab: &Lab) {
     for (host, addresses, [via, via6]) in [(&lab.client, CLIENT, OUTSIDE), (&lab.server, SERVER, INSIDE)] {
         give(host, "eth0", addresses);
         host.ip(&format!("route add default via {via}"));
         host.ip(&format!("-6 route add default via {via6}"));
     }
-    // Until its addresses of a link are known to be nobody else's, a router does not ask who is there.
-    wait_for("addresses of links", || lab.appliance.ip("-6 address show tentative").is_empty());
-    Some(lab)
 }
 
 /// Makes a host a router.

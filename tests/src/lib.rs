@@ -4,7 +4,7 @@
 //! a fixed time, only for conditions; a test that cannot run fails and names what is missing (see [`requirements`]).
 //! Refuses: to be used by anything but tests. Its functions panic when the machine does not do what they ask, because
 //! that is how a test says so.
-//! Read next: [`topology::Lab`] for end-to-end tests (`tests/e2e/`), [`scenario`] for captures (`tests/scenarios/`), [`oracle`]
+//! Read next: [`topology::Lab`] for end-to-end tests (`tests/e2e/`), [`vm::Vm`] for those in a virtual machine, [`scenario`] for captures (`tests/scenarios/`), [`oracle`]
 //! for what policy means, [`conformance`] for what Kubernetes says about that.
 
 pub mod binary;
@@ -25,4 +25,5 @@ pub mod requirements;
 pub mod scenario;
 pub mod topology;
 pub mod vectors;
+pub mod vm;
 pub mod wire;

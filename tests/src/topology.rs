@@ -107,20 +107,25 @@ impl Lab {
 
     /// A laboratory whose hosts have no addresses yet.
     pub(crate) fn without_addresses(links: Links, programs: &[&str]) -> Option<Self> {
+        let lab = Self::without_links(programs)?;
+        connect(&lab.client, "eth0", &lab.appliance, "outside", links);
+        connect(&lab.server, "eth0", &lab.appliance, "inside", links);
+        Some(lab)
+    }
+
+    /// A laboratory whose hosts are not connected.
+    pub fn without_links(programs: &[&str]) -> Option<Self> {
         if !requirements::met(&[&["ip", "ethtool"], programs].concat()) {
             return None;
         }
         let machine = MACHINE.lock().unwrap_or_else(PoisonError::into_inner);
-        let lab = Self {
+        Some(Self {
             client: Namespace::new("client"),
             appliance: Namespace::new("appliance"),
             server: Namespace::new("server"),
             folder: Folder::new(),
             _machine: machine,
-        };
-        connect(&lab.client, "eth0", &lab.appliance, "outside", links);
-        connect(&lab.server, "eth0", &lab.appliance, "inside", links);
-        Some(lab)
+        })
     }
 
     /// Starts `ravelin run` with the bridge `outside` - `inside` and what `more` adds to the configuration.

@@ -42,6 +42,7 @@ const NEWNEIGH: u16 = 28;
 const DELNEIGH: u16 = 29;
 const NEWRULE: u16 = 32;
 const DELRULE: u16 = 33;
+const NEWNETCONF: u16 = 80;
 const NEWNEXTHOP: u16 = 104;
 const DELNEXTHOP: u16 = 105;
 
@@ -80,6 +81,7 @@ impl Decoder {
             NEWNEIGH | DELNEIGH => self.neighbour(kind, payload),
             NEWRULE | DELRULE => self.rule(kind, payload),
             NEWNEXTHOP | DELNEXTHOP => self.object(kind, payload),
+            NEWNETCONF => Ok(Some(Message::Setting)),
             _ => Ok(None),
         };
         message.unwrap_or_else(|_error| {

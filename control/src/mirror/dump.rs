@@ -61,7 +61,7 @@ pub(super) enum Subject {
 }
 
 impl Subject {
-    /// That of a message. Rules have none: they are listed anew for each message.
+    /// That of a message. Rules have none: they are listed anew for each message; settings neither: they are not listed.
     pub(super) fn of(message: &Message) -> Option<Self> {
         Some(match message {
             Message::Link(link) => Self::Link(link.index),
@@ -74,7 +74,7 @@ impl Subject {
             Message::Neighbour(link, address, _) | Message::NeighbourGone(link, address) => {
                 Self::Neighbour(*link, *address)
             }
-            Message::Rule(_) | Message::RuleGone(_) => return None,
+            Message::Rule(_) | Message::RuleGone(_) | Message::Setting => return None,
         })
     }
 }
@@ -103,6 +103,7 @@ impl Mirror {
     /// Everything must be listed again, since something that the kernel said was lost.
     pub fn lost(&mut self) {
         self.wanted = Part::all();
+        self.settings_changed = true;
     }
 
     /// The kernel was asked for a list.
@@ -185,7 +186,8 @@ impl Mirror {
             | Message::RouteGone(_)
             | Message::ObjectGone(_)
             | Message::RuleGone(_)
-            | Message::NeighbourGone(..) => {}
+            | Message::NeighbourGone(..)
+            | Message::Setting => {}
         }
     }
 

@@ -23,8 +23,8 @@ use super::{
 };
 
 /// The groups of `linux/rtnetlink.h` that speak of what is mirrored: links, neighbours, and for each version of IP addresses, routes and
-/// rules; then next-hop objects.
-const GROUPS: [u32; 8] = [1, 3, 5, 7, 8, 9, 11, 19];
+/// rules, and how they are set (`netconf`); then next-hop objects.
+const GROUPS: [u32; 10] = [1, 3, 5, 7, 8, 9, 11, 19, 24, 25];
 const OBJECTS: u32 = 32;
 
 const GETNEXTHOP: u16 = 106;

@@ -32,6 +32,8 @@ pub enum Change {
     Group(GroupId, Option<Target>),
     /// Which group packets to a prefix take, in the VRF with this table, or in none if it is the main table. `None`: what a shorter prefix says.
     Route(TableId, IpNet, Option<GroupId>),
+    /// Settings of links may be different, such as whether they forward, which are not kept here.
+    Settings,
 }
 
 /// The state of the kernel's links, addresses, routes, rules and neighbours, as far as it was said.
@@ -49,6 +51,7 @@ pub struct Mirror {
     /// Prefixes whose routes have changed since changes were told.
     pub(super) dirty: HashSet<Key>,
     pub(super) rules_changed: bool,
+    pub(super) settings_changed: bool,
     /// The number of the last list.
     pub(super) round: u32,
     pub(super) dump: Option<Dump>,
@@ -68,6 +71,7 @@ impl Default for Mirror {
             views: vec![View::new(TableId::MAIN)],
             dirty: HashSet::new(),
             rules_changed: false,
+            settings_changed: false,
             round: 0,
             dump: None,
             wanted: Part::all(),
@@ -136,6 +140,7 @@ impl Mirror {
             Message::NeighbourGone(link, address) => {
                 self.neighbours.remove((link, address));
             }
+            Message::Setting => self.settings_changed = true,
         }
     }
 
@@ -168,6 +173,7 @@ impl Mirror {
         changes.extend(judged.changed.into_iter().map(|(id, target)| Change::Group(id, Some(target))));
         self.views_into(&mut changes, vrfs_changed);
         changes.extend(self.groups.clear().into_iter().map(|id| Change::Group(id, None)));
+        changes.extend(std::mem::take(&mut self.settings_changed).then_some(Change::Settings));
         changes
     }
 }

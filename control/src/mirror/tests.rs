@@ -46,7 +46,7 @@ impl User {
                 Change::Route(table, prefix, None) => {
                     assert!(self.routes.remove(&(table, prefix)).is_some(), "{prefix} was never told");
                 }
-                Change::Link(..) | Change::Address(..) | Change::Neighbour(..) => {}
+                Change::Link(..) | Change::Address(..) | Change::Neighbour(..) | Change::Settings => {}
             }
         }
     }

@@ -296,4 +296,6 @@ pub enum Message {
     Neighbour(LinkIndex, IpAddr, Neighbour),
     /// A neighbour was forgotten.
     NeighbourGone(LinkIndex, IpAddr),
+    /// A setting of links is different, such as whether they forward.
+    Setting,
 }

@@ -63,7 +63,7 @@ impl Translator {
             (false, false, false, false);
         for change in changes {
             match change {
-                Change::Link(..) => has_links = true,
+                Change::Link(..) | Change::Settings => has_links = true,
                 Change::Address(..) => has_addresses = true,
                 Change::Neighbour(link, ..) => has_neighbours |= self.links.contains_key(&link),
                 Change::Group(id, target) => {

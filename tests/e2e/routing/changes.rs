@@ -117,3 +117,33 @@ fn a_link_whose_mtu_changes_loses_nothing_that_fits() {
     v6.finish().assert_lossless();
     assert!(ravelin.finish(&[])["exceptions_too_long"] >= 3);
 }
+
+#[test]
+fn workers_forward_from_when_the_kernel_does_to_when_it_does_not() {
+    let Some(lab) = gateway(&["ping"]) else { return };
+    let set = |value| {
+        lab.appliance.sysctl("ipv4/ip_forward", value);
+        lab.appliance.sysctl("ipv6/conf/all/forwarding", value);
+    };
+    set("0");
+    let ravelin = start(&lab, "");
+    for address in SERVER {
+        assert!(!pings(&lab.client, address));
+    }
+    for _ in 0..2 {
+        set("1");
+        for address in SERVER {
+            wait_for("packets to be forwarded", || pings(&lab.client, address));
+        }
+        let before = ravelin.counters()["forwarded"];
+        for address in SERVER {
+            ping_all(&lab.client, address, 20, 56);
+        }
+        assert!(ravelin.counters()["forwarded"] >= before + 80, "by workers");
+        set("0");
+        for address in SERVER {
+            wait_for("packets to be refused", || !pings(&lab.client, address));
+        }
+    }
+    ravelin.finish(&[]);
+}
