@@ -33,6 +33,7 @@ pub mod parse;
 pub mod pipeline;
 pub mod policy;
 mod prefetch;
+pub mod route;
 pub mod snapshot;
 pub mod stop;
 pub mod threat;

@@ -3,13 +3,13 @@
 //! On x86-64 with SSE2, which every such processor has.
 
 /// Words of a line: two vectors.
-pub(super) const WORDS: usize = 16;
+pub(crate) const WORDS: usize = 16;
 
 /// Which of the words are not above `value`, and which are equal to it: one bit each.
 #[cfg(target_arch = "x86_64")]
 #[inline]
 #[expect(unsafe_code, reason = "measured: see docs/adr/0012-indicator-set.md, 'Lanes'")]
-pub(super) fn compare(words: &[u16; WORDS], value: u16) -> (u32, u32) {
+pub(crate) fn compare(words: &[u16; WORDS], value: u16) -> (u32, u32) {
     // SAFETY: SSE2 is part of x86-64.
     unsafe { sse2::compare(words, value) }
 }
@@ -18,7 +18,7 @@ pub(super) fn compare(words: &[u16; WORDS], value: u16) -> (u32, u32) {
 #[cfg(target_arch = "x86_64")]
 #[inline]
 #[expect(unsafe_code, reason = "measured: see docs/adr/0012-indicator-set.md, 'Lanes'")]
-pub(super) fn equal(keys: &[u32; 8], key: u32) -> u32 {
+pub(crate) fn equal(keys: &[u32; 8], key: u32) -> u32 {
     // SAFETY: SSE2 is part of x86-64.
     unsafe { sse2::equal(keys, key) }
 }
@@ -65,20 +65,20 @@ mod sse2 {
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-pub(super) use plain::{compare, equal};
+pub(crate) use plain::{compare, equal};
 
 /// The same, said plainly.
 #[cfg(any(test, not(target_arch = "x86_64")))]
 mod plain {
     use super::WORDS;
 
-    pub(in super::super) fn compare(words: &[u16; WORDS], value: u16) -> (u32, u32) {
+    pub(crate) fn compare(words: &[u16; WORDS], value: u16) -> (u32, u32) {
         words.iter().rev().fold((0, 0), |(not_above, equal), word| {
             (not_above << 1 | u32::from(*word <= value), equal << 1 | u32::from(*word == value))
         })
     }
 
-    pub(in super::super) fn equal(keys: &[u32; 8], key: u32) -> u32 {
+    pub(crate) fn equal(keys: &[u32; 8], key: u32) -> u32 {
         keys.iter().rev().fold(0, |equal, other| equal << 1 | u32::from(*other == key))
     }
 }

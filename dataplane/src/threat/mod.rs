@@ -15,7 +15,7 @@ mod classes;
 mod crowd;
 mod feeds;
 mod keys;
-mod lanes;
+pub(crate) mod lanes;
 mod layers;
 mod lines;
 mod record;
