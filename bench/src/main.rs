@@ -12,6 +12,7 @@ mod pipeline;
 mod policy;
 mod replay;
 mod ring;
+mod route;
 mod selectors;
 mod threat;
 mod traffic;
@@ -48,6 +49,8 @@ enum Benchmark {
     Replay(replay::Options),
     /// One flow out of a large ring, with its index and without, and with tcpdump.
     Ring(ring::Options),
+    /// The longest prefix of an address, against DPDK's rte_fib and tries; and changes of routes.
+    Route(route::Options),
     /// Endpoints whose labels change, against evaluating every selector.
     Selectors(selectors::Options),
     /// Which feeds name an address, against tries, a hash set and DIR-24-8.
@@ -83,6 +86,7 @@ fn main() {
         Benchmark::Instructions(options) => instructions::run(&report, &options),
         Benchmark::Replay(options) => replay::run(&report, &options),
         Benchmark::Ring(options) => ring::run(&report, &options),
+        Benchmark::Route(options) => route::run(&report, &options),
         Benchmark::Selectors(options) => selectors::run(&report, &options),
         Benchmark::Threat(options) => threat::run(&report, &options),
         Benchmark::Start(options) => veth::start(&report, &options),

@@ -4,38 +4,44 @@ use super::{
     node::{self, Form, Found, Level},
     runs::Run,
     table::ARC,
+    wave::{WAVE, Wave},
 };
-use crate::{hash::FlowHasher, threat::lanes};
+use crate::{hash::FlowHasher, prefetch::fetch, threat::lanes};
 
-/// Values of addresses of IPv6 that begin with 32 bits with which longer prefixes begin, too. A copy shares what is not changed in either.
+/// Values of addresses of IPv6 whose first 32 bits longer prefixes have, too. A copy shares what is not changed in either.
 ///
-/// These 32 bits are the key of a hash table; the hash is keyed, so that nobody can choose prefixes that share a bucket. A bucket has
-/// the nodes of its keys.
+/// These 32 bits are the key of a hash table; the hash is keyed, so that nobody can choose prefixes that share a bucket. Behind a bucket
+/// are the nodes of its keys.
 #[derive(Clone, Debug)]
 pub(super) struct Longer {
-    groups: Arc<[Group]>,
+    groups: Arc<[Arc<Group>]>,
     hasher: FlowHasher,
     /// Keys.
     len: usize,
 }
 
 /// Buckets that are copied together.
-type Group = Arc<[Bucket; GROUP]>;
+#[derive(Clone, Debug)]
+struct Group {
+    buckets: [Bucket; GROUP],
+    /// Keys that have no room in their buckets: the number of the bucket, the key, and its node.
+    crowd: Vec<(usize, u32, Arc<[u16]>)>,
+}
+
 const GROUP: usize = 64;
 
+/// A cache line.
 #[derive(Clone, Debug, Default)]
+#[repr(align(64))]
 struct Bucket {
     keys: [u32; KEYS],
-    /// Where the node of each key is: behind the first word, and 0 where there is no key.
-    places: [u32; KEYS],
+    /// Where the node of each key is: behind the first word; and 0 where there is no key. If a key of this bucket is in the crowd,
+    /// what is left over repeats the first key.
+    places: [u16; KEYS],
     words: Arc<[u16]>,
-    /// What there is no room for.
-    more: Option<Arc<Bucket>>,
 }
 
 const KEYS: usize = 8;
-/// Keys for each bucket, at most, on average.
-const EACH: usize = 4;
 
 /// The levels below a key.
 const LEVELS: [Level; 6] = [list(80), list(64), list(48), list(32), list(16), list(0)];
@@ -50,15 +56,51 @@ pub(super) const fn key(address: u128) -> u32 {
     (address >> 96) as u32
 }
 
+/// A key with its node, and the bucket that they belong to.
+type Entry<'n> = (usize, u32, &'n [u16]);
+
 impl Longer {
+    /// Keys for each bucket, on average: at the most, when there have become more or fewer buckets, and at the least.
+    const EACH: [usize; 3] = [5, 4, 1];
+
     pub(super) fn new() -> Self {
         Self { groups: Arc::new([]), hasher: FlowHasher::random(), len: 0 }
     }
 
     /// The value, if longer prefixes have the same key.
     pub(super) fn find(&self, address: u128) -> Option<u16> {
-        let (words, at) = self.bucket(self.home(key(address)))?.node(key(address))?;
+        let home = self.home(key(address));
+        let (words, at) = self.bucket(home)?.node(key(address)).or_else(|| self.crowd(home, key(address)))?;
         Some(finish(words, at, address))
+    }
+
+    /// The same for at most [`WAVE`] addresses, step by step, so that the waits for memory of all of them overlap. Returns the keys that no
+    /// longer prefixes have.
+    pub(super) fn find_wave(&self, addresses: &[u128], values: &mut [u16]) -> Wave<u32> {
+        let mut buckets = [(0, None); WAVE];
+        for (address, bucket) in addresses.iter().zip(&mut buckets) {
+            let home = self.home(key(*address));
+            *bucket = (home, self.bucket(home));
+            bucket.1.map(fetch);
+        }
+        let (mut nodes, mut rest) = ([(&[][..], 0); WAVE], Wave::new());
+        for (number, ((address, (home, bucket)), node)) in
+            (0..).zip(addresses.iter().zip(buckets).zip(&mut nodes))
+        {
+            let key = key(*address);
+            let Some((words, at)) =
+                bucket.and_then(|bucket| bucket.node(key).or_else(|| self.crowd(home, key)))
+            else {
+                rest.push(key, number);
+                continue;
+            };
+            *node = (words, at);
+            words.get(at).map(fetch);
+        }
+        for ((address, (words, at)), value) in addresses.iter().zip(nodes).zip(values) {
+            *value = finish(words, at, *address);
+        }
+        rest
     }
 
     /// Which bucket a key belongs to.
@@ -70,88 +112,138 @@ impl Longer {
 
     #[inline]
     fn bucket(&self, home: usize) -> Option<&Bucket> {
-        self.groups.get(home / GROUP)?.get(home % GROUP)
+        self.groups.get(home / GROUP)?.buckets.get(home % GROUP)
+    }
+
+    /// The node of a key that is not in its bucket.
+    #[inline]
+    fn crowd(&self, home: usize, key: u32) -> Option<(&[u16], usize)> {
+        if !self.bucket(home)?.is_crowded() {
+            return None;
+        }
+        let crowd = &self.groups.get(home / GROUP)?.crowd;
+        let (.., words) = crowd.iter().find(|(_, other, _)| *other == key)?;
+        Some((words, 0))
     }
 
     /// Sets what is said below keys, which differ; or nothing any more.
     pub(super) fn set(&mut self, nodes: impl IntoIterator<Item = (u32, Option<Vec<Run>>)>) {
-        let encoded = |runs: Vec<Run>| {
-            let mut node = Vec::new();
-            node::encode(&runs, &LEVELS, &mut node);
-            node
-        };
-        let mut nodes: Vec<(usize, u32, Option<Vec<u16>>)> =
-            nodes.into_iter().map(|(key, runs)| (0, key, runs.map(encoded))).collect();
-        let added = nodes.iter().filter(|(_, key, node)| node.is_some() && !self.has(*key)).count();
-        let removed = nodes.iter().filter(|(_, key, node)| node.is_none() && self.has(*key)).count();
-        self.len = self.len + added - removed;
+        let mut changed: Vec<(usize, u32, Option<Vec<u16>>)> = Vec::new();
+        for (key, runs) in nodes {
+            let node = runs.map(|runs| {
+                let mut node = Vec::new();
+                node::encode(&runs, &LEVELS, &mut node);
+                node
+            });
+            self.len += usize::from(node.is_some());
+            self.len -= usize::from(self.has(key));
+            changed.push((0, key, node));
+        }
         self.resize();
-        nodes.iter_mut().for_each(|(home, key, _)| *home = self.home(*key));
-        nodes.sort_unstable_by_key(|(home, ..)| *home);
+        changed.iter_mut().for_each(|(home, key, _)| *home = self.home(*key));
+        changed.sort_unstable_by_key(|(home, ..)| *home);
         let groups = Arc::make_mut(&mut self.groups);
-        for changed in nodes.chunk_by(|(one, ..), (other, ..)| one == other) {
+        for changed in changed.chunk_by(|(one, ..), (other, ..)| one == other) {
             let Some((home, ..)) = changed.first() else { continue };
-            let group = groups.get_mut(home / GROUP).map(Arc::make_mut);
-            let Some(bucket) = group.and_then(|group| group.get_mut(home % GROUP)) else { continue };
-            let kept = bucket.nodes().filter(|(key, _)| changed.iter().all(|(_, other, _)| other != key));
-            let new = changed.iter().filter_map(|(_, key, node)| Some((*key, node.as_deref()?)));
-            *bucket = Bucket::new(&kept.chain(new).collect::<Vec<_>>());
+            let Some(group) = groups.get_mut(home / GROUP).map(Arc::make_mut) else { continue };
+            let new = changed.iter().filter_map(|(home, key, node)| Some((*home, *key, node.as_deref()?)));
+            group.replace(*home, |key| changed.iter().any(|(_, other, _)| *other == key), new);
         }
     }
 
     fn has(&self, key: u32) -> bool {
-        self.bucket(self.home(key)).is_some_and(|bucket| bucket.node(key).is_some())
+        let home = self.home(key);
+        self.bucket(home).is_some_and(|bucket| bucket.node(key).is_some()) || self.crowd(home, key).is_some()
     }
 
-    /// Has as many buckets as the keys need, or up to four times as many.
+    /// Has as many buckets as the keys need.
     fn resize(&mut self) {
-        let needed = self.len.div_ceil(EACH * GROUP).next_power_of_two();
-        let needed = if self.len == 0 { 0 } else { needed };
-        if (needed..=4 * needed).contains(&self.groups.len()) {
+        let [most, usual, least] = Self::EACH;
+        let has = self.groups.len() * GROUP;
+        if (least * has.saturating_sub(GROUP)..=most * has).contains(&self.len) {
             return;
         }
-        let old = mem::replace(
-            &mut self.groups,
-            (0..needed).map(|_| Group::new(array::from_fn(|_| Bucket::default()))).collect(),
-        );
-        let mut nodes: Vec<(usize, u32, &[u16])> = old
-            .iter()
-            .flat_map(|group| group.iter())
-            .flat_map(Bucket::nodes)
-            .map(|(key, node)| (self.home(key), key, node))
-            .collect();
-        nodes.sort_unstable_by_key(|(home, ..)| *home);
+        let empty = Group { buckets: array::from_fn(|_| Bucket::default()), crowd: Vec::new() };
+        let groups = (0..self.len.div_ceil(usual * GROUP)).map(|_| Arc::new(empty.clone())).collect();
+        let old = mem::replace(&mut self.groups, groups);
+        let entries = old.iter().flat_map(|group| group.entries());
+        let mut entries: Vec<Entry<'_>> = entries.map(|(key, node)| (self.home(key), key, node)).collect();
+        entries.sort_unstable_by_key(|(home, ..)| *home);
         let groups = Arc::make_mut(&mut self.groups);
-        for of_bucket in nodes.chunk_by(|(one, ..), (other, ..)| one == other) {
-            let Some((home, ..)) = of_bucket.first() else { continue };
-            let group = groups.get_mut(home / GROUP).map(Arc::make_mut);
-            let Some(bucket) = group.and_then(|group| group.get_mut(home % GROUP)) else { continue };
-            *bucket = Bucket::new(&of_bucket.iter().map(|(_, key, node)| (*key, *node)).collect::<Vec<_>>());
+        for entries in entries.chunk_by(|(one, ..), (other, ..)| one == other) {
+            let Some((home, ..)) = entries.first() else { continue };
+            let Some(group) = groups.get_mut(home / GROUP).map(Arc::make_mut) else { continue };
+            group.replace(*home, |_| false, entries.iter().copied());
         }
     }
 
     pub(super) fn bytes(&self) -> usize {
-        let buckets = self.groups.iter().flat_map(|group| group.iter());
-        self.groups.len() * (size_of::<Group>() + ARC + size_of::<[Bucket; GROUP]>())
-            + buckets.map(Bucket::bytes_below).sum::<usize>()
+        self.groups.iter().map(|group| size_of::<Arc<Group>>() + ARC + group.bytes()).sum()
+    }
+}
+
+impl Group {
+    /// Gives a bucket `new` entries, besides those that it has of keys that have not changed.
+    fn replace<'n>(
+        &mut self,
+        home: usize,
+        changed: impl Fn(u32) -> bool,
+        new: impl Iterator<Item = Entry<'n>>,
+    ) {
+        let Some(bucket) = self.buckets.get_mut(home % GROUP) else { return };
+        let crowd: Vec<_> = self.crowd.extract_if(.., |(of, ..)| *of == home % GROUP).collect();
+        let old = mem::take(bucket);
+        let old = old.nodes().into_iter().chain(crowd.iter().map(|(_, key, node)| (*key, &**node)));
+        let mut nodes: Vec<(u32, &[u16])> = old.filter(|(key, _)| !changed(*key)).collect();
+        nodes.extend(new.map(|(_, key, node)| (key, node)));
+        // The longest last, so that whole lines can be read from most.
+        nodes.sort_by_key(|(_, node)| node.len());
+        let left_over = bucket.fill(&nodes);
+        self.crowd.extend(left_over.iter().map(|(key, node)| (home % GROUP, *key, Arc::from(*node))));
+    }
+
+    fn entries(&self) -> impl Iterator<Item = (u32, &[u16])> {
+        let here = self.buckets.iter().flat_map(Bucket::nodes);
+        here.chain(self.crowd.iter().map(|(_, key, node)| (*key, &**node)))
+    }
+
+    fn bytes(&self) -> usize {
+        let words = self.buckets.iter().map(|bucket| &bucket.words).filter(|words| !words.is_empty());
+        let words = words.chain(self.crowd.iter().map(|(.., node)| node));
+        let crowd = self.crowd.capacity() * size_of::<(usize, u32, Arc<[u16]>)>();
+        size_of::<Self>() + crowd + words.map(|words| ARC + size_of_val(&**words)).sum::<usize>()
     }
 }
 
 impl Bucket {
-    fn new(nodes: &[(u32, &[u16])]) -> Self {
-        let Some((here, more)) = nodes.split_at_checked(KEYS) else { return Self::of(nodes, &[]) };
-        Self::of(here, more)
+    /// Fills it, which is empty, and returns what there is no room for.
+    fn fill<'s, 'n>(&mut self, nodes: &'s [(u32, &'n [u16])]) -> &'s [(u32, &'n [u16])] {
+        let Some((first, _)) = nodes.first() else { return &[] };
+        let mut words = vec![0];
+        let mut filled = 0;
+        let mut slots = self.keys.iter_mut().zip(&mut self.places);
+        for ((key, node), (key_slot, place_slot)) in nodes.iter().zip(&mut slots) {
+            let Ok(place) = u16::try_from(words.len()) else { break };
+            (*key_slot, *place_slot) = (*key, place);
+            words.extend_from_slice(node);
+            filled += 1;
+        }
+        let left_over = nodes.get(filled..).unwrap_or_default();
+        if !left_over.is_empty() {
+            let slots = self.keys.iter_mut().zip(&mut self.places).skip(filled);
+            slots.for_each(|(key_slot, place_slot)| (*key_slot, *place_slot) = (*first, 1));
+        }
+        let last = self.places.get(filled - 1).copied().unwrap_or_default();
+        words.resize(words.len().max(usize::from(last) + node::LINE), 0);
+        self.words = words.into();
+        left_over
     }
 
-    fn of(here: &[(u32, &[u16])], more: &[(u32, &[u16])]) -> Self {
-        let (mut keys, mut places) = ([0; KEYS], [0; KEYS]);
-        let mut words = vec![0];
-        for ((key, node), (key_slot, place)) in here.iter().zip(keys.iter_mut().zip(&mut places)) {
-            (*key_slot, *place) = (*key, words.len() as u32);
-            words.extend_from_slice(node);
-        }
-        let more = (!more.is_empty()).then(|| Arc::new(Self::new(more)));
-        Self { keys, places, words: if here.is_empty() { Arc::default() } else { words.into() }, more }
+    /// Whether keys of this bucket may be in the crowd.
+    #[inline]
+    fn is_crowded(&self) -> bool {
+        let [.., last] = self.places;
+        last != 0
     }
 
     /// The words with the node of a key, and where it is.
@@ -159,26 +251,19 @@ impl Bucket {
     fn node(&self, key: u32) -> Option<(&[u16], usize)> {
         // Where there is no key, it seems to be 0; then the place is 0.
         let slot = lanes::equal(&self.keys, key).trailing_zeros() as usize;
-        match self.places.get(slot).copied() {
-            Some(place) if place != 0 => Some((&self.words, place as usize)),
-            Some(_) | None => self.more.as_ref()?.node(key),
-        }
+        let place = self.places.get(slot).copied().filter(|place| *place != 0)?;
+        Some((&self.words, place.into()))
     }
 
-    /// All keys with their nodes.
-    fn nodes(&self) -> Box<dyn Iterator<Item = (u32, &[u16])> + '_> {
-        let ends = self.places.iter().skip(1).map(|place| *place as usize);
-        let ends =
-            ends.map(|place| if place == 0 { self.words.len() } else { place }).chain([self.words.len()]);
-        let here = self.keys.iter().zip(&self.places).zip(ends).filter(|((_, place), _)| **place != 0);
-        let here =
-            here.map(|((key, place), end)| (*key, self.words.get(*place as usize..end).unwrap_or_default()));
-        Box::new(here.chain(self.more.iter().flat_map(|more| more.nodes())))
-    }
-
-    fn bytes_below(&self) -> usize {
-        let words = if self.words.is_empty() { 0 } else { ARC + size_of_val(&*self.words) };
-        words + self.more.as_ref().map_or(0, |more| ARC + size_of::<Self>() + more.bytes_below())
+    /// Its keys with their nodes.
+    fn nodes(&self) -> Vec<(u32, &[u16])> {
+        let mut before = 0;
+        let keys = self.keys.iter().zip(&self.places);
+        let keys = keys.take_while(|(_, place)| **place > mem::replace(&mut before, **place));
+        let keys: Vec<(u32, usize)> = keys.map(|(key, place)| (*key, usize::from(*place))).collect();
+        let ends = keys.iter().skip(1).map(|(_, place)| *place).chain([self.words.len()]);
+        let node = |place: usize, end: usize| self.words.get(place..end).unwrap_or_default();
+        keys.iter().zip(ends).map(|((key, place), end)| (*key, node(*place, end))).collect()
     }
 }
 

@@ -21,6 +21,7 @@ mod runs;
 mod table;
 #[cfg(test)]
 mod tests;
+mod wave;
 
 pub use fib::Fib;
 pub use next_hop::NextHopId;

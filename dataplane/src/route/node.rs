@@ -6,6 +6,7 @@
 //! of the nodes of following bits come last, one for each answer, from the beginning of the node that they are in.
 
 use super::runs::Run;
+use crate::threat::lanes;
 
 /// The answer that is none yet.
 pub(super) const FURTHER: u16 = u16::MAX;
@@ -52,12 +53,24 @@ pub(super) fn find_in_bitmap(words: &[u16], at: usize, word: u32) -> Found {
 pub(super) fn find_in_list(words: &[u16], at: usize, word: u16) -> Found {
     let starts = usize::from(word_at(words, at));
     let values = at + 1 + starts;
-    let index = words.get(at + 1..values).unwrap_or_default().partition_point(|start| *start <= word);
+    let line = words.get(at + 1..).and_then(|words| words.first_chunk::<{ lanes::WORDS }>());
+    let index = match line {
+        Some(line) if starts <= line.len() => {
+            let (not_above, _) = lanes::compare(line, word);
+            (not_above & ((1 << starts) - 1)).trailing_ones() as usize
+        }
+        Some(_) | None => {
+            words.get(at + 1..values).unwrap_or_default().partition_point(|start| *start <= word)
+        }
+    };
     match word_at(words, values + index) {
         FURTHER => Found::Further(at + wide(words, values + starts + 1 + 2 * index)),
         value => Found::Value(value),
     }
 }
+
+/// Words from the beginning of a list's node on, with which it is found faster.
+pub(super) const LINE: usize = 1 + lanes::WORDS;
 
 /// Words of a bitmap.
 const BITMAP: usize = 4;

@@ -3,7 +3,9 @@ use std::{array, collections::HashSet, iter, sync::Arc};
 use super::{
     node::{self, Form, Found, Level},
     runs::Run,
+    wave::WAVE,
 };
+use crate::prefetch::fetch;
 
 /// Values of the first 32 bits of addresses. A copy shares what is not changed in either.
 ///
@@ -39,6 +41,24 @@ impl Table {
     pub(super) fn find(&self, number: u32) -> u16 {
         let block = self.block(number);
         finish(block, slot(block, number), number)
+    }
+
+    /// The same for at most [`WAVE`] numbers, step by step, so that the waits for memory of all of them overlap.
+    #[inline(never)]
+    pub(super) fn find_wave(&self, numbers: &[u32], values: &mut [u16]) {
+        let mut blocks: [&[u16]; WAVE] = [&[]; WAVE];
+        for (number, block) in numbers.iter().zip(&mut blocks) {
+            *block = self.block(*number);
+            block.get(slot_place(*number)).map(fetch);
+        }
+        let mut places = [0; WAVE];
+        for ((number, block), at) in numbers.iter().zip(&blocks).zip(&mut places) {
+            *at = slot(block, *number);
+            block.get(*at).map(fetch);
+        }
+        for (((number, block), at), value) in numbers.iter().zip(&blocks).zip(&places).zip(values) {
+            *value = finish(block, *at, *number);
+        }
     }
 
     #[inline]
@@ -92,7 +112,12 @@ pub(super) const ARC: usize = 16;
 /// Where the node of a number's slot is.
 #[inline]
 fn slot(block: &[u16], number: u32) -> usize {
-    node::wide(block, 2 * (number >> BEHIND_SLOT & 63) as usize)
+    node::wide(block, slot_place(number))
+}
+
+#[inline]
+fn slot_place(number: u32) -> usize {
+    2 * (number >> BEHIND_SLOT & 63) as usize
 }
 
 #[inline]
