@@ -56,8 +56,8 @@ pub use load::{Loaded, load, load_endpoints, parse};
 pub use model::{
     Capture, CaptureCompression, CaptureDirection, CaptureFormat, CapturePoint, CaptureVerdict, ChecksumMode,
     Control, Enforcement, Evict, Fail, Flow, Fragments, Handling, Idle, InterfaceMode, Io, IoMode, Log,
-    LogFormat, LogLevel, Metrics, Midstream, NapiThreads, NdHandling, Records, RecordsTarget, Ring, Threat,
-    Timeouts, Trigger, Widest, Workers, ZeroCopy,
+    LogFormat, LogLevel, Metrics, Midstream, NapiThreads, NdHandling, Records, RecordsTarget, ReversePath,
+    Ring, Threat, Timeouts, Trigger, Widest, Workers, ZeroCopy,
 };
 pub use pattern::FilePattern;
 pub use reference::reference;

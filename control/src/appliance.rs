@@ -4,13 +4,14 @@
 
 pub mod captures;
 mod feeds;
+pub mod routes;
 mod triggers;
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{collections::VecDeque, net::IpAddr, sync::Arc, time::Duration};
 
 use jiff::{Timestamp, Unit};
 use parking_lot::Mutex;
-use ravelin_config::{Config, Interface, RecordsTarget, types::Protocol};
+use ravelin_config::{Config, Interface, RecordsTarget, resources::Failsafe, types::Protocol};
 use ravelin_dataplane::{
     counters::WorkerCounters,
     flow::FlowRecord,
@@ -19,7 +20,7 @@ use ravelin_dataplane::{
     policy::{DecisionId, Key},
 };
 
-use self::captures::CaptureDesk;
+use self::{captures::CaptureDesk, routes::RouteDesk};
 use crate::{
     alerts::Ledger,
     api::view::{LastReload, Link, LinkState},
@@ -53,11 +54,29 @@ pub trait Interfaces: Send + Sync {
     /// Packets and bytes that the kernel dropped so, in the order of the ports.
     fn blocked(&self) -> Vec<[u64; 2]>;
 
+    /// What they leave to the kernel, if there is one that routes. Called once.
+    fn own(&self) -> Option<Box<dyn Own>>;
+
     /// Gives the interfaces back as they were found. Called once, after the workers have stopped; returns what went wrong.
     fn close(&self) -> Vec<String>;
 
     /// Gives up after a start that failed: as [`Interfaces::close`], but what an earlier process left goes on.
     fn abandon(&self) -> Vec<String>;
+}
+
+/// What interfaces that route leave to the kernel without asking workers.
+pub trait Own: Send {
+    /// Has these be its addresses, and no others.
+    ///
+    /// # Errors
+    /// What is wrong.
+    fn set_addresses(&mut self, addresses: &[IpAddr]) -> Result<(), String>;
+
+    /// Has these be the ports at which it is reached whatever workers do, and no others.
+    ///
+    /// # Errors
+    /// What is wrong.
+    fn set_failsafes(&mut self, failsafes: &[Failsafe]) -> Result<(), String>;
 }
 
 /// The running process.
@@ -78,6 +97,7 @@ pub struct Appliance {
     cut: Mutex<Cut>,
     alerts: Mutex<Ledger>,
     captures: Mutex<Option<CaptureDesk>>,
+    routes: Mutex<Option<RouteDesk>>,
     keeper: Option<Keeper>,
     kernel: Option<KernelKeeper>,
     writer: Mutex<Option<Writer>>,
@@ -142,6 +162,7 @@ impl Appliance {
             cut: Mutex::default(),
             alerts: Mutex::default(),
             captures: Mutex::default(),
+            routes: Mutex::default(),
             keeper,
             kernel,
             reloader: tokio::sync::Mutex::new(reloader),

@@ -10,7 +10,8 @@
 //! which a configuration comes into force; [`sources`] reads it, [`manifests`] among it those of Kubernetes and Calico; [`feeds`] knows
 //! what others publish about addresses and domains; [`capture`] makes files of what workers copy;
 //! [`identity`] knows which endpoints and network sets a selector matches, [`policy`] compiles, explains and changes policies,
-//! [`compile`] all else that the packet path runs on; [`api`] holds the handlers behind the control socket, [`stats`] the
+//! [`compile`] all else that the packet path runs on; [`doctor`] says what of the machine helps and hinders; [`mirror`] follows
+//! the kernel's routes and neighbours, and [`routing`] makes of them what workers follow; [`api`] holds the handlers behind the control socket, [`stats`] the
 //! metrics.
 //!
 //! Promises: whatever happens here never makes a packet wait. Refuses: unsafe code. Read next: `supervisor/mod.rs`.
@@ -23,14 +24,17 @@ pub mod appliance;
 pub mod capture;
 pub mod cli;
 pub mod compile;
+pub mod doctor;
 pub mod feeds;
 pub mod identity;
 pub mod log;
 pub mod manifests;
+pub mod mirror;
 pub mod policy;
 pub mod records;
 pub mod reload;
 pub mod replay;
+pub mod routing;
 pub mod sources;
 pub mod stats;
 pub mod supervisor;

@@ -37,7 +37,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::{
     api::view::{Link, LinkState, Statistic},
-    appliance::{Appliance, Interfaces},
+    appliance::{Appliance, Interfaces, Own},
     compile::{self, PortFacts, Ports},
     feeds::{Keeper, Library, kernel::Blocklist},
     log::LogLevelHandle,
@@ -192,6 +192,10 @@ impl Interfaces for TestInterfaces {
         self.blocked.lock().clone()
     }
 
+    fn own(&self) -> Option<Box<dyn Own>> {
+        None
+    }
+
     fn close(&self) -> Vec<String> {
         Vec::new()
     }
@@ -267,7 +271,7 @@ impl Running {
             let totals = self.appliance.roster.totals();
             // A worker may publish what it was handed before the other one publishes that it handed it over.
             let over = totals.handed_off == totals.handed_in;
-            if over && totals.forwarded + totals.consumed + totals.drops.total() >= packets {
+            if over && totals.forwarded + totals.local + totals.consumed + totals.drops.total() >= packets {
                 assert_eq!(totals.balance(), Ok(()));
                 return;
             }

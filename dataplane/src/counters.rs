@@ -50,6 +50,12 @@ counters! {
     Counter forwarded_bytes "bytes" "Bytes queued to leave through an interface, whole frames.",
     Counter handed_off "packets" "Packets given to the worker that owns their flow.",
     Counter consumed "packets" "Packets taken by the appliance itself, such as those received by monitor interfaces.",
+    Counter local "packets" "Packets given to the kernel that the appliance runs on: for its own addresses, and those that it forwards in the workers' place.",
+    Counter exceptions_expired "packets" "Packets given to the kernel because they have no hop left: it tells the sender.",
+    Counter exceptions_too_long "packets" "Packets given to the kernel because they are longer than the next hop takes: it makes fragments of them, or tells the sender.",
+    Counter exceptions_neighbour "packets" "Packets given to the kernel because the hardware address of the next hop is not known: it finds out.",
+    Counter exceptions_route "packets" "Packets given to the kernel because the route leads through an interface that is not ours, refuses them, or is not there.",
+    Counter exceptions_other "packets" "Packets given to the kernel because they are of a rare kind: with a VLAN tag, IPv4 options or addresses of one link.",
     Counter batches "batches" "Batches that held at least one packet.",
     Counter idle_turns "turns" "Turns of the worker that found nothing to do.",
     Counter sleeps "sleeps" "Times that the worker slept until something happened.",
@@ -185,7 +191,7 @@ impl WorkerCounters {
     /// Both sums, if they differ.
     pub fn balance(&self) -> Result<(), Imbalance> {
         let taken = self.received + self.injected + self.handed_in;
-        let settled = self.forwarded + self.handed_off + self.consumed + self.drops.total();
+        let settled = self.forwarded + self.local + self.handed_off + self.consumed + self.drops.total();
         if taken == settled { Ok(()) } else { Err(Imbalance { taken, settled }) }
     }
 
@@ -213,7 +219,7 @@ impl WorkerCounters {
 pub struct Imbalance {
     /// Packets received and handed in.
     pub taken: u64,
-    /// Packets forwarded, handed off, consumed and dropped.
+    /// Packets forwarded, given to the kernel, handed off, consumed and dropped.
     pub settled: u64,
 }
 

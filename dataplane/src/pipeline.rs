@@ -54,7 +54,7 @@ impl Pipeline {
             steer,
             flow,
             policy: PolicyStage,
-            forward: ForwardStage,
+            forward: ForwardStage::default(),
             capture: CaptureStage::default(),
             trace: None,
         }
@@ -96,7 +96,7 @@ impl Pipeline {
         observe(Step::Flow, batch.metas());
         self.policy.run(cx, batch.metas_mut(), &mut self.flow);
         observe(Step::Policy, batch.metas());
-        self.forward.decide(cx, batch.metas_mut());
+        self.forward.decide(cx, batch.metas_mut(), counters);
         observe(Step::Forward, batch.metas());
         let decisions = self.flow.decisions.log();
         self.capture.run(Point::Received, cx, batch, decisions, counters);

@@ -15,7 +15,7 @@ use std::{
 use crossbeam::utils::CachePadded;
 use parking_lot::Mutex;
 
-use crate::{capture, flow, forward, handoff::WorkerId, parse, policy};
+use crate::{capture, flow, forward, handoff::WorkerId, parse, policy, route};
 
 /// Everything that can change while packets flow.
 #[derive(Clone, Debug, Default)]
@@ -32,6 +32,8 @@ pub struct Snapshot {
     pub capture: capture::CapturePlan,
     /// Where packets go.
     pub forward: forward::Plan,
+    /// Where routed packets go.
+    pub routes: route::Routes,
     /// What alone has changed, if it is no more than the addresses that sets and feeds hold. Set by [`Publisher::publish_change`].
     pub change: Option<AddressChange>,
 }

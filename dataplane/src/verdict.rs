@@ -18,6 +18,8 @@ pub enum Verdict {
     Forward(PortId),
     /// Belongs to a flow of another worker and goes to it over a ring.
     Handoff(WorkerId),
+    /// Given to the kernel that the appliance runs on: for one of its addresses, or for it to forward.
+    Local,
     /// Taken by the appliance itself, such as everything that a monitor interface receives.
     Consume,
     /// Dropped, and why.
@@ -119,6 +121,9 @@ drop_reasons! {
         LldpDenied "lldp_denied" "The bridge's configuration drops LLDP.",
         StpDenied "stp_denied" "The bridge's configuration drops spanning tree frames.",
         EtherTypeDenied "ethertype_denied" "The bridge's configuration drops EtherTypes that it does not know.",
+        Martian "martian" "The source or destination is an address that nobody may send from or to through a router (RFC 1812 section 5.3.7).",
+        ReversePath "reverse_path" "There is no route back to the source, or not through the interface that received the packet, and the configuration asks for one.",
+        RouteBlackhole "route_blackhole" "The route to the destination is a blackhole.",
         MtuExceeded "mtu_exceeded" "The frame is longer than the outgoing interface allows.",
         NoDestination "no_destination" "The port that received the packet has no port to forward to.",
         TransmitFull "transmit_full" "The transmit ring of the outgoing port is full.",

@@ -11,6 +11,7 @@ use crate::{
     command::{Command, CommandQueue, FlowList},
     counters::{CounterBlock, WorkerCounters},
     flow::{EndReason, RecordSink},
+    forward::Port,
     handoff::{Handed, Handoff, WorkerId},
     io::{Frame, PacketIo, PortId, TransmitError},
     pipeline::{Context, Pipeline},
@@ -232,6 +233,16 @@ impl<I: PacketIo, R: RecordSink> Worker<I, R> {
                     }
                     Err((error, frame)) => Some((transmit_reason(error), frame)),
                 },
+                Verdict::Local => match cx.snapshot.forward.host() {
+                    Some(host) => match self.io.transmit(host, frame) {
+                        Ok(()) => {
+                            self.counters.local += 1;
+                            None
+                        }
+                        Err((error, frame)) => Some((transmit_reason(error), frame)),
+                    },
+                    None => Some((DropReason::NoDestination, frame)),
+                },
                 Verdict::Handoff(worker) => {
                     match self.links.handoff.send(worker, Handed { frame, meta: *meta }) {
                         Ok(()) => {
@@ -374,14 +385,18 @@ fn tell<I: PacketIo>(
     frame: &I::Frame,
     meta: &Meta,
 ) {
-    let twin = cx.snapshot.forward.twin(meta.port);
+    let plan = &cx.snapshot.forward;
+    let is_routed = plan.port(meta.port).is_some_and(Port::routes);
+    // Behind a router the receiver is found by a route, and learns of it when it sends itself.
+    let twin = plan.twin(meta.port).or(is_routed.then_some(meta.port));
     let Some(twin) = twin.filter(|_| cx.snapshot.policy.answers.take(meta.time)) else {
         counters.rejects_silent += 1;
         return;
     };
     let (bytes, headers) = (frame.bytes(), &meta.headers);
     let answers = if reason == DropReason::FlowReset {
-        [(meta.port, Answer::reset_sender(bytes, headers)), (twin, Answer::reset_receiver(bytes, headers))]
+        let receiver = if is_routed { None } else { Answer::reset_receiver(bytes, headers) };
+        [(meta.port, Answer::reset_sender(bytes, headers)), (twin, receiver)]
     } else {
         [(meta.port, Answer::reject(bytes, headers)), (twin, None)]
     };

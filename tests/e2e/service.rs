@@ -28,7 +28,7 @@ fn every_reload_has_a_beginning_and_an_outcome() {
     let Some(lab) = Lab::new(&[]) else { return };
     let socket = lab.folder().join("notify.sock");
     let manager = UnixDatagram::bind(&socket).expect("the folder is writable");
-    let ravelin = Ravelin::start_as_service(&lab.appliance, lab.folder(), &bridge("open"), &socket);
+    let ravelin = Ravelin::start_as_service(&lab.appliance, lab.folder(), &bridge("open"), &socket, None);
     assert_eq!(heard(&manager), ["READY=1", "STATUS=generation 1, 1 workers"]);
 
     let denying = format!("{}[enforcement]\nunknown = \"deny\"\n", bridge("open"));
@@ -49,5 +49,19 @@ fn every_reload_has_a_beginning_and_an_outcome() {
     assert_eq!(heard(&manager), ["READY=1", "STATUS=generation 3: enforcement.unknown changed"]);
 
     ravelin.finish(&["unknown_deny"]);
-    assert_eq!(heard(&manager), ["STOPPING=1"]);
+    // Five seconds that the configuration allows, and ten for the rest.
+    assert_eq!(heard(&manager), ["STOPPING=1", "EXTEND_TIMEOUT_USEC=15000000"]);
+}
+
+#[test]
+fn whoever_wants_signs_of_life_gets_them() {
+    let Some(lab) = Lab::new(&[]) else { return };
+    let socket = lab.folder().join("notify.sock");
+    let manager = UnixDatagram::bind(&socket).expect("the folder is writable");
+    let ravelin =
+        Ravelin::start_as_service(&lab.appliance, lab.folder(), &bridge("open"), &socket, Some(200));
+    for expected in ["READY=1", "WATCHDOG=1", "WATCHDOG=1"] {
+        assert_eq!(heard(&manager)[0], expected);
+    }
+    ravelin.finish(&[]);
 }

@@ -53,7 +53,8 @@ impl Counters {
     /// what others handed off.
     pub fn assert_balanced(&self) {
         let taken = self["received"] + self["handed_in"] + self["injected"];
-        let settled = self["forwarded"] + self["handed_off"] + self["consumed"] + self.dropped_in_all();
+        let settled =
+            self["forwarded"] + self["local"] + self["handed_off"] + self["consumed"] + self.dropped_in_all();
         assert_eq!(taken, settled, "the conservation law: {self:#?}");
         let (off, taken_over) = (self["handed_off"], self["handed_in"]);
         assert_eq!(off, taken_over, "packets were lost between workers");

@@ -14,6 +14,7 @@ pub mod counters;
 pub mod echo;
 pub mod explain;
 pub mod flood;
+pub mod gateway;
 pub mod generate;
 pub mod netns;
 pub mod oracle;

@@ -35,10 +35,18 @@ impl Ravelin {
         ravelin.wait_until_ready()
     }
 
-    /// Starts `ravelin run` as a service manager does that listens on the socket `manager`, and waits until it answers.
-    pub fn start_as_service(namespace: &Namespace, folder: &Path, config: &str, manager: &Path) -> Self {
+    /// Starts `ravelin run` as a service manager does that listens on the socket `manager`, and wants a sign of life within so
+    /// many milliseconds; and waits until it answers.
+    pub fn start_as_service(
+        namespace: &Namespace,
+        folder: &Path,
+        config: &str,
+        manager: &Path,
+        watchdog: Option<u32>,
+    ) -> Self {
         let ravelin = Self::launch_with(namespace, folder, config, |command| {
             command.env("NOTIFY_SOCKET", manager);
+            command.envs(watchdog.map(|limit| ("WATCHDOG_USEC", (limit * 1000).to_string())));
         });
         ravelin.wait_until_ready()
     }

@@ -97,6 +97,16 @@ impl Lab {
 
     /// A laboratory with links as asked for.
     pub fn with(links: Links, programs: &[&str]) -> Option<Self> {
+        let lab = Self::without_addresses(links, programs)?;
+        for (host, address, address6) in [(&lab.client, CLIENT, CLIENT6), (&lab.server, SERVER, SERVER6)] {
+            host.ip(&format!("address add {address}/24 dev eth0"));
+            host.ip(&format!("address add {address6}/64 dev eth0 nodad"));
+        }
+        Some(lab)
+    }
+
+    /// A laboratory whose hosts have no addresses yet.
+    pub(crate) fn without_addresses(links: Links, programs: &[&str]) -> Option<Self> {
         if !requirements::met(&[&["ip", "ethtool"], programs].concat()) {
             return None;
         }
@@ -110,10 +120,6 @@ impl Lab {
         };
         connect(&lab.client, "eth0", &lab.appliance, "outside", links);
         connect(&lab.server, "eth0", &lab.appliance, "inside", links);
-        for (host, address, address6) in [(&lab.client, CLIENT, CLIENT6), (&lab.server, SERVER, SERVER6)] {
-            host.ip(&format!("address add {address}/24 dev eth0"));
-            host.ip(&format!("address add {address6}/64 dev eth0 nodad"));
-        }
         Some(lab)
     }
 

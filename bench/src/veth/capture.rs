@@ -80,7 +80,7 @@ impl Mix {
     }
 }
 
-/// Sends at a rate for some seconds; prints how many frames and bytes that was.
+/// Sends at a rate for some seconds; prints how many frames and bytes that was, and how many frames were left out.
 pub(crate) fn paced(interface: &str, seconds: f64, gigabits: f64, mix: &str, flows: u16) {
     let (lengths, order) = Mix::of(mix).shape();
     let frames: Vec<_> = lengths.iter().map(|length| frame(*length, Pattern::Flows)).collect();
@@ -96,8 +96,8 @@ pub(crate) fn paced(interface: &str, seconds: f64, gigabits: f64, mix: &str, flo
     // One call that the end of the process interrupts.
     thread::spawn(move || source.send());
     thread::sleep(until.saturating_sub(now) + Duration::from_millis(100));
-    let [frames, bytes] = counter.read();
-    println!("{frames} {bytes}");
+    let [frames, bytes, skipped] = counter.read();
+    println!("{frames} {bytes} {skipped}");
 }
 
 /// Who captures.
@@ -240,6 +240,8 @@ fn measure(
     gigabits: f64,
     options: &Options,
 ) -> Run {
+    // What the one before has left to be written is not this one's business: it would take the cores for a while.
+    rustix::fs::sync();
     let (config, socket) = write_config(1, Mode::Native, "", "");
     let directory = config.parent().expect("it is in a directory").join("captures");
     fs::create_dir_all(&directory).expect("the temporary directory is writable");
@@ -252,7 +254,10 @@ fn measure(
     let arguments = ["role", "paced", "a0", &seconds, &gigabits, mix.name(), &flows];
     let answer = topology.start(Host::Client, 0, &myself(), &arguments).finish();
     let counts: Vec<u64> = answer.split_whitespace().map(|count| count.parse().expect("a count")).collect();
-    let &[sent, bytes] = counts.as_slice() else { panic!("{answer}") };
+    let &[sent, bytes, skipped] = counts.as_slice() else { panic!("{answer}") };
+    if skipped > 0 {
+        report.note(&format!("the source lost its core for a while: {skipped} packets were not sent"));
+    }
     // What is on its way gets there.
     thread::sleep(Duration::from_millis(1500));
     let cpu = spent(&process) - before;

@@ -150,8 +150,9 @@ pub(crate) struct Paced {
 }
 
 impl Paced {
-    /// Bytes of `struct paced` of the program: the shapes' order stands at 52, their lengths at 68, their headers behind these.
-    const SIZE: usize = 168;
+    /// Bytes of `struct paced` of the program: the shapes' order stands at 52, their lengths at 68, their headers behind these;
+    /// how many frames were left out, at 168.
+    const SIZE: usize = 176;
 
     /// Sends frames of at most three kinds, in the order of `order`, which has at most sixteen numbers of these: one each `interval`
     /// nanoseconds, until a time of the monotonic clock. Blocks until long after.
@@ -195,14 +196,14 @@ impl Paced {
     }
 }
 
-/// How many frames and bytes a paced source has sent.
+/// How many frames and bytes a paced source has sent, and how many frames it left out because it was late.
 pub(crate) struct PacedCounter(MapHandle);
 
 impl PacedCounter {
-    pub(crate) fn read(&self) -> [u64; 2] {
+    pub(crate) fn read(&self) -> [u64; 3] {
         let value = self.0.lookup(&0_u32.to_ne_bytes(), MapFlags::ANY).expect("the map is there");
         let value = value.expect("slot 0");
-        [8, 16].map(|at| u64::from_ne_bytes(value[at..at + 8].try_into().expect("8 bytes")))
+        [8, 16, 168].map(|at| u64::from_ne_bytes(value[at..at + 8].try_into().expect("8 bytes")))
     }
 }
 

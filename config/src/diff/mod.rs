@@ -80,7 +80,7 @@ macro_rules! entry {
     };
 }
 
-entry!(Interface { mode, checksum; derived bridge });
+entry!(Interface { mode, checksum, reverse_path, fail; derived bridge });
 entry!(Bridge { ports, fail, arp, nd, lldp, stp, unknown });
 
 fn entries<T: Entry>(declare: fn(&mut Vec<Section>), old: &[T], new: &[T], changes: &mut Vec<Change>) {

@@ -1,3 +1,4 @@
+use super::Fail;
 use crate::schema::{
     entry,
     parser::{name, word},
@@ -10,6 +11,8 @@ words! {
     pub enum InterfaceMode {
         /// The interface is a port of a bridge.
         Bridge = "bridge",
+        /// Packets go where the kernel's routes lead, through interfaces of this mode.
+        Route = "route",
         /// Packets are received, judged and recorded, and then end; nothing is sent.
         Monitor = "monitor",
     }
@@ -27,14 +30,32 @@ words! {
     }
 }
 
+words! {
+    /// How it is checked that a packet comes from where an answer to it would go (RFC 3704).
+    pub enum ReversePath {
+        /// There has to be a route to its source through the interface that received it.
+        Strict = "strict",
+        /// There has to be a route to its source.
+        Loose = "loose",
+        /// It is not.
+        Off = "off",
+    }
+}
+
 entry! {
     /// An interface that differs from the defaults. Ports of bridges need no declaration.
     struct InterfaceModel in "interface" {
         /// The name that the kernel has for it.
         name: IfName = Required => name("name of an interface"), Restart;
-        /// Port of a bridge, or receive only (`monitor`).
+        /// Port of a bridge (`bridge`), one of those between which packets are routed (`route`), or receive only (`monitor`).
         mode: InterfaceMode = Or(InterfaceMode::Bridge) => word(), Restart;
         /// Whether partial checksums of local stacks are completed on the packets received here.
         checksum: ChecksumMode = Or(ChecksumMode::Auto) => word(), Live;
+        /// Of an interface with `mode = "route"`: whether a packet received here is dropped if no route leads back to its source
+        /// (`loose`), or none through this interface (`strict`).
+        reverse_path: ReversePath = Or(ReversePath::Loose) => word(), Live;
+        /// Of an interface with `mode = "route"`: what the kernel does with packets when the process has died: routes them,
+        /// unjudged (`open`), or drops them, except for its own conversations (`closed`).
+        fail: Fail = Or(Fail::Open) => word(), Restart;
     }
 }

@@ -33,7 +33,7 @@ pub(crate) use file::FileModel;
 pub use flow::{Evict, Flow, Midstream, Timeouts};
 pub use fragments::Fragments;
 pub(crate) use interface::InterfaceModel;
-pub use interface::{ChecksumMode, InterfaceMode};
+pub use interface::{ChecksumMode, InterfaceMode, ReversePath};
 pub use io::{Io, IoMode, NapiThreads, ZeroCopy};
 pub use operation::{Control, Log, LogFormat, LogLevel, Metrics, Records, RecordsTarget};
 pub(crate) use policy::{

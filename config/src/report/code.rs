@@ -65,11 +65,11 @@ codes! {
     DuplicateName = "C011" Error "Two interfaces, bridges, policies or other things of one kind have the same name.";
     BridgePorts = "C012" Error "A bridge has other than two ports.";
     PortTaken = "C013" Error "An interface is a port twice, in one bridge or in two.";
-    MonitorPort = "C014" Error "An interface that only receives (`mode = \"monitor\"`) is a port of a bridge.";
-    UnusedInterface = "C015" Error "A declared interface is neither a port of a bridge nor a monitor.";
+    MonitorPort = "C014" Error "An interface that only receives (`mode = \"monitor\"`) or routes (`mode = \"route\"`) is a port of a bridge.";
+    UnusedInterface = "C015" Error "A declared interface is neither a port of a bridge nor one that routes or monitors.";
     PortsWithoutProtocol = "C016" Error "A rule or an endpoint speaks of ports, but the protocol is not tcp, udp or sctp.";
     MixedFamilies = "C017" Error "A rule asks for IPv4 and for IPv6, so that it can never match, or only in part.";
-    NothingToRun = "C018" Error "The configuration has no bridge and no monitor interface, so `ravelin run` would have nothing to do.";
+    NothingToRun = "C018" Error "The configuration has no bridge and no interface that routes or monitors, so `ravelin run` would have nothing to do.";
     TooLarge = "C019" Error "The configuration has more interfaces, rules or files than can be handled.";
     Selector = "C020" Error "The text is not a selector.";
     Misplaced = "C021" Error "What may stand once in a configuration stands in an included file.";

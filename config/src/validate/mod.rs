@@ -19,7 +19,7 @@ use crate::feed::{Allowance, FeedList};
 use crate::job::Job;
 use crate::model::{
     Capture, ChecksumMode, Control, Enforcement, Fail, Flow, Fragments, Handling, InterfaceMode, Io, Log,
-    Metrics, Model, NdHandling, Records, Threat, Workers,
+    Metrics, Model, NdHandling, Records, ReversePath, Threat, Workers,
 };
 use crate::report::{Code, Findings, Report};
 use crate::resources::Resources;
@@ -83,11 +83,15 @@ pub struct Config {
 pub struct Interface {
     /// The name that the kernel has for it.
     pub name: IfName,
-    /// Port of a bridge, or receive only.
+    /// Port of a bridge, router, or receive only.
     pub mode: InterfaceMode,
     /// What happens to partial checksums of packets received here.
     pub checksum: ChecksumMode,
-    /// The bridge it is a port of, as an index of [`Config::bridges`]; `None` for a monitor.
+    /// How sources of packets are checked that are routed.
+    pub reverse_path: ReversePath,
+    /// What the kernel does with packets that are routed when the process is gone.
+    pub fail: Fail,
+    /// The bridge it is a port of, as an index of [`Config::bridges`], if it is one.
     pub bridge: Option<usize>,
 }
 

@@ -1,5 +1,5 @@
 use super::{Bridge, Interface, unique};
-use crate::model::{BridgeModel, ChecksumMode, InterfaceMode, InterfaceModel};
+use crate::model::{BridgeModel, ChecksumMode, Fail, InterfaceMode, InterfaceModel, ReversePath};
 use crate::report::{Code, Findings};
 use crate::schema::reader::At;
 use crate::types::{BridgeName, IfName};
@@ -27,6 +27,8 @@ pub(super) fn validate(
                     name: port.clone(),
                     mode: InterfaceMode::Bridge,
                     checksum: ChecksumMode::Auto,
+                    reverse_path: ReversePath::Loose,
+                    fail: Fail::Open,
                     bridge: Some(index),
                 }),
             }
@@ -73,24 +75,42 @@ fn count(ports: usize) -> String {
     format!("{ports} port{}", if ports == 1 { "" } else { "s" })
 }
 
-/// Reports a monitor that is a port, and an interface that is neither. `all_known`: whether every bridge told
+/// Reports a monitor or a router that is a port, an interface that is neither, and what only routers have. `all_known`: whether every bridge told
 /// its ports.
 fn use_of(interface: &InterfaceModel, used: &Used<'_>, all_known: bool, findings: &mut Findings) {
     let (Some(name), Some(mode)) = (interface.name.given(), interface.mode.value()) else { return };
+    if *mode != InterfaceMode::Route {
+        let given = [
+            ("reverse_path", interface.reverse_path.given().map(|given| &given.range)),
+            ("fail", interface.fail.given().map(|given| &given.range)),
+        ];
+        for (key, range) in given {
+            let Some(range) = range else { continue };
+            let message = format!("`{key}` is for interfaces that route, and `{}` does not", name.value);
+            let finding = findings.add(Code::Combination, range.clone(), message);
+            finding.help(format!("leave `{key}` out, or set mode = \"route\""));
+        }
+    }
     match (mode, used.get(&name.value)) {
-        (InterfaceMode::Monitor, Some((port, _))) => {
+        (InterfaceMode::Monitor | InterfaceMode::Route, Some((port, _))) => {
+            let (does, word) = match mode {
+                InterfaceMode::Route => ("routes", "route"),
+                InterfaceMode::Monitor | InterfaceMode::Bridge => ("only receives", "monitor"),
+            };
             let message =
-                format!("the interface `{}` only receives, so it cannot be a port of a bridge", name.value);
+                format!("the interface `{}` {does}, so it cannot be a port of a bridge", name.value);
             let place = interface.mode.given().map_or(&name.range, |mode| &mode.range);
-            let help = format!("mode = \"monitor\" is at {}", findings.position(place));
+            let help = format!("mode = \"{word}\" is at {}", findings.position(place));
             findings.add(Code::MonitorPort, port.range.clone(), message).help(help);
         }
         (InterfaceMode::Bridge, None) if all_known => {
             let message = format!("the interface `{}` is not a port of any bridge", name.value);
             let finding = findings.add(Code::UnusedInterface, name.range.clone(), message);
-            finding.help("add it to the ports of a bridge, or set mode = \"monitor\" to only listen");
+            finding.help(
+                "add it to the ports of a bridge, or set mode = \"route\" to route, or \"monitor\" to only listen",
+            );
         }
-        (InterfaceMode::Monitor, None) | (InterfaceMode::Bridge, _) => {}
+        (InterfaceMode::Monitor | InterfaceMode::Route, None) | (InterfaceMode::Bridge, _) => {}
     }
 }
 
@@ -99,6 +119,8 @@ fn interface(model: &InterfaceModel) -> Option<Interface> {
         name: model.name.value()?.clone(),
         mode: *model.mode.value()?,
         checksum: *model.checksum.value()?,
+        reverse_path: *model.reverse_path.value()?,
+        fail: *model.fail.value()?,
         bridge: None,
     })
 }

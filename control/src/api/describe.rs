@@ -163,6 +163,7 @@ pub(super) fn packet(appliance: &Appliance, entry: &TraceEntry) -> TracedPacket 
             | Verdict::Allow
             | Verdict::Forward(_)
             | Verdict::Handoff(_)
+            | Verdict::Local
             | Verdict::Consume => None,
         },
     }
@@ -174,6 +175,7 @@ fn verdict(appliance: &Appliance, verdict: Verdict) -> String {
         Verdict::Allow => "allow".to_owned(),
         Verdict::Forward(port) => format!("forward to {}", appliance.port(port)),
         Verdict::Handoff(worker) => format!("hand to worker {worker}"),
+        Verdict::Local => "local".to_owned(),
         Verdict::Consume => "consume".to_owned(),
         Verdict::Drop(reason) => format!("drop {}", reason.name()),
     }

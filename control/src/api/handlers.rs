@@ -125,6 +125,7 @@ fn role(config: &Config, interface: &ravelin_config::Interface) -> String {
             let side = if *outside == interface.name { "outside" } else { "inside" };
             format!("bridge {}, {side}", bridge.name)
         }
+        (InterfaceMode::Route, _) => "route".to_owned(),
         (InterfaceMode::Bridge, None) | (InterfaceMode::Monitor, _) => "monitor".to_owned(),
     }
 }

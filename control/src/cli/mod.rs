@@ -2,7 +2,7 @@
 //!
 //! Exit codes: 0 it worked; 1 it did not, and standard error says why and what to do next; 2 the command line or the
 //! configuration is wrong. A command that is asked to judge (`test`, `diff`, `lint --strict`, `explain --fail-on-deny`) ends with 1 if
-//! its judgement is no. With `--json` what is printed is JSON, errors (on standard error) as well.
+//! its judgement is no, `doctor` if there are problems. With `--json` what is printed is JSON, errors (on standard error) as well.
 //!
 //! Promises: standard output holds nothing but the answer. Refuses: to do anything itself that the running process should
 //! do; `show`, `trace` and `reload` ask it through the control socket ([`crate::api`]). `explain`, `test`, `lint`, `diff` and `select` ask a
@@ -15,11 +15,13 @@ mod check;
 mod completions;
 mod detach;
 mod diff;
+mod doctor;
 mod explain;
 mod failure;
 mod feed;
 mod import;
 mod lint;
+mod manual;
 mod reload;
 mod replay;
 mod run;
@@ -73,8 +75,10 @@ enum Verb {
     Capture(capture::Args),
     Feed(feed::Args),
     Detach(detach::Args),
+    Doctor(doctor::Args),
     Version(version::Args),
     Completions(completions::Args),
+    Manual(manual::Args),
 }
 
 /// Runs the command line of this process.
@@ -103,6 +107,7 @@ pub fn execute(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Lint(args) => lint::run(args, json),
         Verb::Test(args) => test::run(args, json),
         Verb::Detach(args) => detach::run(args, json),
+        Verb::Doctor(args) => doctor::run(args, json),
         Verb::Check(args) => check::run(args, json),
         Verb::Replay(args) => replay::run(args, json),
         Verb::Import(args) => import::run(args, json),
@@ -111,6 +116,7 @@ pub fn execute(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Feed(args) => feed::run(args, json),
         Verb::Version(args) => version::run(args, json),
         Verb::Completions(args) => completions::run(args),
+        Verb::Manual(args) => manual::run(args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,5 +1,5 @@
 use ravelin_config::{
-    self as config, ChecksumMode, Config, Handling, InterfaceMode, NdHandling, types::Direction,
+    self as config, ChecksumMode, Config, Handling, Interface, InterfaceMode, NdHandling, types::Direction,
 };
 use ravelin_dataplane::{
     capture::CapturePlan,
@@ -7,11 +7,12 @@ use ravelin_dataplane::{
     forward::{NonIp, Plan, Port},
     parse::FragmentSettings,
     policy::PolicySet,
+    route::{ReversePath, Routes},
     snapshot::Snapshot,
     worker::Idle,
 };
 
-use super::{CompileError, Ports};
+use super::{CompileError, PortFacts, Ports, host_port};
 
 /// Compiles `config` into what workers run on, with the policy that was compiled from its resources. The generation is given by
 /// the publisher.
@@ -26,6 +27,7 @@ pub fn snapshot(config: &Config, ports: &Ports, policy: PolicySet) -> Result<Sna
         policy,
         capture: CapturePlan::default(),
         forward: forward(config, ports)?,
+        routes: Routes::default(),
         change: None,
     })
 }
@@ -106,21 +108,36 @@ fn forward(config: &Config, ports: &Ports) -> Result<Plan, CompileError> {
                         .ok_or_else(|| CompileError::UnknownInterface { interface: twin.clone() })?,
                     direction,
                     non_ip: non_ip(bridge),
-                    complete_checksums: match interface.checksum {
-                        ChecksumMode::Auto => facts.partial_checksums,
-                        ChecksumMode::Complete => true,
-                        ChecksumMode::Keep => false,
-                    },
+                    complete_checksums: completes(interface, facts),
                     mtu: facts.mtu,
                 }
             }
+            (InterfaceMode::Route, _) => Port::Route {
+                complete_checksums: completes(interface, facts),
+                reverse_path: match interface.reverse_path {
+                    config::ReversePath::Strict => ReversePath::Strict,
+                    config::ReversePath::Loose => ReversePath::Loose,
+                    config::ReversePath::Off => ReversePath::Off,
+                },
+            },
             (InterfaceMode::Bridge, None) | (InterfaceMode::Monitor, _) => Port::Monitor,
         };
         if let Some(slot) = plan.get_mut(id.index()) {
             *slot = port;
         }
     }
+    if let Some(slot) = host_port(config).and_then(|name| plan.get_mut(ports.id(&name)?.index())) {
+        *slot = Port::Host;
+    }
     Ok(Plan::new(plan))
+}
+
+fn completes(interface: &Interface, facts: PortFacts) -> bool {
+    match interface.checksum {
+        ChecksumMode::Auto => facts.partial_checksums,
+        ChecksumMode::Complete => true,
+        ChecksumMode::Keep => false,
+    }
 }
 
 fn non_ip(bridge: &config::Bridge) -> NonIp {

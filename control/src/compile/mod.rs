@@ -11,7 +11,7 @@ mod ports;
 mod tests;
 
 pub use lower::{TableSizes, idle, snapshot};
-pub use ports::{PortFacts, Ports};
+pub use ports::{HOST_PAIR, PortFacts, Ports, host_port};
 
 use crate::capture::trigger::TriggerError;
 use ravelin_config::types::IfName;

@@ -1,4 +1,4 @@
-use ravelin_config::{Config, Interface, types::IfName};
+use ravelin_config::{Config, Interface, InterfaceMode, types::IfName};
 use ravelin_dataplane::io::PortId;
 
 use super::CompileError;
@@ -17,7 +17,18 @@ impl PortFacts {
     pub const UNLIMITED: Self = Self { mtu: 1 << 30, partial_checksums: false };
 }
 
-/// The interfaces of a process, by their numbers in the packet path. They do not change while it runs.
+/// Our end of the pair of interfaces over which the kernel is given packets, and the kernel's end.
+pub const HOST_PAIR: [&str; 2] = ["rvln-port", "rvln-host"];
+
+/// The name of the port to the kernel, if there is one: where packets are routed.
+pub fn host_port(config: &Config) -> Option<IfName> {
+    let routes = config.interfaces.iter().any(|interface| interface.mode == InterfaceMode::Route);
+    let [ours, _] = HOST_PAIR;
+    routes.then(|| ours.parse().ok()).flatten()
+}
+
+/// The interfaces of a process, by their numbers in the packet path, and behind them the port to the kernel if there is one. They do
+/// not change while it runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ports(Vec<(IfName, PortFacts)>);
 
@@ -30,11 +41,13 @@ impl Ports {
         config: &Config,
         mut facts: impl FnMut(&Interface) -> PortFacts,
     ) -> Result<Self, CompileError> {
-        if config.interfaces.len() > PortId::MAX_PORTS {
-            return Err(CompileError::TooManyInterfaces { interfaces: config.interfaces.len() });
-        }
         let port = |interface: &Interface| (interface.name.clone(), facts(interface));
-        Ok(Self(config.interfaces.iter().map(port).collect()))
+        let mut ports: Vec<_> = config.interfaces.iter().map(port).collect();
+        ports.extend(host_port(config).map(|name| (name, PortFacts::UNLIMITED)));
+        if ports.len() > PortId::MAX_PORTS {
+            return Err(CompileError::TooManyInterfaces { interfaces: ports.len() });
+        }
+        Ok(Self(ports))
     }
 
     /// Numbers the interfaces of `config` for a replay, where nothing is asked of the system.

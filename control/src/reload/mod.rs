@@ -21,6 +21,7 @@ use ravelin_config::{Change, Config, Interface, Report};
 use ravelin_dataplane::{
     handoff::WorkerId,
     policy::{AddressSet, PolicySet},
+    route::Routes,
     snapshot::{Publisher, Reader, Snapshot},
 };
 
@@ -139,6 +140,7 @@ impl Reloader {
         snapshot.policy = self.engine.policy().clone();
         self.captures.follow(&config.capture.trigger);
         snapshot.capture = self.captures.plan(names(&self.engine, &self.engine.book()));
+        snapshot.routes = self.publisher.current().routes.clone();
         let generation = self.publisher.publish(snapshot);
         self.watcher = Watcher::new(&config);
         self.library = Arc::new(library);
@@ -220,6 +222,12 @@ impl Reloader {
             Some(addresses) => self.publisher.publish_change(snapshot, addresses),
             None => self.publisher.publish(snapshot),
         }
+    }
+
+    /// Has packets routed otherwise from now on. What was decided about flows still holds.
+    pub fn follow_routes(&mut self, routes: Routes) {
+        let current = self.publisher.current();
+        self.publisher.publish_change(Snapshot { routes, ..(*current).clone() }, &AddressSet::empty());
     }
 
     /// Whether a capture could begin.

@@ -33,7 +33,8 @@ Generated from the declarations in `dataplane/src/counters.rs`, `dataplane/src/v
 `cargo run -p ravelin-control --example counters`; do not edit.
 
 `ravelin show counters` and `ravelin show drops` print the same numbers that `[metrics] listen` serves. All count from the
-start of the process. For every worker: received + handed_in = forwarded + handed_off + consumed + the sum of all drops.
+start of the process. For every worker: received + injected + handed_in = forwarded + local + handed_off + consumed +
+the sum of all drops.
 ";
 
 const fn kind(kind: CounterKind) -> &'static str {

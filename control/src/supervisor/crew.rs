@@ -96,6 +96,7 @@ impl Member {
 pub struct Roster {
     members: Vec<Member>,
     wakers: Arc<[Waker]>,
+    ports: usize,
 }
 
 impl Roster {
@@ -106,7 +107,7 @@ impl Roster {
     pub fn new(cores: &[usize], ports: usize, chunks: usize) -> io::Result<Self> {
         let wakers = cores.iter().map(|_| Waker::new()).collect::<io::Result<Arc<[_]>>>()?;
         let member = |(id, core): (u8, &usize)| Member::new(WorkerId(id), *core, ports, chunks);
-        Ok(Self { members: (0..).zip(cores).map(member).collect(), wakers })
+        Ok(Self { members: (0..).zip(cores).map(member).collect(), wakers, ports })
     }
 
     /// The workers, in order.
@@ -230,7 +231,7 @@ impl Crew {
                 sizes: TableSizes::per_worker(config, handoff.workers()),
                 hasher: hasher.clone(),
                 batch: config.workers.batch,
-                ports: config.interfaces.len(),
+                ports: roster.ports,
                 idle: compile::idle(config.workers.idle),
                 decisions: Arc::clone(&member.decisions),
                 captures: Arc::clone(&member.captures),

@@ -54,7 +54,7 @@ use crate::{
         socket::{Claim, SocketError},
         view::LinkState,
     },
-    appliance::{Appliance, Interfaces, captures::CaptureDesk},
+    appliance::{Appliance, Interfaces, captures::CaptureDesk, routes::RouteDesk},
     capture::{CaptureWriter, Commentator, RingSettings, Settings},
     compile::CompileError,
     feeds::{Keeper, Library, kernel::KernelKeeper},
@@ -62,6 +62,7 @@ use crate::{
     policy::Teller,
     records::{Encoder, RecordRing, RingSink, Target, Writer},
     reload::{self, ReloadError, Reloader},
+    routing::Routing,
     stats::{self, Metrics, MetricsError},
 };
 
@@ -196,13 +197,20 @@ impl Plan {
     {
         let workers = u8::try_from(self.cores.len()).unwrap_or(u8::MAX);
         let config = self.config;
-        let reloader = Reloader::begin(self.path, config.clone(), self.library, workers, |interface| {
+        let mut reloader = Reloader::begin(self.path, config.clone(), self.library, workers, |interface| {
             interfaces.facts(interface)
         })?;
         let chunks = usize::try_from(config.capture.buffer).unwrap_or(usize::MAX) / Chunk::SIZE;
-        let roster = Roster::new(&self.cores, config.interfaces.len(), chunks)
+        let roster = Roster::new(&self.cores, reloader.ports().len(), chunks)
             .map_err(RunError::system("make event descriptors"))?;
         let listener = self.claim.listen()?;
+        let routing = Routing::start(&config, reloader.ports())
+            .map_err(RunError::system("follow the kernel's routes"))?;
+        let mut routes = routing.map(|routing| RouteDesk::new(routing, interfaces.own()));
+        if let Some(routes) = &mut routes {
+            routes.follow(&mut reloader);
+            routes.set_failsafes(&reloader);
+        }
 
         crew::stay_off(&self.spare);
         privileges::drop_most(config.io.napi_threads != NapiThreads::Off)
@@ -226,6 +234,7 @@ impl Plan {
         let captures = captures(&config, &roster, &reloader);
         let appliance = Arc::new(Appliance::new(roster, interfaces, reloader, writer, keepers, self.log));
         appliance.open_captures(captures);
+        appliance.open_routes(routes);
 
         let result = runtime.block_on(async {
             tokio::spawn(served(api::socket::serve(listener, api::router(Arc::clone(&appliance)))));
@@ -316,7 +325,7 @@ async fn watch(appliance: &Arc<Appliance>, crew: &Crew, ready: &mut bool) -> Res
     let mut interrupt = listen(SignalKind::interrupt())?;
     let limit = appliance.in_force().config.control.watchdog;
     let mut watchdog = Watchdog::new(limit, appliance.roster.members().len(), Instant::now());
-    let mut links = LinkWatch::new(appliance.in_force().config.interfaces.len(), Instant::now());
+    let mut links = LinkWatch::new(appliance.in_force().ports.len(), Instant::now());
     let mut tick = tokio::time::interval(watchdog.interval().min(notify::interval()));
 
     *ready = true;
@@ -324,12 +333,15 @@ async fn watch(appliance: &Arc<Appliance>, crew: &Crew, ready: &mut bool) -> Res
     appliance.resume_captures().await;
     let mut watch = tokio::time::interval(WATCH);
     watch.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut confirm = tokio::time::interval(CONFIRM);
     loop {
         tokio::select! {
             _ = watch.tick() => appliance.watch().await,
             () = appliance.news() => appliance.watch().await,
-            _ = terminate.recv() => return stopping("SIGTERM"),
-            _ = interrupt.recv() => return stopping("SIGINT"),
+            () = appliance.routes_changed() => appliance.follow_routes().await,
+            _ = confirm.tick() => appliance.confirm_neighbours(),
+            _ = terminate.recv() => return stopping(appliance, "SIGTERM"),
+            _ = interrupt.recv() => return stopping(appliance, "SIGINT"),
             _ = hangup.recv() => {
                 let appliance = Arc::clone(appliance);
                 // What went wrong is in the log.
@@ -352,6 +364,9 @@ async fn watch(appliance: &Arc<Appliance>, crew: &Crew, ready: &mut bool) -> Res
 
 /// How often it is looked whether endpoints or manifests have changed.
 const WATCH: Duration = Duration::from_millis(250);
+
+/// How often the kernel is asked to confirm the neighbours to whom packets go.
+const CONFIRM: Duration = Duration::from_secs(10);
 
 fn started(appliance: &Appliance) {
     let in_force = appliance.in_force();
@@ -379,9 +394,10 @@ fn started(appliance: &Appliance) {
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "the end of a loop that can also fail")]
-fn stopping(signal: &str) -> Result<(), RunError> {
+fn stopping(appliance: &Appliance, signal: &str) -> Result<(), RunError> {
     tracing::info!("{signal}: stopping");
-    notify::stopping();
+    // What follows the workers takes a moment of its own.
+    notify::stopping(appliance.in_force().config.control.shutdown + Duration::from_secs(10));
     Ok(())
 }
 
@@ -395,8 +411,10 @@ fn look(appliance: &Appliance, watchdog: &mut Watchdog) {
         }
         if stalled {
             tracing::error!(%worker, "the worker makes no progress");
+            notify::status(&format!("worker {worker} makes no progress"));
         } else {
             tracing::info!(%worker, "the worker makes progress again");
+            notify::status(&format!("worker {worker} makes progress again"));
         }
     }
 }
@@ -430,6 +448,7 @@ fn stop(appliance: &Appliance, crew: Crew) -> Result<(), RunError> {
         received = totals.received,
         injected = totals.injected,
         forwarded = totals.forwarded,
+        local = totals.local,
         consumed = totals.consumed,
         dropped = totals.drops.total(),
         handed_off = totals.handed_off,

@@ -17,9 +17,15 @@ pub fn reloading() {
     }
 }
 
-/// The process is about to end.
-pub fn stopping() {
-    tell(&[NotifyState::Stopping]);
+/// How the process does, in one line for people.
+pub fn status(status: &str) {
+    tell(&[NotifyState::Status(status)]);
+}
+
+/// The process is about to end, and has this time for it.
+pub fn stopping(limit: Duration) {
+    let limit = u32::try_from(limit.as_micros()).unwrap_or(u32::MAX);
+    tell(&[NotifyState::Stopping, NotifyState::ExtendTimeoutUsec(limit)]);
 }
 
 /// Every worker makes progress.

@@ -107,7 +107,9 @@ impl Fates {
     /// Whether a packet's verdict is one of these. What goes to another worker is captured there.
     const fn has(self, verdict: Verdict) -> bool {
         let bit = match verdict {
-            Verdict::Undecided | Verdict::Allow | Verdict::Forward(_) | Verdict::Consume => 1,
+            Verdict::Undecided | Verdict::Allow | Verdict::Forward(_) | Verdict::Local | Verdict::Consume => {
+                1
+            }
             Verdict::Drop(reason) => 2 << reason.index(),
             Verdict::Handoff(_) => 0,
         };

@@ -44,7 +44,11 @@ impl CaptureStage {
                 (Point::Forwarded, Verdict::Forward(port)) => (port, frame.bytes()),
                 (
                     Point::Forwarded,
-                    Verdict::Undecided | Verdict::Allow | Verdict::Consume | Verdict::Drop(_),
+                    Verdict::Undecided
+                    | Verdict::Allow
+                    | Verdict::Local
+                    | Verdict::Consume
+                    | Verdict::Drop(_),
                 ) => continue,
             };
             let label = label(cx, meta, port, fate(meta.verdict));
@@ -122,7 +126,7 @@ fn label(cx: &Context<'_>, meta: &Meta, port: PortId, fate: Fate) -> Label {
 const fn fate(verdict: Verdict) -> Fate {
     match verdict {
         Verdict::Undecided | Verdict::Allow | Verdict::Forward(_) | Verdict::Handoff(_) => Fate::PASSED,
-        Verdict::Consume => Fate::CONSUMED,
+        Verdict::Local | Verdict::Consume => Fate::CONSUMED,
         Verdict::Drop(reason) => Fate::dropped(reason),
     }
 }

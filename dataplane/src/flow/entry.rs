@@ -40,8 +40,8 @@ pub(super) struct Entry {
     pub(super) key: FlowKey,
     /// Time of the last packet in microseconds since the epoch (52 bits, to the year 2112), above twelve flags.
     last: u64,
-    /// Time of the first packet as in `last`, above the ports of the flow's bridge (6 bits each): the upper one, and the lower
-    /// one, which names the segment. Twice the same for a flow that was seen at a monitor interface.
+    /// Time of the first packet as in `last`, above the ports that the flow passes (6 bits each): the upper one, and the lower
+    /// one. Twice the same for a flow that passes one only, such as one that was seen at a monitor interface.
     first: u64,
     /// By sender: bytes (51 bits), above them the upper 13 bits of the number of packets.
     traffic: Pair<u64>,
@@ -178,6 +178,11 @@ fn bits(port: PortId) -> u64 {
     u64::from(port.0) & PORT_MASK
 }
 
+/// The port in the lowest bits of what an entry keeps.
+const fn port(bits: u64) -> PortId {
+    PortId((bits & PORT_MASK) as u8)
+}
+
 impl Entry {
     const PROBES: u64 = Flag::PROBE_LOW.0 | Flag::PROBE_HIGH.0;
 
@@ -222,7 +227,7 @@ impl Entry {
 
     /// Whether this is the flow of `key` on `segment`.
     pub(super) fn is_of(&self, key: &FlowKey, segment: Segment) -> bool {
-        self.key == *key && self.first & PORT_MASK == u64::from(segment.0.0)
+        self.key == *key && segment.has(port(self.first))
     }
 
     pub(super) const fn has(&self, flag: Flag) -> bool {
@@ -303,7 +308,6 @@ impl Entry {
 
     /// The ports through which packets of the initiator come in and leave.
     pub(super) fn ports(&self) -> (PortId, PortId) {
-        let port = |bits: u64| PortId(u8::try_from(bits & PORT_MASK).unwrap_or_default());
         let (upper, lower) = (port(self.first >> PORT_BITS), port(self.first));
         if self.has(Flag::FROM_UPPER) { (upper, lower) } else { (lower, upper) }
     }

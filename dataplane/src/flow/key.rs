@@ -100,7 +100,7 @@ impl FlowKey {
     /// The hash of the flow on `segment`, the same for both directions.
     pub fn hash(&self, segment: Segment, hasher: &FlowHasher) -> u64 {
         let [a, b, c, d, e] = self.0;
-        hasher.hash(&[a, b, c, d, e, u64::from(segment.0.0)])
+        hasher.hash(&[a, b, c, d, e, u64::from(segment.number())])
     }
 
     /// Address and port of one end; for ICMP and ICMPv6, the identifier at both.

@@ -18,10 +18,12 @@ use super::{
 use crate::{
     batch::{Batch, Meta},
     counters::WorkerCounters,
+    forward::Port,
     handoff::WorkerId,
     parse::{FragmentKind, tcp_flags},
     pipeline::Context,
     policy::{DecisionLog, Decisions, Ruling, question},
+    route,
     verdict::{DropReason, Verdict},
 };
 
@@ -68,6 +70,9 @@ impl<R: RecordSink> Ledger<'_, R> {
 impl FlowTable {
     /// The most flows that one table can hold.
     pub const MAX_CAPACITY: usize = 1 << 27;
+
+    /// Memory that a flow takes at most, index included, whether there is one or not.
+    pub const BYTES_PER_FLOW: u64 = 128;
 
     /// A table for `capacity` flows (at least one, at most [`Self::MAX_CAPACITY`]) of worker `worker`, with a small log of its
     /// own, for tests and benches.
@@ -422,7 +427,13 @@ impl FlowTable {
         ledger: &mut Ledger<'_, R>,
     ) {
         let Some(entry) = self.entries.get_mut(slot as usize) else { return };
-        let twin = cx.snapshot.forward.twin(meta.port).unwrap_or(meta.port);
+        let plan = &cx.snapshot.forward;
+        let twin = if plan.port(meta.port).is_some_and(Port::routes) {
+            route::exit(&cx.snapshot.routes, meta)
+        } else {
+            plan.twin(meta.port)
+        };
+        let twin = twin.unwrap_or(meta.port);
         let ports = if initiator == meta.side { (meta.port, twin) } else { (twin, meta.port) };
         *entry = Entry::open(meta.key, phase, initiator, time, ports);
         ledger.counters.flows_created += 1;

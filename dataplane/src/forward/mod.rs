@@ -1,8 +1,8 @@
-//! Where packets go: bridge pairs, transparent but for checksums that a local stack left unfinished.
+//! Where packets go: through a bridge, transparent but for checksums that a local stack left unfinished, or where their route leads.
 //!
-//! Promises: VLAN tags, MAC addresses and TTL leave as they came. Frames that carry no IP are forwarded or dropped as
+//! Promises: through a bridge VLAN tags, MAC addresses and TTL leave as they came. Frames that carry no IP are forwarded or dropped as
 //! the bridge's configuration says; what a monitor interface receives is consumed. Refuses: frames that are longer than the
-//! outgoing interface allows. Read next: `stage.rs`, `checksum.rs`, `docs/adr/0007-partial-checksums.md`.
+//! outgoing interface allows. Read next: `stage.rs`, `../route/stage.rs`, `checksum.rs`, `docs/adr/0007-partial-checksums.md`.
 
 pub mod checksum;
 mod plan;

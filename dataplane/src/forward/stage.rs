@@ -5,24 +5,34 @@ use crate::{
     io::Frame,
     parse::Network,
     pipeline::Context,
+    route::{self, Rewrite},
     verdict::{DropReason, Verdict},
 };
 
 /// Decides where each packet that may pass goes, and makes it fit to leave.
-#[derive(Debug, Default)]
-pub struct ForwardStage;
+#[derive(Debug)]
+pub struct ForwardStage {
+    /// What becomes of the Ethernet header of the packet in this place of the batch, if it is routed.
+    rewrites: Vec<Rewrite>,
+}
+
+impl Default for ForwardStage {
+    fn default() -> Self {
+        Self { rewrites: vec![Rewrite::default(); Batch::<()>::MAX] }
+    }
+}
 
 impl ForwardStage {
     /// Decides for one batch. Changes no packet.
-    pub fn decide(&mut self, cx: &Context<'_>, metas: &mut [Meta]) {
+    pub fn decide(&mut self, cx: &Context<'_>, metas: &mut [Meta], counters: &mut WorkerCounters) {
         let plan = &cx.snapshot.forward;
-        for meta in metas {
+        for (meta, rewrite) in metas.iter_mut().zip(&mut self.rewrites) {
             if !matches!(meta.verdict, Verdict::Allow | Verdict::Undecided) {
                 continue;
             }
             meta.verdict = match plan.port(meta.port) {
                 None => Verdict::Drop(DropReason::NoDestination),
-                Some(Port::Monitor) => Verdict::Consume,
+                Some(Port::Host | Port::Monitor) => Verdict::Consume,
                 Some(Port::Bridge { twin, non_ip, .. }) => {
                     match (meta.verdict, judge_non_ip(meta, *non_ip)) {
                         (Verdict::Undecided, Some(reason)) => Verdict::Drop(reason),
@@ -30,11 +40,17 @@ impl ForwardStage {
                         _ => Verdict::Forward(*twin),
                     }
                 }
+                Some(Port::Route { reverse_path, .. }) => {
+                    let (verdict, headers) =
+                        route::decide(&cx.snapshot.routes, *reverse_path, meta, counters);
+                    *rewrite = headers;
+                    verdict
+                }
             };
         }
     }
 
-    /// Makes what is forwarded fit to leave.
+    /// Makes what leaves fit to leave.
     pub fn complete<F: Frame>(
         &mut self,
         cx: &Context<'_>,
@@ -42,12 +58,16 @@ impl ForwardStage {
         counters: &mut WorkerCounters,
     ) {
         let plan = &cx.snapshot.forward;
-        for (frame, meta) in batch.iter_mut() {
-            if let (Verdict::Forward(_), Some(Port::Bridge { complete_checksums: true, .. })) =
-                (meta.verdict, plan.port(meta.port))
-                && checksum::complete(frame.bytes_mut(), &meta.headers)
-            {
+        for ((frame, meta), rewrite) in batch.iter_mut().zip(&self.rewrites) {
+            let (Verdict::Forward(_) | Verdict::Local, Some(port)) = (meta.verdict, plan.port(meta.port))
+            else {
+                continue;
+            };
+            if port.completes_checksums() && checksum::complete(frame.bytes_mut(), &meta.headers) {
                 counters.checksums_completed += 1;
+            }
+            if port.routes() {
+                route::rewrite(frame.bytes_mut(), meta, rewrite);
             }
         }
     }
@@ -74,6 +94,6 @@ fn fits(meta: &Meta, out: Option<&Port>) -> bool {
         Some(Port::Bridge { mtu, .. }) => {
             meta.length <= mtu + ETHERNET + TAG * u32::from(meta.headers.vlans.count.min(1))
         }
-        Some(Port::Monitor) | None => false,
+        Some(Port::Route { .. } | Port::Host | Port::Monitor) | None => false,
     }
 }

@@ -17,7 +17,9 @@ mod next_hop;
 mod node;
 mod prefixes;
 mod rib;
+mod routes;
 mod runs;
+mod stage;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -26,3 +28,5 @@ mod wave;
 pub use fib::Fib;
 pub use next_hop::NextHopId;
 pub use rib::{Change, Rib};
+pub use routes::{Hop, Link, Mac, Neighbour, Neighbours, ReversePath, Routes, Target};
+pub(crate) use stage::{Rewrite, decide, exit, rewrite};

@@ -32,7 +32,11 @@ pub(crate) fn check(frame: &[u8]) {
             assert_eq!(checksum::complete(&mut bytes, &headers), bytes != frame);
             assert!(!checksum::complete(&mut bytes, &headers));
         }
-        other @ (Verdict::Allow | Verdict::Forward(_) | Verdict::Handoff(_) | Verdict::Consume) => {
+        other @ (Verdict::Allow
+        | Verdict::Forward(_)
+        | Verdict::Local
+        | Verdict::Handoff(_)
+        | Verdict::Consume) => {
             panic!("decode decided {other:?}")
         }
     }

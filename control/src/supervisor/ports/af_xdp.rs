@@ -1,24 +1,27 @@
 //! From the configuration's words to AF_XDP's, and back from its reports to ours.
 
-use std::path::Path;
+use std::{net::IpAddr, path::Path};
 
 use parking_lot::Mutex;
-use ravelin_config::{self as config, Config, Fail, Interface, IoMode};
+use ravelin_config::{
+    self as config, Config, Fail, Interface, InterfaceMode, IoMode, resources::Failsafe, types::Protocol,
+};
 use ravelin_dataplane::io::{
     af_xdp::{
-        self, AfXdpControl, AfXdpError, AfXdpIo, AttachChoice, AttachMode, BusyPoll, CopyMode,
-        InterfaceSettings, KernelCounters, NapiThreads, Note, PortReport, PortState, ReceiveThreads,
-        Settings, SocketStatistics, WithoutProcess, ZeroCopy,
+        self, AfXdpControl, AfXdpError, AfXdpIo, AttachChoice, AttachMode, BusyPoll, CopyMode, FailsafePort,
+        InterfaceSettings, KernelCounters, NapiThreads, Note, PortReport, PortState, ReceiveThreads, Role,
+        Settings, SocketStatistics, Spread, WithoutProcess, ZeroCopy,
     },
     blocklist::BlockChange,
 };
 
-use super::{Detached, Opened, Outcome, PortsError, state_file};
+use super::{Abilities, Detached, Opened, Outcome, PacketMemory, PortsError, Runs, Survey, state_file};
 use crate::{
     api::view::{self, Link, LinkState, Statistic},
-    appliance::Interfaces,
-    compile::PortFacts,
+    appliance::{Interfaces, Own},
+    compile::{HOST_PAIR, PortFacts, host_port},
     feeds::kernel::Blocklist,
+    routing::pair,
     supervisor::privileges,
 };
 
@@ -46,11 +49,18 @@ pub fn check() -> Result<(), PortsError> {
 /// # Errors
 /// [`PortsError`]; then everything is as it was before.
 pub fn open(config: &Config, workers: usize, spare: &[usize]) -> Result<Opened<AfXdpIo>, PortsError> {
-    let (backends, control) = af_xdp::open(&settings(config, workers, spare)).map_err(refused)?;
+    let routes = host_port(config).is_some();
+    let made = routes && pair::make(workers).map_err(|error| without_pair(&error))?;
+    let (backends, control) = af_xdp::open(&settings(config, workers, spare)).map_err(|error| {
+        if made {
+            let _the_first_error_counts = pair::remove();
+        }
+        refused(error)
+    })?;
     for Note { interface, text } in control.notes() {
         tracing::warn!(%interface, "{text}");
     }
-    let interfaces = Box::new(Taken(Mutex::new(Some(control))));
+    let interfaces = Box::new(Taken { control: Mutex::new(Some(control)), has_pair: routes });
     Ok(Opened { backends, interfaces })
 }
 
@@ -68,11 +78,56 @@ pub fn detach(state_file: &Path, only: &[String]) -> Result<Outcome, PortsError>
         tc,
         settings,
     });
+    if only.is_empty() && errors.is_empty() {
+        pair::remove().map_err(|error| {
+            PortsError::Refused(format!("{} cannot be removed: {error}", HOST_PAIR.join(" and ")))
+        })?;
+    }
     Ok(Outcome {
         detached: detached.collect(),
         problems: notes.iter().map(describe).collect(),
         refused: errors.into_iter().map(refused).collect(),
     })
+}
+
+/// Looks at an interface, and changes nothing.
+///
+/// # Errors
+/// [`PortsError::Refused`], if there is no such interface.
+pub fn survey(interface: &str) -> Result<Survey, PortsError> {
+    let af_xdp::Survey { link, state: found, driver, program, filters, offloads, spread } =
+        af_xdp::survey(interface).map_err(refused)?;
+    Ok(Survey {
+        index: link.index,
+        driver: link.driver,
+        state: state(found),
+        queues: link.queues,
+        mtu: link.mtu,
+        abilities: driver.map(|af_xdp::DriverXdp { native, zero_copy }| Abilities { native, zero_copy }),
+        program: program.map(|runs| Runs { name: runs.name, mode: mode(runs.mode), is_ours: runs.is_ours }),
+        filters,
+        offloads: offloads.into_iter().map(|offload| (offload.name, offload.changeable)).collect(),
+        symmetric: match spread {
+            Spread::Symmetric => Ok(true),
+            Spread::Asymmetric => Ok(false),
+            Spread::Unknown(why) => Err(why),
+        },
+    })
+}
+
+/// What taking over these interfaces as `config` says would need, for `workers` workers.
+///
+/// # Errors
+/// [`PortsError::Refused`], if one of them is not there or the configuration does not fit.
+pub fn packet_memory(
+    config: &Config,
+    interfaces: &[String],
+    workers: usize,
+) -> Result<PacketMemory, PortsError> {
+    let links: Result<Vec<_>, _> = interfaces.iter().map(|name| af_xdp::Link::find(name)).collect();
+    let settings = settings(config, workers, &[]);
+    let memory = af_xdp::packet_memory(&settings, &links.map_err(refused)?).map_err(refused)?;
+    Ok(PacketMemory { bytes: memory.bytes, max_frame: memory.max_frame })
 }
 
 fn settings(config: &Config, workers: usize, spare: &[usize]) -> Settings {
@@ -84,9 +139,21 @@ fn settings(config: &Config, workers: usize, spare: &[usize]) -> Settings {
             IoMode::Generic => AttachChoice::Generic,
         },
         without_process: without_process(config, interface),
+        role: match interface.mode {
+            InterfaceMode::Route => Role::Router,
+            InterfaceMode::Bridge | InterfaceMode::Monitor => Role::Whole,
+        },
     };
+    let [_, kernels] = HOST_PAIR;
+    let host = host_port(config).map(|name| InterfaceSettings {
+        name: name.to_string(),
+        // Nothing is received here, and natively its packets would have to be short.
+        attach: AttachChoice::Generic,
+        without_process: WithoutProcess::Closed,
+        role: Role::Host(kernels.to_owned()),
+    });
     Settings {
-        interfaces: config.interfaces.iter().map(interface).collect(),
+        interfaces: config.interfaces.iter().map(interface).chain(host).collect(),
         workers: u8::try_from(workers).unwrap_or(u8::MAX),
         batch: config.workers.batch,
         handoff: config.workers.handoff,
@@ -111,8 +178,14 @@ fn settings(config: &Config, workers: usize, spare: &[usize]) -> Settings {
     }
 }
 
-/// A monitor interface only listens: without us its packets go where they went before.
+/// A monitor interface only listens: without us its packets go where they went before. On one that routes the kernel does.
 fn without_process(config: &Config, interface: &Interface) -> WithoutProcess {
+    if interface.mode == InterfaceMode::Route {
+        return match interface.fail {
+            Fail::Open => WithoutProcess::OpenKernel,
+            Fail::Closed => WithoutProcess::Closed,
+        };
+    }
     let Some(bridge) = interface.bridge.and_then(|bridge| config.bridges.get(bridge)) else {
         return WithoutProcess::OpenKernel;
     };
@@ -133,8 +206,51 @@ impl Blocklist for KernelList {
     }
 }
 
+/// The protocols that a failsafe port without one is about.
+const ALL_WITH_PORTS: [Protocol; 3] = [Protocol::TCP, Protocol::UDP, Protocol::SCTP];
+
+/// What the programs leave to the kernel.
+struct KernelOwn(af_xdp::Own);
+
+impl Own for KernelOwn {
+    fn set_addresses(&mut self, addresses: &[IpAddr]) -> Result<(), String> {
+        self.0.set_addresses(addresses.iter().copied()).map_err(|error| error.to_string())
+    }
+
+    fn set_failsafes(&mut self, failsafes: &[Failsafe]) -> Result<(), String> {
+        // Those for some senders only are left to workers, who look at senders.
+        let anywhere = failsafes.iter().filter(|failsafe| failsafe.net.is_none());
+        let ports = anywhere.flat_map(|failsafe| {
+            let protocols =
+                failsafe.protocol.map_or_else(|| ALL_WITH_PORTS.to_vec(), |protocol| vec![protocol]);
+            protocols.into_iter().map(|protocol| FailsafePort { protocol, port: failsafe.port })
+        });
+        self.0.set_failsafes(ports).map_err(|error| error.to_string())
+    }
+}
+
 /// Interfaces that AF_XDP has taken over.
-struct Taken(Mutex<Option<AfXdpControl>>);
+struct Taken {
+    control: Mutex<Option<AfXdpControl>>,
+    /// Whether the last of them is one end of the pair.
+    has_pair: bool,
+}
+
+impl Taken {
+    /// Removes the pair.
+    fn without_pair(&self, mut problems: Vec<String>) -> Vec<String> {
+        if self.has_pair
+            && let Err(error) = pair::remove()
+        {
+            problems.push(format!("{} cannot be removed: {error}", HOST_PAIR.join(" and ")));
+        }
+        problems
+    }
+}
+
+fn without_pair(error: &std::io::Error) -> PortsError {
+    PortsError::Refused(format!("the interfaces {} cannot be made: {error}", HOST_PAIR.join(" and ")))
+}
 
 impl Interfaces for Taken {
     fn facts(&self, interface: &Interface) -> PortFacts {
@@ -148,11 +264,11 @@ impl Interfaces for Taken {
     }
 
     fn links(&self) -> Vec<Link> {
-        self.0.lock().as_ref().map(AfXdpControl::report).unwrap_or_default().iter().map(link).collect()
+        self.control.lock().as_ref().map(AfXdpControl::report).unwrap_or_default().iter().map(link).collect()
     }
 
     fn look(&self) -> Vec<LinkState> {
-        let mut control = self.0.lock();
+        let mut control = self.control.lock();
         for Note { interface, text } in control.as_mut().map(AfXdpControl::tend).unwrap_or_default() {
             tracing::warn!(%interface, "{text}");
         }
@@ -161,7 +277,7 @@ impl Interfaces for Taken {
     }
 
     fn blocklist(&self) -> Option<Box<dyn Blocklist>> {
-        match self.0.lock().as_ref().map(AfXdpControl::blocklist)? {
+        match self.control.lock().as_ref().map(AfXdpControl::blocklist)? {
             Ok(list) => list.map(|list| Box::new(KernelList(list)) as Box<dyn Blocklist>),
             Err(error) => {
                 tracing::error!(%error, "nothing can be dropped in the kernel");
@@ -170,24 +286,34 @@ impl Interfaces for Taken {
         }
     }
 
+    fn own(&self) -> Option<Box<dyn Own>> {
+        match self.control.lock().as_ref().filter(|_| self.has_pair).map(AfXdpControl::own)? {
+            Ok(own) => own.map(|own| Box::new(KernelOwn(own)) as Box<dyn Own>),
+            Err(error) => {
+                tracing::error!(%error, "the kernel's own addresses are not reached at failsafe ports but through workers");
+                None
+            }
+        }
+    }
+
     fn blocked(&self) -> Vec<[u64; 2]> {
-        self.0.lock().as_ref().map(AfXdpControl::blocked).unwrap_or_default()
+        self.control.lock().as_ref().map(AfXdpControl::blocked).unwrap_or_default()
     }
 
     fn close(&self) -> Vec<String> {
-        let Some(control) = self.0.lock().take() else { return Vec::new() };
-        match control.close() {
+        let Some(control) = self.control.lock().take() else { return Vec::new() };
+        self.without_pair(match control.close() {
             Ok(notes) => notes.iter().map(describe).collect(),
             Err(error) => vec![error.to_string()],
-        }
+        })
     }
 
     fn abandon(&self) -> Vec<String> {
-        let Some(control) = self.0.lock().take() else { return Vec::new() };
-        match control.abandon() {
+        let Some(control) = self.control.lock().take() else { return Vec::new() };
+        self.without_pair(match control.abandon() {
             Ok(notes) => notes.iter().map(describe).collect(),
             Err(error) => vec![error.to_string()],
-        }
+        })
     }
 }
 
@@ -240,6 +366,8 @@ fn statistics(kernel: &KernelCounters, sockets: &SocketStatistics) -> Vec<Statis
         twin_unmarked,
         blocked,
         blocked_bytes,
+        kernel_passed,
+        local_unmarked,
     } = *kernel;
     let SocketStatistics {
         rx_dropped,
@@ -285,6 +413,16 @@ fn statistics(kernel: &KernelCounters, sockets: &SocketStatistics) -> Vec<Statis
         ),
         ("xdp_threat_dropped_bytes", blocked_bytes, "Their bytes."),
         (
+            "xdp_kernel_passed_packets",
+            kernel_passed,
+            "Frames of an interface that routes that are the kernel's alone: ARP, neighbour discovery, DHCP, failsafe ports, its own conversations.",
+        ),
+        (
+            "xdp_local_unmarked_packets",
+            local_unmarked,
+            "Frames dropped at the kernel's end of the pair because they did not come from a worker.",
+        ),
+        (
             "xsk_receive_dropped_packets",
             rx_dropped,
             "Packets that the kernel could not put into a socket for another reason.",
@@ -326,6 +464,7 @@ fn refused(error: AfXdpError) -> PortsError {
         | AfXdpError::Socket { .. }
         | AfXdpError::State { .. }
         | AfXdpError::Blocklist { .. }
+        | AfXdpError::Own { .. }
         | AfXdpError::Settings(_) => PortsError::Refused(message),
     }
 }

@@ -4,7 +4,7 @@ use ravelin_config::types::{Exception, Protocol};
 
 use super::{A, B, Packet, SECOND, World};
 use crate::{
-    flow::{EndReason, Evict, FlowSettings, FlowState},
+    flow::{EndReason, Evict, FlowSettings, FlowState, FlowTable},
     parse::{
         TcpFields,
         tcp_flags::{ACK, SYN},
@@ -165,7 +165,10 @@ fn flood_cannot_evict_established_flows() {
     assert!(counters.flows_evicted > 0);
     assert_eq!(counters.flows_active, u64::from(CAPACITY));
     assert_eq!(world.table.memory(), memory);
-    assert!(memory <= 128 * CAPACITY as usize, "{memory} bytes for {CAPACITY} flows");
+    assert!(
+        memory as u64 <= FlowTable::BYTES_PER_FLOW * u64::from(CAPACITY),
+        "{memory} bytes for {CAPACITY} flows"
+    );
     let established = |state: FlowState| state == FlowState::Established;
     assert!(!world.records.kept.iter().any(|record| established(record.state)));
     let alive = world.flows().iter().filter(|flow| established(flow.state)).count();

@@ -68,8 +68,9 @@ pub(super) fn forwarded(snapshot: &Snapshot, frames: &[&[u8]]) -> (Vec<Vec<u8>>,
     }
     DecodeStage.run(&mut batch);
     batch.metas_mut().iter_mut().for_each(|meta| meta.verdict = Verdict::Allow);
-    ForwardStage.decide(&cx, batch.metas_mut());
-    ForwardStage.complete(&cx, &mut batch, &mut counters);
+    let mut stage = ForwardStage::default();
+    stage.decide(&cx, batch.metas_mut(), &mut counters);
+    stage.complete(&cx, &mut batch, &mut counters);
     let sent = batch.drain().map(|(frame, meta)| {
         assert_eq!(meta.verdict, Verdict::Forward(crate::io::PortId(1)));
         frame.bytes().to_vec()

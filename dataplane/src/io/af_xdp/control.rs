@@ -5,7 +5,7 @@ use std::{os::fd::OwnedFd, sync::Arc};
 use rustix::net::sockopt::xdp_statistics;
 
 use super::{
-    AfXdpError, AttachMode, Blocklist, CopyMode, KernelCounters, Link, Note,
+    AfXdpError, AttachMode, Blocklist, CopyMode, KernelCounters, Link, Note, Own,
     ioctl::Operation,
     napi::{self, ReceiveThreads},
     offload::Saved,
@@ -114,6 +114,14 @@ impl AfXdpControl {
     /// If there are too many open files.
     pub fn blocklist(&self) -> Result<Option<Blocklist>, AfXdpError> {
         self.ports.first().map(|port| Blocklist::new(&port.program.list)).transpose()
+    }
+
+    /// What the programs leave to the kernel on interfaces that route, which is little at first. It may be changed on any thread.
+    ///
+    /// # Errors
+    /// If there are too many open files.
+    pub fn own(&self) -> Result<Option<Own>, AfXdpError> {
+        self.ports.first().map(|port| Own::new(&port.program.own)).transpose()
     }
 
     /// Packets and bytes that the program of each port dropped by that list, in the order of ports. Needs no capability.

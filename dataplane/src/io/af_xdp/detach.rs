@@ -61,11 +61,11 @@ pub fn detach(state_file: &Path, only: &[String]) -> Result<Outcome, AfXdpError>
             Err(error) => Err(error),
         };
         match removed {
-            Ok(Removed { xdp, twin }) => {
+            Ok(Removed { xdp, tc }) => {
                 let (settings, notes) = saved.restore_interface(&interface);
                 outcome.notes.extend(notes);
-                if xdp.is_some() || twin || !settings.is_empty() {
-                    outcome.detached.push(Detached { interface, xdp, tc: twin, settings });
+                if xdp.is_some() || tc || !settings.is_empty() {
+                    outcome.detached.push(Detached { interface, xdp, tc, settings });
                 }
             }
             Err(error) => outcome.errors.push(error),

@@ -87,6 +87,13 @@ pub enum AfXdpError {
         reason: String,
     },
 
+    /// The kernel refused a change of what is left to it on interfaces that route.
+    #[error("the kernel cannot be told what is its own on interfaces that route: {reason}")]
+    Own {
+        /// What it said.
+        reason: String,
+    },
+
     /// A value in the configuration cannot be used.
     #[error("{0}")]
     Settings(&'static str),

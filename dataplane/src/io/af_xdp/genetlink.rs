@@ -29,14 +29,23 @@ const HEADERS: usize = 20;
 /// For each NAPI instance of an interface the thread that it runs in, by its number in the kernel's first process namespace;
 /// `None` if it runs in no thread.
 pub(super) fn napi_threads(index: u32) -> io::Result<Vec<Option<u32>>> {
-    let family = ask(GENL_ID_CTRL, CTRL_CMD_GETFAMILY, 0, CTRL_ATTR_FAMILY_NAME, b"netdev\0")?
+    let index = index.to_ne_bytes();
+    let answers = ask(netdev()?, NETDEV_CMD_NAPI_GET, NLM_F_DUMP, NETDEV_A_NAPI_IFINDEX, &index)?;
+    Ok(answers.iter().map(|attributes| number(attributes, NETDEV_A_NAPI_PID)).collect())
+}
+
+/// Whether the kernel says what a driver can do with XDP (Linux 6.3); libbpf asks it.
+pub(super) fn knows_features() -> bool {
+    netdev().is_ok()
+}
+
+/// The family's number.
+fn netdev() -> io::Result<u16> {
+    ask(GENL_ID_CTRL, CTRL_CMD_GETFAMILY, 0, CTRL_ATTR_FAMILY_NAME, b"netdev\0")?
         .iter()
         .find_map(|attributes| number(attributes, CTRL_ATTR_FAMILY_ID))
         .and_then(|family| u16::try_from(family).ok())
-        .ok_or(io::ErrorKind::InvalidData)?;
-    let index = index.to_ne_bytes();
-    let answers = ask(family, NETDEV_CMD_NAPI_GET, NLM_F_DUMP, NETDEV_A_NAPI_IFINDEX, &index)?;
-    Ok(answers.iter().map(|attributes| number(attributes, NETDEV_A_NAPI_PID)).collect())
+        .ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
 /// Asks with one attribute; returns the attributes of each answer.
@@ -96,18 +105,25 @@ pub(super) fn read(datagram: &[u8], found: &mut Vec<Vec<u8>>) -> io::Result<bool
     Ok(false)
 }
 
-/// The first attribute of this kind that is a number of 16 or 32 bits.
+/// The first attribute of this kind, if it is a number of 16 or 32 bits.
 pub(super) fn number(attributes: &[u8], kind: u16) -> Option<u32> {
+    match *attribute(attributes, kind)? {
+        [a, b] => Some(u16::from_ne_bytes([a, b]).into()),
+        [a, b, c, d] => Some(u32::from_ne_bytes([a, b, c, d])),
+        _ => None,
+    }
+}
+
+/// The value of the first attribute of this kind.
+pub(super) fn attribute(attributes: &[u8], kind: u16) -> Option<&[u8]> {
+    /// `NLA_F_NESTED` and `NLA_F_NET_BYTEORDER`, which say something about the value.
+    const FLAGS: u16 = 0xc000;
     let mut rest = attributes;
     while let Some(([l0, l1, k0, k1], _)) = rest.split_first_chunk() {
         let length = usize::from(u16::from_ne_bytes([*l0, *l1]));
         let value = rest.get(4..length)?;
-        if u16::from_ne_bytes([*k0, *k1]) == kind {
-            return match *value {
-                [a, b] => Some(u16::from_ne_bytes([a, b]).into()),
-                [a, b, c, d] => Some(u32::from_ne_bytes([a, b, c, d])),
-                _ => None,
-            };
+        if u16::from_ne_bytes([*k0, *k1]) & !FLAGS == kind {
+            return Some(value);
         }
         rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
     }

@@ -35,6 +35,7 @@ mod napi;
 mod netlink;
 mod offload;
 mod outlet;
+mod own;
 mod owner;
 mod pool;
 mod program;
@@ -42,6 +43,7 @@ mod queue;
 mod settings;
 mod setup;
 mod socket;
+mod survey;
 #[cfg(test)]
 mod tests;
 
@@ -54,8 +56,10 @@ pub use frame::XdpFrame;
 pub use link::Link;
 pub use napi::ReceiveThreads;
 pub use offload::Note;
+pub use own::{FailsafePort, Own};
 pub use owner::Owner;
 pub use program::{AttachChoice, AttachMode, KernelCounters, WithoutSocket};
-pub use settings::{BusyPoll, InterfaceSettings, NapiThreads, Settings, WithoutProcess, ZeroCopy};
+pub use settings::{BusyPoll, InterfaceSettings, NapiThreads, Role, Settings, WithoutProcess, ZeroCopy};
 pub use setup::open;
 pub use socket::CopyMode;
+pub use survey::{DriverXdp, Offload, PacketMemory, Runs, Spread, Survey, packet_memory, survey};

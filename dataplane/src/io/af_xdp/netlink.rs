@@ -1,23 +1,33 @@
-//! One question that libbpf cannot ask: whether any tc filter is attached to an interface.
+//! One question that libbpf cannot ask: which tc filters are attached to an interface.
 
 use std::io;
 
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socket_with};
 
+use super::genetlink;
+
 const RTM_GETTFILTER: u16 = 46;
-const RTM_NEWTFILTER: u16 = 44;
 const NLM_F_REQUEST: u16 = 0x1;
 const NLM_F_DUMP: u16 = 0x300;
 const CLSACT_INGRESS: u32 = 0xffff_fff2; // TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS)
 const CLSACT_EGRESS: u32 = 0xffff_fff3;
+const TCA_KIND: u16 = 1;
+const TCA_OPTIONS: u16 = 2;
+const TCA_BPF_NAME: u16 = 7;
 
-/// Whether the clsact qdisc of an interface has filters, in either direction.
-pub(super) fn has_filters(index: u32) -> io::Result<bool> {
-    Ok(dump(index, CLSACT_INGRESS)? || dump(index, CLSACT_EGRESS)?)
+/// Datagrams of one answer that are read; there are never so many filters.
+const DATAGRAMS: usize = 64;
+/// `struct tcmsg`, less the four bytes of it that `genetlink::read` takes for a header.
+const REST_OF_HEADER: usize = 16;
+
+/// The names of the filters in the clsact qdisc of an interface, in either direction: those of programs, or else the kind of
+/// filter.
+pub(super) fn filters(index: u32) -> io::Result<Vec<String>> {
+    Ok([dump(index, CLSACT_INGRESS)?, dump(index, CLSACT_EGRESS)?].concat())
 }
 
 /// Protocol 0 of the netlink family is rtnetlink.
-fn dump(index: u32, parent: u32) -> io::Result<bool> {
+fn dump(index: u32, parent: u32) -> io::Result<Vec<String>> {
     let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?;
     // `struct nlmsghdr`, `struct tcmsg`.
     let mut request = Vec::with_capacity(36);
@@ -32,9 +42,22 @@ fn dump(index: u32, parent: u32) -> io::Result<bool> {
     request.extend_from_slice(&[0; 4]); // info
     send(&socket, &request, SendFlags::empty())?;
 
-    // The first message tells: either a filter, or the end of the list, or an error (no such qdisc).
-    let mut answer = [0; 8192];
-    let (length, _) = recv(&socket, &mut answer, RecvFlags::empty())?;
-    let header = answer.get(..length).and_then(|answer| answer.get(4..6));
-    Ok(header == Some(&RTM_NEWTFILTER.to_ne_bytes()))
+    let mut found = Vec::new();
+    let mut answer = vec![0; 1 << 16];
+    for _ in 0..DATAGRAMS {
+        let (length, _) = recv(&socket, answer.as_mut_slice(), RecvFlags::empty())?;
+        // An error is: no such qdisc.
+        if genetlink::read(answer.get(..length).unwrap_or_default(), &mut found).unwrap_or(true) {
+            break;
+        }
+    }
+    Ok(found.iter().filter_map(|message| name(message.get(REST_OF_HEADER..)?)).collect())
+}
+
+/// The name of a filter. The head of a list of filters has no options, and is none.
+fn name(attributes: &[u8]) -> Option<String> {
+    let options = genetlink::attribute(attributes, TCA_OPTIONS)?;
+    let name =
+        genetlink::attribute(options, TCA_BPF_NAME).or_else(|| genetlink::attribute(attributes, TCA_KIND))?;
+    Some(String::from_utf8_lossy(name).trim_end_matches('\0').to_owned())
 }

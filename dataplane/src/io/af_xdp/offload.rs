@@ -23,7 +23,7 @@ use super::{
 };
 
 /// Features by the kernel's names (`net/ethtool/common.c`), in the order in which they are switched off.
-const SWITCHED_OFF: &[&str] = &[
+pub(super) const SWITCHED_OFF: &[&str] = &[
     "rx-lro",
     "rx-gro-hw",
     "rx-gro-list",
@@ -107,8 +107,7 @@ impl Saved {
             Ok((before, device)) => (device, before),
             Err(error) => return Ok(failed(error)),
         };
-        let key: Vec<u8> = SYMMETRIC_KEY.iter().copied().cycle().take(before.key.len()).collect();
-        if before.transform & SYMMETRIC_XOR != 0 || (before.key == key && !key.is_empty()) {
+        if is_symmetric(&before) {
             return Ok(None);
         }
         let hex: String = before.key.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -118,8 +117,8 @@ impl Saved {
             self.write()?;
         }
         // Drivers that can do it themselves keep their key; the others are given one that is symmetric by nature.
+        let by_key = RssHash { transform: before.transform, key: symmetric_key(before.key.len()) };
         let by_transform = RssHash { transform: SYMMETRIC_XOR, key: before.key };
-        let by_key = RssHash { transform: before.transform, key };
         Ok(device.set_rss(&by_transform).or_else(|_| device.set_rss(&by_key)).err().and_then(failed))
     }
 
@@ -223,6 +222,15 @@ impl Saved {
             .and_then(|()| fs::rename(&beside, &self.path))
             .map_err(|source| AfXdpError::State { path: self.path.clone(), source })
     }
+}
+
+/// Whether both directions of a flow have the same hash.
+pub(super) fn is_symmetric(hash: &RssHash) -> bool {
+    hash.transform & SYMMETRIC_XOR != 0 || (hash.key == symmetric_key(hash.key.len()) && !hash.key.is_empty())
+}
+
+fn symmetric_key(length: usize) -> Vec<u8> {
+    SYMMETRIC_KEY.iter().copied().cycle().take(length).collect()
 }
 
 /// The line that says that the kernel received without threads.

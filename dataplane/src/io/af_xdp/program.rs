@@ -11,8 +11,8 @@ use std::{
 };
 
 use libbpf_rs::{
-    MapCore, MapFlags, MapHandle, Object, ObjectBuilder, TC_EGRESS, TC_INGRESS, TcHook, TcHookBuilder, Xdp,
-    XdpFlags, libbpf_sys, query::ProgInfoIter,
+    MapCore, MapFlags, MapHandle, Object, ObjectBuilder, TC_EGRESS, TC_INGRESS, TcAttachPoint, TcHook,
+    TcHookBuilder, Xdp, XdpFlags, libbpf_sys, query::ProgInfoIter,
 };
 
 use super::{
@@ -20,20 +20,24 @@ use super::{
     blocklist::Maps,
     error::chain,
     messages::{self, Messages},
-    netlink, owner,
+    netlink,
+    own::OwnMaps,
+    owner,
 };
 
 /// All our programs are called so; the kernel keeps the name, and [`detach`] finds them by it.
 pub(super) const PREFIX: &str = "ravelin_";
 pub(super) const XDP_PROGRAM: &str = "ravelin_xdp";
-pub(super) const TC_PROGRAM: &str = "ravelin_twin";
+const TWIN: &str = "ravelin_twin";
+const SENT: &str = "ravelin_sent";
+const LOCAL: &str = "ravelin_local";
 /// Where our filter stands among those of others: first, so that nothing consumes what is for the twin.
 const TC_PRIORITY: u32 = 1;
 const TC_HANDLE: u32 = 0x7261;
 
 /// How many counters the programs keep.
 #[cfg(test)]
-pub(super) const COUNTERS: u32 = 10;
+pub(super) const COUNTERS: u32 = 12;
 
 /// `BPF_F_XDP_DEV_BOUND_ONLY` of `linux/bpf.h`: the program may call metadata functions of its device.
 const DEV_BOUND_ONLY: u32 = 1 << 6;
@@ -88,6 +92,22 @@ pub enum WithoutSocket {
     OpenKernel,
 }
 
+/// What is asked of the programs of an interface.
+pub(super) struct Wanted {
+    pub without_socket: WithoutSocket,
+    pub max_frame: u32,
+    pub beside: Beside,
+}
+
+/// Who has a part in an interface besides us.
+pub(super) enum Beside {
+    Nothing,
+    /// The kernel, which is a router as we are.
+    Kernel,
+    /// It is our end of a pair; this is the kernel's.
+    Pair(Link),
+}
+
 /// What the programs counted since they were loaded, over all CPUs. Frames.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct KernelCounters {
@@ -111,6 +131,10 @@ pub struct KernelCounters {
     pub blocked: u64,
     /// Their bytes, without a VLAN tag that travelled beside them.
     pub blocked_bytes: u64,
+    /// Of an interface that routes: frames that are the kernel's alone.
+    pub kernel_passed: u64,
+    /// Dropped at the kernel's end of the pair because they did not come from us.
+    pub local_unmarked: u64,
 }
 
 /// A program attached to an interface. Dropping it leaves the program attached.
@@ -121,9 +145,11 @@ pub(super) struct Program {
     counters: MapHandle,
     /// The same for the programs of all interfaces, too.
     pub list: Maps,
+    /// As are these.
+    pub own: OwnMaps,
     attached: Attached,
-    /// The number of the tc program, if there is one.
-    twin: Option<u32>,
+    /// The tc program, if there is one.
+    filter: Option<Filter>,
     /// Why it does not run natively, if it does not.
     pub why_generic: Option<String>,
     /// Whether VLAN tags that travel beside the frame are put back.
@@ -138,8 +164,7 @@ impl Program {
     pub(super) fn attach(
         link: &Link,
         choice: AttachChoice,
-        without_socket: WithoutSocket,
-        max_frame: u32,
+        wanted: &Wanted,
         sibling: Option<&Self>,
     ) -> Result<Self, AfXdpError> {
         messages::capture_libbpf();
@@ -155,13 +180,14 @@ impl Program {
         let mut refused: Vec<String> = Vec::new();
         for &(mode, tags) in attempts {
             let messages = Messages::start();
-            let attempt = load(link, tags, without_socket, max_frame, sibling).and_then(|object| {
+            let attempt = load(link, tags, wanted, sibling).and_then(|object| {
                 Ok(Self {
                     sockets: map(&object, "sockets")?,
                     process: map(&object, "process")?,
                     counters: map(&object, "counters")?,
                     list: Maps::of(&object)?,
-                    twin: attach_twin(link, &object, without_socket)?,
+                    own: OwnMaps::of(&object)?,
+                    filter: attach_filter(link, &object, wanted)?,
                     attached: attach_xdp(link, &object, mode, before.as_ref())?,
                     why_generic: (mode == AttachMode::Generic && choice == AttachChoice::Auto)
                         .then(|| refused.last().cloned().unwrap_or_default()),
@@ -175,7 +201,7 @@ impl Program {
             }
         }
         if before.is_none() {
-            let _the_first_error_counts = detach_twin(link, |_| true);
+            let _the_first_error_counts = detach_filters(link, &BOTH, |_| true);
         }
         refused.dedup();
         let reason = refused.join("; ");
@@ -200,15 +226,20 @@ impl Program {
     /// by number.
     pub(super) fn detach(&self, link: &Link) -> Result<(), AfXdpError> {
         remove_xdp(link, &self.attached).map_err(|error| failed(link, "detached", &error))?;
-        if let Some(twin) = self.twin {
-            detach_twin(link, |id| id == twin).map_err(|error| failed(link, "removed from tc", &error))?;
+        if let Some(Filter { id, .. }) = self.filter.filter(|filter| filter.index == link.index) {
+            detach_filters(link, &BOTH, |found| found == id)
+                .map_err(|error| failed(link, "removed from tc", &error))?;
         }
         Ok(())
     }
 
     /// A map that the programs of all interfaces share.
     fn shared(&self, name: &OsStr) -> Option<&MapHandle> {
-        [&self.process].into_iter().chain(self.list.all()).find(|map| map.name() == name)
+        [&self.process]
+            .into_iter()
+            .chain(self.list.all())
+            .chain(self.own.all())
+            .find(|map| map.name() == name)
     }
 
     /// Frames of `queue` go to `socket`, once the process is [`Self::announce`]d.
@@ -244,6 +275,8 @@ impl Program {
             twin_unmarked: count(7),
             blocked: count(8),
             blocked_bytes: count(9),
+            kernel_passed: count(10),
+            local_unmarked: count(11),
         }
     }
 }
@@ -268,7 +301,7 @@ pub(super) struct Removed {
     /// How the XDP program ran.
     pub xdp: Option<AttachMode>,
     /// Whether there was a tc program.
-    pub twin: bool,
+    pub tc: bool,
 }
 
 /// Removes our programs from an interface, whoever attached them. Those of others stay.
@@ -286,8 +319,8 @@ pub(super) fn detach(link: &Link) -> Result<Removed, AfXdpError> {
         Ok(None) | Err(AfXdpError::Occupied { .. }) => (),
         Err(error) => return Err(error),
     }
-    let ours = |id| program_name(id).starts_with(PREFIX);
-    removed.twin = detach_twin(link, ours).map_err(|error| failed(link, "removed from tc", &error))?;
+    removed.tc =
+        detach_filters(link, &BOTH, is_ours).map_err(|error| failed(link, "removed from tc", &error))?;
     Ok(removed)
 }
 
@@ -308,7 +341,17 @@ fn attached(link: &Link) -> Result<Option<Attached>, AfXdpError> {
 }
 
 /// The number of the program that is attached to an interface, whoever's it is.
-fn running(link: &Link) -> Result<Option<(u32, AttachMode)>, AfXdpError> {
+pub(super) fn running(link: &Link) -> Result<Option<(u32, AttachMode)>, AfXdpError> {
+    let found = query(link)?;
+    Ok(match (found.drv_prog_id.max(found.hw_prog_id), found.skb_prog_id) {
+        (0, 0) => None,
+        (0, generic) => Some((generic, AttachMode::Generic)),
+        (native, _) => Some((native, AttachMode::Native)),
+    })
+}
+
+/// What the kernel says of an interface and XDP.
+pub(super) fn query(link: &Link) -> Result<libbpf_sys::bpf_xdp_query_opts, AfXdpError> {
     let mut found = libbpf_sys::bpf_xdp_query_opts {
         sz: size_of::<libbpf_sys::bpf_xdp_query_opts>() as _,
         ..Default::default()
@@ -318,18 +361,15 @@ fn running(link: &Link) -> Result<Option<(u32, AttachMode)>, AfXdpError> {
     if result < 0 {
         return Err(failed(link, "looked for", &io::Error::from_raw_os_error(-result)));
     }
-    Ok(match (found.drv_prog_id.max(found.hw_prog_id), found.skb_prog_id) {
-        (0, 0) => None,
-        (0, generic) => Some((generic, AttachMode::Generic)),
-        (native, _) => Some((native, AttachMode::Native)),
-    })
+    Ok(found)
 }
 
 fn failed(link: &Link, step: &'static str, error: &dyn std::error::Error) -> AfXdpError {
     AfXdpError::Program { interface: link.name.clone(), step, reason: chain(error) }
 }
 
-fn program_name(id: u32) -> String {
+/// The name of a program; empty if it cannot be seen.
+pub(super) fn program_name(id: u32) -> String {
     let info = ProgInfoIter::default().find(|info| info.id == id);
     info.map(|info| info.name.to_string_lossy().into_owned()).unwrap_or_default()
 }
@@ -337,15 +377,14 @@ fn program_name(id: u32) -> String {
 fn load(
     link: &Link,
     tags: bool,
-    without_socket: WithoutSocket,
-    max_frame: u32,
+    wanted: &Wanted,
     sibling: Option<&Program>,
 ) -> Result<Object, libbpf_rs::Error> {
     let object = if tags { TAGGED } else { PLAIN };
     let mut object = ObjectBuilder::default().name("ravelin")?.open_memory(&object.0)?;
     for mut map in object.maps_mut() {
         if map.name().to_string_lossy().ends_with(".rodata") {
-            map.set_initial_value(&configuration(without_socket, max_frame))?;
+            map.set_initial_value(&configuration(link, wanted))?;
         } else if map.name() == "sockets" {
             map.set_max_entries(link.queues.max(64))?;
         } else if let Some(shared) = sibling.and_then(|sibling| sibling.shared(map.name())) {
@@ -362,14 +401,20 @@ fn load(
 }
 
 /// The bytes of `config` in ravelin.bpf.c.
-pub(super) fn configuration(without_socket: WithoutSocket, max_frame: u32) -> Vec<u8> {
-    let (open, twin, blocks) = match without_socket {
+pub(super) fn configuration(link: &Link, wanted: &Wanted) -> Vec<u8> {
+    let (open, twin, blocks) = match wanted.without_socket {
         WithoutSocket::Closed => (0, 0, 1),
         WithoutSocket::OpenTwin(index) => (1, index, 1),
-        // A monitor: nothing passes it that could be blocked, and it wants to see everything.
-        WithoutSocket::OpenKernel => (1, 0, 0),
+        WithoutSocket::OpenKernel => (1, 0, 1),
     };
-    [max_frame, open, twin, blocks].into_iter().flat_map(u32::to_ne_bytes).collect()
+    let (blocks, routes) = match wanted.beside {
+        // A monitor: nothing passes it that could be blocked, and it wants to see everything.
+        Beside::Nothing if wanted.without_socket == WithoutSocket::OpenKernel => (0, 0),
+        Beside::Nothing | Beside::Pair(_) => (blocks, 0),
+        Beside::Kernel => (blocks, 1),
+    };
+    let words = [wanted.max_frame, open, twin, blocks, routes].into_iter().flat_map(u32::to_ne_bytes);
+    words.chain(link.mac).chain([0; 2]).collect()
 }
 
 fn attach_xdp(
@@ -401,50 +446,74 @@ fn remove_xdp(link: &Link, ours: &Attached) -> Result<(), libbpf_rs::Error> {
     if result < 0 { Err(libbpf_rs::Error::from_raw_os_error(-result)) } else { Ok(()) }
 }
 
-/// Returns the number of the program that tc runs.
-fn attach_twin(
-    link: &Link,
-    object: &Object,
-    without_socket: WithoutSocket,
-) -> Result<Option<u32>, libbpf_rs::Error> {
-    match without_socket {
-        WithoutSocket::OpenTwin(_) => {
-            let program = program(object, TC_PROGRAM)?;
-            let mut hook = twin_hook(link, program.as_fd());
-            hook.create()?;
-            hook.attach()?;
-            libbpf_rs::Program::id_from_fd(program.as_fd()).map(Some)
-        }
-        // An earlier process may have been told otherwise.
-        WithoutSocket::Closed | WithoutSocket::OpenKernel => {
-            detach_twin(link, |id| program_name(id).starts_with(PREFIX)).map(|_found| None)
-        }
-    }
+/// A program that tc runs.
+#[derive(Clone, Copy, Debug)]
+struct Filter {
+    /// On which interface.
+    index: u32,
+    /// Its number.
+    id: u32,
 }
 
-fn detach_twin(link: &Link, is_ours: impl Fn(u32) -> bool) -> Result<bool, libbpf_rs::Error> {
+/// Has tc run the program that an interface needs there, if it needs one.
+fn attach_filter(link: &Link, object: &Object, wanted: &Wanted) -> Result<Option<Filter>, libbpf_rs::Error> {
+    let (link, name, point) = match (&wanted.beside, wanted.without_socket) {
+        (Beside::Nothing, WithoutSocket::OpenTwin(_)) => (link, TWIN, TC_INGRESS),
+        (Beside::Kernel, _) => (link, SENT, TC_EGRESS),
+        (Beside::Pair(other), _) => (other, LOCAL, TC_INGRESS),
+        (Beside::Nothing, WithoutSocket::Closed | WithoutSocket::OpenKernel) => {
+            // An earlier process may have been told otherwise.
+            return detach_filters(link, &BOTH, is_ours).map(|_found| None);
+        }
+    };
+    // What is in the same place is replaced without a gap.
+    let elsewhere = if point == TC_INGRESS { TC_EGRESS } else { TC_INGRESS };
+    detach_filters(link, &[elsewhere], is_ours)?;
+    let program = program(object, name)?;
+    let mut hook = hook(link, program.as_fd(), point);
+    hook.create()?;
+    hook.attach()?;
+    Ok(Some(Filter { index: link.index, id: libbpf_rs::Program::id_from_fd(program.as_fd())? }))
+}
+
+/// Where tc can run programs.
+const BOTH: [TcAttachPoint; 2] = [TC_INGRESS, TC_EGRESS];
+
+fn is_ours(id: u32) -> bool {
+    program_name(id).starts_with(PREFIX)
+}
+
+/// Whether there was such a one.
+fn detach_filters(
+    link: &Link,
+    points: &[TcAttachPoint],
+    is_it: impl Fn(u32) -> bool,
+) -> Result<bool, libbpf_rs::Error> {
     // The query wants no descriptor of a program, but libbpf-rs does.
     let any = rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC).map_err(io::Error::from)?;
-    let mut hook = twin_hook(link, any.as_fd());
-    // An error is: no such filter, or no clsact qdisc at all.
-    if !hook.query().is_ok_and(is_ours) {
-        return Ok(false);
+    let mut found = false;
+    for point in points {
+        let mut hook = hook(link, any.as_fd(), *point);
+        // An error is: no such filter, or no clsact qdisc at all.
+        if hook.query().is_ok_and(&is_it) {
+            hook.detach()?;
+            found = true;
+        }
     }
-    hook.detach()?;
     // The clsact qdisc goes too, unless somebody else's filters are in it.
-    if matches!(netlink::has_filters(link.index), Ok(false)) {
-        hook.attach_point(TC_INGRESS | TC_EGRESS).destroy()?;
+    if found && netlink::filters(link.index).is_ok_and(|others| others.is_empty()) {
+        hook(link, any.as_fd(), TC_INGRESS | TC_EGRESS).destroy()?;
     }
-    Ok(true)
+    Ok(found)
 }
 
-fn twin_hook(link: &Link, program: BorrowedFd<'_>) -> TcHook {
+fn hook(link: &Link, program: BorrowedFd<'_>, point: TcAttachPoint) -> TcHook {
     TcHookBuilder::new(program)
         .ifindex(signed(link.index))
         .handle(TC_HANDLE)
         .priority(TC_PRIORITY)
         .replace(true)
-        .hook(TC_INGRESS)
+        .hook(point)
 }
 
 fn program<'a>(object: &'a Object, name: &str) -> Result<libbpf_rs::Program<'a>, libbpf_rs::Error> {

@@ -47,6 +47,21 @@ pub struct InterfaceSettings {
     pub attach: AttachChoice,
     /// What happens to traffic while no process is there to judge it.
     pub without_process: WithoutProcess,
+    /// What it is for.
+    pub role: Role,
+}
+
+/// What an interface is for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Role {
+    /// Every frame is ours.
+    #[default]
+    Whole,
+    /// It is shared with the kernel, which has addresses there and its own conversations; see [`super::Own`].
+    Router,
+    /// What is sent here the kernel receives at the other end of a pair, called so, as if by the interface that the frame's source
+    /// address says.
+    Host(String),
 }
 
 /// What happens to the traffic of an interface while no process is there to judge it.

@@ -10,15 +10,15 @@ use std::os::fd::AsFd;
 use rustix::process::{Resource, Rlimit, setrlimit};
 
 use super::{
-    AfXdpError, AfXdpIo, CopyMode, InterfaceSettings, Link, Note, Settings, WithoutProcess, WithoutSocket,
-    ZeroCopy,
+    AfXdpError, AfXdpIo, CopyMode, InterfaceSettings, Link, Note, Role, Settings, WithoutProcess,
+    WithoutSocket, ZeroCopy,
     assemble::{Assembly, assemble},
     control::{AfXdpControl, Port},
     error::chain,
     memory::Memory,
     napi::{self, ReceiveThreads},
     offload::Saved,
-    program::{self, Program},
+    program::{self, Beside, Program, Wanted},
     socket,
 };
 
@@ -154,9 +154,17 @@ impl Takeover<'_> {
         let interfaces = self.links.iter().zip(&self.settings.interfaces).zip(&self.inherited).enumerate();
         for (place, ((link, interface), has)) in interfaces {
             if *has == inherited {
-                let without_socket = without_socket(interface)?;
+                let wanted = Wanted {
+                    without_socket: without_socket(interface)?,
+                    max_frame,
+                    beside: match &interface.role {
+                        Role::Whole => Beside::Nothing,
+                        Role::Router => Beside::Kernel,
+                        Role::Host(other) => Beside::Pair(Link::find(other)?),
+                    },
+                };
                 let sibling = self.programs.first().map(|(_, program)| program);
-                let program = Program::attach(link, interface.attach, without_socket, max_frame, sibling)?;
+                let program = Program::attach(link, interface.attach, &wanted, sibling)?;
                 self.programs.push((place, program));
             }
         }

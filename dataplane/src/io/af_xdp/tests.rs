@@ -7,14 +7,15 @@ use libbpf_rs::ObjectBuilder;
 use proptest::prelude::*;
 
 use super::{
-    AttachChoice, AttachMode, BusyPoll, InterfaceSettings, Link, NapiThreads, Settings, WithoutProcess,
+    AttachChoice, AttachMode, BusyPoll, InterfaceSettings, Link, NapiThreads, Role, Settings, WithoutProcess,
     ZeroCopy, genetlink,
     ioctl::Device,
     messages, napi,
     offload::{Saved, parse_rss},
     outlet::Outlet,
+    own,
     pool::{CHUNK, Depot, FramePool, KEPT_CHUNKS},
-    program,
+    program::{self, Beside, Wanted},
 };
 use crate::io::blocklist;
 
@@ -108,9 +109,15 @@ fn both_objects_hold_what_the_loader_looks_for() {
     for object in [program::PLAIN, program::TAGGED] {
         let object = ObjectBuilder::default().name("ravelin").unwrap().open_memory(&object.0).unwrap();
         let programs: Vec<_> = object.progs().map(|p| p.name().to_string_lossy().into_owned()).collect();
-        assert_eq!(programs, ["ravelin_xdp", "ravelin_twin"]);
+        assert_eq!(programs, ["ravelin_xdp", "ravelin_twin", "ravelin_sent", "ravelin_local"]);
+        assert!(programs.iter().all(|name| name.len() <= 15 && name.starts_with(program::PREFIX)));
         let map = |name: &str| object.maps().find(|m| m.name().to_string_lossy().ends_with(name)).unwrap();
-        let configuration = program::configuration(super::WithoutSocket::OpenTwin(7), 3840);
+        let wanted = Wanted {
+            without_socket: super::WithoutSocket::OpenTwin(7),
+            max_frame: 3840,
+            beside: Beside::Kernel,
+        };
+        let configuration = program::configuration(&link(1), &wanted);
         assert_eq!(map(".rodata").initial_value().unwrap().len(), configuration.len());
         assert_eq!(map("counters").max_entries(), program::COUNTERS);
         assert_eq!(map("sockets").max_entries(), 256);
@@ -119,16 +126,12 @@ fn both_objects_hold_what_the_loader_looks_for() {
             ("blocked_v6", blocklist::CAPACITY),
             ("spared_v4", blocklist::SPARED),
             ("spared_v6", blocklist::SPARED),
+            ("own", own::OWN),
+            ("failsafes", own::FAILSAFES),
         ] {
             assert_eq!(map(name).max_entries() as usize, entries, "{name}");
         }
     }
-}
-
-#[test]
-fn the_kernel_keeps_names_of_15_bytes() {
-    assert!(program::XDP_PROGRAM.len() <= 15 && program::XDP_PROGRAM.starts_with(program::PREFIX));
-    assert!(program::TC_PROGRAM.len() <= 15 && program::TC_PROGRAM.starts_with(program::PREFIX));
 }
 
 #[test]
@@ -333,10 +336,12 @@ fn settings_that_cannot_work_are_refused() {
     }
 }
 
+fn link(queues: u32) -> Link {
+    Link { name: "rv0".into(), index: 1, mac: [0; 6], mtu: 1500, driver: String::new(), queues }
+}
+
 #[test]
 fn memory_suffices_for_all_that_can_be_under_way() {
-    let link =
-        |queues| Link { name: "rv0".into(), index: 1, mac: [0; 6], mtu: 1500, driver: String::new(), queues };
     let settings = settings(2);
     let frames = settings.shape(&[link(2), link(1)]).frames as usize;
     let sockets = 3 * 3 * 2048;
@@ -356,6 +361,7 @@ fn settings(interfaces: usize) -> Settings {
         name: format!("rv{number}"),
         attach: AttachChoice::Auto,
         without_process: WithoutProcess::Closed,
+        role: Role::Whole,
     };
     Settings {
         interfaces: (0..interfaces).map(interface).collect(),

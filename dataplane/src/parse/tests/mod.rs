@@ -60,7 +60,11 @@ fn assert_disposed(frame: &[u8]) {
                 assert!(h.fragment.offset + h.fragment.length <= 65_535);
             }
         }
-        other @ (Verdict::Allow | Verdict::Forward(_) | Verdict::Handoff(_) | Verdict::Consume) => {
+        other @ (Verdict::Allow
+        | Verdict::Forward(_)
+        | Verdict::Local
+        | Verdict::Handoff(_)
+        | Verdict::Consume) => {
             panic!("decode decided {other:?}")
         }
     }

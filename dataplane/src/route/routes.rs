@@ -1,0 +1,168 @@
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use hashbrown::HashMap;
+
+use super::Fib;
+use crate::{io::PortId, parse::Address};
+
+/// A hardware address.
+pub type Mac = [u8; 6];
+
+/// All that routing knows: the kernel's routes, links and neighbours as they were when the control thread made it.
+#[derive(Clone, Debug, Default)]
+pub struct Routes {
+    /// Which of `targets` a prefix has: of the main table, and of each VRF's.
+    pub fibs: Arc<[Fib]>,
+    /// By the index of a [`super::NextHopId`].
+    pub targets: Arc<[Target]>,
+    /// By [`PortId`]: the interfaces that route.
+    pub links: Arc<[Option<Link>]>,
+    /// Who is on them.
+    pub neighbours: Arc<Neighbours>,
+}
+
+/// Where the packets to a prefix go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// To the appliance's own kernel: one of its addresses.
+    Local,
+    /// To the kernel, which forwards them or says why not: through an interface that is not ours, or by a route that refuses.
+    Kernel,
+    /// Nowhere, and nobody is told.
+    Blackhole,
+    /// Through one of these, by the hash of the flow.
+    Hops(Box<[Hop]>),
+}
+
+/// A next hop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hop {
+    /// The interface.
+    pub port: PortId,
+    /// Who is there; none, if the destination itself is.
+    pub gateway: Option<Address>,
+    /// The longest packet that may go there, in bytes.
+    pub mtu: u32,
+    /// Its share of the flows, against the other hops of the group; at least 1.
+    pub weight: u16,
+}
+
+/// An interface that routes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// The kernel's number for it.
+    pub index: u32,
+    /// Its hardware address.
+    pub mac: Mac,
+    /// The place of its table in `fibs`.
+    pub table: u8,
+    /// Whether the kernel forwards what is received here, of IPv4 and of IPv6.
+    pub forwards: [bool; 2],
+}
+
+/// How it is checked that a packet comes from where an answer would go (RFC 3704).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReversePath {
+    /// There is a route to its source through the interface that received it.
+    Strict,
+    /// There is a route to its source.
+    #[default]
+    Loose,
+    /// It is not.
+    Off,
+}
+
+/// Who is on the links.
+#[derive(Debug, Default)]
+pub struct Neighbours(HashMap<(PortId, Address), Neighbour>);
+
+/// A neighbour whose hardware address is known.
+#[derive(Debug)]
+pub struct Neighbour {
+    mac: Mac,
+    /// Whether a packet went there since this was asked for.
+    used: AtomicBool,
+}
+
+impl Neighbours {
+    /// These.
+    pub fn new(neighbours: impl IntoIterator<Item = (PortId, IpAddr, Mac)>) -> Self {
+        let entry = |(port, address, mac): (PortId, IpAddr, Mac)| {
+            ((port, address.into()), Neighbour { mac, used: AtomicBool::new(false) })
+        };
+        Self(neighbours.into_iter().map(entry).collect())
+    }
+
+    /// The hardware address of a neighbour to whom a packet goes.
+    #[inline]
+    pub(super) fn find(&self, port: PortId, address: Address) -> Option<Mac> {
+        let neighbour = self.0.get(&(port, address))?;
+        // Read first: what is written belongs to one core alone.
+        if !neighbour.used.load(Ordering::Relaxed) {
+            neighbour.used.store(true, Ordering::Relaxed);
+        }
+        Some(neighbour.mac)
+    }
+
+    /// Those to whom packets went since this was asked last.
+    pub fn take_used(&self) -> impl Iterator<Item = (PortId, IpAddr)> + '_ {
+        let used = self.0.iter().filter(|(_, neighbour)| neighbour.used.swap(false, Ordering::Relaxed));
+        used.map(|((port, address), _)| (*port, address.ip()))
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl Routes {
+    /// Where packets to an address go; none if there is no route.
+    pub fn target(&self, table: u8, address: Address) -> Option<&Target> {
+        let id = self.fibs.get(usize::from(table))?.lookup(address.ip())?;
+        self.targets.get(id.index())
+    }
+
+    /// What is known of a port that routes.
+    pub fn link(&self, port: PortId) -> Option<&Link> {
+        self.links.get(port.index())?.as_ref()
+    }
+
+    /// The port through which a flow of this hash to an address leaves, if that is one of ours.
+    pub(crate) fn exit(&self, table: u8, address: Address, hash: u64) -> Option<PortId> {
+        match self.target(table, address)? {
+            Target::Hops(hops) => Hop::of(hops, hash).map(|hop| hop.port),
+            Target::Local | Target::Kernel | Target::Blackhole => None,
+        }
+    }
+}
+
+impl Hop {
+    /// The hop of a flow: each has its share of all hashes.
+    #[inline]
+    pub(super) fn of(hops: &[Self], hash: u64) -> Option<&Self> {
+        if let [only] = hops {
+            return Some(only);
+        }
+        let total: u64 = hops.iter().map(|hop| u64::from(hop.weight)).sum();
+        // The upper half of the hash has named the worker.
+        let mut place = (u64::from(hash as u32) * total) >> 32;
+        hops.iter().find(|hop| {
+            let weight = u64::from(hop.weight);
+            let is_it = place < weight;
+            place = place.saturating_sub(weight);
+            is_it
+        })
+    }
+}

@@ -1,0 +1,221 @@
+use super::{Hop, Link, Mac, ReversePath, Routes, Target};
+use crate::{
+    batch::Meta,
+    counters::WorkerCounters,
+    forward::fold,
+    io::PortId,
+    parse::{Address, Headers, Network},
+    verdict::{DropReason, Verdict},
+};
+
+/// Routes one packet that may pass: where it goes, and what its Ethernet header says then.
+#[inline]
+pub(crate) fn decide(
+    routes: &Routes,
+    reverse_path: ReversePath,
+    meta: &Meta,
+    counters: &mut WorkerCounters,
+) -> (Verdict, Rewrite) {
+    if routes.links.is_empty() {
+        // Nobody knows of any route, as in a replay: what passes is judged and recorded, and ends here.
+        return (Verdict::Consume, Rewrite::default());
+    }
+    let Some(link) = routes.link(meta.port) else {
+        // It is about to go, or has just come.
+        return (Verdict::Drop(DropReason::NoDestination), Rewrite::default());
+    };
+    match route(routes, link, reverse_path, meta) {
+        Ok((hop, mac)) => {
+            let source = routes.link(hop.port).map_or([0; 6], |link| link.mac);
+            (Verdict::Forward(hop.port), Rewrite { destination: mac, source })
+        }
+        Err(Not::Dropped(reason)) => (Verdict::Drop(reason), Rewrite::default()),
+        Err(Not::Fast(why)) => {
+            match why {
+                Exception::Own => {}
+                Exception::Expired => counters.exceptions_expired += 1,
+                Exception::TooLong => counters.exceptions_too_long += 1,
+                Exception::Neighbour => counters.exceptions_neighbour += 1,
+                Exception::Route => counters.exceptions_route += 1,
+                Exception::Other => counters.exceptions_other += 1,
+            }
+            (Verdict::Local, Rewrite { destination: link.mac, source: mark(link.index) })
+        }
+    }
+}
+
+/// What the Ethernet header of a packet becomes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Rewrite {
+    destination: Mac,
+    source: Mac,
+}
+
+/// Why a packet is not forwarded by the worker.
+enum Not {
+    Dropped(DropReason),
+    /// The kernel has it.
+    Fast(Exception),
+}
+
+/// Why the kernel has a packet.
+enum Exception {
+    /// It is for one of its addresses.
+    Own,
+    /// It has no hop left.
+    Expired,
+    /// It is too long for where it goes.
+    TooLong,
+    /// Nobody knows the hardware address of the next hop.
+    Neighbour,
+    /// The route is the kernel's, there is none, or the kernel does not forward.
+    Route,
+    /// It is of a kind that is rare: tagged, with IPv4 options, between addresses of a link.
+    Other,
+}
+
+impl From<DropReason> for Not {
+    fn from(reason: DropReason) -> Self {
+        Self::Dropped(reason)
+    }
+}
+
+impl From<Exception> for Not {
+    fn from(exception: Exception) -> Self {
+        Self::Fast(exception)
+    }
+}
+
+#[inline]
+fn route<'r>(
+    routes: &'r Routes,
+    link: &Link,
+    reverse_path: ReversePath,
+    meta: &Meta,
+) -> Result<(&'r Hop, Mac), Not> {
+    let headers = &meta.headers;
+    if !headers.is_ip() || headers.vlans.count > 0 {
+        return Err(Exception::Other.into());
+    }
+    let hops = match routes.target(link.table, headers.destination) {
+        Some(Target::Hops(hops)) => hops,
+        Some(Target::Local) => return Err(Exception::Own.into()),
+        Some(Target::Kernel) | None => return Err(Exception::Route.into()),
+        Some(Target::Blackhole) => return Err(DropReason::RouteBlackhole.into()),
+    };
+    let [forwards4, forwards6] = link.forwards;
+    if !(if headers.network == Network::Ipv4 { forwards4 } else { forwards6 }) {
+        return Err(Exception::Route.into());
+    }
+    if is_martian(headers) {
+        return Err(DropReason::Martian.into());
+    }
+    if !comes_from_there(routes, link.table, reverse_path, meta) {
+        return Err(DropReason::ReversePath.into());
+    }
+    if has_options(headers) || is_of_link(headers.destination) || is_of_link(headers.source) {
+        return Err(Exception::Other.into());
+    }
+    if headers.ttl <= 1 {
+        return Err(Exception::Expired.into());
+    }
+    let hop = Hop::of(hops, meta.hash).ok_or(Exception::Route)?;
+    let length = headers.end.saturating_sub(headers.network_offset);
+    if u32::from(length) > hop.mtu {
+        return Err(Exception::TooLong.into());
+    }
+    let next = hop.gateway.unwrap_or(headers.destination);
+    let mac = routes.neighbours.find(hop.port, next).ok_or(Exception::Neighbour)?;
+    Ok((hop, mac))
+}
+
+/// Whether no packet that is to be forwarded has such an address (RFC 1812 section 5.3.7, RFC 4291).
+fn is_martian(headers: &Headers) -> bool {
+    let is_of_nobody = |address: &Address, is_source: bool| match headers.network {
+        Network::Ipv4 => {
+            let [.., first, _, _, _] = address.0;
+            first == 0 || first == 127 || first >= if is_source { 224 } else { 240 }
+        }
+        Network::Ipv6 | Network::Arp | Network::Lldp | Network::Stp | Network::Other => {
+            let number = u128::from_be_bytes(address.0);
+            number <= 1 || (is_source && address.0.first() == Some(&0xff))
+        }
+    };
+    is_of_nobody(&headers.source, true) || is_of_nobody(&headers.destination, false)
+}
+
+/// Whether an answer to the packet would go where it came from, as far as that is asked.
+fn comes_from_there(routes: &Routes, table: u8, reverse_path: ReversePath, meta: &Meta) -> bool {
+    let target = match reverse_path {
+        ReversePath::Off => return true,
+        ReversePath::Strict | ReversePath::Loose => routes.target(table, meta.headers.source),
+    };
+    match target {
+        Some(Target::Hops(hops)) => {
+            reverse_path == ReversePath::Loose || hops.iter().any(|hop| hop.port == meta.port)
+        }
+        Some(Target::Kernel) => reverse_path == ReversePath::Loose,
+        // Its own address comes from outside.
+        Some(Target::Local | Target::Blackhole) | None => false,
+    }
+}
+
+fn has_options(headers: &Headers) -> bool {
+    headers.network == Network::Ipv4 && headers.transport_offset.saturating_sub(headers.network_offset) > 20
+}
+
+/// Whether an address has no meaning beyond one link (RFC 3927, RFC 4291).
+fn is_of_link(address: Address) -> bool {
+    match address.0 {
+        [0xfe, second, ..] => second & 0xc0 == 0x80,
+        [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 169, 254, _, _] => true,
+        _ => false,
+    }
+}
+
+/// The source of a frame for the kernel, which says where it came in: see `ravelin_local` in `ravelin.bpf.c`.
+const fn mark(index: u32) -> Mac {
+    let [a, b, c, d] = index.to_be_bytes();
+    [0x52, 0x56, a, b, c, d]
+}
+
+/// Has a packet leave: its Ethernet header, and one hop less if it is forwarded.
+#[inline]
+pub(crate) fn rewrite(frame: &mut [u8], meta: &Meta, rewrite: &Rewrite) {
+    if let Some(macs) = frame.first_chunk_mut::<12>() {
+        let (destination, source) = macs.split_at_mut(6);
+        destination.copy_from_slice(&rewrite.destination);
+        source.copy_from_slice(&rewrite.source);
+    }
+    if matches!(meta.verdict, Verdict::Forward(_)) {
+        spend_hop(frame, &meta.headers);
+    }
+}
+
+/// Takes one off the hop limit, and off the checksum of IPv4 (RFC 1624).
+fn spend_hop(frame: &mut [u8], headers: &Headers) {
+    let Some(packet) = frame.get_mut(usize::from(headers.network_offset)..) else { return };
+    match headers.network {
+        Network::Ipv4 => {
+            let Some(header) = packet.first_chunk_mut::<20>() else { return };
+            header[8] = header[8].saturating_sub(1);
+            let sum = u16::from_be_bytes([header[10], header[11]]);
+            // All ones is the same as zero, which is what others would compute.
+            let sum = Some(fold(u64::from(sum) + 0x0100)).filter(|sum| *sum != 0xffff).unwrap_or_default();
+            let [high, low] = sum.to_be_bytes();
+            (header[10], header[11]) = (high, low);
+        }
+        Network::Ipv6 => {
+            if let Some(limit) = packet.get_mut(7) {
+                *limit = limit.saturating_sub(1);
+            }
+        }
+        Network::Arp | Network::Lldp | Network::Stp | Network::Other => {}
+    }
+}
+
+/// The port through which a packet leaves, as far as can be told before policy has decided.
+pub(crate) fn exit(routes: &Routes, meta: &Meta) -> Option<PortId> {
+    let link = routes.link(meta.port)?;
+    routes.exit(link.table, meta.headers.destination, meta.hash)
+}
