@@ -11,8 +11,9 @@
 //! Read `node` first, which finds a few bits of an address; then `table`, for the first 32 bits of either family, `longer`, for prefixes of
 //! IPv6 beyond, and `runs`, which makes of prefixes that lie in each other stretches with one answer each.
 
+mod block;
 mod fib;
-mod longer;
+mod first;
 mod next_hop;
 mod node;
 mod prefixes;
@@ -23,7 +24,6 @@ mod stage;
 mod table;
 #[cfg(test)]
 mod tests;
-mod wave;
 
 pub use fib::Fib;
 pub use next_hop::NextHopId;
