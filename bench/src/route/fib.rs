@@ -25,6 +25,7 @@ impl Program {
         }
         fs::write(folder.join("routes"), text).expect("a file with the routes");
         let text: String = addresses.iter().map(|address| format!("{address}\n")).collect();
+        let text = text.repeat(super::PASSES);
         fs::write(folder.join("addresses"), text).expect("a file with the addresses");
         Some(Self { folder, family: table.family })
     }

@@ -5,7 +5,7 @@ use crate::{
     io::Frame,
     parse::Network,
     pipeline::Context,
-    route::{self, Rewrite},
+    route::{self, Lookups, Rewrite},
     verdict::{DropReason, Verdict},
 };
 
@@ -14,11 +14,12 @@ use crate::{
 pub struct ForwardStage {
     /// What becomes of the Ethernet header of the packet in this place of the batch, if it is routed.
     rewrites: Vec<Rewrite>,
+    lookups: Lookups,
 }
 
 impl Default for ForwardStage {
     fn default() -> Self {
-        Self { rewrites: vec![Rewrite::default(); Batch::<()>::MAX] }
+        Self { rewrites: vec![Rewrite::default(); Batch::<()>::MAX], lookups: Lookups::default() }
     }
 }
 
@@ -26,7 +27,8 @@ impl ForwardStage {
     /// Decides for one batch. Changes no packet.
     pub fn decide(&mut self, cx: &Context<'_>, metas: &mut [Meta], counters: &mut WorkerCounters) {
         let plan = &cx.snapshot.forward;
-        for (meta, rewrite) in metas.iter_mut().zip(&mut self.rewrites) {
+        let found = self.lookups.run(&cx.snapshot.routes, plan, metas);
+        for ((meta, rewrite), found) in metas.iter_mut().zip(&mut self.rewrites).zip(found) {
             if !matches!(meta.verdict, Verdict::Allow | Verdict::Undecided) {
                 continue;
             }
@@ -42,7 +44,7 @@ impl ForwardStage {
                 }
                 Some(Port::Route { reverse_path, .. }) => {
                     let (verdict, headers) =
-                        route::decide(&cx.snapshot.routes, *reverse_path, meta, counters);
+                        route::decide(&cx.snapshot.routes, *reverse_path, meta, found, counters);
                     *rewrite = headers;
                     verdict
                 }

@@ -14,6 +14,7 @@
 mod block;
 mod fib;
 mod first;
+mod lookups;
 mod next_hop;
 mod node;
 mod prefixes;
@@ -26,6 +27,7 @@ mod table;
 mod tests;
 
 pub use fib::Fib;
+pub(crate) use lookups::Lookups;
 pub use next_hop::NextHopId;
 pub use rib::{Change, Rib};
 pub use routes::{Hop, Link, Mac, Neighbour, Neighbours, ReversePath, Routes, Target};

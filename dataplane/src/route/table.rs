@@ -9,14 +9,18 @@ use crate::prefetch::fetch;
 
 /// Values of addresses, found by 24 bits of them, the *head*, and where prefixes are longer by more. A copy shares what is not changed in either.
 ///
-/// 6 bits choose a branch, 6 a block, and 12 what the block says.
+/// 4 bits choose a branch, 4 a twig of it, 4 a block of that, and 12 what the block says. So few at a time, because whoever changes a block has
+/// to count one more user of each of its neighbours on the way, which readers have in their caches.
 #[derive(Clone, Debug)]
 pub(super) struct Table {
-    root: Arc<[Branch; 64]>,
+    root: Arc<[Branch; FAN]>,
     shape: &'static Shape,
 }
 
-type Branch = Arc<[Block; 64]>;
+type Branch = Arc<[Twig; FAN]>;
+type Twig = Arc<[Block; FAN]>;
+
+const FAN: usize = 16;
 
 /// How addresses lie in a table.
 #[derive(Debug)]
@@ -38,7 +42,8 @@ impl Table {
     pub(super) fn new(shape: &'static Shape) -> Self {
         let nothing = || Slot::new(&[Run { start: 0, value: 0 }], shape.behind, shape.levels);
         let block: Block = block::make(&array::from_fn::<_, { block::SLOTS }, _>(|_| nothing())).into();
-        let branch = Arc::new(array::from_fn(|_| Arc::clone(&block)));
+        let twig = Arc::new(array::from_fn(|_| Arc::clone(&block)));
+        let branch = Arc::new(array::from_fn(|_| Arc::clone(&twig)));
         Self { root: Arc::new(array::from_fn(|_| Arc::clone(&branch))), shape }
     }
 
@@ -58,8 +63,9 @@ impl Table {
     /// What knows of the addresses of a head.
     #[inline]
     pub(super) fn block(&self, head: u32) -> &[u16] {
-        let branch = self.root.get((head >> SLOT_BITS & 63) as usize);
-        branch.and_then(|branch| branch.get((head >> 12 & 63) as usize)).map_or(&[], |block| block)
+        let [branch, twig, block] = steps(head >> 12);
+        let twig = self.root.get(branch).and_then(|branch| branch.get(twig));
+        twig.and_then(|twig| twig.get(block)).map_or(&[], |block| block)
     }
 
     /// Gives slots another content. They come in order.
@@ -69,10 +75,10 @@ impl Table {
         let mut before: Option<Block> = None;
         while let Some((first, _)) = slots.peek() {
             let number = first >> 6;
-            let Some(branch) = Arc::make_mut(&mut self.root).get_mut((number >> 6 & 63) as usize) else {
-                return;
-            };
-            let Some(place) = Arc::make_mut(branch).get_mut((number & 63) as usize) else { return };
+            let [branch, twig, block] = steps(number);
+            let branch = Arc::make_mut(&mut self.root).get_mut(branch).map(Arc::make_mut);
+            let twig = branch.and_then(|branch| branch.get_mut(twig)).map(Arc::make_mut);
+            let Some(place) = twig.and_then(|twig| twig.get_mut(block)) else { return };
             let mut of_block: Vec<Slot<'_>> = block::slots(place).collect();
             while let Some((slot, runs)) = slots.next_if(|(slot, _)| slot >> 6 == number) {
                 if let Some(of_block) = of_block.get_mut((slot & 63) as usize) {
@@ -91,22 +97,62 @@ impl Table {
         /// The two counters of an `Arc`.
         const COUNTERS: usize = 16;
 
-        let mut seen = HashSet::new();
-        let branches = self.root.iter().filter(|branch| seen.insert(Arc::as_ptr(branch).addr()));
-        let branches: Vec<_> = branches.collect();
-        let blocks = branches.iter().flat_map(|branch| branch.iter());
-        let blocks = blocks.filter(|block| seen.insert(Arc::as_ptr(block).addr()));
-        let blocks: usize = blocks.map(|block| COUNTERS + size_of_val(&**block)).sum();
-        let branch = COUNTERS + size_of::<[Block; 64]>();
-        COUNTERS + size_of::<[Branch; 64]>() + branches.len() * branch + blocks
+        fn apart<'a, T: ?Sized>(all: impl Iterator<Item = &'a Arc<T>>) -> Vec<&'a Arc<T>> {
+            let mut seen = HashSet::new();
+            all.filter(|one| seen.insert(Arc::as_ptr(one).addr())).collect()
+        }
+
+        let branches = apart(self.root.iter());
+        let twigs = apart(branches.iter().flat_map(|branch| branch.iter()));
+        let blocks = apart(twigs.iter().flat_map(|twig| twig.iter()));
+        let blocks: usize = blocks.into_iter().map(|block| COUNTERS + size_of_val(&**block)).sum();
+        let branch = COUNTERS + size_of::<[Twig; FAN]>();
+        let twig = COUNTERS + size_of::<[Block; FAN]>();
+        branch + branches.len() * branch + twigs.len() * twig + blocks
     }
+}
+
+/// The way to a block, of which 12 bits name one.
+#[inline]
+const fn steps(block: u32) -> [usize; 3] {
+    [(block >> 8 & 15) as usize, (block >> 4 & 15) as usize, (block & 15) as usize]
 }
 
 /// Finds the values of at most [`WAVE`] addresses, step by step, so that the waits for memory of all of them overlap.
 ///
 /// `block` gives what knows of an address, or the address's value if nothing does.
 #[inline(always)]
+#[expect(unsafe_code, reason = "measured: see docs/adr/0019-routes.md, 'Counting bits'")]
 pub(super) fn find_wave<'t, A: Copy + Into<u128>>(
+    addresses: &[A],
+    values: &mut [u16; WAVE],
+    head: impl Fn(A) -> u32,
+    block: impl Fn(A) -> &'t [u16],
+    levels: &[Level],
+) {
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("popcnt") {
+        // SAFETY: the processor has been asked.
+        return unsafe { find_wave_counting(addresses, values, head, block, levels) };
+    }
+    find_wave_anywhere(addresses, values, head, block, levels);
+}
+
+/// For processors that count bits by themselves.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "popcnt")]
+fn find_wave_counting<'t, A: Copy + Into<u128>>(
+    addresses: &[A],
+    values: &mut [u16; WAVE],
+    head: impl Fn(A) -> u32,
+    block: impl Fn(A) -> &'t [u16],
+    levels: &[Level],
+) {
+    find_wave_anywhere(addresses, values, head, block, levels);
+}
+
+#[inline(always)]
+fn find_wave_anywhere<'t, A: Copy + Into<u128>>(
     addresses: &[A],
     values: &mut [u16; WAVE],
     head: impl Fn(A) -> u32,
