@@ -49,7 +49,7 @@ impl Fib {
             let mut values = [0; WAVE];
             if differing == 0 {
                 self.wave4(of4.get(..addresses.len()).unwrap_or_default(), &mut values);
-                for (out, value) in out.iter_mut().zip(values) {
+                for ((out, value), _) in out.iter_mut().zip(values).zip(addresses) {
                     *out = NextHopId::of_value(value);
                 }
             } else {
