@@ -165,6 +165,8 @@ impl TrafficIo {
         let (ip_length, udp_length) = ((total as u16).to_be_bytes(), ((total - 20) as u16).to_be_bytes());
         let bytes = &mut frame.buffer[14..42];
         bytes[2..4].copy_from_slice(&ip_length);
+        // Who routes has taken one off.
+        bytes[8] = 64;
         bytes[12..16].copy_from_slice(&source);
         bytes[16..20].copy_from_slice(&destination);
         bytes[20..22].copy_from_slice(&source_port);

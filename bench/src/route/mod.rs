@@ -196,7 +196,8 @@ fn lookups(
 
 /// Nanoseconds a lookup in batches.
 fn batched(fib: &Fib, given: &[Address]) -> f64 {
-    let pass = |ask: &dyn Fn(&[Address], &mut [Option<NextHopId>])| {
+    type Ask<'a> = &'a dyn Fn(&[Address], &mut [Option<NextHopId>]);
+    let pass = |ask: Ask<'_>| {
         let (mut batch, mut out) = ([Address::default(); BATCH], [None; BATCH]);
         cpu_nanos_per_item(|| {
             for given in (0..PASSES).flat_map(|_| given.chunks(BATCH)) {

@@ -120,8 +120,9 @@ const fn steps(block: u32) -> [usize; 3] {
 
 /// Finds the values of at most [`WAVE`] addresses, step by step, so that the waits for memory of all of them overlap.
 ///
-/// `block` gives what knows of an address, or the address's value if nothing does.
-#[inline(always)]
+/// `head` gives the head of an address, and `block` what knows of it.
+#[cfg(target_arch = "x86_64")]
+#[inline]
 #[expect(unsafe_code, reason = "measured: see docs/adr/0019-routes.md, 'Counting bits'")]
 pub(super) fn find_wave<'t, A: Copy + Into<u128>>(
     addresses: &[A],
@@ -130,13 +131,16 @@ pub(super) fn find_wave<'t, A: Copy + Into<u128>>(
     block: impl Fn(A) -> &'t [u16],
     levels: &[Level],
 ) {
-    #[cfg(target_arch = "x86_64")]
     if std::arch::is_x86_feature_detected!("popcnt") {
         // SAFETY: the processor has been asked.
-        return unsafe { find_wave_counting(addresses, values, head, block, levels) };
+        unsafe { find_wave_counting(addresses, values, head, block, levels) }
+    } else {
+        find_wave_anywhere(addresses, values, head, block, levels);
     }
-    find_wave_anywhere(addresses, values, head, block, levels);
 }
+
+#[cfg(not(target_arch = "x86_64"))]
+pub(super) use find_wave_anywhere as find_wave;
 
 /// For processors that count bits by themselves.
 #[cfg(target_arch = "x86_64")]
@@ -152,7 +156,7 @@ fn find_wave_counting<'t, A: Copy + Into<u128>>(
 }
 
 #[inline(always)]
-fn find_wave_anywhere<'t, A: Copy + Into<u128>>(
+pub(super) fn find_wave_anywhere<'t, A: Copy + Into<u128>>(
     addresses: &[A],
     values: &mut [u16; WAVE],
     head: impl Fn(A) -> u32,
