@@ -12,6 +12,7 @@ mod pipeline;
 mod policy;
 mod replay;
 mod ring;
+mod route;
 mod selectors;
 mod threat;
 mod traffic;
@@ -48,6 +49,8 @@ enum Benchmark {
     Replay(replay::Options),
     /// One flow out of a large ring, with its index and without, and with tcpdump.
     Ring(ring::Options),
+    /// The longest prefix of an address, against DPDK's rte_fib and tries; and changes of routes.
+    Route(route::Options),
     /// Endpoints whose labels change, against evaluating every selector.
     Selectors(selectors::Options),
     /// Which feeds name an address, against tries, a hash set and DIR-24-8.
@@ -63,7 +66,7 @@ enum Benchmark {
     /// What policy adds to a packet, against what nftables adds to it in the kernel. Needs root and nft.
     Nftables(veth::NftablesOptions),
     /// Routed packets and TCP, against the kernel's forwarding, bare and with nftables. Needs root, nft and iperf3.
-    Route(veth::RouteOptions),
+    Router(veth::RouteOptions),
     /// TCP through a bridge, against the kernel's. Needs root and iperf3.
     Goodput(veth::GoodputOptions),
     /// Round-trip times through a bridge, and the cost of idling. Needs root.
@@ -85,6 +88,7 @@ fn main() {
         Benchmark::Instructions(options) => instructions::run(&report, &options),
         Benchmark::Replay(options) => replay::run(&report, &options),
         Benchmark::Ring(options) => ring::run(&report, &options),
+        Benchmark::Route(options) => route::run(&report, &options),
         Benchmark::Selectors(options) => selectors::run(&report, &options),
         Benchmark::Threat(options) => threat::run(&report, &options),
         Benchmark::Start(options) => veth::start(&report, &options),
@@ -92,7 +96,7 @@ fn main() {
         Benchmark::Capture(options) => veth::capture(&report, &options),
         Benchmark::Feeds(options) => veth::feeds(&report, &options),
         Benchmark::Nftables(options) => veth::nftables(&report, &options),
-        Benchmark::Route(options) => veth::route(&report, &options),
+        Benchmark::Router(options) => veth::route(&report, &options),
         Benchmark::Goodput(options) => veth::goodput(&report, &options),
         Benchmark::Latency(options) => veth::latency(&report, &options),
         Benchmark::Role(role) => veth::play(&role),

@@ -31,31 +31,37 @@ use crate::{
 pub(crate) struct Options {
     /// Flows in the table.
     #[arg(long, value_delimiter = ',', default_value = "10000,1000000,10000000")]
-    flows: Vec<u32>,
+    pub(crate) flows: Vec<u32>,
     /// Frame lengths.
     #[arg(long, value_delimiter = ',', default_value = "64,imix")]
     mix: Vec<Mix>,
     /// Packets per batch.
     #[arg(long, default_value_t = 64)]
-    batch: usize,
+    pub(crate) batch: usize,
     /// Packets per run.
     #[arg(long, default_value_t = 4_000_000)]
-    packets: u64,
+    pub(crate) packets: u64,
     /// Runs.
     #[arg(long, default_value_t = 7)]
-    rounds: usize,
+    pub(crate) rounds: usize,
     /// Measure how two workers on two cores compare with one, and nothing else.
     #[arg(long)]
     scaling: bool,
     /// Measure established flows and new ones under so many rules each, and nothing else.
     #[arg(long, value_delimiter = ',')]
     rules: Vec<usize>,
+    /// Measure what routing adds to a bridge, and nothing else.
+    #[arg(long)]
+    route: bool,
 }
 
 pub(crate) fn run(report: &Report, options: &Options) {
     state_calibration(report);
     if options.scaling {
         return scaling(report, options);
+    }
+    if options.route {
+        return super::route::pipeline::run(report, options);
     }
     if !options.rules.is_empty() {
         return under_rules(report, options);
@@ -203,7 +209,11 @@ pub(crate) fn warm(flows: u32, mix: Mix, batch: usize) -> Worker<TrafficIo, Disc
 }
 
 fn warm_under(flows: u32, mix: Mix, batch: usize, policy: PolicySet) -> Worker<TrafficIo, Discard> {
-    let mut worker = worker_under(TrafficIo::new(flows, mix), flows as usize, batch, policy);
+    opened(worker_under(TrafficIo::new(flows, mix), flows as usize, batch, policy), flows)
+}
+
+/// The worker with all flows open.
+pub(crate) fn opened(mut worker: Worker<TrafficIo, Discard>, flows: u32) -> Worker<TrafficIo, Discard> {
     for order in [Order::Opening, Order::Answering] {
         worker.io_mut().set_order(order);
         while !worker.io().is_exhausted() {
@@ -246,7 +256,7 @@ fn turnover(worker: &mut Worker<TrafficIo, Discard>) -> f64 {
 }
 
 /// Nanoseconds per packet of the worker's turns.
-fn turns(worker: &mut Worker<TrafficIo, Discard>, packets: u64) -> f64 {
+pub(crate) fn turns(worker: &mut Worker<TrafficIo, Discard>, packets: u64) -> f64 {
     nanos_per_item(|| {
         let start = worker.counters().received;
         while worker.counters().received - start < packets {
@@ -293,6 +303,11 @@ pub(crate) fn worker<I: PacketIo>(io: I, flows: usize, batch: usize) -> Worker<I
 
 /// A worker over one bridge, under a policy.
 fn worker_under<I: PacketIo>(io: I, flows: usize, batch: usize, policy: PolicySet) -> Worker<I, Discard> {
+    worker_with(io, flows, batch, Snapshot { forward: bridge(), policy, ..Snapshot::default() })
+}
+
+/// Two ports that are the ends of a bridge.
+pub(crate) fn bridge() -> Plan {
     let port = |twin, direction| Port::Bridge {
         twin: PortId(twin),
         direction,
@@ -300,11 +315,16 @@ fn worker_under<I: PacketIo>(io: I, flows: usize, batch: usize, policy: PolicySe
         complete_checksums: true,
         mtu: 1500,
     };
-    let snapshot = Snapshot {
-        forward: Plan::new(vec![port(1, Direction::Ingress), port(0, Direction::Egress)]),
-        policy,
-        ..Snapshot::default()
-    };
+    Plan::new(vec![port(1, Direction::Ingress), port(0, Direction::Egress)])
+}
+
+/// A worker that knows all this.
+pub(crate) fn worker_with<I: PacketIo>(
+    io: I,
+    flows: usize,
+    batch: usize,
+    snapshot: Snapshot,
+) -> Worker<I, Discard> {
     let id = WorkerId(0);
     let pipeline = Pipeline::new(
         SteerStage::new(FlowHasher::fixed(1)),

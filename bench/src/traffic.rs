@@ -77,6 +77,7 @@ pub(crate) struct TrafficIo {
     pool: Vec<HotFrame>,
     now: Timestamp,
     transmitted: u64,
+    spread: bool,
 }
 
 impl TrafficIo {
@@ -101,7 +102,14 @@ impl TrafficIo {
             pool,
             now: Timestamp::from_nanos(1_700_000_000_000_000_000),
             transmitted: 0,
+            spread: false,
         }
+    }
+
+    /// Has clients anywhere in the Internet, instead of beside each other.
+    pub(crate) fn spread(mut self) -> Self {
+        self.spread = true;
+        self
     }
 
     pub(crate) fn set_order(&mut self, order: Order) {
@@ -135,10 +143,16 @@ impl TrafficIo {
     }
 
     /// Writes a packet of `flow` into `frame`.
-    fn write(frame: &mut HotFrame, flow: u32, reply: bool, length: usize) {
+    fn write(frame: &mut HotFrame, flow: u32, reply: bool, length: usize, spread: bool) {
         // 2^24 addresses, and another port for each 2^24 flows.
-        let [high, a, b, c] = flow.to_be_bytes();
-        let client = [10, a, b, c];
+        let number = if spread { flow.wrapping_mul(0x9e37_79b1) } else { flow };
+        let [high, a, b, c] = number.to_be_bytes();
+        // Addresses of hosts begin with 1 to 223, and not with 127.
+        let first = match high {
+            1..127 | 128..224 => high,
+            0 | 127 | 224.. => 1 + high % 64,
+        };
+        let client = [if spread { first } else { 10 }, a, b, c];
         let server = [172, 16, 0, 1];
         let client_port = (20_000 + u16::from(high)).to_be_bytes();
         let server_port = 4433_u16.to_be_bytes();
@@ -151,6 +165,8 @@ impl TrafficIo {
         let (ip_length, udp_length) = ((total as u16).to_be_bytes(), ((total - 20) as u16).to_be_bytes());
         let bytes = &mut frame.buffer[14..42];
         bytes[2..4].copy_from_slice(&ip_length);
+        // Who routes has taken one off.
+        bytes[8] = 64;
         bytes[12..16].copy_from_slice(&source);
         bytes[16..20].copy_from_slice(&destination);
         bytes[20..22].copy_from_slice(&source_port);
@@ -193,7 +209,7 @@ impl PacketIo for TrafficIo {
             let Some(mut frame) = self.pool.pop() else { break };
             let (flow, reply) = self.step();
             let length = lengths[self.next as usize % lengths.len()];
-            Self::write(&mut frame, flow, reply, length);
+            Self::write(&mut frame, flow, reply, length, self.spread);
             let meta =
                 Meta { time: now, length: length as u32, port: PortId(u8::from(reply)), ..Meta::default() };
             match batch.push(frame, meta) {

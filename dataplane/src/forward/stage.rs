@@ -7,7 +7,7 @@ use crate::{
     nat::{self, Leaving, Translation},
     parse::Network,
     pipeline::Context,
-    route::{self, Rewrite},
+    route::{self, Lookups, Rewrite},
     verdict::{DropReason, Verdict},
 };
 
@@ -18,6 +18,7 @@ pub struct ForwardStage {
     rewrites: Vec<Rewrite>,
     /// What it leaves as, if addresses are translated.
     translations: Vec<Option<Translation>>,
+    lookups: Lookups,
 }
 
 impl Default for ForwardStage {
@@ -25,6 +26,7 @@ impl Default for ForwardStage {
         Self {
             rewrites: vec![Rewrite::default(); Batch::<()>::MAX],
             translations: vec![None; Batch::<()>::MAX],
+            lookups: Lookups::default(),
         }
     }
 }
@@ -40,8 +42,9 @@ impl ForwardStage {
     ) {
         let plan = &cx.snapshot.forward;
         let translates = !cx.snapshot.nat.is_empty();
+        let found = self.lookups.run(&cx.snapshot.routes, plan, metas);
         let places = self.rewrites.iter_mut().zip(&mut self.translations);
-        for (meta, (rewrite, translation)) in metas.iter_mut().zip(places) {
+        for ((meta, (rewrite, translation)), found) in metas.iter_mut().zip(places).zip(found) {
             *translation = None;
             if !matches!(meta.verdict, Verdict::Allow | Verdict::Undecided) {
                 continue;
@@ -58,7 +61,7 @@ impl ForwardStage {
                 }
                 Some(Port::Route { reverse_path, .. }) => {
                     let (verdict, headers) =
-                        route::decide(&cx.snapshot.routes, plan, *reverse_path, meta, counters);
+                        route::decide(&cx.snapshot.routes, plan, *reverse_path, meta, found, counters);
                     *rewrite = headers;
                     if translates && meta.headers.network == Network::Ipv4 {
                         *translation = translate(cx, meta, verdict, rewrite, flows, counters);

@@ -147,7 +147,11 @@ impl Neighbours {
 impl Routes {
     /// Where packets to an address go; none if there is no route.
     pub fn target(&self, table: u8, address: Address) -> Option<&Target> {
-        let id = self.fibs.get(usize::from(table))?.lookup(address.ip())?;
+        self.target_of(self.fibs.get(usize::from(table))?.lookup(address.ip())?)
+    }
+
+    #[inline]
+    pub(super) fn target_of(&self, id: super::NextHopId) -> Option<&Target> {
         self.targets.get(id.index())
     }
 

@@ -1,4 +1,4 @@
-use super::{Hop, Link, Mac, ReversePath, Routes, Target, mss};
+use super::{Hop, Link, Mac, ReversePath, Routes, Target, lookups::Found, mss};
 use crate::{
     batch::Meta,
     counters::WorkerCounters,
@@ -8,13 +8,14 @@ use crate::{
     verdict::{DropReason, Verdict},
 };
 
-/// Routes one packet that may pass: where it goes, and what its Ethernet header says then.
+/// Routes one packet that may pass, whose ends have been looked up: where it goes, and what its Ethernet header says then.
 #[inline]
 pub(crate) fn decide(
     routes: &Routes,
     plan: &Plan,
     reverse_path: ReversePath,
     meta: &Meta,
+    found: &Found,
     counters: &mut WorkerCounters,
 ) -> (Verdict, Rewrite) {
     if routes.links.is_empty() {
@@ -25,7 +26,7 @@ pub(crate) fn decide(
         // It is about to go, or has just come.
         return (Verdict::Drop(DropReason::NoDestination), Rewrite::default());
     };
-    match route(routes, link, reverse_path, meta) {
+    match route(routes, link, reverse_path, meta, found) {
         Ok((hop, mac)) => {
             let source = routes.link(hop.port).map_or([0; 6], |link| link.mac);
             let mss = mss::limit(routes, plan, link, meta, hop);
@@ -136,12 +137,13 @@ fn route<'r>(
     link: &Link,
     reverse_path: ReversePath,
     meta: &Meta,
+    found: &Found,
 ) -> Result<(&'r Hop, Mac), Not> {
     let headers = &meta.headers;
     if !headers.is_ip() || headers.vlans.count > 0 {
         return Err(Exception::Other.into());
     }
-    let hops = match routes.target(link.table, headers.destination) {
+    let hops = match found.destination.and_then(|id| routes.target_of(id)) {
         Some(Target::Hops(hops)) => hops,
         Some(Target::Local) => return Err(Exception::Own.into()),
         Some(Target::Kernel) | None => return Err(Exception::Route.into()),
@@ -154,7 +156,7 @@ fn route<'r>(
     if is_martian(headers) {
         return Err(DropReason::Martian.into());
     }
-    if !comes_from_there(routes, link.table, reverse_path, meta) {
+    if !comes_from_there(routes, reverse_path, meta, found) {
         return Err(DropReason::ReversePath.into());
     }
     if has_options(headers) || is_of_link(headers.destination) || is_of_link(headers.source) {
@@ -189,10 +191,10 @@ fn is_martian(headers: &Headers) -> bool {
 }
 
 /// Whether an answer to the packet would go where it came from, as far as that is asked.
-fn comes_from_there(routes: &Routes, table: u8, reverse_path: ReversePath, meta: &Meta) -> bool {
+fn comes_from_there(routes: &Routes, reverse_path: ReversePath, meta: &Meta, found: &Found) -> bool {
     let target = match reverse_path {
         ReversePath::Off => return true,
-        ReversePath::Strict | ReversePath::Loose => routes.target(table, meta.headers.source),
+        ReversePath::Strict | ReversePath::Loose => found.source.and_then(|id| routes.target_of(id)),
     };
     match target {
         Some(Target::Hops(hops)) => {

@@ -1,70 +1,91 @@
 use std::{array, collections::HashSet, iter, sync::Arc};
 
 use super::{
-    node::{self, Form, Found, Level},
+    block::{self, Block, Slot},
+    node::{self, FURTHER, Level},
     runs::Run,
 };
+use crate::prefetch::fetch;
 
-/// Values of the first 32 bits of addresses. A copy shares what is not changed in either.
+/// Values of addresses, found by 24 bits of them, the *head*, and where prefixes are longer by more. A copy shares what is not changed in either.
 ///
-/// 6 bits choose a branch, 6 a block, 6 a slot of the block, 6 what a bitmap finds, and where prefixes are longer than that, 8 what a list
-/// finds. A block has the offset of each slot's node, and the nodes in order of their slots; slots that are alike and beside each other
-/// share one.
+/// 4 bits choose a branch, 4 a twig of it, 4 a block of that, and 12 what the block says. So few at a time, because whoever changes a block has
+/// to count one more user of each of its neighbours on the way, which readers have in their caches.
 #[derive(Clone, Debug)]
 pub(super) struct Table {
-    root: Arc<[Branch; 64]>,
+    root: Arc<[Branch; FAN]>,
+    shape: &'static Shape,
 }
 
-type Branch = Arc<[Block; 64]>;
-type Block = Arc<[u16]>;
+type Branch = Arc<[Twig; FAN]>;
+type Twig = Arc<[Block; FAN]>;
 
-/// The levels below a slot.
-const LEVELS: [Level; 2] =
-    [Level { behind: 8, form: Form::Bitmap }, Level { behind: 0, form: Form::List(8) }];
+const FAN: usize = 16;
 
-/// How many bits of a number come behind those that name its slot.
-pub(super) const BEHIND_SLOT: u32 = 14;
-
-impl Default for Table {
-    fn default() -> Self {
-        let mut node = Vec::new();
-        node::encode(&[Run { start: 0, value: 0 }], &LEVELS, &mut node);
-        let block: Block = block(iter::repeat_n(&*node, 64)).into();
-        let branch = Arc::new(array::from_fn(|_| Arc::clone(&block)));
-        Self { root: Arc::new(array::from_fn(|_| Arc::clone(&branch))) }
-    }
+/// How addresses lie in a table.
+#[derive(Debug)]
+pub(super) struct Shape {
+    /// How many bits come behind the head.
+    pub(super) behind: u32,
+    /// How these are found.
+    pub(super) levels: &'static [Level],
 }
+
+/// Bits of the head that name a slot of a block.
+pub(super) const SLOT_BITS: u32 = 18;
+
+/// Addresses that are looked up together, at most.
+pub(super) const WAVE: usize = 64;
 
 impl Table {
-    pub(super) fn find(&self, number: u32) -> u16 {
-        let block = self.block(number);
-        finish(block, slot(block, number), number)
+    /// Without any value.
+    pub(super) fn new(shape: &'static Shape) -> Self {
+        let nothing = || Slot::new(&[Run { start: 0, value: 0 }], shape.behind, shape.levels);
+        let block: Block = block::make(&array::from_fn::<_, { block::SLOTS }, _>(|_| nothing())).into();
+        let twig = Arc::new(array::from_fn(|_| Arc::clone(&block)));
+        let branch = Arc::new(array::from_fn(|_| Arc::clone(&twig)));
+        Self { root: Arc::new(array::from_fn(|_| Arc::clone(&branch))), shape }
     }
 
+    /// The value of an address.
+    pub(super) fn find(&self, address: u128) -> u16 {
+        let head = (address >> self.shape.behind) as u32;
+        let block = self.block(head);
+        match block.get(block::place(block, head)) {
+            Some(&FURTHER) => {
+                let node = block::node(block, block::further(block, head), head);
+                node::find(block, node, address, self.shape.levels)
+            }
+            value => value.copied().unwrap_or_default(),
+        }
+    }
+
+    /// What knows of the addresses of a head.
     #[inline]
-    fn block(&self, number: u32) -> &[u16] {
-        let branch = self.root.get((number >> 26) as usize);
-        branch.and_then(|branch| branch.get((number >> 20 & 63) as usize)).map_or(&[], |block| block)
+    pub(super) fn block(&self, head: u32) -> &[u16] {
+        let [branch, twig, block] = steps(head >> 12);
+        let twig = self.root.get(branch).and_then(|branch| branch.get(twig));
+        twig.and_then(|twig| twig.get(block)).map_or(&[], |block| block)
     }
 
     /// Gives slots another content. They come in order.
-    pub(super) fn set(&mut self, slots: impl IntoIterator<Item = (u32, Vec<Run>)>) {
-        let mut slots = slots.into_iter().peekable();
+    pub(super) fn set(&mut self, slots: impl Iterator<Item = (u32, Vec<Run>)>) {
+        let shape = self.shape;
+        let mut slots = slots.peekable();
         let mut before: Option<Block> = None;
         while let Some((first, _)) = slots.peek() {
             let number = first >> 6;
-            let mut changed = [const { None }; 64];
+            let [branch, twig, block] = steps(number);
+            let branch = Arc::make_mut(&mut self.root).get_mut(branch).map(Arc::make_mut);
+            let twig = branch.and_then(|branch| branch.get_mut(twig)).map(Arc::make_mut);
+            let Some(place) = twig.and_then(|twig| twig.get_mut(block)) else { return };
+            let mut of_block: Vec<Slot<'_>> = block::slots(place).collect();
             while let Some((slot, runs)) = slots.next_if(|(slot, _)| slot >> 6 == number) {
-                if let Some(changed) = changed.get_mut((slot & 63) as usize) {
-                    let mut node = Vec::new();
-                    node::encode(&runs, &LEVELS, &mut node);
-                    *changed = Some(node);
+                if let Some(of_block) = of_block.get_mut((slot & 63) as usize) {
+                    *of_block = Slot::new(&runs, shape.behind, shape.levels);
                 }
             }
-            let Some(branch) = Arc::make_mut(&mut self.root).get_mut((number >> 6) as usize) else { return };
-            let Some(place) = Arc::make_mut(branch).get_mut((number & 63) as usize) else { return };
-            let words =
-                block(changed.iter().zip(nodes(place)).map(|(new, old)| new.as_deref().unwrap_or(old)));
+            let words = block::make(&of_block);
             // Blocks that are covered by one prefix are alike.
             let same = before.filter(|before| **before == *words);
             *place = same.unwrap_or_else(|| words.into());
@@ -73,66 +94,140 @@ impl Table {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        let mut seen = HashSet::new();
-        let mut bytes = ARC + size_of::<[Branch; 64]>();
-        for branch in
-            self.root.iter().filter(|branch| seen.insert(Arc::as_ptr(branch).addr())).collect::<Vec<_>>()
+        /// The two counters of an `Arc`.
+        const COUNTERS: usize = 16;
+
+        fn apart<'a, T: ?Sized>(all: impl Iterator<Item = &'a Arc<T>>) -> Vec<&'a Arc<T>> {
+            let mut seen = HashSet::new();
+            all.filter(|one| seen.insert(Arc::as_ptr(one).addr())).collect()
+        }
+
+        let branches = apart(self.root.iter());
+        let twigs = apart(branches.iter().flat_map(|branch| branch.iter()));
+        let blocks = apart(twigs.iter().flat_map(|twig| twig.iter()));
+        let blocks: usize = blocks.into_iter().map(|block| COUNTERS + size_of_val(&**block)).sum();
+        let branch = COUNTERS + size_of::<[Twig; FAN]>();
+        let twig = COUNTERS + size_of::<[Block; FAN]>();
+        branch + branches.len() * branch + twigs.len() * twig + blocks
+    }
+}
+
+/// The way to a block, of which 12 bits name one.
+#[inline]
+const fn steps(block: u32) -> [usize; 3] {
+    [(block >> 8 & 15) as usize, (block >> 4 & 15) as usize, (block & 15) as usize]
+}
+
+/// Finds the values of at most [`WAVE`] addresses, step by step, so that the waits for memory of all of them overlap.
+///
+/// `head` gives the head of an address, and `block` what knows of it.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+#[expect(unsafe_code, reason = "measured: see docs/adr/0019-routes.md, 'Counting bits'")]
+pub(super) fn find_wave<'t, A: Copy + Into<u128>>(
+    addresses: &[A],
+    values: &mut [u16; WAVE],
+    head: impl Fn(A) -> u32,
+    block: impl Fn(A) -> &'t [u16],
+    levels: &[Level],
+) {
+    if std::arch::is_x86_feature_detected!("popcnt") {
+        // SAFETY: the processor has been asked.
+        unsafe { find_wave_counting(addresses, values, head, block, levels) }
+    } else {
+        find_wave_anywhere(addresses, values, head, block, levels);
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+pub(super) use find_wave_anywhere as find_wave;
+
+/// For processors that count bits by themselves.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "popcnt")]
+fn find_wave_counting<'t, A: Copy + Into<u128>>(
+    addresses: &[A],
+    values: &mut [u16; WAVE],
+    head: impl Fn(A) -> u32,
+    block: impl Fn(A) -> &'t [u16],
+    levels: &[Level],
+) {
+    find_wave_anywhere(addresses, values, head, block, levels);
+}
+
+#[inline(always)]
+pub(super) fn find_wave_anywhere<'t, A: Copy + Into<u128>>(
+    addresses: &[A],
+    values: &mut [u16; WAVE],
+    head: impl Fn(A) -> u32,
+    block: impl Fn(A) -> &'t [u16],
+    levels: &[Level],
+) {
+    let mut blocks: [&[u16]; WAVE] = [&[]; WAVE];
+    for (address, to) in addresses.iter().zip(&mut blocks) {
+        *to = block(*address);
+        to.get(block::entry(head(*address))).map(fetch);
+    }
+    let mut places = [0; WAVE];
+    for ((address, block), place) in addresses.iter().zip(&blocks).zip(&mut places) {
+        *place = block::place(block, head(*address));
+        block.get(*place).map(fetch);
+    }
+    let mut divided = 0u64;
+    for (((number, value), block), place) in
+        (0..addresses.len()).zip(values.iter_mut()).zip(&blocks).zip(&places)
+    {
+        *value = block.get(*place).copied().unwrap_or_default();
+        divided |= u64::from(*value == FURTHER) << number;
+    }
+    if divided != 0 {
+        further(divided, addresses, values, head, &blocks, &mut places, levels);
+    }
+}
+
+/// The rest, for those of which longer prefixes are known: a bit for each.
+#[inline(always)]
+fn further<A: Copy + Into<u128>>(
+    divided: u64,
+    addresses: &[A],
+    values: &mut [u16; WAVE],
+    head: impl Fn(A) -> u32,
+    blocks: &[&[u16]; WAVE],
+    places: &mut [usize; WAVE],
+    levels: &[Level],
+) {
+    for number in ones(divided) {
+        if let (Some(address), Some(block), Some(place)) =
+            (addresses.get(number), blocks.get(number), places.get_mut(number))
         {
-            bytes += ARC + size_of::<[Block; 64]>();
-            let blocks = branch.iter().filter(|block| seen.insert(Arc::as_ptr(block).addr()));
-            bytes += blocks.map(|block| ARC + size_of_val(&**block)).sum::<usize>();
-        }
-        bytes
-    }
-}
-
-/// The two counters of an `Arc`.
-pub(super) const ARC: usize = 16;
-
-/// Where the node of a number's slot is.
-#[inline]
-fn slot(block: &[u16], number: u32) -> usize {
-    node::wide(block, 2 * (number >> BEHIND_SLOT & 63) as usize)
-}
-
-#[inline]
-fn finish(block: &[u16], at: usize, number: u32) -> u16 {
-    match node::find_in_bitmap(block, at, number >> 8 & 63) {
-        Found::Value(value) => value,
-        Found::Further(at) => listed(block, at, number),
-    }
-}
-
-#[inline(never)]
-fn listed(block: &[u16], at: usize, number: u32) -> u16 {
-    match node::find_in_list(block, at, number as u16 & 0xff) {
-        Found::Value(value) => value,
-        Found::Further(_) => 0,
-    }
-}
-
-/// A block of the nodes of its slots.
-fn block<'n>(nodes: impl IntoIterator<Item = &'n [u16]>) -> Vec<u16> {
-    let mut words = vec![0; 2 * 64];
-    let mut before = 0..0;
-    for (slot, node) in nodes.into_iter().enumerate() {
-        if before.is_empty() || words.get(before.clone()) != Some(node) {
-            before = words.len()..words.len() + node.len();
-            words.extend_from_slice(node);
-        }
-        if let Some(offset) = words.get_mut(2 * slot..2 * slot + 2) {
-            offset.copy_from_slice(&node::of_wide(before.start));
+            *place = block::further(block, head(*address));
+            block.get(*place).map(fetch);
         }
     }
-    words
+    for number in ones(divided) {
+        if let (Some(address), Some(block), Some(place)) =
+            (addresses.get(number), blocks.get(number), places.get_mut(number))
+        {
+            *place = block::node(block, *place, head(*address));
+            block.get(*place).map(fetch);
+        }
+    }
+    for number in ones(divided) {
+        if let (Some(address), Some(block), Some(place), Some(value)) =
+            (addresses.get(number), blocks.get(number), places.get(number), values.get_mut(number))
+        {
+            *value = node::find(block, *place, (*address).into(), levels);
+        }
+    }
 }
 
-/// The nodes of a block's slots.
-fn nodes(block: &[u16]) -> impl Iterator<Item = &[u16]> {
-    let offsets = |slot: usize| node::wide(block, 2 * slot);
-    (0..64).map(move |slot| {
-        let begin = offsets(slot);
-        let end = (slot + 1..64).map(offsets).find(|offset| *offset != begin).unwrap_or(block.len());
-        block.get(begin..end).unwrap_or_default()
+/// The numbers of the bits that are set.
+fn ones(mut bits: u64) -> impl Iterator<Item = usize> {
+    iter::from_fn(move || {
+        let number = bits.trailing_zeros() as usize;
+        (bits != 0).then(|| {
+            bits &= bits - 1;
+            number
+        })
     })
 }

@@ -1,13 +1,22 @@
 use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    sync::Arc,
 };
 
 use proptest::{prelude::*, sample::Index};
 use ravelin_config::types::IpNet;
 
-use super::{Change, Fib, NextHopId, Rib};
-use crate::parse::Address;
+use ravelin_config::types::MssClamp;
+
+use super::{Change, Fib, Link, Lookups, NextHopId, ReversePath, Rib, Routes};
+use crate::{
+    batch::Meta,
+    forward::{Plan, Port},
+    io::PortId,
+    parse::{Address, Headers},
+    verdict::{DropReason, Verdict},
+};
 
 /// All prefixes, asked one after the other.
 type Naive = BTreeMap<IpNet, NextHopId>;
@@ -108,5 +117,143 @@ proptest! {
         for (fib, routes) in &made {
             check(fib, routes, &addresses);
         }
+    }
+}
+
+/// Of both families and all kinds: no route, of length 0 and more, in slots that go on from those before, divided again and again.
+fn varied() -> Fib {
+    let routes = [
+        "0.0.0.0/0",
+        "10.0.0.0/8",
+        "10.0.64.0/18",
+        "10.1.2.0/24",
+        "10.1.2.128/25",
+        "10.1.2.255/32",
+        "224.0.0.0/3",
+        "2000::/3",
+        "2001:db8::/32",
+        "2001:db8:1::/48",
+        "2001:db8:1:2::/64",
+        "2001:db8:1:2:3:4:5:6/128",
+        "2001:db9::/33",
+    ];
+    Rib::new().apply(&routes.into_iter().zip(0..).map(add).collect::<Vec<_>>())
+}
+
+fn add((prefix, next): (&str, usize)) -> Change {
+    Change { prefix: prefix.parse().unwrap(), next: NextHopId::new(next) }
+}
+
+/// About the edges of `varied`.
+fn addresses() -> Vec<IpAddr> {
+    let words = [
+        "9.255.255.255",
+        "10.0.63.255",
+        "10.0.64.1",
+        "10.1.1.255",
+        "10.1.2.1",
+        "10.1.2.128",
+        "10.1.2.255",
+        "223.0.0.1",
+        "255.255.255.255",
+        "::1",
+        "1fff::1",
+        "2001:db7::1",
+        "2001:db8::1",
+        "2001:db8:1::1",
+        "2001:db8:1:2::1",
+        "2001:db8:1:2:3:4:5:6",
+        "2001:db9:7fff::",
+        "2001:db9:8000::",
+        "fe80::1",
+    ];
+    words.iter().map(|word| word.parse().unwrap()).collect()
+}
+
+#[test]
+fn together_is_as_one_by_one_however_many() {
+    let (fib, addresses) = (varied(), addresses());
+    let (v4, v6): (Vec<IpAddr>, Vec<IpAddr>) = addresses.iter().partition(|address| address.is_ipv4());
+    for kinds in [addresses, v4, v6] {
+        for count in (0..=193).chain([1000]) {
+            let asked: Vec<IpAddr> = kinds.iter().copied().cycle().skip(count).take(count).collect();
+            let expected: Vec<_> = asked.iter().map(|address| fib.lookup(*address)).collect();
+            let asked: Vec<Address> = asked.into_iter().map(Address::from).collect();
+            let mut out = vec![NextHopId::new(7); count + 1];
+            fib.lookup_batch(&asked, &mut out);
+            assert_eq!(out[..count], expected, "{asked:?}");
+            assert_eq!(out[count], NextHopId::new(7), "what was not asked for is left alone");
+        }
+    }
+}
+
+#[test]
+fn what_is_removed_answers_no_more_and_others_do() {
+    let mut rib = Rib::new();
+    let prefixes =
+        ["0.0.0.0/0", "10.0.0.0/8", "10.1.2.3/32", "::/0", "2000::/3", "2001:db8::/32", "2001:db8::7/128"];
+    let with: Vec<Change> = prefixes.into_iter().zip(0..).map(add).collect();
+    let addresses = ["10.1.2.3", "2001:db8::7"].map(|address| address.parse::<IpAddr>().unwrap());
+    let given = addresses.map(Address::from);
+    let before = rib.apply(&with);
+    let (mut of4, mut of6) = (vec![0, 1, 2], vec![3, 4, 5, 6]);
+    let mut out = [None; 2];
+    while !rib.is_empty() {
+        rib.apply(&[]).lookup_batch(&given, &mut out);
+        let longest = [of4.pop(), of6.pop()];
+        assert_eq!(out, longest.map(|index| index.and_then(NextHopId::new)));
+        let removed = longest.into_iter().flatten().map(|index| Change { next: None, ..with[index] });
+        rib.apply(&removed.collect::<Vec<_>>());
+    }
+    rib.apply(&[]).lookup_batch(&given, &mut out);
+    assert_eq!(out, [None; 2]);
+    before.lookup_batch(&given, &mut out);
+    assert_eq!(out, [NextHopId::new(2), NextHopId::new(6)], "what was made before is what it was");
+}
+
+#[test]
+fn packets_of_a_batch_find_the_routes_of_their_tables() {
+    let other = Rib::new().apply(&[add(("10.0.0.0/8", 20)), add(("2001:db8::/32", 21))]);
+    let link = |table| Some(Link { index: 1, mac: [0; 6], table, forwards: [true; 2] });
+    let routes = Routes {
+        fibs: Arc::new([varied(), other]),
+        links: Arc::new([link(0), link(1), link(0), None]),
+        ..Routes::default()
+    };
+    let port =
+        |reverse_path| Port::Route { complete_checksums: true, reverse_path, mss_clamp: MssClamp::Off };
+    let (loose, off) = (port(ReversePath::Loose), port(ReversePath::Off));
+    let plan = Plan::new(vec![loose, loose, off, loose]);
+    let verdicts = [Verdict::Allow, Verdict::Undecided, Verdict::Drop(DropReason::Martian)];
+    let mut lookups = Lookups::default();
+    for stretch in [1, 3, 40] {
+        let ends = addresses();
+        let metas: Vec<Meta> = (0..256)
+            .map(|place| Meta {
+                port: PortId((place / stretch % 4) as u8),
+                verdict: verdicts[place / 7 % 3],
+                headers: Headers {
+                    source: ends[place * 5 % ends.len()].into(),
+                    destination: ends[place % ends.len()].into(),
+                    ..Headers::default()
+                },
+                ..Meta::default()
+            })
+            .collect();
+        let found = lookups.run(&routes, &plan, &metas);
+        let mut routed = 0;
+        for (meta, found) in metas.iter().zip(found) {
+            let (Verdict::Allow | Verdict::Undecided, Some(link)) = (meta.verdict, routes.link(meta.port))
+            else {
+                continue;
+            };
+            let fib = &routes.fibs[usize::from(link.table)];
+            assert_eq!(found.destination, fib.lookup(meta.headers.destination.ip()));
+            if meta.port != PortId(2) {
+                assert_eq!(found.source, fib.lookup(meta.headers.source.ip()));
+            }
+            routed += 1;
+        }
+        assert!(routed > 100, "{routed} of the packets are routed");
     }
 }
