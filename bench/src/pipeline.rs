@@ -236,7 +236,7 @@ fn opening(report: &Report, options: &Options, flows: u32) {
 }
 
 /// Opens all flows of the generator, and has them expire; nanoseconds a flow.
-fn turnover(worker: &mut Worker<TrafficIo, Discard>) -> f64 {
+pub(crate) fn turnover(worker: &mut Worker<TrafficIo, Discard>) -> f64 {
     let nanos = nanos_per_item(|| {
         let created = worker.counters().flows_created;
         worker.io_mut().set_order(Order::Opening);

@@ -1,12 +1,16 @@
-//! What routing adds to the pipeline: the same packets over a bridge, and routed, with a few routes and with those of the Internet.
+//! What routing adds to the pipeline: the same packets over a bridge, and routed, with a few routes and with those of the Internet. And what
+//! address translation adds to that.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+};
 
-use ravelin_config::types::IpNet;
-use ravelin_config::types::MssClamp;
+use ravelin_config::types::{IpNet, MssClamp};
 use ravelin_dataplane::{
-    forward::{Plan, Port},
+    forward::{Plan, Port, Segment},
     io::PortId,
+    nat::{External, NatPlan, Net, Pool, Source},
     parse::Address,
     route::{Change, Fib, Hop, Link, Neighbours, ReversePath, Rib, Routes, Target},
     snapshot::Snapshot,
@@ -19,7 +23,7 @@ use super::{
 };
 use crate::{
     harness::{Report, interleave},
-    pipeline::{Discard, Options, bridge, opened, turns, worker_with},
+    pipeline::{Discard, Options, bridge, opened, turnover, turns, worker_with},
     traffic::{Mix, TrafficIo},
 };
 
@@ -60,6 +64,7 @@ pub(crate) fn run(report: &Report, options: &Options) {
                 result.iter().zip(&results[0]).map(|(routed, bridged)| routed - bridged).collect();
             report.figure(&format!("routing adds, {name}"), &added, "ns/packet", Some("must 15"));
         }
+        translated(report, options, flows, &few);
         for (_, worker) in &routed {
             let counters = worker.counters();
             assert_eq!(counters.balance(), Ok(()), "the conservation law");
@@ -67,6 +72,50 @@ pub(crate) fn run(report: &Report, options: &Options) {
             assert_eq!(counters.forwarded, worker.io().transmitted(), "what was counted was sent");
         }
     }
+}
+
+/// The same packets routed, and routed under other addresses; then new flows, each with a mapping of its own.
+fn translated(report: &Report, options: &Options, flows: u32, routes: &Fib) {
+    let plain = || worker(flows, options, routed(routes.clone(), ReversePath::Loose));
+    let hidden = || {
+        let snapshot = Snapshot { nat: Arc::new(hiding()), ..routed(routes.clone(), ReversePath::Loose) };
+        worker(flows, options, snapshot)
+    };
+    let (mut plain, mut hidden) = (plain(), hidden());
+    let results = interleave(
+        options.rounds,
+        &mut [&mut || turns(&mut plain, options.packets), &mut || turns(&mut hidden, options.packets)],
+    );
+    let added: Vec<f64> = results[1].iter().zip(&results[0]).map(|(hidden, plain)| hidden - plain).collect();
+    report.figure("address translation adds to that", &added, "ns/packet", Some("must 15"));
+    let counters = hidden.counters();
+    assert_eq!(
+        (counters.nat_translated, counters.drops.total()),
+        (counters.forwarded, 0),
+        "all were translated"
+    );
+
+    let results =
+        interleave(options.rounds, &mut [&mut || turnover(&mut plain), &mut || turnover(&mut hidden)]);
+    let added: Vec<f64> = results[1].iter().zip(&results[0]).map(|(hidden, plain)| hidden - plain).collect();
+    report.figure("a new mapping adds to a new flow", &added, "ns/flow", None);
+    let millions: Vec<f64> = results[1].iter().map(|nanos| 1e3 / nanos).collect();
+    report.figure("new flows, each with a new mapping", &millions, "million/s", Some("must 1"));
+    let made = hidden.counters().nat_mappings_created;
+    assert!(made >= u64::from(flows) * options.rounds as u64, "{made} mappings were made");
+}
+
+/// What leaves through the second interface is known as one of 64 addresses.
+fn hiding() -> NatPlan {
+    let external =
+        |address: u32| External { address: 0xc633_6400 + address, ports: 1024..=u16::MAX, taken: Vec::new() };
+    let source = Source {
+        exits: Segment::of([PortId(1)]),
+        sources: vec![Net::new(Ipv4Addr::UNSPECIFIED, 0)],
+        destinations: Vec::new(),
+        pool: Pool((0..64).collect()),
+    };
+    NatPlan::new(vec![source], Vec::new(), (0..64).map(external).collect(), vec![None; 2])
 }
 
 fn parsed((prefix, next): (&str, u16)) -> (IpNet, u16) {
