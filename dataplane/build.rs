@@ -10,7 +10,7 @@ use std::{
 const SOURCE: &str = "bpf/ravelin.bpf.c";
 
 fn main() -> Result<(), Box<dyn Error>> {
-    println!("cargo:rerun-if-changed={SOURCE}");
+    println!("cargo:rerun-if-changed=bpf");
     println!("cargo:rerun-if-env-changed=CLANG");
     if env::var_os("CARGO_FEATURE_AF_XDP").is_none() {
         return Ok(());
