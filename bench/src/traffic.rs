@@ -147,10 +147,10 @@ impl TrafficIo {
         // 2^24 addresses, and another port for each 2^24 flows.
         let number = if spread { flow.wrapping_mul(0x9e37_79b1) } else { flow };
         let [high, a, b, c] = number.to_be_bytes();
-        // Addresses of hosts begin with 1 to 223, and not with 127.
+        // Addresses of hosts begin with 1 to 223, and not with 127; some that begin with 169 have no meaning beyond a link.
         let first = match high {
-            1..127 | 128..224 => high,
-            0 | 127 | 224.. => 1 + high % 64,
+            1..127 | 128..169 | 170..224 => high,
+            0 | 127 | 169 | 224.. => 1 + high % 64,
         };
         let client = [if spread { first } else { 10 }, a, b, c];
         let server = [172, 16, 0, 1];
