@@ -2,11 +2,16 @@
 //! through an interface that routes as well. Whoever is no endpoint is denied, and nothing passes while the process is away: what
 //! keeps SSH alive is what must.
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    net::{TcpListener, TcpStream},
+    path::Path,
+    process::Command,
+};
 
 use ravelin_tests::{
     counters::Counters,
-    gateway::{OUTSIDE, SERVER, give_hosts, guard, routes},
+    gateway::{CLIENT, OUTSIDE, SERVER, give_hosts, guard, routes},
     process::{Process, run, wait_for, wait_until},
     topology::{Lab, ping_all, pings},
     vm::{self, Vm},
@@ -22,6 +27,19 @@ const INTERFACES: [&str; 3] = ["eth0", "eth1", "eth2"];
 const CONFIG: &str = "/etc/ravelin/ravelin.toml";
 const DENY_81: &str = "action = \"deny\"\nprotocol = \"tcp\"\ndestination = { ports = [81] }";
 const ANYTHING: &str = "action = \"allow\"";
+/// What the server sends to the client's network is the gateway's there, and the server's port 80 is published at 8080.
+const NAT: &str = r#"
+[[nat.source]]
+out = ["eth1"]
+sources = ["10.8.2.0/24"]
+
+[[nat.destination]]
+address = "eth1"
+protocol = "tcp"
+ports = 8080
+to = "10.8.2.2"
+to_port = 80
+"#;
 
 #[test]
 fn a_debian_becomes_a_gateway_that_is_never_out_of_reach() {
@@ -32,12 +50,14 @@ fn a_debian_becomes_a_gateway_that_is_never_out_of_reach() {
     gateway.install(&package);
     gateway.start();
     gateway.judges();
+    gateway.translates();
     gateway.captures();
     gateway.refuses_what_is_broken();
     gateway.comes_back_after("KILL", 1);
     // It says no more that it is alive, until systemd's patience is over.
     gateway.comes_back_after("STOP", 2);
     gateway.reboots();
+    gateway.translates();
     gateway.complained_of_nothing_else();
     gateway.remove();
 }
@@ -47,7 +67,7 @@ fn config() -> String {
     let rules = guard("server", &[DENY_81, ANYTHING]);
     // There is no Internet to fetch the list from.
     let feed = "[[feed]]\nname = \"feodo\"\nmode = \"disabled\"\n";
-    format!("{interfaces}[enforcement]\nunknown = \"deny\"\n{feed}{rules}")
+    format!("{interfaces}[enforcement]\nunknown = \"deny\"\n{feed}{NAT}{rules}")
 }
 
 /// The laboratory with a virtual machine as the gateway. It is administered from where `lab` would have the appliance.
@@ -145,6 +165,21 @@ impl Gateway {
         let packets = 2 * self.page.len() as u64 / 1448 + 4 * 10;
         assert!(counters["forwarded"] > before["forwarded"] + packets, "{counters:?}");
         assert!(counters["local"] >= before["local"] + 10, "{counters:?}");
+    }
+
+    /// The server is known as the gateway, and its published service is reached there.
+    fn translates(&self) {
+        let Lab { client, server, .. } = &self.lab;
+        let at = client.inside(|| TcpListener::bind((CLIENT[0], 0))).expect("a port is free");
+        let to = at.local_addr().expect("it is bound");
+        let connection = server.inside(|| TcpStream::connect(to)).expect("it is let through");
+        let (_, peer) = at.accept().expect("somebody came");
+        assert_eq!(peer.ip().to_string(), OUTSIDE[0]);
+        drop(connection);
+        fetch(&self.lab, client, OUTSIDE[0], 8080, &self.page);
+        let nat = self.json("show nat");
+        assert_eq!(nat["addresses"][0]["address"], OUTSIDE[0], "{nat:#}");
+        assert!(nat["published"][0]["flows"].as_u64() > Some(0), "{nat:#}");
     }
 
     /// A capture is taken on the gateway, and read elsewhere.

@@ -121,45 +121,8 @@ const fn steps(block: u32) -> [usize; 3] {
 /// Finds the values of at most [`WAVE`] addresses, step by step, so that the waits for memory of all of them overlap.
 ///
 /// `head` gives the head of an address, and `block` what knows of it.
-#[cfg(target_arch = "x86_64")]
 #[inline]
-#[expect(
-    unsafe_code,
-    reason = "its gain is yet to be measured alone: see docs/adr/0019-routes.md, 'Counting bits'"
-)]
 pub(super) fn find_wave<'t, A: Copy + Into<u128>>(
-    addresses: &[A],
-    values: &mut [u16; WAVE],
-    head: impl Fn(A) -> u32,
-    block: impl Fn(A) -> &'t [u16],
-    levels: &[Level],
-) {
-    if std::arch::is_x86_feature_detected!("popcnt") {
-        // SAFETY: the processor has been asked.
-        unsafe { find_wave_counting(addresses, values, head, block, levels) }
-    } else {
-        find_wave_anywhere(addresses, values, head, block, levels);
-    }
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-pub(super) use find_wave_anywhere as find_wave;
-
-/// For processors that count bits by themselves.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "popcnt")]
-fn find_wave_counting<'t, A: Copy + Into<u128>>(
-    addresses: &[A],
-    values: &mut [u16; WAVE],
-    head: impl Fn(A) -> u32,
-    block: impl Fn(A) -> &'t [u16],
-    levels: &[Level],
-) {
-    find_wave_anywhere(addresses, values, head, block, levels);
-}
-
-#[inline(always)]
-pub(super) fn find_wave_anywhere<'t, A: Copy + Into<u128>>(
     addresses: &[A],
     values: &mut [u16; WAVE],
     head: impl Fn(A) -> u32,
