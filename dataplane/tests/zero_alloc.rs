@@ -5,25 +5,30 @@
 //! rejected packets, denied and malformed packets and captures going on. Refuses to say anything of the first turns, in which tables and pools grow to what they stay at.
 
 mod common;
+mod support;
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
     cell::Cell,
     io::Read,
+    net::Ipv4Addr,
     ops::Range,
     sync::Arc,
 };
 
 use common::{Sink, Traffic, another_policy, policy, snapshot, worker};
+use etherparse::PacketBuilder;
 use ravelin_config::types::{PortRange, Protocol};
 use ravelin_dataplane::{
     clock::Timestamp,
+    forward::Segment,
     io::{
         PacketIo, PortId,
         fault::FaultIo,
         memory::MemoryIo,
         pcap::{PcapIo, PortMap},
     },
+    nat::{Class, Destination, Endpoint, External, NatPlan, Net, Pool, Source},
     policy::{
         AddressSet,
         classifier::{Classifier, Key, Patch, Position, ProtocolMatch, Rule, SetId},
@@ -31,6 +36,7 @@ use ravelin_dataplane::{
     verdict::DropReason,
     worker::Worker,
 };
+use support::{Plant, router::Test as Router, worker_over};
 
 thread_local! {
     /// Allocations of this thread; the threads of the test harness are none of our business.
@@ -148,23 +154,8 @@ fn a_warm_worker_under_faults_allocates_nothing() {
 
 #[test]
 fn a_warm_worker_over_a_capture_allocates_nothing() {
-    let mut capture = Vec::new();
-    for word in [0xa1b2_3c4d, 0x0004_0002, 0, 0, 65_535, 1_u32] {
-        capture.extend(word.to_le_bytes());
-    }
-    let header = capture.len();
-    for (_, frame) in Traffic::mixed().frames {
-        let length = u32::try_from(frame.len()).expect("a short frame");
-        for word in [0, 0, length, length] {
-            capture.extend(word.to_le_bytes());
-        }
-        capture.extend(frame);
-    }
-    let input = Endless { capture, header, at: 0, second: 0 };
-    let io = PcapIo::from_reader("endless".to_owned(), Box::new(input), PortMap::default());
     // The capture brings its own time: a second each time it starts anew.
-    let io = io.expect("a capture").write_into("nowhere".to_owned(), Box::new(std::io::sink()));
-    watch("capture", io, |_, _| {});
+    watch("capture", endless(1, Traffic::mixed().frames.into_iter().map(|(_, frame)| frame)), |_, _| {});
 }
 
 #[test]
@@ -206,6 +197,72 @@ fn the_classifier_allocates_nothing() {
     assert_eq!(ALLOCATIONS.get() - before, 0);
 }
 
+#[test]
+fn a_warm_router_that_translates_allocates_nothing() {
+    const HOSTS: u8 = 200;
+    let gateway = Ipv4Addr::new(10, 1, 0, 1).to_bits();
+    let source = Source {
+        exits: Segment::of([PortId(1)]),
+        sources: vec![Net::new(Ipv4Addr::new(10, 0, 0, 0), 24)],
+        destinations: Vec::new(),
+        pool: Pool(vec![0]),
+    };
+    let published = Destination {
+        entries: Segment::of([PortId(0), PortId(1)]),
+        address: gateway,
+        protocol: Some(Protocol::TCP),
+        ports: Some(443..=443),
+        to: Endpoint { address: Ipv4Addr::new(10, 0, 0, 8).to_bits(), port: 443 },
+    };
+    let external =
+        External { address: gateway, ports: 1024..=u16::MAX, taken: vec![(Class::Tcp, 443..=443)] };
+    let plan = NatPlan::new(vec![source], vec![published], vec![external], vec![None; 2]);
+    // To somebody outside, and to what is published.
+    let ways = (2..HOSTS).flat_map(|host| [(host, [10, 1, 0, 9]), (host, [10, 1, 0, 1])]);
+    let frames = ways.flat_map(|(host, destination)| {
+        [5000, 5001].map(|port| {
+            let mut frame = Vec::new();
+            let builder = PacketBuilder::ethernet2([4; 6], [2; 6]).ipv4([10, 0, 0, host], destination, 64);
+            let tcp = builder.tcp(port + u16::from(host) * 10, 443, 7, 1000).syn();
+            tcp.write(&mut frame, b"").expect("it fits");
+            frame
+        })
+    });
+    // All end and begin anew each time, with their mappings.
+    let plant = Plant { snapshot: Router::translated(plan), ..Plant::default() };
+    let mut worker = worker_over(endless(200, frames), Sink::default(), plant);
+    let mut allocations = 0;
+    for turn in 0..WARM_UP + WATCHED {
+        let before = ALLOCATIONS.get();
+        worker.turn();
+        if turn >= WARM_UP {
+            allocations += ALLOCATIONS.get() - before;
+        }
+    }
+    let counters = worker.counters();
+    assert!(counters.nat_mappings_created > WATCHED && counters.nat_translated > WATCHED, "{counters:#?}");
+    assert_eq!(allocations, 0, "{counters:#?}");
+}
+
+/// A capture of these frames, again and again, so many seconds later each time.
+fn endless(step: u32, frames: impl Iterator<Item = Vec<u8>>) -> PcapIo {
+    let mut capture = Vec::new();
+    for word in [0xa1b2_3c4d, 0x0004_0002, 0, 0, 65_535, 1_u32] {
+        capture.extend(word.to_le_bytes());
+    }
+    let header = capture.len();
+    for frame in frames {
+        let length = u32::try_from(frame.len()).expect("a short frame");
+        for word in [0, 0, length, length] {
+            capture.extend(word.to_le_bytes());
+        }
+        capture.extend(frame);
+    }
+    let input = Endless { capture, header, at: 0, second: 0, step };
+    let io = PcapIo::from_reader("endless".to_owned(), Box::new(input), PortMap::default());
+    io.expect("a capture").write_into("nowhere".to_owned(), Box::new(std::io::sink()))
+}
+
 fn looping() -> MemoryIo {
     let mut io = MemoryIo::looping();
     for (port, frame) in Traffic::mixed().frames {
@@ -214,18 +271,20 @@ fn looping() -> MemoryIo {
     io
 }
 
-/// A capture whose records come again and again, each time a second later.
+/// A capture whose records come again and again, each time some seconds later.
 struct Endless {
     capture: Vec<u8>,
     header: usize,
     at: usize,
     second: u32,
+    /// Seconds from one time to the next.
+    step: u32,
 }
 
 impl Endless {
     /// Moves the time of every record.
     fn next_second(&mut self) {
-        self.second += 1;
+        self.second += self.step;
         let mut at = self.header;
         while at < self.capture.len() {
             self.capture[at..at + 4].copy_from_slice(&self.second.to_le_bytes());

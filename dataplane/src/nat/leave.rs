@@ -1,6 +1,6 @@
 //! What a packet leaves as: found out at the first packet of a flow, remembered for the others.
 
-use super::{Alias, Arrived, Class, Endpoint, Nat, NatFlow, Translation, arrive::endpoint, plan::Pool};
+use super::{Alias, Arrived, Class, Endpoint, Nat, NatFlow, Translation, arrive::endpoint};
 use crate::{
     batch::Meta,
     flow::{Side, Slot},
@@ -74,14 +74,14 @@ impl Leaving<'_> {
         };
         let hairpin;
         let pool = match plan.pool(exit, source.address, destination.address) {
-            Some(pool) => Some(pool),
+            Some(pool) => Some(pool.0.as_slice()),
             // An answer would not come back through here: both are on the same link, or the other end knows the sender as somebody else.
             None if was_sent_on
                 && (exit == meta.port || meta.arrival.how == Arrived::Mapped)
                 && plan.is_inside(source.address) =>
             {
-                hairpin = Pool(plan.external(meta.arrival.sent_to.address).into_iter().collect());
-                Some(&hairpin)
+                hairpin = plan.external(meta.arrival.sent_to.address);
+                Some(hairpin.as_slice())
             }
             None => None,
         };

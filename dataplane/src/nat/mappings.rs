@@ -4,7 +4,7 @@ use std::{collections::VecDeque, fmt, sync::Arc};
 
 use hashbrown::HashTable;
 
-use super::{Alias, Class, Endpoint, External, NatPlan, Pool, alias::Aliases, ports::Ports};
+use super::{Alias, Class, Endpoint, External, NatPlan, alias::Aliases, ports::Ports};
 use crate::{flow::Slot, handoff::WorkerId, hash::FlowHasher};
 
 /// One worker's mappings, and what its flows are known as.
@@ -103,7 +103,8 @@ impl Nat {
         let Self { by_inside, outsides, .. } = self;
         by_inside.retain(|id| outsides.get(id.place()).is_some_and(|outside| !outside.ports.is_empty()));
         self.places = plan.externals().iter().map(|external| self.place(external, worker, workers)).collect();
-        let room = Self::MAPPINGS.saturating_sub(self.by_inside.len());
+        // Twice as many: what was removed leaves traces, and they are cleaned up in place only if half is free.
+        let room = (2 * Self::MAPPINGS).saturating_sub(self.by_inside.len());
         let Self { hasher, by_inside, outsides, .. } = self;
         by_inside.reserve(room, |id| hash(hasher, outsides, *id));
     }
@@ -139,7 +140,7 @@ impl Nat {
     /// What an inside endpoint is known as, for one more flow: as before, or else from now on.
     pub(super) fn map(
         &mut self,
-        pool: &Pool,
+        pool: &[u16],
         class: Class,
         inside: Endpoint,
         time: u64,
@@ -148,8 +149,7 @@ impl Nat {
         let Self { by_inside, outsides, places, .. } = self;
         let is_it = |id: &MappingId| {
             let is_of_pool = || {
-                pool.0
-                    .iter()
+                pool.iter()
                     .any(|it| places.get(usize::from(*it)).is_some_and(|it| usize::from(*it) == id.place()))
             };
             id.class() == class as usize && holder(outsides, *id) == Some(inside) && is_of_pool()
@@ -176,11 +176,11 @@ impl Nat {
     }
 
     /// Takes a port: of the address that all of an inside address have, while that has any.
-    fn take(&mut self, pool: &Pool, class: Class, inside: Endpoint, random: u64) -> Option<MappingId> {
-        let count = pool.0.len();
+    fn take(&mut self, pool: &[u16], class: Class, inside: Endpoint, random: u64) -> Option<MappingId> {
+        let count = pool.len();
         let first = (self.hasher.hash(&[u64::from(inside.address)]) % count.max(1) as u64) as usize;
         (0..count).find_map(|step| {
-            let external = pool.0.get((first + step) % count)?;
+            let external = pool.get((first + step) % count)?;
             let place = *self.places.get(usize::from(*external))?;
             let ports = self.outsides.get_mut(usize::from(place))?.ports.get_mut(class as usize)?;
             let port = ports.take(inside, random)?;

@@ -108,7 +108,7 @@ fn open(
     end: Endpoint,
     time: u64,
 ) -> Option<Endpoint> {
-    let mapping = nat.map(&plan.sources[0].pool, class, end, time)?;
+    let mapping = nat.map(&plan.sources[0].pool.0, class, end, time)?;
     let known = super::NatFlow { initiator: nat.outside(mapping), responder: None };
     nat.set_alias(Slot(slot), super::Alias::new(known, Some(mapping)));
     known.initiator

@@ -323,6 +323,29 @@ fn a_partial_checksum_is_completed_for_what_leaves() {
 }
 
 #[test]
+fn segments_are_clamped_in_what_is_translated() {
+    let mut test = gateway();
+    let syn = |source: Endpoint, destination: Endpoint| {
+        build(source, destination, |eth, frame| {
+            let option = etherparse::TcpOptionElement::MaximumSegmentSize(1460);
+            let tcp = eth.tcp(source.port, destination.port, 7, 1000).syn().options(&[option]).unwrap();
+            tcp.write(frame, b"").unwrap();
+        })
+    };
+    for (port, sent) in [
+        (INSIDE, syn(end(CLIENT, 5000), end(SERVER, 80))),
+        (OUTSIDE, syn(end(SERVER, 5000), end(GATEWAY, 443))),
+        (INSIDE, syn(end(CLIENT, 5000), end(GATEWAY, 443))),
+    ] {
+        let left = test.receive(port, &sent);
+        // Checksums are looked at.
+        read(&left[0].1);
+        assert_eq!(left[0].1[56..58], 1300_u16.to_be_bytes());
+    }
+    assert_eq!((test.counters().mss_clamped, test.counters().nat_translated), (3, 3));
+}
+
+#[test]
 fn a_udp_packet_without_checksum_stays_without() {
     let mut test = gateway();
     let mut sent = udp(end(CLIENT, 7000), end(SERVER, 9));

@@ -88,15 +88,20 @@ pub fn routes() -> Routes {
 pub struct Test(pub Appliance);
 
 impl Test {
-    /// One that translates addresses.
-    pub fn translating(nat: NatPlan, workers: u8, flows: usize) -> Self {
+    /// What a router does that translates addresses.
+    pub fn translated(nat: NatPlan) -> Snapshot {
         let route = Port::Route {
             complete_checksums: true,
             reverse_path: ReversePath::Loose,
-            mss_clamp: MssClamp::Off,
+            mss_clamp: MssClamp::Most(1300),
         };
         let forward = Plan::new(vec![route, route, Port::Host]);
-        let snapshot = Snapshot { forward, routes: routes(), nat: Arc::new(nat), ..Snapshot::default() };
+        Snapshot { forward, routes: routes(), nat: Arc::new(nat), ..Snapshot::default() }
+    }
+
+    /// One that translates addresses.
+    pub fn translating(nat: NatPlan, workers: u8, flows: usize) -> Self {
+        let snapshot = Self::translated(nat);
         Self(Appliance::new(Plant { snapshot, workers, flows, ..Plant::default() }))
     }
 
