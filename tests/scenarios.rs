@@ -177,7 +177,7 @@ fn every_drop_reason_that_a_capture_can_show_is_shown() {
     assert!(missing.is_empty(), "no scenario drops a packet for: {missing:?}");
 }
 
-/// Whether packets can be dropped for this reason without real interfaces, several workers and a change of policy.
+/// Whether packets can be dropped for this reason without real interfaces, routes, several workers and a change of policy.
 fn needs_scenario(reason: DropReason) -> bool {
     match reason.group() {
         DropGroup::Decode | DropGroup::Fragment | DropGroup::Flow => true,
@@ -189,6 +189,13 @@ fn needs_scenario(reason: DropReason) -> bool {
                 | DropReason::NoDestination
                 | DropReason::TransmitFull
                 | DropReason::TransmitDown
+                | DropReason::Martian
+                | DropReason::ReversePath
+                | DropReason::RouteBlackhole
+                | DropReason::TtlExpired
+                | DropReason::NatUntracked
+                | DropReason::NatProtocol
+                | DropReason::NatExhausted
         ),
     }
 }

@@ -1,10 +1,10 @@
 //! From the kernel's routes, as they are mirrored, to those that workers follow.
 //!
-//! The mirror's thread tells a [`Translator`] what has changed, which keeps the prefixes of each table and makes [`Routes`] of them; the
+//! The mirror's thread tells a `Translator` what has changed, which keeps the prefixes of each table and makes [`Routes`] of them; the
 //! control thread publishes the newest. [`pair`] is the way from the workers to the kernel.
 //!
 //! Promises: what is published is what the kernel would do, as of some moment; a change costs what it touches. What workers cannot do
-//! (a next hop through an interface that is not ours, routes that refuse), is [`Target::Kernel`]: they give it such packets, and it does.
+//! (a next hop through an interface that is not ours, routes that refuse), is `Target::Kernel`: they give it such packets, and it does.
 //! Refuses: to decide anything about routes. Read next: `../mirror/mod.rs`, `translate.rs`.
 
 pub mod pair;

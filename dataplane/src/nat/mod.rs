@@ -2,12 +2,12 @@
 //! published at another address than theirs.
 //!
 //! A flow is known by the addresses of those who talk, whatever others take them for: the client's own, and the server's own. So what
-//! arrives for an outside address is given its real destination before its flow is looked up ([`arrive`]), policy judges real ends, and only
-//! what leaves is rewritten ([`rewrite`]). A flow remembers what its ends are known as ([`Aliases`]).
+//! arrives for an outside address is given its real destination before its flow is looked up (`arrive.rs`), policy judges real ends, and only
+//! what leaves is rewritten (`rewrite.rs`). A flow remembers what its ends are known as (`alias.rs`).
 //!
 //! Promises: one mapping for all that an inside address and port sends (endpoint-independent, RFC 4787 section 4.1), at the same port
 //! outside if that is free, else with the same parity; one outside address for each inside address while that has ports (paired); hairpin;
-//! ICMP errors translated with what they quote (RFC 5508). Nobody outside reaches a mapped port but whom the inside has spoken to. Each worker has ports of its own ([`Plan::worker_of`]), so that
+//! ICMP errors translated with what they quote (RFC 5508). Nobody outside reaches a mapped port but whom the inside has spoken to. Each worker has ports of its own (`NatPlan::worker_of`), so that
 //! both directions of a flow meet without a lock. Refuses: IPv6; protocols other than TCP, UDP and ICMP echo behind a shared address.
 //!
 //! Read `plan.rs` first, then `arrive.rs`, `leave.rs`. Why: `docs/adr/0023-nat.md`.
