@@ -95,14 +95,18 @@ fn translated(report: &Report, options: &Options, flows: u32, routes: &Fib) {
         "all were translated"
     );
 
+    // All flows are open: they end first.
+    let _open_already = (turnover(&mut plain), turnover(&mut hidden));
+    let before = hidden.counters().nat_mappings_created;
     let results =
         interleave(options.rounds, &mut [&mut || turnover(&mut plain), &mut || turnover(&mut hidden)]);
     let added: Vec<f64> = results[1].iter().zip(&results[0]).map(|(hidden, plain)| hidden - plain).collect();
     report.figure("a new mapping adds to a new flow", &added, "ns/flow", None);
     let millions: Vec<f64> = results[1].iter().map(|nanos| 1e3 / nanos).collect();
     report.figure("new flows, each with a new mapping", &millions, "million/s", Some("must 1"));
-    let made = hidden.counters().nat_mappings_created;
-    assert!(made >= u64::from(flows) * options.rounds as u64, "{made} mappings were made");
+    let made = hidden.counters().nat_mappings_created - before;
+    // A few find theirs of before, which nobody has had time to give up.
+    assert!(made >= u64::from(flows) * options.rounds as u64 * 3 / 4, "{made} mappings were made");
 }
 
 /// What leaves through the second interface is known as one of 64 addresses.

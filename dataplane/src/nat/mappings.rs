@@ -145,6 +145,7 @@ impl Nat {
         inside: Endpoint,
         time: u64,
     ) -> Option<MappingId> {
+        self.expire(time, Self::BUDGET);
         let hash = self.hasher.hash(&[word(class, inside)]);
         let Self { by_inside, outsides, places, .. } = self;
         let is_it = |id: &MappingId| {
@@ -158,7 +159,6 @@ impl Nat {
             self.ports_mut(id).into_iter().for_each(|ports| ports.hold(id.port()));
             return Some(id);
         }
-        self.expire(time, Self::BUDGET);
         if self.by_inside.len() >= Self::MAPPINGS {
             self.expire(u64::MAX, Self::RECLAIM);
         }
