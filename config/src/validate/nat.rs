@@ -10,8 +10,8 @@ use crate::types::{IfName, IpNet, IpRange, Protocol};
 use ipnet::Ipv4Net;
 use std::net::IpAddr;
 
-/// The most addresses of one entry.
-const MOST: u32 = 4096;
+/// The most outside addresses, and the most services: each has its place at every worker.
+const MOST: u32 = 256;
 
 /// Checks what is to be translated beside the interfaces that there are, and the ports that always reach the host.
 pub(super) fn validate(
@@ -21,14 +21,20 @@ pub(super) fn validate(
     failsafes: &[Failsafe],
     findings: &mut Findings,
 ) -> Nat {
-    let mut checks = Checks { interfaces, findings };
+    let mut checks = Checks { interfaces, addresses: 0, findings };
     let sources = sources.iter().filter_map(|model| checks.source(model)).collect();
+    if let Some(to) = destinations.get(MOST as usize).and_then(|model| model.to.given()) {
+        let message = format!("expected at most {MOST} [[nat.destination]], found {}", destinations.len());
+        checks.findings.add(Code::TooLarge, &to.range, message);
+    }
     let destinations = destinations.iter().filter_map(|model| checks.destination(model, failsafes)).collect();
     Nat { sources, destinations }
 }
 
 struct Checks<'c> {
     interfaces: &'c [Interface],
+    /// Those of pools so far.
+    addresses: u32,
     findings: &'c mut Findings,
 }
 
@@ -166,11 +172,11 @@ impl Checks<'_> {
 
     fn pool(&mut self, field: &Field<Vec<At<IpRange>>>) -> Option<Vec<IpRange>> {
         let Some(given) = field.given() else { return (!field.is_unusable()).then(Vec::new) };
-        let mut count = 0_u32;
         for range in &given.value {
             match range.value {
                 IpRange::V4 { first, last } => {
-                    count = count.saturating_add((last.to_bits() - first.to_bits()).saturating_add(1));
+                    let count = (last.to_bits() - first.to_bits()).saturating_add(1);
+                    self.addresses = self.addresses.saturating_add(count);
                 }
                 IpRange::V6 { .. } => {
                     let message = format!("only IPv4 is translated, found {}", range.value);
@@ -178,12 +184,10 @@ impl Checks<'_> {
                 }
             }
         }
-        if count > MOST {
-            self.findings.add(
-                Code::TooLarge,
-                &given.range,
-                format!("expected at most {MOST} addresses, found {count}"),
-            );
+        if self.addresses > MOST {
+            let message =
+                format!("expected at most {MOST} outside addresses in all, found {}", self.addresses);
+            self.findings.add(Code::TooLarge, &given.range, message);
             return None;
         }
         Some(given.value.iter().map(|range| range.value).collect())
@@ -243,7 +247,7 @@ mod tests {
         assert_eq!(source("out = ['wan']\nsources = ['fd00::/8']\n"), [(Code::Combination, 3)]);
         assert_eq!(source(&format!("out = ['wan']\n{all}to = ['fd00::1']\n")), [(Code::Combination, 4)]);
         assert_eq!(
-            source(&format!("out = ['wan']\n{all}to = ['10.0.0.0-10.0.16.0']\n")),
+            source(&format!("out = ['wan']\n{all}to = ['10.0.0.0-10.0.0.255', '10.0.2.0']\n")),
             [(Code::TooLarge, 4)]
         );
         assert_eq!(source("out = ['wan']\n"), [(Code::MissingKey, 1)]);

@@ -47,13 +47,14 @@ impl Used {
 
     fn into_view(self, plan: &NatPlan, limit: usize, missing: Vec<u8>) -> Nat {
         let Self { mappings, published } = self;
+        let mut counts: HashMap<(Class, u32), u32> = HashMap::new();
+        for (protocol, outside) in mappings.keys() {
+            if let Some(class) = Class::of(*protocol) {
+                *counts.entry((class, outside.address)).or_default() += 1;
+            }
+        }
         let addresses = plan.externals().iter().map(|external| {
-            let count = |class: Class| {
-                let of_class = mappings.keys().filter(|(protocol, outside)| {
-                    outside.address == external.address && Class::of(*protocol) == Some(class)
-                });
-                u32::try_from(of_class.count()).unwrap_or(u32::MAX)
-            };
+            let count = |class| counts.get(&(class, external.address)).copied().unwrap_or_default();
             NatAddress {
                 address: std::net::Ipv4Addr::from_bits(external.address).to_string(),
                 ports: Class::ALL.map(|class| external.usable(class)),

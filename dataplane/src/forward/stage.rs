@@ -64,7 +64,7 @@ impl ForwardStage {
                         route::decide(&cx.snapshot.routes, plan, *reverse_path, meta, found, counters);
                     *rewrite = headers;
                     if translates && meta.headers.network == Network::Ipv4 {
-                        *translation = translate(cx, meta, verdict, rewrite, flows, counters);
+                        *translation = translate(cx, meta, verdict, rewrite, flows);
                         continue;
                     }
                     verdict
@@ -103,6 +103,7 @@ impl ForwardStage {
             }
             if let Some(translation) = translation {
                 nat::rewrite(frame.bytes_mut(), headers, translation);
+                counters.nat_translated += 1;
             }
         }
     }
@@ -116,7 +117,6 @@ fn translate(
     verdict: Verdict,
     rewrite: &mut Rewrite,
     flows: &mut FlowTable,
-    counters: &mut WorkerCounters,
 ) -> Option<Translation> {
     let exit = match verdict {
         Verdict::Forward(exit) => Some(exit),
@@ -126,18 +126,22 @@ fn translate(
             return None;
         }
     };
+    let Some(exit) = exit else {
+        // It is the kernel's own, or leaves where nothing is translated; but nobody can be told otherwise who was sent on.
+        let is_lost = meta.arrival.is_translated();
+        meta.verdict = if is_lost { Verdict::Drop(DropReason::NoDestination) } else { verdict };
+        return None;
+    };
     let initiator = meta.slot.and_then(|slot| flows.initiator(slot));
-    let decided = Leaving { nat: &mut flows.nat, initiator }.decide(cx, meta, exit.unwrap_or(meta.port));
+    let decided = Leaving { nat: &mut flows.nat, initiator }.decide(cx, meta, exit);
     meta.verdict = match &decided {
         Err(reason) => Verdict::Drop(*reason),
         Ok(Some(_)) if verdict == Verdict::Local => {
-            route::hand_over_translated(&cx.snapshot.routes, meta, exit, rewrite)
+            route::hand_over_translated(&cx.snapshot.routes, meta, rewrite)
         }
         Ok(_) => verdict,
     };
-    let translation = decided.ok().flatten()?;
-    counters.nat_translated += 1;
-    Some(translation)
+    decided.ok().flatten()
 }
 
 /// Why the bridge does not pass a frame that the rules do not judge; `None` if it does, and for IP.

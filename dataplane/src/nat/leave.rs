@@ -78,7 +78,7 @@ impl Leaving<'_> {
             // An answer would not come back through here: both are on the same link, or the other end knows the sender as somebody else.
             None if was_sent_on
                 && (exit == meta.port || meta.arrival.how == Arrived::Mapped)
-                && plan.is_inside(source.address) =>
+                && plan.comes_from_inside(meta.port, source.address) =>
             {
                 hairpin = plan.external(meta.arrival.sent_to.address);
                 Some(hairpin.as_slice())

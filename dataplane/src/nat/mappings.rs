@@ -23,7 +23,7 @@ pub struct Nat {
     created: u64,
 }
 
-/// A mapping: place of its outside address (12 bits), class (2) and port (16).
+/// A mapping: place of its outside address (14 bits, of which few are needed), class (2) and port (16).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct MappingId(pub(super) u32);
 
@@ -146,7 +146,7 @@ impl Nat {
         time: u64,
     ) -> Option<MappingId> {
         self.expire(time, Self::BUDGET);
-        let hash = self.hasher.hash(&[word(class, inside)]);
+        let hash = self.hasher.hash(&[word(class as usize, inside)]);
         let Self { by_inside, outsides, places, .. } = self;
         let is_it = |id: &MappingId| {
             let is_of_pool = || {
@@ -286,10 +286,10 @@ fn holder(outsides: &[Outside], id: MappingId) -> Option<Endpoint> {
 }
 
 fn hash(hasher: &FlowHasher, outsides: &[Outside], id: MappingId) -> u64 {
-    let inside = holder(outsides, id).unwrap_or_default();
-    hasher.hash(&[(id.class() as u64) << 48 | u64::from(inside.address) << 16 | u64::from(inside.port)])
+    hasher.hash(&[word(id.class(), holder(outsides, id).unwrap_or_default())])
 }
 
-fn word(class: Class, inside: Endpoint) -> u64 {
+/// Class and endpoint in one word.
+fn word(class: usize, inside: Endpoint) -> u64 {
     (class as u64) << 48 | u64::from(inside.address) << 16 | u64::from(inside.port)
 }

@@ -161,7 +161,7 @@ pub struct NatPlan {
     pub sources: Vec<Source>,
     /// In the order of the configuration: the first that matches counts.
     pub destinations: Vec<Destination>,
-    /// Each address once, at most [`Self::MOST`]. Those of all pools, and those at which services are published, for hairpin.
+    /// Each address once, some hundreds at most: each takes memory at every worker. Those of all pools, and those at which services are published, for hairpin.
     externals: Vec<External>,
     /// Their addresses in order, with their places.
     index: Vec<(u32, u16)>,
@@ -170,8 +170,6 @@ pub struct NatPlan {
 }
 
 impl NatPlan {
-    /// How many outside addresses there may be.
-    pub const MOST: usize = 4096;
     /// Neighbouring ports that belong to the same worker.
     const BLOCK: u16 = 64;
 
@@ -229,6 +227,12 @@ impl NatPlan {
     /// Whether packets of this address leave under others.
     pub(crate) fn is_inside(&self, address: u32) -> bool {
         self.sources.iter().any(|rule| rule.sources.iter().any(|net| net.has(address)))
+    }
+
+    /// Whether a packet of this address, received at a port, leaves under another address elsewhere. Where it would leave so is outside.
+    pub(crate) fn comes_from_inside(&self, port: PortId, address: u32) -> bool {
+        let mut rules = self.sources.iter().filter(|rule| !rule.exits.has(port));
+        rules.any(|rule| rule.sources.iter().any(|net| net.has(address)))
     }
 
     /// Under which addresses a packet leaves.

@@ -41,26 +41,26 @@ impl Holder {
 pub(super) struct Ports {
     /// A bit for each port that may be used.
     usable: Vec<u64>,
-    /// A bit for each port that is free.
-    free: Vec<u64>,
-    /// A bit for each word of `free` that has any.
+    /// A bit for each port that somebody has.
+    held: Vec<u64>,
+    /// A bit for each word with a port that may be used and that nobody has.
     some: [u64; WORDS / 64],
     /// By port. Zeroes that nobody has written take no memory.
     holders: Vec<u64>,
 }
 
 impl Ports {
-    /// No port is free.
+    /// No port may be used.
     pub(super) fn new() -> Self {
         Self {
             usable: vec![0; WORDS],
-            free: vec![0; WORDS],
+            held: vec![0; WORDS],
             some: [0; WORDS / 64],
             holders: vec![0; 1 << 16],
         }
     }
 
-    /// From now on these ports may be used, but for those that are taken. Mappings stay.
+    /// From now on these ports may be used, but for those that are taken. Mappings stay. Works on 64 ports at once: packets wait meanwhile.
     pub(super) fn limit(
         &mut self,
         ports: &RangeInclusive<u16>,
@@ -68,19 +68,14 @@ impl Ports {
         worker: WorkerId,
         workers: u8,
     ) {
-        self.usable.fill(0);
-        self.free.fill(0);
-        self.some.fill(0);
-        for port in ports.clone() {
-            let is_usable = NatPlan::worker_of(port, workers) == worker
-                && !taken.iter().any(|taken| taken.contains(&port));
-            let (word, bit) = place(port);
-            if let Some(usable) = self.usable.get_mut(word).filter(|_| is_usable) {
-                *usable |= bit;
+        for (word, first) in (0..).zip((0..=u16::MAX).step_by(64)) {
+            let is_ours = NatPlan::worker_of(first, workers) == worker;
+            let usable = if is_ours { within(ports, first) } else { 0 };
+            let taken = taken.iter().fold(0, |bits, taken| bits | within(taken, first));
+            if let Some(place) = self.usable.get_mut(word) {
+                *place = usable & !taken;
             }
-            if self.holder(port).is_none() {
-                self.mark_free(port);
-            }
+            self.sum_up(word);
         }
     }
 
@@ -93,15 +88,7 @@ impl Ports {
     /// any. `random` says where the search begins, so that nobody outside can guess.
     pub(super) fn take(&mut self, inside: Endpoint, random: u64) -> Option<u16> {
         let port = if self.is_free(inside.port) { inside.port } else { self.search(inside.port, random)? };
-        let (word, bit) = place(port);
-        if let Some(free) = self.free.get_mut(word) {
-            *free &= !bit;
-            if *free == 0
-                && let Some(some) = self.some.get_mut(word / 64)
-            {
-                *some &= !(1 << (word % 64));
-            }
-        }
+        self.mark(port, true);
         if let Some(holder) = self.holders.get_mut(usize::from(port)) {
             *holder = Holder::new(inside).0;
         }
@@ -112,7 +99,7 @@ impl Ports {
     pub(super) fn give_back(&mut self, port: u16) {
         if let Some(holder) = self.holders.get_mut(usize::from(port)) {
             *holder = 0;
-            self.mark_free(port);
+            self.mark(port, false);
         }
     }
 
@@ -141,18 +128,28 @@ impl Ports {
 
     fn is_free(&self, port: u16) -> bool {
         let (word, bit) = place(port);
-        self.free.get(word).is_some_and(|free| free & bit != 0)
+        self.free(word) & bit != 0
     }
 
-    /// Marks a port that nobody has as free, if it may be used.
-    fn mark_free(&mut self, port: u16) {
+    /// The ports of a word that may be used and that nobody has.
+    fn free(&self, word: usize) -> u64 {
+        self.usable.get(word).zip(self.held.get(word)).map_or(0, |(usable, held)| usable & !held)
+    }
+
+    /// Marks a port as somebody's, or as nobody's.
+    fn mark(&mut self, port: u16, is_held: bool) {
         let (word, bit) = place(port);
-        if self.usable.get(word).is_none_or(|usable| usable & bit == 0) {
-            return;
+        if let Some(held) = self.held.get_mut(word) {
+            *held = if is_held { *held | bit } else { *held & !bit };
         }
-        if let (Some(free), Some(some)) = (self.free.get_mut(word), self.some.get_mut(word / 64)) {
-            *free |= bit;
-            *some |= 1 << (word % 64);
+        self.sum_up(word);
+    }
+
+    fn sum_up(&mut self, word: usize) {
+        let has_free = self.free(word) != 0;
+        if let Some(some) = self.some.get_mut(word / 64) {
+            let bit = 1 << (word % 64);
+            *some = if has_free { *some | bit } else { *some & !bit };
         }
     }
 
@@ -160,7 +157,7 @@ impl Ports {
         const EVEN: u64 = 0x5555_5555_5555_5555;
         let start = (random % WORDS as u64) as usize;
         let word = self.word_from(start).or_else(|| self.word_from(0))?;
-        let free = *self.free.get(word)?;
+        let free = self.free(word);
         let parity = if wanted.is_multiple_of(2) { EVEN } else { !EVEN };
         let wanted = if free & parity == 0 { free } else { free & parity };
         let turn = (random >> 32) as u32 % 64;
@@ -182,4 +179,13 @@ impl Ports {
 /// The word of a port, and its bit there.
 const fn place(port: u16) -> (usize, u64) {
     (port as usize / 64, 1 << (port % 64))
+}
+
+/// The ports of a range among the 64 from `first` on, as bits.
+fn within(ports: &RangeInclusive<u16>, first: u16) -> u64 {
+    let (start, end) = (*ports.start().max(&first), *ports.end().min(&(first + 63)));
+    if ports.is_empty() || start > end {
+        return 0;
+    }
+    u64::MAX >> (63 - (end - start)) << (start - first)
 }

@@ -65,15 +65,7 @@ pub(crate) struct Rewrite {
 ///
 /// The kernel takes such a packet for one that it received from us: its source may be one of the kernel's own addresses.
 #[cold]
-pub(crate) fn hand_over_translated(
-    routes: &Routes,
-    meta: &Meta,
-    exit: Option<PortId>,
-    rewrite: &mut Rewrite,
-) -> Verdict {
-    if exit.is_none() {
-        return Verdict::Drop(DropReason::NoDestination);
-    }
+pub(crate) fn hand_over_translated(routes: &Routes, meta: &Meta, rewrite: &mut Rewrite) -> Verdict {
     if meta.headers.ttl <= 1 {
         return Verdict::Drop(DropReason::TtlExpired);
     }

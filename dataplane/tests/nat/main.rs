@@ -39,6 +39,11 @@ fn end(address: &str, port: u16) -> Endpoint {
 
 /// Everything inside is known as the gateway's outside address, at these ports. 443 and 8000 to 8009 of it, and 53 over UDP, are the neighbour's.
 fn plan(ports: std::ops::RangeInclusive<u16>) -> NatPlan {
+    plan_for(Ipv4Addr::new(10, 0, 0, 0), 24, ports)
+}
+
+/// The same for whoever has such an address.
+fn plan_for(inside: Ipv4Addr, length: u8, ports: std::ops::RangeInclusive<u16>) -> NatPlan {
     let publish = |protocol, ports: std::ops::RangeInclusive<u16>, port| Destination {
         entries: Segment::of([PortId(INSIDE), PortId(OUTSIDE)]),
         address: number(GATEWAY),
@@ -49,7 +54,7 @@ fn plan(ports: std::ops::RangeInclusive<u16>) -> NatPlan {
     NatPlan::new(
         vec![Source {
             exits: Segment::of([PortId(OUTSIDE)]),
-            sources: vec![Net::new(Ipv4Addr::new(10, 0, 0, 0), 24)],
+            sources: vec![Net::new(inside, length)],
             destinations: Vec::new(),
             pool: Pool(vec![0]),
         }],
@@ -219,6 +224,19 @@ fn nobody_reaches_a_mapping_but_whom_the_inside_has_spoken_to() {
     passes(&mut test, INSIDE, &echo(CLIENT, SERVER, 9, true), OUTSIDE);
     assert_eq!(test.receive(OUTSIDE, &echo(SERVER, GATEWAY, 9, true))[0].0, HOST);
     assert_eq!((test.counters().local, test.counters().nat_translated), (3, 2));
+}
+
+#[test]
+fn whoever_is_outside_is_not_taken_for_inside_by_a_rule_about_everybody() {
+    let plan = plan_for(Ipv4Addr::UNSPECIFIED, 0, 1024..=u16::MAX);
+    for workers in [1, 2] {
+        let mut test = Test::translating(plan.clone(), workers, 1024);
+        let known = passes(&mut test, INSIDE, &udp(end(CLIENT, 7000), end(SERVER, 1)), OUTSIDE).source;
+        assert_eq!(test.receive(OUTSIDE, &udp(end("192.0.2.7", 1), known))[0].0, HOST);
+        passes(&mut test, OUTSIDE, &udp(end(SERVER, 1), known), INSIDE);
+        let other = passes(&mut test, INSIDE, &udp(end(NEIGHBOUR, 6000), end(SERVER, 1)), OUTSIDE).source;
+        passes(&mut test, INSIDE, &udp(end(CLIENT, 7000), other), INSIDE);
+    }
 }
 
 #[test]
