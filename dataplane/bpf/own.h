@@ -148,7 +148,7 @@ static __always_inline int is_about_called(const void *at, const void *end, __be
 	if ((const void *)(ip + 1) > end)
 		return 1;
 	// Behind the header of the error itself.
-	at += (type == bpf_htons(ETH_P_IP) ? ip->ihl * 4 : sizeof(struct ipv6hdr)) + sizeof(struct icmphdr);
+	at += (type == bpf_htons(ETH_P_IP) ? ip->ihl * 4 : sizeof(struct ipv6hdr)) + ICMP_HEADER;
 	if (read_talk(at, end, type, 1, &quoted) || quoted.is_later)
 		return 1;
 	return !!bpf_map_lookup_elem(&called, &quoted.talk);

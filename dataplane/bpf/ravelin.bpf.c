@@ -20,7 +20,6 @@
 // docs/adr/0003-attach-through-netlink.md, docs/adr/0016-drop-in-the-kernel.md.
 
 #include <linux/bpf.h>
-#include <linux/icmp.h>
 #include <linux/icmpv6.h>
 #include <linux/if_ether.h>
 #include <linux/in.h>
@@ -34,6 +33,14 @@
 
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
+
+// RFC 792. Not from linux/icmp.h, which asks for headers of libc that most machines do not have for this target.
+#define ICMP_HEADER 8
+#define ICMP_ECHOREPLY 0
+#define ICMP_DEST_UNREACH 3
+#define ICMP_ECHO 8
+#define ICMP_TIME_EXCEEDED 11
+#define ICMP_PARAMETERPROB 12
 
 #define MAX_QUEUES 256
 #define TWIN_MARK 0x52564c4e // "RVLN", in the metadata before a frame that goes to the twin
