@@ -92,7 +92,7 @@ impl Pipeline {
         self.steer.fragments(cx, batch.metas_mut());
         self.fragments.run(cx, batch.metas_mut(), counters);
         observe(Step::Fragment, batch.metas());
-        self.flow.take_over_nat(cx);
+        self.flow.take_over_routing(cx);
         nat::arrive(cx, &self.flow.nat, batch.metas_mut());
         self.steer.flows(cx, batch.metas_mut());
         observe(Step::Steer, batch.metas());

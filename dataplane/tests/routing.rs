@@ -2,17 +2,22 @@
 
 mod support;
 
-use std::net::IpAddr;
+use std::{cell::Cell, net::IpAddr, sync::Arc};
 
-use etherparse::{IpHeaders, Ipv4Header, PacketBuilder};
+use etherparse::{
+    Icmpv4Type, IpHeaders, IpNumber, Ipv4Header, PacketBuilder, VlanId, icmpv4::TimeExceededCode,
+};
+use proptest::{prelude::*, test_runner::TestRunner};
 use ravelin_config::types::MssClamp;
 use ravelin_dataplane::{
     counters::WorkerCounters,
     io::PortId,
-    route::{Neighbours, ReversePath, Routes},
+    policy::AddressSet,
+    route::{Neighbours, ReversePath, Routes, Target},
+    snapshot::Snapshot,
     verdict::DropReason,
 };
-use support::router::{CLIENT, HOST, OURS, SERVER, THEIRS, Test, macs, packet, routes};
+use support::router::{CLIENT, HOST, OURS, SERVER, THEIRS, Test, hop, macs, packet, routes};
 
 fn loose() -> Test {
     Test::new(ReversePath::Loose, routes())
@@ -268,4 +273,130 @@ fn who_waits_for_a_neighbour_in_the_kernel_is_held_as_well_and_the_host_is_not()
     assert_eq!(sized(&mut test, 0, CLIENT, "10.0.0.1", true), (HOST, 1460));
     let counters = test.counters();
     assert_eq!((counters.mss_clamped, counters.exceptions_neighbour, counters.local), (1, 1, 2));
+}
+
+/// What is to be told from what else a flow sends.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Udp,
+    Syn,
+    /// IPv4 options.
+    Options,
+    /// A VLAN tag.
+    Tagged,
+    /// A router says that a packet of the flow got no further.
+    Error,
+}
+
+impl Kind {
+    fn frame(self, (from, to): (&str, &str), (port, to_port): (u16, u16), ttl: u8, length: usize) -> Vec<u8> {
+        let mut frame = Vec::new();
+        let payload = vec![1; length];
+        let ethernet = PacketBuilder::ethernet2(THEIRS[0], OURS[0]);
+        match (self, from.parse().unwrap(), to.parse().unwrap()) {
+            (Self::Udp, IpAddr::V4(from), IpAddr::V4(to)) => {
+                let packet = ethernet.ipv4(from.octets(), to.octets(), ttl).udp(port, to_port);
+                packet.write(&mut frame, &payload).unwrap();
+            }
+            (Self::Syn, IpAddr::V4(from), IpAddr::V4(to)) => {
+                let packet = ethernet.ipv4(from.octets(), to.octets(), ttl).tcp(port, to_port, 1, 100).syn();
+                packet.write(&mut frame, &payload).unwrap();
+            }
+            (Self::Options, IpAddr::V4(from), IpAddr::V4(to)) => {
+                let mut header = Ipv4Header::new(0, ttl, IpNumber::UDP, from.octets(), to.octets()).unwrap();
+                header.options = [1, 1, 1, 1].into();
+                let packet = ethernet.ip(IpHeaders::Ipv4(header, Default::default())).udp(port, to_port);
+                packet.write(&mut frame, &payload).unwrap();
+            }
+            (Self::Tagged, IpAddr::V4(from), IpAddr::V4(to)) => {
+                let tagged = ethernet.single_vlan(VlanId::try_new(5).unwrap());
+                let packet = tagged.ipv4(from.octets(), to.octets(), ttl).udp(port, to_port);
+                packet.write(&mut frame, &payload).unwrap();
+            }
+            (Self::Error, IpAddr::V4(sender), IpAddr::V4(receiver)) => {
+                let quoted = Self::Udp.frame((to, from), (to_port, port), 1, 8);
+                let router = [sender.octets()[0], sender.octets()[1], 0, 77];
+                let error = Icmpv4Type::TimeExceeded(TimeExceededCode::TtlExceededInTransit);
+                let packet = ethernet.ipv4(router, receiver.octets(), ttl).icmpv4(error);
+                packet.write(&mut frame, &quoted[14..]).unwrap();
+            }
+            (_, IpAddr::V6(from), IpAddr::V6(to)) => {
+                let packet = ethernet.ipv6(from.octets(), to.octets(), ttl).udp(port, to_port);
+                packet.write(&mut frame, &payload).unwrap();
+            }
+            _ => panic!("{from} and {to} are of one version"),
+        }
+        frame
+    }
+}
+
+/// A packet of few flows, as any of them might follow another: from either end, of any length and lifetime, with what makes a packet rare.
+fn some_packet() -> impl Strategy<Value = (u8, Vec<u8>)> {
+    let ends = prop_oneof![
+        4 => Just((CLIENT, SERVER)),
+        2 => Just((CLIENT, "198.51.100.7")),
+        1 => Just((CLIENT, "192.0.2.77")),
+        1 => Just((CLIENT, "10.9.0.1")),
+        1 => Just((CLIENT, "10.1.0.77")),
+        2 => Just(("fd00::9", "fd01::9")),
+    ];
+    let kind = prop_oneof![6 => Just(Kind::Udp), 1 => Just(Kind::Syn), 1 => Just(Kind::Options), 1 => Just(Kind::Tagged), 1 => Just(Kind::Error)];
+    let lengths = prop_oneof![6 => Just(10_usize), 1 => Just(1420), 1 => Just(1480)];
+    let hops = prop_oneof![6 => Just(64_u8), 1 => Just(1)];
+    (ends, kind, lengths, hops, any::<bool>(), prop_oneof![5 => Just(false), 1 => Just(true)], 1u16..4)
+        .prop_map(|((client, server), kind, length, ttl, is_answer, is_elsewhere, port)| {
+            let (from, to) = if is_answer { (server, client) } else { (client, server) };
+            let frame = kind.frame(
+                (from, to),
+                (if is_answer { 53 } else { port }, if is_answer { port } else { 53 }),
+                ttl,
+                length,
+            );
+            (u8::from(is_answer != is_elsewhere), frame)
+        })
+}
+
+/// What is remembered of a flow's way has no packet go elsewhere than it would alone, whatever becomes of routes and neighbours.
+#[test]
+fn a_way_that_is_remembered_is_the_one_that_would_be_found() {
+    let other = |number: usize| {
+        let mut routes = routes();
+        let targets = Arc::make_mut(&mut routes.targets);
+        match number {
+            0 => {}
+            1 => targets[4] = Target::Hops([hop(1, Some(SERVER), 1300, 1)].into()),
+            2 => targets[4] = Target::Blackhole,
+            3 => routes.neighbours = Arc::default(),
+            4 => targets[6] = Target::Hops([hop(0, Some(CLIENT), 1500, 1)].into()),
+            _ => routes.links = [routes.links[0], None].into(),
+        }
+        routes
+    };
+    let steps = prop_oneof![12 => some_packet().prop_map(Ok), 1 => (0..6_usize).prop_map(Err)];
+    let checks = [ReversePath::Off, ReversePath::Loose, ReversePath::Strict];
+    let cases = (proptest::sample::select(checks.to_vec()), proptest::collection::vec(steps, 1..60));
+    let remembered = Cell::new(0);
+    TestRunner::default()
+        .run(&cases, |(reverse_path, steps)| {
+            let mut latest = other(0);
+            let mut test = Test::new(reverse_path, latest.clone());
+            for step in steps {
+                match step {
+                    Ok((port, frame)) => {
+                        let alone = Test::new(reverse_path, latest.clone()).receive(port, &frame);
+                        remembered.set(remembered.get() + alone.len());
+                        prop_assert_eq!(test.receive(port, &frame), alone);
+                    }
+                    Err(number) => {
+                        latest = other(number);
+                        let snapshot =
+                            Snapshot { routes: latest.clone(), ..(*test.0.publisher.current()).clone() };
+                        test.0.publisher.publish_change(snapshot, &AddressSet::empty());
+                    }
+                }
+            }
+            Ok(())
+        })
+        .unwrap();
+    assert!(remembered.get() > 1_000, "{} packets went on", remembered.get());
 }

@@ -1,6 +1,6 @@
 //! Memory: what the configuration sets aside at start, and what there is.
 
-use ravelin_config::Config;
+use ravelin_config::{Config, InterfaceMode};
 use ravelin_dataplane::flow::FlowTable;
 
 use super::{Finding, system, system::bytes};
@@ -27,10 +27,12 @@ impl Facts {
         let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
         let table = system::text("/proc/meminfo").unwrap_or_default();
         let pages = system::number("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages").unwrap_or(0);
+        let routes = config.interfaces.iter().any(|interface| interface.mode == InterfaceMode::Route);
+        let per_flow = FlowTable::BYTES_PER_FLOW + if routes { FlowTable::ROUTING_BYTES_PER_FLOW } else { 0 };
         Self {
             needs: vec![
                 ("packets", packets.map_or(0, |packets| packets.bytes)),
-                ("flows", count(config.flow.capacity).saturating_mul(FlowTable::BYTES_PER_FLOW)),
+                ("flows", count(config.flow.capacity).saturating_mul(per_flow)),
                 ("capture buffers", config.capture.buffer.saturating_mul(count(workers))),
                 ("capture ring", config.capture.ring.memory),
             ],

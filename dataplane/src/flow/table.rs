@@ -24,7 +24,7 @@ use crate::{
     parse::{FragmentKind, tcp_flags},
     pipeline::Context,
     policy::{DecisionLog, Decisions, Ruling, question},
-    route,
+    route::{self, Ways},
     verdict::{DropReason, Verdict},
 };
 
@@ -34,7 +34,8 @@ pub struct Slot(pub(crate) u32);
 
 /// The flows of one worker: a slab of entries, an index over it and a sweeper that ends idle flows.
 ///
-/// All memory is taken at once: 120 bytes a flow for the entry and 7.5 for the index. A [`Slot`] that a packet has after
+/// All memory is taken at once: 120 bytes a flow for the entry and 7.5 for the index; where packets are routed, 24 more and 16 if
+/// addresses are translated, as soon as that is so. A [`Slot`] that a packet has after
 /// [`FlowTable::run`] names the same flow until the next call of that, of [`FlowTable::expire`] or [`FlowTable::drain`].
 pub struct FlowTable {
     pub(super) entries: Vec<Entry>,
@@ -49,6 +50,8 @@ pub struct FlowTable {
     pub(super) free: Free,
     /// What flows are known as.
     pub(crate) nat: Nat,
+    /// Where their packets go.
+    pub(crate) ways: Ways,
     /// Names flows and their owners.
     pub(super) steer: Option<SteerStage>,
 }
@@ -79,6 +82,9 @@ impl FlowTable {
     /// Memory that a flow takes at most, index included, whether there is one or not.
     pub const BYTES_PER_FLOW: u64 = 128;
 
+    /// What it takes besides where packets are routed, whether addresses are translated or not.
+    pub const ROUTING_BYTES_PER_FLOW: u64 = (Ways::BYTES_PER_FLOW + Nat::BYTES_PER_FLOW) as u64;
+
     /// A table for `capacity` flows (at least one, at most [`Self::MAX_CAPACITY`]) of worker `worker`, with a small log of its
     /// own, for tests and benches.
     pub fn new(capacity: usize, worker: WorkerId) -> Self {
@@ -100,6 +106,7 @@ impl FlowTable {
             reopened: Vec::with_capacity(Batch::<()>::MAX),
             free: Free::new(capacity),
             nat: Nat::new(),
+            ways: Ways::default(),
             steer: None,
         }
     }
@@ -435,6 +442,7 @@ impl FlowTable {
         ledger: &mut Ledger<'_, R>,
     ) {
         self.nat.forget(Slot(slot), time);
+        self.ways.forget(Slot(slot));
         let Some(entry) = self.entries.get_mut(slot as usize) else { return };
         let plan = &cx.snapshot.forward;
         let twin = if plan.port(meta.port).is_some_and(Port::routes) {

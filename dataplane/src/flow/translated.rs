@@ -20,9 +20,21 @@ impl FlowTable {
         self.steer = Some(steer);
     }
 
-    /// Takes over the address translation that is in force.
-    pub(crate) fn take_over_nat(&mut self, cx: &Context<'_>) {
+    /// Takes over the address translation that is in force. This is where memory is taken that only routing needs.
+    pub(crate) fn take_over_routing(&mut self, cx: &Context<'_>) {
+        if !cx.snapshot.routes.links.is_empty() {
+            self.ways.reserve(self.entries.len());
+        }
         self.nat.refresh(&cx.snapshot.nat, cx.worker, cx.workers, self.entries.len());
+    }
+
+    /// Asks for the memory in which it stands how packets of flows go on.
+    #[inline]
+    pub(crate) fn fetch_forwarding(&self, metas: &[Meta]) {
+        for slot in metas.iter().filter_map(|meta| meta.slot) {
+            self.ways.fetch(slot);
+            self.nat.fetch_alias(slot);
+        }
     }
 
     /// What was found for a packet, if that stays here, and else `None`.

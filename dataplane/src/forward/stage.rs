@@ -42,7 +42,10 @@ impl ForwardStage {
     ) {
         let plan = &cx.snapshot.forward;
         let translates = !cx.snapshot.nat.is_empty();
-        let found = self.lookups.run(&cx.snapshot.routes, plan, metas);
+        if !cx.snapshot.routes.links.is_empty() {
+            flows.fetch_forwarding(metas);
+        }
+        let found = self.lookups.run(cx.snapshot, &flows.ways, metas);
         let places = self.rewrites.iter_mut().zip(&mut self.translations);
         for ((meta, (rewrite, translation)), found) in metas.iter_mut().zip(places).zip(found) {
             *translation = None;
@@ -61,7 +64,7 @@ impl ForwardStage {
                 }
                 Some(Port::Route { reverse_path, .. }) => {
                     let (verdict, headers) =
-                        route::decide(&cx.snapshot.routes, plan, *reverse_path, meta, found, counters);
+                        route::decide(cx.snapshot, *reverse_path, meta, found, &mut flows.ways, counters);
                     *rewrite = headers;
                     if translates && meta.headers.network == Network::Ipv4 {
                         *translation = translate(cx, meta, verdict, rewrite, flows);
@@ -88,13 +91,8 @@ impl ForwardStage {
                 continue;
             };
             // As the packet was sent: its bytes still say that.
-            let sent;
-            let headers = if meta.arrival.is_translated() {
-                sent = meta.sent_headers();
-                &sent
-            } else {
-                &meta.headers
-            };
+            meta.swap_destinations();
+            let headers = &meta.headers;
             if port.completes_checksums() && checksum::complete(frame.bytes_mut(), headers) {
                 counters.checksums_completed += 1;
             }
@@ -105,6 +103,7 @@ impl ForwardStage {
                 nat::rewrite(frame.bytes_mut(), headers, translation);
                 counters.nat_translated += 1;
             }
+            meta.swap_destinations();
         }
     }
 }

@@ -54,6 +54,8 @@ struct Outside {
 }
 
 impl Nat {
+    /// Bytes that the table of flows takes for each, if addresses are translated.
+    pub(crate) const BYTES_PER_FLOW: usize = size_of::<Alias>();
     /// How many mappings there may be at one worker.
     pub const MAPPINGS: usize = 1 << 20;
     /// How long a mapping of UDP is kept that no flow uses any more (RFC 4787 section 4.3 asks for two minutes), in microseconds.
@@ -137,6 +139,16 @@ impl Nat {
         Some(ports.holder(port)?.inside())
     }
 
+    /// Asks for the memory that [`Nat::inside`] reads.
+    #[inline]
+    pub(super) fn fetch_inside(&self, external: u16, class: Class, port: u16) {
+        let place = self.places.get(usize::from(external));
+        let outside = place.and_then(|place| self.outsides.get(usize::from(*place)));
+        if let Some(ports) = outside.and_then(|outside| outside.ports.get(class as usize)) {
+            ports.fetch(port);
+        }
+    }
+
     /// What an inside endpoint is known as, for one more flow: as before, or else from now on.
     pub(super) fn map(
         &mut self,
@@ -199,8 +211,21 @@ impl Nat {
     #[inline]
     pub(super) fn alias(&self, slot: Slot) -> Option<Alias> {
         let alias = self.aliases.get(slot);
-        let holds = alias.mapping().is_none_or(|id| self.outside(id) == alias.known().initiator);
-        (alias.is_known() && holds).then_some(alias)
+        (alias.is_known() && self.holds(alias)).then_some(alias)
+    }
+
+    /// Whether the address is still in force that a flow's mapping is of, if it has one. A vacant place has none.
+    #[inline]
+    fn holds(&self, alias: Alias) -> bool {
+        let Some(id) = alias.mapping() else { return true };
+        let address = self.outsides.get(id.place()).map(|outside| outside.address);
+        address.is_some_and(|address| alias.initiator().is_some_and(|known| known.address == address))
+    }
+
+    /// Asks for the memory that [`Nat::alias`] reads.
+    #[inline]
+    pub(crate) fn fetch_alias(&self, slot: Slot) {
+        self.aliases.fetch(slot);
     }
 
     pub(super) fn set_alias(&mut self, slot: Slot, alias: Alias) {
@@ -219,7 +244,7 @@ impl Nat {
             return;
         }
         let alias = self.aliases.take(slot);
-        if let Some(id) = alias.mapping().filter(|id| self.outside(*id) == alias.known().initiator) {
+        if let Some(id) = alias.mapping().filter(|_| self.holds(alias)) {
             self.release(id, time);
         }
     }

@@ -1,8 +1,13 @@
-use super::{NextHopId, ReversePath, Routes, table::WAVE};
+use super::{
+    NextHopId, ReversePath, Routes,
+    table::WAVE,
+    ways::{Way, Ways},
+};
 use crate::{
     batch::{Batch, Meta},
-    forward::{Plan, Port},
+    forward::Port,
     parse::Address,
+    snapshot::Snapshot,
     verdict::Verdict,
 };
 
@@ -13,23 +18,33 @@ pub(crate) struct Lookups {
     found: Vec<Found>,
 }
 
-/// Which routes the ends of a packet have.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Found {
-    pub(super) destination: Option<NextHopId>,
-    /// If the path back is checked.
-    pub(super) source: Option<NextHopId>,
+/// What is known of where a packet goes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Found {
+    /// The way of those of its flow that came before.
+    Way(Way),
+    /// Which routes its ends have.
+    Routes {
+        destination: Option<NextHopId>,
+        /// If the path back is checked.
+        source: Option<NextHopId>,
+    },
+}
+
+impl Found {
+    const NOTHING: Self = Self::Routes { destination: None, source: None };
 }
 
 impl Default for Lookups {
     fn default() -> Self {
-        Self { found: vec![Found::default(); Batch::<()>::MAX] }
+        Self { found: vec![Found::NOTHING; Batch::<()>::MAX] }
     }
 }
 
 impl Lookups {
-    /// Looks up the packets that may pass and are routed. Returns what was found, by their places.
-    pub(crate) fn run(&mut self, routes: &Routes, plan: &Plan, metas: &[Meta]) -> &[Found] {
+    /// Looks up the packets that may pass and are routed, unless `ways` knows already. Returns what was found, by their places.
+    pub(crate) fn run(&mut self, snapshot: &Snapshot, ways: &Ways, metas: &[Meta]) -> &[Found] {
+        let Snapshot { routes, forward: plan, generation, .. } = snapshot;
         if routes.links.is_empty() {
             return &self.found;
         }
@@ -40,6 +55,12 @@ impl Lookups {
             else {
                 continue;
             };
+            if let (Some(way), Some(found)) =
+                (ways.of(meta, *generation), self.found.get_mut(usize::from(place)))
+            {
+                *found = Found::Way(way);
+                continue;
+            }
             if wave.len == PACKETS || wave.table != link.table {
                 wave.look_up(routes, &mut self.found);
                 (wave.len, wave.table) = (0, link.table);
@@ -87,7 +108,7 @@ impl Wave {
         );
         for (place, [destination, source]) in self.places.iter().zip(ids).take(self.len) {
             if let Some(found) = found.get_mut(usize::from(*place)) {
-                *found = Found { destination, source };
+                *found = Found::Routes { destination, source };
             }
         }
     }

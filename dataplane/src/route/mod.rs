@@ -26,6 +26,7 @@ mod stage;
 mod table;
 #[cfg(test)]
 mod tests;
+mod ways;
 
 pub use fib::Fib;
 pub(crate) use lookups::Lookups;
@@ -33,3 +34,4 @@ pub use next_hop::NextHopId;
 pub use rib::{Change, Rib};
 pub use routes::{Hop, Link, Mac, Neighbour, Neighbours, ReversePath, Routes, Target};
 pub(crate) use stage::{Rewrite, decide, exit, hand_over_translated, rewrite, too_long_for};
+pub(crate) use ways::Ways;

@@ -80,7 +80,14 @@ pub enum ReversePath {
 
 /// Who is on the links.
 #[derive(Debug, Default)]
-pub struct Neighbours(HashMap<(PortId, Address), Neighbour>);
+pub struct Neighbours {
+    ids: HashMap<(PortId, Address), NeighbourId>,
+    list: Vec<Neighbour>,
+}
+
+/// The place of a neighbour in the list of one [`Neighbours`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct NeighbourId(u32);
 
 /// A neighbour whose hardware address is known.
 #[derive(Debug)]
@@ -93,16 +100,24 @@ pub struct Neighbour {
 impl Neighbours {
     /// These.
     pub fn new(neighbours: impl IntoIterator<Item = (PortId, IpAddr, Mac)>) -> Self {
-        let entry = |(port, address, mac): (PortId, IpAddr, Mac)| {
-            ((port, address.into()), Neighbour { mac, used: AtomicBool::new(false) })
-        };
-        Self(neighbours.into_iter().map(entry).collect())
+        let mut made = Self::default();
+        for ((port, address, mac), id) in neighbours.into_iter().zip(0..) {
+            made.ids.insert((port, address.into()), NeighbourId(id));
+            made.list.push(Neighbour { mac, used: AtomicBool::new(false) });
+        }
+        made
+    }
+
+    /// A neighbour, if its hardware address is known.
+    #[inline]
+    pub(super) fn find(&self, port: PortId, address: Address) -> Option<NeighbourId> {
+        self.ids.get(&(port, address)).copied()
     }
 
     /// The hardware address of a neighbour to whom a packet goes.
     #[inline]
-    pub(super) fn find(&self, port: PortId, address: Address) -> Option<Mac> {
-        let neighbour = self.0.get(&(port, address))?;
+    pub(super) fn mac(&self, id: NeighbourId) -> Option<Mac> {
+        let neighbour = self.of(id)?;
         // Read first: what is written belongs to one core alone.
         if !neighbour.used.load(Ordering::Relaxed) {
             neighbour.used.store(true, Ordering::Relaxed);
@@ -110,23 +125,33 @@ impl Neighbours {
         Some(neighbour.mac)
     }
 
+    #[inline]
+    fn of(&self, id: NeighbourId) -> Option<&Neighbour> {
+        self.list.get(id.0 as usize)
+    }
+
+    /// Each with its place on the links.
+    fn iter(&self) -> impl Iterator<Item = (&(PortId, Address), &Neighbour)> {
+        self.ids.iter().filter_map(|(place, id)| Some((place, self.of(*id)?)))
+    }
+
     /// Those to whom packets went since this was asked last.
     pub fn take_used(&self) -> impl Iterator<Item = (PortId, IpAddr)> + '_ {
-        let used = self.0.iter().filter(|(_, neighbour)| neighbour.used.swap(false, Ordering::Relaxed));
+        let used = self.iter().filter(|(_, neighbour)| neighbour.used.swap(false, Ordering::Relaxed));
         used.map(|((port, address), _)| (*port, address.ip()))
     }
 
     /// Whether a packet went to a neighbour since [`Neighbours::take_used`].
     pub fn is_used(&self, port: PortId, address: IpAddr) -> bool {
-        let neighbour = self.0.get(&(port, address.into()));
+        let neighbour = self.find(port, address.into()).and_then(|id| self.of(id));
         neighbour.is_some_and(|neighbour| neighbour.used.load(Ordering::Relaxed))
     }
 
     /// Takes over from those before to whom packets went.
     pub fn remember(&self, before: &Self) {
-        for (key, neighbour) in &before.0 {
+        for ((port, address), neighbour) in before.iter() {
             if neighbour.used.load(Ordering::Relaxed)
-                && let Some(same) = self.0.get(key)
+                && let Some(same) = self.find(*port, *address).and_then(|id| self.of(id))
             {
                 same.used.store(true, Ordering::Relaxed);
             }
@@ -135,12 +160,12 @@ impl Neighbours {
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.ids.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.ids.is_empty()
     }
 }
 

@@ -1,23 +1,31 @@
-use super::{Hop, Link, Mac, ReversePath, Routes, Target, lookups::Found, mss};
+use super::{
+    Hop, Link, Mac, NextHopId, ReversePath, Routes, Target,
+    lookups::Found,
+    mss,
+    routes::NeighbourId,
+    ways::{Way, Ways},
+};
 use crate::{
     batch::Meta,
     counters::WorkerCounters,
-    forward::{Plan, fold},
+    forward::fold,
     io::PortId,
     parse::{Address, Headers, Network},
+    snapshot::Snapshot,
     verdict::{DropReason, Verdict},
 };
 
 /// Routes one packet that may pass, whose ends have been looked up: where it goes, and what its Ethernet header says then.
 #[inline]
 pub(crate) fn decide(
-    routes: &Routes,
-    plan: &Plan,
+    snapshot: &Snapshot,
     reverse_path: ReversePath,
     meta: &Meta,
     found: &Found,
+    ways: &mut Ways,
     counters: &mut WorkerCounters,
 ) -> (Verdict, Rewrite) {
+    let Snapshot { routes, forward: plan, .. } = snapshot;
     if routes.links.is_empty() {
         // Nobody knows of any route, as in a replay: what passes is judged and recorded, and ends here.
         return (Verdict::Consume, Rewrite::default());
@@ -26,11 +34,21 @@ pub(crate) fn decide(
         // It is about to go, or has just come.
         return (Verdict::Drop(DropReason::NoDestination), Rewrite::default());
     };
-    match route(routes, link, reverse_path, meta, found) {
-        Ok((hop, mac)) => {
-            let source = routes.link(hop.port).map_or([0; 6], |link| link.mac);
-            let mss = mss::limit(routes, plan, link, meta, hop);
-            (Verdict::Forward(hop.port), Rewrite { destination: mac, source, mss })
+    let ends = match found {
+        Found::Way(way) => return go(routes, way, None),
+        Found::Routes { destination, source } => (*destination, *source),
+    };
+    match route(routes, link, reverse_path, meta, ends) {
+        Ok((hop, neighbour)) => {
+            let way = Way {
+                generation: snapshot.generation,
+                neighbour,
+                mtu: u16::try_from(hop.mtu).unwrap_or(u16::MAX),
+                entry: meta.port,
+                exit: hop.port,
+            };
+            ways.remember(meta, way);
+            go(routes, &way, mss::limit(routes, plan, link, meta, hop))
         }
         Err(Not::Dropped(reason)) => (Verdict::Drop(reason), Rewrite::default()),
         Err(Not::Fast(why)) => {
@@ -49,6 +67,14 @@ pub(crate) fn decide(
             (Verdict::Local, Rewrite { destination: link.mac, source: mark(link.index), mss })
         }
     }
+}
+
+/// Has a packet go a way.
+#[inline]
+fn go(routes: &Routes, way: &Way, mss: Option<u16>) -> (Verdict, Rewrite) {
+    let source = routes.link(way.exit).map_or([0; 6], |link| link.mac);
+    let destination = routes.neighbours.mac(way.neighbour).unwrap_or_default();
+    (Verdict::Forward(way.exit), Rewrite { destination, source, mss })
 }
 
 /// What the headers of a packet become.
@@ -129,13 +155,13 @@ fn route<'r>(
     link: &Link,
     reverse_path: ReversePath,
     meta: &Meta,
-    found: &Found,
-) -> Result<(&'r Hop, Mac), Not> {
+    (destination, source): (Option<NextHopId>, Option<NextHopId>),
+) -> Result<(&'r Hop, NeighbourId), Not> {
     let headers = &meta.headers;
     if !headers.is_ip() || headers.vlans.count > 0 {
         return Err(Exception::Other.into());
     }
-    let hops = match found.destination.and_then(|id| routes.target_of(id)) {
+    let hops = match destination.and_then(|id| routes.target_of(id)) {
         Some(Target::Hops(hops)) => hops,
         Some(Target::Local) => return Err(Exception::Own.into()),
         Some(Target::Kernel) | None => return Err(Exception::Route.into()),
@@ -148,7 +174,7 @@ fn route<'r>(
     if is_martian(headers) {
         return Err(DropReason::Martian.into());
     }
-    if !comes_from_there(routes, reverse_path, meta, found) {
+    if !comes_from_there(routes, reverse_path, meta, source) {
         return Err(DropReason::ReversePath.into());
     }
     if has_options(headers) || is_of_link(headers.destination) || is_of_link(headers.source) {
@@ -163,8 +189,8 @@ fn route<'r>(
         return Err(Exception::TooLong.into());
     }
     let next = hop.gateway.unwrap_or(headers.destination);
-    let mac = routes.neighbours.find(hop.port, next).ok_or(Exception::Neighbour(*hop))?;
-    Ok((hop, mac))
+    let neighbour = routes.neighbours.find(hop.port, next).ok_or(Exception::Neighbour(*hop))?;
+    Ok((hop, neighbour))
 }
 
 /// Whether no packet that is to be forwarded has such an address (RFC 1812 section 5.3.7, RFC 4291).
@@ -183,10 +209,15 @@ fn is_martian(headers: &Headers) -> bool {
 }
 
 /// Whether an answer to the packet would go where it came from, as far as that is asked.
-fn comes_from_there(routes: &Routes, reverse_path: ReversePath, meta: &Meta, found: &Found) -> bool {
+fn comes_from_there(
+    routes: &Routes,
+    reverse_path: ReversePath,
+    meta: &Meta,
+    source: Option<NextHopId>,
+) -> bool {
     let target = match reverse_path {
         ReversePath::Off => return true,
-        ReversePath::Strict | ReversePath::Loose => found.source.and_then(|id| routes.target_of(id)),
+        ReversePath::Strict | ReversePath::Loose => source.and_then(|id| routes.target_of(id)),
     };
     match target {
         Some(Target::Hops(hops)) => {
@@ -198,7 +229,7 @@ fn comes_from_there(routes: &Routes, reverse_path: ReversePath, meta: &Meta, fou
     }
 }
 
-fn has_options(headers: &Headers) -> bool {
+pub(super) fn has_options(headers: &Headers) -> bool {
     headers.network == Network::Ipv4 && headers.transport_offset.saturating_sub(headers.network_offset) > 20
 }
 

@@ -9,12 +9,13 @@ use ravelin_config::types::IpNet;
 
 use ravelin_config::types::MssClamp;
 
-use super::{Change, Fib, Link, Lookups, NextHopId, ReversePath, Rib, Routes};
+use super::{Change, Fib, Link, Lookups, NextHopId, ReversePath, Rib, Routes, lookups::Found, ways::Ways};
 use crate::{
     batch::Meta,
     forward::{Plan, Port},
     io::PortId,
     parse::{Address, Headers},
+    snapshot::Snapshot,
     verdict::{DropReason, Verdict},
 };
 
@@ -223,7 +224,8 @@ fn packets_of_a_batch_find_the_routes_of_their_tables() {
     let port =
         |reverse_path| Port::Route { complete_checksums: true, reverse_path, mss_clamp: MssClamp::Off };
     let (loose, off) = (port(ReversePath::Loose), port(ReversePath::Off));
-    let plan = Plan::new(vec![loose, loose, off, loose]);
+    let forward = Plan::new(vec![loose, loose, off, loose]);
+    let snapshot = Snapshot { forward, routes: routes.clone(), ..Snapshot::default() };
     let verdicts = [Verdict::Allow, Verdict::Undecided, Verdict::Drop(DropReason::Martian)];
     let mut lookups = Lookups::default();
     for stretch in [1, 3, 40] {
@@ -240,7 +242,7 @@ fn packets_of_a_batch_find_the_routes_of_their_tables() {
                 ..Meta::default()
             })
             .collect();
-        let found = lookups.run(&routes, &plan, &metas);
+        let found = lookups.run(&snapshot, &Ways::default(), &metas);
         let mut routed = 0;
         for (meta, found) in metas.iter().zip(found) {
             let (Verdict::Allow | Verdict::Undecided, Some(link)) = (meta.verdict, routes.link(meta.port))
@@ -248,9 +250,10 @@ fn packets_of_a_batch_find_the_routes_of_their_tables() {
                 continue;
             };
             let fib = &routes.fibs[usize::from(link.table)];
-            assert_eq!(found.destination, fib.lookup(meta.headers.destination.ip()));
+            let Found::Routes { destination, source } = *found else { panic!("no way is known") };
+            assert_eq!(destination, fib.lookup(meta.headers.destination.ip()));
             if meta.port != PortId(2) {
-                assert_eq!(found.source, fib.lookup(meta.headers.source.ip()));
+                assert_eq!(source, fib.lookup(meta.headers.source.ip()));
             }
             routed += 1;
         }
