@@ -8,7 +8,7 @@ use crate::{
     flow::{FlowKey, Side, Slot},
     forward::Segment,
     io::PortId,
-    nat::Arrival,
+    nat::{Arrival, Endpoint},
     parse::Headers,
     policy::DecisionId,
     verdict::Verdict,
@@ -58,6 +58,16 @@ impl Meta {
             headers.destination_port = self.arrival.sent_to.port;
         }
         headers
+    }
+
+    /// Shows in the headers what the packet was sent to, if that is another destination, and keeps that instead; and back again.
+    pub(crate) fn swap_destinations(&mut self) {
+        if self.arrival.is_translated() {
+            let Self { headers, arrival, .. } = self;
+            let sent_to = arrival.sent_to;
+            arrival.sent_to = Endpoint::new(headers.destination, headers.destination_port);
+            (headers.destination, headers.destination_port) = (sent_to.ip(), sent_to.port);
+        }
     }
 }
 

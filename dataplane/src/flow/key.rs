@@ -97,6 +97,13 @@ impl FlowKey {
         (Self([low_first, low_last, high_first, high_last, rest]), side)
     }
 
+    /// Whether this is the same key. Said so because what the compiler makes of `==` is a call, for every packet.
+    #[inline]
+    pub(super) const fn is(&self, other: &Self) -> bool {
+        let ([a, b, c, d, e], [v, w, x, y, z]) = (self.0, other.0);
+        (a ^ v) | (b ^ w) | (c ^ x) | (d ^ y) | (e ^ z) == 0
+    }
+
     /// The hash of the flow on `segment`, the same for both directions.
     pub fn hash(&self, segment: Segment, hasher: &FlowHasher) -> u64 {
         let [a, b, c, d, e] = self.0;
@@ -105,14 +112,30 @@ impl FlowKey {
 
     /// Address and port of one end; for ICMP and ICMPv6, the identifier at both.
     pub fn end(&self, side: Side) -> (IpAddr, u16) {
-        let [low_first, low_last, high_first, high_last, rest] = self.0;
-        let (first, last, shift) = match side {
-            Side::Low => (low_first, low_last, 48),
-            Side::High if is_icmp(self.protocol()) => (high_first, high_last, 48),
-            Side::High => (high_first, high_last, 32),
-        };
+        let ([first, last], port) = self.words(side);
         let address = Address((u128::from(first) << 64 | u128::from(last)).to_be_bytes());
-        (address.ip(), low_bits(rest >> shift))
+        (address.ip(), port)
+    }
+
+    /// The same of an end that has an IPv4 address, which is given as a number.
+    #[inline]
+    pub(crate) fn end_v4(&self, side: Side) -> Option<(u32, u16)> {
+        const MAPPED: u64 = 0xffff << 32;
+        let ([first, last], port) = self.words(side);
+        let address = u32::try_from(last ^ MAPPED).ok().filter(|_| first == 0)?;
+        Some((address, port))
+    }
+
+    /// The address of one end as words, and its port.
+    #[inline]
+    fn words(&self, side: Side) -> ([u64; 2], u16) {
+        let [low_first, low_last, high_first, high_last, rest] = self.0;
+        let (address, shift) = match side {
+            Side::Low => ([low_first, low_last], 48),
+            Side::High if is_icmp(self.protocol()) => ([high_first, high_last], 48),
+            Side::High => ([high_first, high_last], 32),
+        };
+        (address, low_bits(rest >> shift))
     }
 
     /// The key with another endpoint in the place of one end, and which end that is now.

@@ -1,5 +1,5 @@
 use super::{Endpoint, mappings::MappingId};
-use crate::flow::Slot;
+use crate::{flow::Slot, prefetch};
 
 /// What the ends of a flow are known as to each other, where that is not what they are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,14 +43,28 @@ impl Alias {
         self.state.checked_sub(Self::NONE + 1).map(MappingId)
     }
 
+    /// Whether both ends are known as what they are.
+    pub(super) const fn is_nothing(self) -> bool {
+        self.initiator | self.responder == 0
+    }
+
+    /// What the initiator is known as to the end that answers, if it is something else.
+    #[inline]
+    pub(super) fn initiator(self) -> Option<Endpoint> {
+        let [port, _] = self.ports;
+        (self.initiator != 0).then_some(Endpoint { address: self.initiator, port })
+    }
+
+    /// What the end that answers is known as to the initiator, if it is something else.
+    #[inline]
+    pub(super) fn responder(self) -> Option<Endpoint> {
+        let [_, port] = self.ports;
+        (self.responder != 0).then_some(Endpoint { address: self.responder, port })
+    }
+
     /// What the ends are known as.
     pub(crate) fn known(self) -> NatFlow {
-        let [initiator, responder] = self.ports;
-        let endpoint = |address, port| (address != 0).then_some(Endpoint { address, port });
-        NatFlow {
-            initiator: endpoint(self.initiator, initiator),
-            responder: endpoint(self.responder, responder),
-        }
+        NatFlow { initiator: self.initiator(), responder: self.responder() }
     }
 }
 
@@ -63,6 +77,14 @@ impl Aliases {
     pub(super) fn reserve(&mut self, flows: usize) {
         if self.0.len() < flows {
             self.0.resize(flows, Alias::default());
+        }
+    }
+
+    /// Asks for the memory that [`Aliases::get`] reads.
+    #[inline]
+    pub(super) fn fetch(&self, slot: Slot) {
+        if let Some(alias) = self.0.get(slot.0 as usize) {
+            prefetch::fetch(alias);
         }
     }
 

@@ -4,7 +4,7 @@ use ravelin_config::types::Protocol;
 
 use super::{Class, Endpoint, Nat, NatPlan, plan::is_v4};
 use crate::{
-    batch::Meta,
+    batch::{Batch, Meta},
     flow::{FlowKey, Side},
     forward::Port,
     pipeline::Context,
@@ -52,20 +52,36 @@ pub(crate) fn arrive(cx: &Context<'_>, nat: &Nat, metas: &mut [Meta]) {
     if plan.is_empty() {
         return;
     }
-    for meta in metas {
+    // Those that were sent to an outside address, with its number.
+    let mut sent_outside = [(0u8, 0u16); Batch::<()>::MAX];
+    let mut some = sent_outside.iter_mut();
+    for (meta, place) in metas.iter_mut().zip(0..=u8::MAX) {
         let is_asked =
             meta.verdict.is_undecided() && is_v4(&meta.headers) && meta.arrival.how == Arrived::Unasked;
-        if is_asked && cx.snapshot.forward.port(meta.port).is_some_and(Port::routes) {
-            look(cx, plan, nat, meta);
+        if !is_asked || !cx.snapshot.forward.port(meta.port).is_some_and(Port::routes) {
+            continue;
+        }
+        meta.arrival.how = Arrived::AsSent;
+        let sent_to = Endpoint::new(meta.headers.destination, meta.headers.destination_port);
+        let Some(external) = plan.external(sent_to.address) else { continue };
+        if let Some(class) = Class::of(meta.headers.protocol) {
+            nat.fetch_inside(external, class, sent_to.port);
+        }
+        if let Some(next) = some.next() {
+            *next = (place, external);
+        }
+    }
+    let left = some.len();
+    for (place, external) in sent_outside.iter().take(Batch::<()>::MAX - left) {
+        if let Some(meta) = metas.get_mut(usize::from(*place)) {
+            look(cx, plan, nat, meta, *external);
         }
     }
 }
 
 #[inline]
-fn look(cx: &Context<'_>, plan: &NatPlan, nat: &Nat, meta: &mut Meta) {
-    meta.arrival.how = Arrived::AsSent;
+fn look(cx: &Context<'_>, plan: &NatPlan, nat: &Nat, meta: &mut Meta, external: u16) {
     let headers = &meta.headers;
-    let Some(external) = plan.external(Endpoint::new(headers.destination, 0).address) else { return };
     // An error goes to whoever sent the packet that it quotes.
     let (sent_to, protocol) = if headers.icmp_error {
         let Some(sender) = endpoint(&meta.key, meta.side.other()) else { return };
@@ -78,9 +94,11 @@ fn look(cx: &Context<'_>, plan: &NatPlan, nat: &Nat, meta: &mut Meta) {
         redirect(meta, to);
         return;
     }
-    let Some(class) = Class::of(protocol).filter(|_| plan.external(sent_to.address) == Some(external)) else {
+    let Some(class) = Class::of(protocol) else { return };
+    // Whoever wrote an error may be asked for by another address than what it quotes.
+    if headers.icmp_error && plan.external(sent_to.address) != Some(external) {
         return;
-    };
+    }
     if class == Class::Icmp && !headers.icmp_error && headers.icmp != [ECHO_REPLY, 0] {
         return;
     }
@@ -98,10 +116,7 @@ fn look(cx: &Context<'_>, plan: &NatPlan, nat: &Nat, meta: &mut Meta) {
 
 /// An end of a flow of IPv4.
 pub(super) fn endpoint(key: &FlowKey, side: Side) -> Option<Endpoint> {
-    match key.end(side) {
-        (std::net::IpAddr::V4(address), port) => Some(Endpoint { address: address.to_bits(), port }),
-        (std::net::IpAddr::V6(_), _) => None,
-    }
+    key.end_v4(side).map(|(address, port)| Endpoint { address, port })
 }
 
 /// Has a packet go to `to`.

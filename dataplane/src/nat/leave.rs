@@ -37,7 +37,7 @@ impl Leaving<'_> {
             Some(alias) => alias,
             None => self.find_out(cx, meta, slot, initiator == meta.side, exit)?,
         };
-        Ok(translation(alias.known(), meta, initiator))
+        Ok(translation(alias, meta, initiator))
     }
 
     /// A packet that belongs to no flow has nothing to remember a translation by.
@@ -111,15 +111,27 @@ impl Leaving<'_> {
 
 /// What one packet of a flow leaves as.
 #[inline]
-fn translation(known: NatFlow, meta: &Meta, initiator: Side) -> Option<Translation> {
-    if known == NatFlow::default() {
+fn translation(alias: Alias, meta: &Meta, initiator: Side) -> Option<Translation> {
+    if alias.is_nothing() {
         return None;
     }
     let from_initiator = meta.side == initiator;
-    let known_as = if from_initiator { known.initiator } else { known.responder };
-    let (sender, receiver) = (endpoint(&meta.key, meta.side)?, endpoint(&meta.key, meta.side.other())?);
+    let known_as = if from_initiator { alias.initiator() } else { alias.responder() };
+    let (sender, receiver) = ends(meta)?;
     let source = known_as.unwrap_or(sender);
     // One identifier stands for both ends of an echo: that of the initiator.
     let identifier = if from_initiator { source.port } else { receiver.port };
     Some(Translation { is_known: known_as.is_some(), source, destination: receiver, identifier })
+}
+
+/// The ends of the flow of a packet, the one that sent it first.
+#[inline]
+fn ends(meta: &Meta) -> Option<(Endpoint, Endpoint)> {
+    let headers = &meta.headers;
+    if headers.icmp_error {
+        // The key is that of what it quotes.
+        return endpoint(&meta.key, meta.side).zip(endpoint(&meta.key, meta.side.other()));
+    }
+    let sender = Endpoint::new(headers.source, headers.source_port);
+    Some((sender, Endpoint::new(headers.destination, headers.destination_port)))
 }

@@ -163,8 +163,8 @@ pub struct NatPlan {
     pub destinations: Vec<Destination>,
     /// Each address once, some hundreds at most: each takes memory at every worker. Those of all pools, and those at which services are published, for hairpin.
     externals: Vec<External>,
-    /// Their addresses in order, with their places.
-    index: Vec<(u32, u16)>,
+    /// Their places, by address.
+    index: Index,
     /// By port: the address of the interface, in whose name senders of packets are told that these got no further.
     pub addresses: Vec<Option<u32>>,
 }
@@ -180,8 +180,7 @@ impl NatPlan {
         externals: Vec<External>,
         addresses: Vec<Option<u32>>,
     ) -> Self {
-        let mut index: Vec<_> = externals.iter().map(|external| external.address).zip(0..).collect();
-        index.sort_unstable();
+        let index = Index::new(externals.iter().map(|external| external.address));
         Self { sources, destinations, externals, index, addresses }
     }
 
@@ -197,7 +196,10 @@ impl NatPlan {
 
     /// The worker that a port belongs to, inside as outside: so a mapping can keep its port.
     pub(crate) fn worker_of(port: u16, workers: u8) -> WorkerId {
-        let worker = (port / Self::BLOCK) % u16::from(workers.max(1));
+        if workers <= 1 {
+            return WorkerId(0);
+        }
+        let worker = (port / Self::BLOCK) % u16::from(workers);
         WorkerId(u8::try_from(worker).unwrap_or_default())
     }
 
@@ -208,9 +210,9 @@ impl NatPlan {
     }
 
     /// The number of an outside address.
+    #[inline]
     pub(crate) fn external(&self, address: u32) -> Option<u16> {
-        let at = self.index.binary_search_by_key(&address, |(address, _)| *address).ok()?;
-        self.index.get(at).map(|(_, place)| *place)
+        self.index.place(address)
     }
 
     /// Where something is sent on that a port received for an outside address.
@@ -244,6 +246,57 @@ impl NatPlan {
                 && (rule.destinations.is_empty() || has(&rule.destinations, destination))
         });
         rule.map(|rule| &rule.pool)
+    }
+}
+
+/// Some addresses and their places in a list: a hash table, asked for every packet. It is the operator who chooses what is in it, so that its hash
+/// needs no secret.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Index {
+    /// A power of two of them, three quarters of which at least are vacant.
+    slots: Vec<Option<(u32, u16)>>,
+}
+
+impl Index {
+    fn new(addresses: impl ExactSizeIterator<Item = u32>) -> Self {
+        let mut index = Self { slots: vec![None; (addresses.len() * 4).next_power_of_two()] };
+        for (address, place) in addresses.zip(0..) {
+            let mut at = index.home(address);
+            while let Some(taken) = index.slots.get(at).copied().flatten() {
+                if taken.0 == address {
+                    break;
+                }
+                at = index.behind(at);
+            }
+            if let Some(slot) = index.slots.get_mut(at) {
+                *slot = Some((address, place));
+            }
+        }
+        index
+    }
+
+    #[inline]
+    fn place(&self, address: u32) -> Option<u16> {
+        let mut at = self.home(address);
+        while let Some((taken, place)) = self.slots.get(at).copied().flatten() {
+            if taken == address {
+                return Some(place);
+            }
+            at = self.behind(at);
+        }
+        None
+    }
+
+    /// Where an address is looked for first.
+    #[inline]
+    fn home(&self, address: u32) -> usize {
+        let mixed = u64::from(address).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        mixed as usize & self.slots.len().wrapping_sub(1)
+    }
+
+    #[inline]
+    fn behind(&self, at: usize) -> usize {
+        (at + 1) & self.slots.len().wrapping_sub(1)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use super::{Endpoint, NatPlan};
-use crate::handoff::WorkerId;
+use crate::{handoff::WorkerId, prefetch};
 
 /// Words of 64 ports each, which is also how ports are shared among workers.
 const WORDS: usize = 1 << 10;
@@ -82,6 +82,14 @@ impl Ports {
     /// Who has a port.
     pub(super) fn holder(&self, port: u16) -> Option<Holder> {
         self.holders.get(usize::from(port)).filter(|holder| **holder != 0).map(|holder| Holder(*holder))
+    }
+
+    /// Asks for the memory that [`Ports::holder`] reads.
+    #[inline]
+    pub(super) fn fetch(&self, port: u16) {
+        if let Some(holder) = self.holders.get(usize::from(port)) {
+            prefetch::fetch(holder);
+        }
     }
 
     /// Gives a free port to somebody: the same as inside if it can be, else one of the same parity (RFC 4787 section 4.2.2), else

@@ -24,6 +24,7 @@ mod ip {
     pub(super) const CHECKSUM: usize = 10;
     pub(super) const SOURCE: usize = 12;
     pub(super) const DESTINATION: usize = 16;
+    pub(super) const HEADER: usize = 20;
 }
 
 /// Has a packet say what it leaves as. `headers` are those that decode found, but for the addresses.
@@ -35,34 +36,48 @@ pub(crate) fn rewrite(frame: &mut [u8], headers: &Headers, to: &Translation) {
         rewrite_error(frame, network, transport, to);
         return;
     }
+    // Each header is found once: what is in it then needs no look at where the frame ends.
+    let Some(header) = part::<{ ip::HEADER }>(frame, network) else { return };
     let mut of_addresses = Difference::default();
-    of_addresses.put4(frame, network + ip::SOURCE, to.source.address);
-    of_addresses.put4(frame, network + ip::DESTINATION, to.destination.address);
-    of_addresses.apply(frame, network + ip::CHECKSUM);
+    of_addresses.put4(header, ip::SOURCE, to.source.address);
+    of_addresses.put4(header, ip::DESTINATION, to.destination.address);
+    of_addresses.apply(header, ip::CHECKSUM);
     if headers.fragment.kind == FragmentKind::Later {
         return;
     }
+    let ports = u32::from(to.source.port) << 16 | u32::from(to.destination.port);
     let mut difference = of_addresses;
     match headers.protocol {
         Protocol::TCP => {
-            difference.put2(frame, transport, to.source.port);
-            difference.put2(frame, transport + 2, to.destination.port);
-            difference.apply(frame, transport + 16);
+            if let Some(header) = part::<18>(frame, transport) {
+                difference.put4(header, 0, ports);
+                difference.apply(header, 16);
+            } else if let Some(header) = part::<4>(frame, transport) {
+                // The first of fragments may be as short.
+                difference.put4(header, 0, ports);
+            }
         }
         Protocol::UDP => {
-            difference.put2(frame, transport, to.source.port);
-            difference.put2(frame, transport + 2, to.destination.port);
-            difference.apply_udp(frame, transport + 6);
+            let Some(header) = part::<8>(frame, transport) else { return };
+            difference.put4(header, 0, ports);
+            difference.apply_udp(header, 6);
         }
         Protocol::ICMP if matches!(headers.icmp, [0 | 8, _]) => {
+            let Some(header) = part::<8>(frame, transport) else { return };
             // There is no pseudo-header.
             let mut difference = Difference::default();
-            difference.put2(frame, transport + 4, to.identifier);
-            difference.apply(frame, transport + 2);
+            difference.put2(header, 4, to.identifier);
+            difference.apply(header, 2);
         }
         // Addresses are no part of the checksums of others.
         _ => {}
     }
+}
+
+/// So many bytes of a frame.
+#[inline]
+fn part<const LENGTH: usize>(frame: &mut [u8], at: usize) -> Option<&mut [u8; LENGTH]> {
+    frame.get_mut(at..)?.first_chunk_mut()
 }
 
 /// An ICMP error: what it quotes is what its receiver sent, as that knows it, to the sender as the receiver knows it. Whoever wrote the
