@@ -228,7 +228,7 @@ impl Entry {
 
     /// Whether this is the flow of `key` on `segment`.
     pub(super) fn is_of(&self, key: &FlowKey, segment: Segment) -> bool {
-        self.key == *key && segment.has(port(self.first))
+        self.key.is(key) && segment.has(port(self.first))
     }
 
     pub(super) const fn has(&self, flag: Flag) -> bool {

@@ -223,10 +223,15 @@ pub fn sum(bytes: &[u8]) -> u64 {
 }
 
 /// Folds a sum to 16 bits with end-around carry, RFC 1071.
-pub const fn fold(mut sum: u64) -> u16 {
-    while sum > 0xffff {
-        sum = (sum & 0xffff) + (sum >> 16);
-    }
-    // The loop leaves at most 16 bits.
+pub const fn fold(sum: u64) -> u16 {
+    const LOWER: u64 = u32::MAX as u64;
+    const LOWEST: u64 = u16::MAX as u64;
+    // Always as many steps: how many carries there are no branch could foretell.
+    let sum = (sum & LOWER) + (sum >> 32);
+    let sum = (sum & LOWER) + (sum >> 32);
+    let sum = (sum & LOWEST) + (sum >> 16);
+    let sum = (sum & LOWEST) + (sum >> 16);
+    let sum = (sum & LOWEST) + (sum >> 16);
+    // These leave at most 16 bits.
     sum as u16
 }
