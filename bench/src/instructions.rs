@@ -4,7 +4,9 @@
 
 use std::process::Command;
 
-use crate::{harness::Report, pipeline::warm, traffic::Mix};
+use clap::ValueEnum;
+
+use crate::{harness::Report, pipeline::warm, route, traffic::Mix};
 
 /// What to count.
 #[derive(clap::Args, Clone, Debug)]
@@ -17,23 +19,39 @@ pub(crate) struct Options {
     packets: u64,
 }
 
+/// What packets go through.
+#[derive(clap::ValueEnum, Clone, Copy, Debug)]
+pub(crate) enum Load {
+    Bridge,
+    Route,
+    Nat,
+}
+
 pub(crate) fn run(report: &Report, options: &Options) {
     report.heading(&format!("instructions per packet, {} established flows, 64 B", options.flows));
-    let (Some(less), Some(more)) = (count(options.flows, 1), count(options.flows, options.packets + 1))
-    else {
-        return report.note("left out: install the package valgrind");
-    };
-    let per_packet = (more - less) as f64 / options.packets as f64;
-    report.figure("pipeline with the generator", &[per_packet], "instructions", None);
+    let loads = [
+        (Load::Bridge, "pipeline with the generator, over a bridge"),
+        (Load::Route, "the same, routed"),
+        (Load::Nat, "the same, routed under other addresses"),
+    ];
+    for (load, name) in loads {
+        let count = |packets| count(load, options.flows, packets);
+        let (Some(less), Some(more)) = (count(1), count(options.packets + 1)) else {
+            return report.note("left out: install the package valgrind");
+        };
+        let per_packet = (more - less) as f64 / options.packets as f64;
+        report.figure(name, &[per_packet], "instructions", None);
+    }
 }
 
 /// Instructions of a whole run, as callgrind's last line says.
-fn count(flows: u32, packets: u64) -> Option<u64> {
+fn count(load: Load, flows: u32, packets: u64) -> Option<u64> {
+    let load = load.to_possible_value()?;
     let myself = std::env::current_exe().expect("the program knows its path");
     let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
         .arg(myself)
-        .args(["role", "load", &flows.to_string(), &packets.to_string()])
+        .args(["role", "load", load.get_name(), &flows.to_string(), &packets.to_string()])
         .output()
         .ok()?;
     let text = String::from_utf8_lossy(&output.stderr);
@@ -42,8 +60,12 @@ fn count(flows: u32, packets: u64) -> Option<u64> {
 }
 
 /// The load that is counted.
-pub(crate) fn load(flows: u32, packets: u64) {
-    let mut worker = warm(flows, Mix::Small, 64);
+pub(crate) fn load(load: Load, flows: u32, packets: u64) {
+    let mut worker = match load {
+        Load::Bridge => warm(flows, Mix::Small, 64),
+        Load::Route => route::pipeline::warm(flows, false),
+        Load::Nat => route::pipeline::warm(flows, true),
+    };
     let start = worker.counters().received;
     while worker.counters().received - start < packets {
         worker.turn();

@@ -30,8 +30,11 @@ use crate::{
 /// Next hops, as many as tables name and one more.
 const TARGETS: u16 = 251;
 
+/// What lies behind either interface.
+const OURS: [(&str, u16); 2] = [("0.0.0.0/0", 0), ("172.16.0.0/12", 1)];
+
 pub(crate) fn run(report: &Report, options: &Options) {
-    let ours = [("0.0.0.0/0", 0), ("172.16.0.0/12", 1)].map(parsed);
+    let ours = OURS.map(parsed);
     let few = fib(&ours);
     let internet = Table::new(Family::V4, 1_000_000).routes;
     let internet = fib(&[&internet[..], &ours].concat());
@@ -72,6 +75,15 @@ pub(crate) fn run(report: &Report, options: &Options) {
             assert_eq!(counters.forwarded, worker.io().transmitted(), "what was counted was sent");
         }
     }
+}
+
+/// A router of two routes with all flows open, which translates addresses or does not.
+pub(crate) fn warm(flows: u32, translates: bool) -> Worker<TrafficIo, Discard> {
+    let routes = fib(&OURS.map(parsed));
+    let nat = Arc::new(if translates { hiding() } else { NatPlan::default() });
+    let io = TrafficIo::new(flows, Mix::Small).spread();
+    let snapshot = Snapshot { nat, ..routed(routes, ReversePath::Loose) };
+    opened(worker_with(io, flows as usize, 64, snapshot), flows)
 }
 
 /// The same packets routed, and routed under other addresses; then new flows, each with a mapping of its own.

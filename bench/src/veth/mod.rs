@@ -49,7 +49,7 @@ pub(crate) enum Role {
     /// Answer UDP packets.
     Echo { address: String },
     /// Turn the pipeline over packets from memory, for callgrind.
-    Load { flows: u32, packets: u64 },
+    Load { kind: crate::instructions::Load, flows: u32, packets: u64 },
     /// Send a UDP packet every millisecond until one is answered; print when that was.
     Knock { address: String },
     /// Send UDP packets at a steady rate until asked how many were answered.
@@ -69,7 +69,7 @@ pub(crate) fn play(role: &Role) {
         }
         Role::Sink { interface } => sink::run(interface),
         Role::Echo { address } => latency::echo(address),
-        Role::Load { flows, packets } => crate::instructions::load(*flows, *packets),
+        Role::Load { kind, flows, packets } => crate::instructions::load(*kind, *flows, *packets),
         Role::Knock { address } => start::knock(address),
         Role::Steady { address, rate } => feeds::steady(address, *rate),
         Role::Ping { address, rounds } => latency::ping(address, *rounds),
