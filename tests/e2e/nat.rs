@@ -76,6 +76,15 @@ fn udp(host: &Namespace, port: u16) -> UdpSocket {
     socket
 }
 
+/// Both ends of a connection from inside.
+fn connected(lab: &Lab) -> [TcpStream; 2] {
+    let at = listen(&lab.client, 7000);
+    let stream = tcp(&lab.server, &format!("{}:7000", CLIENT[0])).expect("it connects");
+    let (other, _) = at.accept().expect("it comes");
+    other.set_read_timeout(Some(PATIENCE)).expect("sockets can");
+    [stream, other]
+}
+
 /// Whom somebody who is connected to sees, once what both say has arrived.
 fn talk(from: &TcpStream, at: &TcpListener) -> String {
     let (other, peer) = at.accept().expect("somebody comes");
@@ -249,10 +258,7 @@ fn config(nat: &str) -> String {
 fn what_is_translated_can_be_changed_while_connections_go_on() {
     let Some(lab) = hidden(&["ping"]) else { return };
     let ravelin = start(&lab, NAT);
-    let at = listen(&lab.client, 7000);
-    let mut stream = tcp(&lab.server, &format!("{}:7000", CLIENT[0])).expect("it connects");
-    let (mut other, _) = at.accept().expect("it comes");
-    other.set_read_timeout(Some(PATIENCE)).expect("sockets can");
+    let [mut stream, mut other] = connected(&lab);
     ravelin.rewrite(&config(&NAT.replace("ports = 8080", "ports = 8888")));
     ravelin.reload().expect("it is right");
     stream.write_all(b"still here").expect("it is connected");
@@ -301,10 +307,7 @@ fn two_workers_translate_as_one() {
 fn routes_flap_and_neighbours_go_while_connections_are_translated() {
     let Some(lab) = hidden(&["ping"]) else { return };
     let ravelin = start(&lab, NAT);
-    let at = listen(&lab.client, 7000);
-    let mut stream = tcp(&lab.server, &format!("{}:7000", CLIENT[0])).expect("it connects");
-    let (mut other, _) = at.accept().expect("it comes");
-    other.set_read_timeout(Some(PATIENCE)).expect("sockets can");
+    let [mut stream, mut other] = connected(&lab);
     for round in 0..5 {
         let flap = |what: &'static str| {
             (0..500).map(move |it| format!("route {what} 10.77.{}.{}/32 via 10.8.1.2", it / 250, it % 250))
@@ -342,4 +345,55 @@ fn when_ports_run_out_new_connections_fail_and_an_alert_says_why() {
     let mut heard = [0; 5];
     other.read_exact(&mut heard).expect("it arrives");
     ravelin.finish(&["nat_exhausted"]);
+}
+
+#[test]
+fn addresses_that_are_only_routed_to_the_gateway_are_shared_and_given_to_one() {
+    const POOL: &str = r#"
+[[nat.destination]]
+address = "203.0.113.20"
+to = "10.8.2.2"
+
+[[nat.source]]
+out = ["outside"]
+sources = ["10.8.2.0/24"]
+to = ["203.0.113.8-203.0.113.11"]
+"#;
+    let Some(lab) = hidden(&["ping"]) else { return };
+    lab.client.ip(&format!("route add 203.0.113.0/24 via {}", OUTSIDE[0]));
+    let ravelin = start(&lab, POOL);
+    let at = listen(&lab.client, 7000);
+    let to = format!("{}:7000", CLIENT[0]);
+    let known_as = talk(&tcp(&lab.server, &to).expect("it connects"), &at);
+    assert!(["8", "9", "10", "11"].map(|last| format!("203.0.113.{last}")).contains(&known_as), "{known_as}");
+    let at = udp(&lab.client, 7000);
+    assert_eq!(exchange(&udp(&lab.server, 0), &to, &at, 4000), known_as, "a machine has one address");
+    ping_all(&lab.server, CLIENT[0], 2, 56);
+    // One address is the server's alone, whatever is sent to it.
+    let (web, dns) = (listen(&lab.server, 80), udp(&lab.server, 53));
+    talk(&tcp(&lab.client, "203.0.113.20:80").expect("it connects"), &web);
+    exchange(&udp(&lab.client, 0), "203.0.113.20:53", &dns, 4000);
+    ping_all(&lab.client, "203.0.113.20", 2, 56);
+    talk(&tcp(&lab.server, "203.0.113.20:80").expect("it connects"), &web);
+    // What nobody has is nobody's.
+    assert!(!pings(&lab.client, "203.0.113.9"), "nobody inside is asked for");
+    ravelin.finish(&["nat_untracked"]);
+}
+
+#[test]
+fn a_connection_that_the_inside_continues_survives_the_process() {
+    let Some(lab) = hidden(&["ping"]) else { return };
+    let ravelin = start(&lab, NAT);
+    let [mut stream, mut other] = connected(&lab);
+    ravelin.kill();
+    let ravelin = start(&lab, NAT);
+    for _ in 0..3 {
+        stream.write_all(b"still here").expect("it is connected");
+        let mut heard = [0; 10];
+        other.read_exact(&mut heard).expect("it arrives");
+        other.write_all(&heard).expect("it is connected");
+        stream.read_exact(&mut heard).expect("it arrives");
+        assert_eq!(&heard, b"still here");
+    }
+    ravelin.finish(&[]);
 }
