@@ -61,6 +61,7 @@ fn measure(report: &Report, shape: &Shape, rounds: usize) {
         reject_rate: 1000,
         failsafe_inbound: Vec::new(),
         failsafe_outbound: Vec::new(),
+        zones: ravelin_control::policy::Zones::default(),
         feeds: Vec::new(),
         indicators: std::sync::Arc::default(),
     };
@@ -154,6 +155,7 @@ fn flow(source: Ipv4Addr, destination: Ipv4Addr, port: u16) -> Key {
         protocol: Protocol::TCP,
         source_port: 40_000,
         destination_port: port,
+        zones: Key::NO_ZONES,
     }
 }
 

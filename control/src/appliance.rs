@@ -17,7 +17,7 @@ use ravelin_dataplane::{
     flow::FlowRecord,
     handoff::WorkerId,
     io::PortId,
-    policy::{DecisionId, Key},
+    policy::{DecisionId, Key, Zone},
 };
 
 use self::{captures::CaptureDesk, routes::RouteDesk};
@@ -347,9 +347,10 @@ impl Appliance {
     fn note_cut(&self, reloader: &Reloader) {
         let mut teller = self.teller.lock();
         let logs = teller.logs().to_vec();
-        for record in logs.iter().flat_map(|log| std::iter::from_fn(|| log.take_cut())) {
-            let record = record.read();
-            let judgement = reloader.policy().judge(&question(&record));
+        let snapshot = reloader.current();
+        for raw in logs.iter().flat_map(|log| std::iter::from_fn(|| log.take_cut())) {
+            let (record, zones) = (raw.read(), raw.zones(&snapshot.forward));
+            let judgement = snapshot.policy.judge(&question(&record, zones));
             let now = teller.name(&judgement.decision());
             self.cut.lock().add(CutFlow { record, now });
         }
@@ -402,7 +403,7 @@ impl Cut {
 }
 
 /// What would be asked about a flow if it came now. Its ICMP message is not known any more: one that asks for an echo is likely.
-fn question(record: &FlowRecord) -> Key {
+fn question(record: &FlowRecord, zones: [Zone; 2]) -> Key {
     let (source, source_port) = record.key.end(record.initiator);
     let (destination, destination_port) = record.key.end(record.initiator.other());
     let protocol = record.key.protocol();
@@ -411,7 +412,7 @@ fn question(record: &FlowRecord) -> Key {
         Protocol::ICMPV6 => [0, u16::from_be_bytes([128, 0])],
         _ => [source_port, destination_port],
     };
-    Key { source, destination, protocol, source_port, destination_port }
+    Key { source, destination, protocol, source_port, destination_port, zones }
 }
 
 impl std::fmt::Debug for Appliance {

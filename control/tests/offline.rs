@@ -93,7 +93,7 @@ fn check_of_a_configuration_that_is_too_large() {
     let bridge =
         |number: u32| format!("[[bridge]]\nname = \"b{number}\"\nports = [\"o{number}\", \"i{number}\"]\n");
     let file = scratch.write("large.toml", (0..40).map(bridge).collect::<String>() + DOUBTFUL);
-    let message = "the configuration has 80 interfaces, at most 64 are possible";
+    let message = "the configuration has 80 interfaces, at most 63 are possible";
     let large = ravelin(&["check", "--json", &file], b"");
     let answer = json(&large.out);
     assert_eq!((large.code, large.err.as_str()), (2, ""), "one answer, one document");

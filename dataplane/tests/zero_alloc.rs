@@ -30,13 +30,14 @@ use ravelin_dataplane::{
     },
     nat::{Class, Destination, Endpoint, External, NatPlan, Net, Pool, Source},
     policy::{
-        AddressSet,
+        AddressSet, Effect, OnChange, Zone, ZoneSet,
         classifier::{Classifier, Key, Patch, Position, ProtocolMatch, Rule, SetId},
     },
+    snapshot::Snapshot,
     verdict::DropReason,
     worker::Worker,
 };
-use support::{Plant, router::Test as Router, worker_over};
+use support::{Plant, between, router::Test as Router, worker_over};
 
 thread_local! {
     /// Allocations of this thread; the threads of the test harness are none of our business.
@@ -182,6 +183,7 @@ fn the_classifier_allocates_nothing() {
             protocol: Protocol::TCP,
             source_port: n,
             destination_port: n,
+            zones: Key::NO_ZONES,
         })
         .collect();
     let from = vec![Position::START; keys.len()];
@@ -229,7 +231,17 @@ fn a_warm_router_that_translates_allocates_nothing() {
         })
     });
     // All end and begin anew each time, with their mappings.
-    let plant = Plant { snapshot: Router::translated(plan), ..Plant::default() };
+    let snapshot = Router::translated(plan);
+    // A rule about another zone is passed over each time.
+    let [inside, outside] = [0, 1].map(|number| Zone::new(number).expect("there are more"));
+    let all = || 0..=u16::MAX;
+    let lines = [(all(), Effect::Deny, OnChange::Drop), (all(), Effect::Allow, OnChange::Drop)];
+    let snapshot = Snapshot {
+        forward: snapshot.forward.with_zones(vec![inside, outside]),
+        policy: between(support::policy(&lines), 0, [ZoneSet::of([outside]), ZoneSet::ANY]),
+        ..snapshot
+    };
+    let plant = Plant { snapshot, ..Plant::default() };
     let mut worker = worker_over(endless(200, frames), Sink::default(), plant);
     let mut allocations = 0;
     for turn in 0..WARM_UP + WATCHED {

@@ -4,7 +4,7 @@
 //! the same traces, enforced and pending. The fuzz target `policy` and a property test both call it.
 
 use crate::{
-    generate::World,
+    generate::{World, ZONES},
     oracle::{Flow, Judgement, Oracle, Settings, Trace, Verdict},
     vectors::{Expected, Outcome},
 };
@@ -12,8 +12,8 @@ use ravelin_config::{
     resources::{OnChange, Resources, RuleAction},
     types::{Action, Protocol},
 };
-use ravelin_control::policy::{self, Change, Explainer, Members, PolicyKey, SideAnswer, Verdicts};
-use ravelin_dataplane::policy::{Key, Trace as Kept};
+use ravelin_control::policy::{self, Change, Explainer, Members, PolicyKey, SideAnswer, Verdicts, Zones};
+use ravelin_dataplane::policy::{Key, Trace as Kept, Zone};
 use std::sync::Arc;
 
 /// A policy that was compiled.
@@ -36,6 +36,7 @@ impl Compiled {
             reject_rate: 0,
             failsafe_inbound: settings.inbound.clone(),
             failsafe_outbound: settings.outbound.clone(),
+            zones: zones(),
             feeds: Vec::new(),
             indicators: Arc::default(),
         };
@@ -58,12 +59,19 @@ impl Compiled {
     }
 }
 
+/// The zones of all worlds, and of all vectors.
+fn zones() -> Zones {
+    Zones::new(ZONES.map(|name| name.parse().expect("it is a name")))
+}
+
 fn key(flow: &Flow) -> Key {
-    let Flow { source, destination, protocol, source_port, destination_port, icmp: (icmp_type, code) } =
-        *flow;
+    let Flow { source, destination, protocol, source_port, destination_port, icmp, zones: names } = *flow;
+    let ((icmp_type, code), known) = (icmp, zones());
+    let zones =
+        names.map(|name| name.map_or(Zone::NONE, |name| known.find(name).expect("it is one of them")));
     let is_icmp = [Protocol::ICMP, Protocol::ICMPV6].contains(&protocol);
     let destination_port = if is_icmp { u16::from_be_bytes([icmp_type, code]) } else { destination_port };
-    Key { source, destination, protocol, source_port, destination_port }
+    Key { source, destination, protocol, source_port, destination_port, zones }
 }
 
 fn outcome(verdicts: Verdicts) -> Outcome {

@@ -101,6 +101,7 @@ impl State {
                             source_port: 40_000,
                             destination_port: *port,
                             icmp: (0, 0),
+                            zones: [None; 2],
                         };
                         questions.push(Question { ends, flow, allowed });
                     }

@@ -23,6 +23,11 @@ pub fn can_be_asked(flow: &Flow) -> bool {
 /// A question about a flow; `from` and `to` are its addresses or their names.
 fn question((from, to, flow): &(String, String, Flow)) -> Value {
     let mut question = json!({ "from": from, "to": to, "proto": flow.protocol.to_string() });
+    for (key, zone) in ["from_zone", "to_zone"].into_iter().zip(flow.zones) {
+        if let Some(zone) = zone {
+            question[key] = zone.into();
+        }
+    }
     if flow.protocol.has_ports() {
         question["port"] = flow.destination_port.into();
         question["source_port"] = flow.source_port.into();

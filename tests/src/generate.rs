@@ -13,6 +13,7 @@ mod policies;
 mod population;
 
 pub use choices::{Choices, bytes};
+pub use policies::ZONES;
 
 use crate::oracle::{Flow, Settings, Verdict};
 use choices::Choices as C;

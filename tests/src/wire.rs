@@ -6,6 +6,7 @@
 
 use crate::{
     binary,
+    generate::ZONES,
     oracle::{Flow, Settings, Verdict},
     packets::{Capture, End, Tcp, datagram, echo, ip},
     process::run,
@@ -35,13 +36,15 @@ pub struct Seen {
     pub pending: Vec<String>,
 }
 
-/// Whether a flow can be made of one packet that is not malformed: port 0 is, and so is an ICMP error that quotes nothing.
+/// Whether a flow can be made of one packet that is not malformed: port 0 is, and so is an ICMP error that quotes nothing. There are
+/// no interfaces with zones.
 pub fn has_packet(flow: &Flow) -> bool {
-    match flow.protocol {
-        Protocol::ICMP => flow.source.is_ipv4() && flow.icmp == (8, 0),
-        Protocol::ICMPV6 => flow.source.is_ipv6() && flow.icmp == (128, 0),
-        protocol => !protocol.has_ports() || (flow.source_port > 0 && flow.destination_port > 0),
-    }
+    flow.zones == [None; 2]
+        && match flow.protocol {
+            Protocol::ICMP => flow.source.is_ipv4() && flow.icmp == (8, 0),
+            Protocol::ICMPV6 => flow.source.is_ipv6() && flow.icmp == (128, 0),
+            protocol => !protocol.has_ports() || (flow.source_port > 0 && flow.destination_port > 0),
+        }
 }
 
 /// The packet that opens a flow.
@@ -94,7 +97,21 @@ pub fn config(resources: &Resources, settings: &Settings) -> String {
         let list: Vec<String> = list.iter().map(|failsafe| format!("{:?}", failsafe.to_string())).collect();
         let _ = writeln!(text, "{key} = [{}]", list.join(", "));
     }
+    // Rules may only name zones in which there are interfaces.
+    let text = zones(resources).iter().fold(text, |text, zone| {
+        format!("{text}[[interface]]\nname = \"at-{zone}\"\nmode = \"monitor\"\nzone = \"{zone}\"\n")
+    });
     text + "\n" + &toml::to_string(&written_out(resources)).expect("resources are TOML")
+}
+
+/// The zones, if any rule asks for one.
+fn zones(resources: &Resources) -> &'static [&'static str] {
+    let policies = resources.policies.iter().flat_map(|policy| policy.ingress.iter().chain(&policy.egress));
+    let profiles =
+        resources.profiles.iter().flat_map(|profile| profile.ingress.iter().chain(&profile.egress));
+    let mut entities = policies.chain(profiles).flat_map(|rule| [&rule.source, &rule.destination]);
+    let asks = entities.any(|entity| !entity.zones.is_empty() || !entity.not_zones.is_empty());
+    if asks { &ZONES } else { &[] }
 }
 
 /// What the program says of each flow. No two flows may have the same ends, protocol and ports, whichever opens.

@@ -324,6 +324,7 @@ impl Filter {
             protocol: Protocol(self.protocol.unwrap_or_else(|| *random.pick(&[6, 17, 1]))),
             source_port: port(random, self.source_ports),
             destination_port: port(random, self.destination_ports),
+            zones: Key::NO_ZONES,
         }
     }
 

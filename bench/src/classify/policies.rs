@@ -101,6 +101,7 @@ impl Cluster {
                 protocol: Protocol::TCP,
                 source_port: 40_000,
                 destination_port: *random.pick(&[443, 80, 8080, 22, 9092]),
+                zones: Key::NO_ZONES,
             })
             .collect();
         (sets, rules, keys)

@@ -49,8 +49,8 @@ entry! {
         name: IfName = Required => name("name of an interface"), Restart;
         /// Port of a bridge (`bridge`), one of those between which packets are routed (`route`), or receive only (`monitor`).
         mode: InterfaceMode = Or(InterfaceMode::Bridge) => word(), Restart;
-        /// What kind of place it leads to, such as "inside" or "outside". Several interfaces may be in one zone; address
-        /// translation can name it.
+        /// What kind of place it leads to, such as "inside" or "outside". Several interfaces may be in one zone; rules of policies
+        /// and profiles can ask for it, and address translation can name it. At most 62 zones.
         zone: IfName = Means("none") => name("name of a zone"), Live;
         /// Whether partial checksums of local stacks are completed on the packets received here.
         checksum: ChecksumMode = Or(ChecksumMode::Auto) => word(), Live;

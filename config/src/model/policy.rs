@@ -10,7 +10,7 @@ use crate::schema::{
     reader::At,
 };
 use crate::selector::Selector;
-use crate::types::{IpNet, Protocol};
+use crate::types::{IfName, IpNet, Protocol};
 
 entry! {
     /// A group of policies that is asked before or behind other groups. There are three unless they are declared otherwise:
@@ -142,6 +142,11 @@ entry! {
         ports: Vec<At<PortMatch>> = Means("any") => list("ports", port_match()), Live;
         /// At none of these ports.
         not_ports: Vec<At<PortMatch>> = Means("none") => list("ports", port_match()), Live;
+        /// In one of these zones, as `zone` of `[[interface]]` says: of a source, of the interface where its packets come in; of a
+        /// destination, of the interface by which they leave. The appliance itself and interfaces without `zone` are in none.
+        zones: Vec<At<IfName>> = Means("any") => list("names of zones", name("name of a zone")), Live;
+        /// In none of these zones. What is in no zone at all is in none of these.
+        not_zones: Vec<At<IfName>> = Means("none") => list("names of zones", name("name of a zone")), Live;
         /// Under one of these names. Kept, but not acted upon yet: a rule with domains matches nothing.
         domains: Vec<At<String>> = Means("any") => list("domain names", domain()), Live;
     }

@@ -83,6 +83,7 @@ codes! {
     Replaced = "C029" Error "A section of an older language, which another has replaced.";
     UnknownFeed = "C030" Error "An exception names a feed that does not exist.";
     UnknownInterface = "C031" Error "A name is neither that of an interface that routes nor of a zone with one.";
+    UnknownZone = "C032" Error "A rule names a zone that no interface is in.";
     HostBits = "C101" Warning "A prefix has bits set behind its length. They are ignored.";
     PublicMetrics = "C104" Warning "Metrics are served, without authentication, on an address that other machines may reach.";
     NoMatch = "C105" Warning "A pattern matches no file.";

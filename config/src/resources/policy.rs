@@ -1,6 +1,6 @@
 use super::Labels;
 use crate::selector::Selector;
-use crate::types::{IpNet, PortRange, Protocol};
+use crate::types::{IfName, IpNet, PortRange, Protocol};
 use serde::{Serialize, Serializer};
 use std::{cmp::Ordering, fmt, str::FromStr, time::Duration};
 
@@ -336,6 +336,12 @@ pub struct Entity {
     /// At none of these.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub not_ports: Vec<PortMatch>,
+    /// In one of these zones; empty for any. Ravelin's own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub zones: Vec<IfName>,
+    /// In none of these. Ravelin's own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_zones: Vec<IfName>,
     /// Under one of these names. Kept, but not acted upon yet: a rule with domains matches nothing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub domains: Vec<String>,

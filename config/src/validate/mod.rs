@@ -126,6 +126,17 @@ pub struct Bridge {
 }
 
 impl Config {
+    /// The zones that interfaces are in, each once, in the order of the interfaces.
+    pub fn zones(&self) -> Vec<&IfName> {
+        let mut zones = Vec::new();
+        for zone in self.interfaces.iter().filter_map(|interface| interface.zone.as_ref()) {
+            if !zones.contains(&zone) {
+                zones.push(zone);
+            }
+        }
+        zones
+    }
+
     /// Whether `ravelin run` has something to do with this configuration. `replay` takes any.
     ///
     /// # Errors

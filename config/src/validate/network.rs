@@ -3,7 +3,7 @@ use crate::model::{BridgeModel, ChecksumMode, Fail, InterfaceMode, InterfaceMode
 use crate::report::{Code, Findings};
 use crate::schema::reader::At;
 use crate::types::{BridgeName, IfName, MssClamp};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Checks interfaces and bridges, and makes the complete list of interfaces.
 pub(super) fn validate(
@@ -14,6 +14,7 @@ pub(super) fn validate(
     unique("interfaces", declared.iter().filter_map(|interface| interface.name.given()), findings);
     unique("bridges", bridges.iter().filter_map(|bridge| bridge.name.given()), findings);
     let used = ports(bridges, findings);
+    number_of_zones(declared, findings);
     for interface in declared {
         zone_of(interface, declared, &used, findings);
         use_of(interface, &used, bridges.iter().all(|bridge| !bridge.ports.is_unusable()), findings);
@@ -115,6 +116,20 @@ fn use_of(interface: &InterfaceModel, used: &Used<'_>, all_known: bool, findings
             );
         }
         (InterfaceMode::Monitor | InterfaceMode::Route, None) | (InterfaceMode::Bridge, _) => {}
+    }
+}
+
+/// The most zones: the packet path has a bit for each in one word.
+const ZONES_MAX: usize = 62;
+
+/// Reports the first zone that is one too many.
+fn number_of_zones(declared: &[InterfaceModel], findings: &mut Findings) {
+    let mut zones = HashSet::new();
+    let given = declared.iter().filter_map(|interface| interface.zone.given());
+    let new: Vec<_> = given.filter(|zone| zones.insert(&zone.value)).collect();
+    if let Some(zone) = new.get(ZONES_MAX) {
+        let message = format!("expected at most {ZONES_MAX} zones, found {}", new.len());
+        findings.add(Code::TooLarge, &zone.range, message);
     }
 }
 

@@ -7,8 +7,9 @@ use crate::policy::{Budget, Comparison, Difference, FlowChange, compare};
 
 /// Says which flows two configurations decide differently.
 ///
-/// Endpoints that no rule tells apart are counted together; ports are those at which any rule begins or ends. What is staged, what
-/// feeds say, rate limits and what happens to live flows are not compared. Nothing is asked of a running process.
+/// Endpoints that no rule tells apart are counted together; ports are those at which any rule begins or ends. Zones are
+/// named where rules ask for them. What is staged, what feeds say, rate limits, which interface is in which zone, and what happens to
+/// live flows are not compared. Nothing is asked of a running process.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Exit codes: 0 nothing differs, 1 something does, 2 that cannot be told: a configuration is wrong, or there is too much to look at and
@@ -54,8 +55,13 @@ impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Comparison { is_complete, pairs, looked_at, changes } = &self.comparison;
         for Difference { from, to, change } in changes {
-            let FlowChange { protocol, ports, source_ports, old, new, new_by, .. } = change;
-            write!(f, "{from} -> {to} {protocol}")?;
+            let FlowChange { from_zones, to_zones, protocol, ports, source_ports, old, new, new_by, .. } =
+                change;
+            let in_zone = |zones: &Option<String>| match zones {
+                Some(zones) => format!(" (zone {zones})"),
+                None => String::new(),
+            };
+            write!(f, "{from}{} -> {to}{} {protocol}", in_zone(from_zones), in_zone(to_zones))?;
             if let Some(ports) = ports {
                 write!(f, " {ports}")?;
             }

@@ -8,13 +8,14 @@ use ravelin_dataplane::{
     flow::{Evict, FlowSettings, Midstream, Timeouts},
     forward::{NonIp, Plan, Port},
     parse::FragmentSettings,
-    policy::PolicySet,
+    policy::{PolicySet, Zone},
     route::{ReversePath, Routes},
     snapshot::Snapshot,
     worker::Idle,
 };
 
 use super::{CompileError, PortFacts, Ports, host_port};
+use crate::policy::Zones;
 
 /// Compiles `config` into what workers run on, with the policy that was compiled from its resources. The generation is given by
 /// the publisher.
@@ -91,7 +92,8 @@ fn flow(flow: &config::Flow) -> FlowSettings {
 }
 
 fn forward(config: &Config, ports: &Ports) -> Result<Plan, CompileError> {
-    let mut plan = vec![Port::Monitor; ports.len()];
+    let known = Zones::of(config);
+    let (mut plan, mut zones) = (vec![Port::Monitor; ports.len()], vec![Zone::NONE; ports.len()]);
     for interface in &config.interfaces {
         let unknown = || CompileError::UnknownInterface { interface: interface.name.clone() };
         let id = ports.id(&interface.name).ok_or_else(unknown)?;
@@ -129,11 +131,15 @@ fn forward(config: &Config, ports: &Ports) -> Result<Plan, CompileError> {
         if let Some(slot) = plan.get_mut(id.index()) {
             *slot = port;
         }
+        let zone = interface.zone.as_ref().and_then(|zone| known.find(zone.as_str()));
+        if let (Some(slot), Some(zone)) = (zones.get_mut(id.index()), zone) {
+            *slot = zone;
+        }
     }
     if let Some(slot) = host_port(config).and_then(|name| plan.get_mut(ports.id(&name)?.index())) {
         *slot = Port::Host;
     }
-    Ok(Plan::new(plan))
+    Ok(Plan::new(plan).with_zones(zones))
 }
 
 fn completes(interface: &Interface, facts: PortFacts) -> bool {

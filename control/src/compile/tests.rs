@@ -92,8 +92,14 @@ fn compile(text: &str, engine: &mut Engine) -> (Ports, Snapshot) {
 /// What is decided about a TCP connection.
 fn decision(snapshot: &Snapshot, source: [u8; 4], port: u16) -> Decision {
     let [source, destination] = [source, [192, 0, 2, 1]].map(Into::into);
-    let key =
-        Key { source, destination, protocol: Protocol::TCP, source_port: 40_000, destination_port: port };
+    let key = Key {
+        source,
+        destination,
+        protocol: Protocol::TCP,
+        source_port: 40_000,
+        destination_port: port,
+        zones: Key::NO_ZONES,
+    };
     snapshot.policy.judge(&key).decision()
 }
 

@@ -120,8 +120,14 @@ fn list(directory: &Directory, name: &str, lines: &str) -> String {
 
 fn ask(loaded: &Loaded, source: &str, destination: &str) -> (String, Vec<String>) {
     let [source, destination] = [source, destination].map(|address| address.parse().unwrap());
-    let key =
-        Key { source, destination, protocol: Protocol::TCP, source_port: 40_000, destination_port: 443 };
+    let key = Key {
+        source,
+        destination,
+        protocol: Protocol::TCP,
+        source_port: 40_000,
+        destination_port: 443,
+        zones: Key::NO_ZONES,
+    };
     let Answer { enforced, .. } = Explainer::new(&loaded.config, &loaded.library).unwrap().answer(&key, None);
     let sides = [enforced.egress, enforced.ingress].into_iter().flatten();
     (enforced.verdict.to_owned(), sides.flat_map(|side| side.trace).collect())

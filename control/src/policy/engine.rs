@@ -13,6 +13,7 @@ use ravelin_config::{
 use ravelin_dataplane::{
     policy::{
         AddressSet, Classifier, Effect, Limit, OnChange, Outcome, Outcomes, PolicySet, Rule, RuleId, Sides,
+        ZoneSet,
         classifier::{MemberChange, Patch},
     },
     threat::{FeedRule, IndicatorSet, Threat},
@@ -240,7 +241,8 @@ impl Engine {
         }
         let old = named(false).cloned();
         let known = self.resolver.sets.len();
-        let Self { resolver, book, enforced, pending, set, .. } = self;
+        let Self { settings, resolver, book, enforced, pending, set, .. } = self;
+        let zones = &settings.zones;
         let PolicySet { outcomes, limits, .. } = set;
         let layouts = [Some(enforced), pending.as_mut()].into_iter().flatten();
         let layouts = layouts.flat_map(|layouts| [&mut layouts.egress, &mut layouts.ingress]);
@@ -251,7 +253,8 @@ impl Engine {
                 layout.remove(old, &mut remove);
             }
             let direction = layout.direction();
-            let mut builder = Builder { direction, resolver, book, outcomes, limits, rules: Vec::new() };
+            let mut builder =
+                Builder { direction, resolver, zones, book, outcomes, limits, rules: Vec::new() };
             if let Some(policy) = policy
                 && !layout.insert(policy, &mut builder)?
             {
@@ -323,8 +326,8 @@ pub(super) fn rules(
     let (mut outcomes, mut limits) = (Outcomes::default(), Vec::new());
     let mut lay = |tiers: &[Ordered<'_>], direction| {
         let (outcomes, limits) = (&mut outcomes, &mut limits);
-        let mut builder =
-            Builder { direction, resolver: &mut resolver, book, outcomes, limits, rules: Vec::new() };
+        let (resolver, zones) = (&mut resolver, &settings.zones);
+        let mut builder = Builder { direction, resolver, zones, book, outcomes, limits, rules: Vec::new() };
         let layout = Layout::new(tiers, &common, &mut builder)?;
         Ok::<_, CompileError>((layout, builder.rules))
     };
@@ -369,7 +372,15 @@ fn feed_rules(
         });
         let rule = RuleId(first.ok_or(CompileError::TooManyRules { policy })?);
         let on_change = OnChange::Drop;
-        let outcome = Outcome { rule, effect, is_default: false, on_change, limit: None, captures: false };
+        let outcome = Outcome {
+            rule,
+            effect,
+            is_default: false,
+            on_change,
+            limit: None,
+            captures: false,
+            zones: [ZoneSet::ANY; 2],
+        };
         Ok(FeedRule { feed: number, outcome: outcomes.push(outcome) })
     });
     rules.collect()

@@ -323,9 +323,16 @@ impl Resolver {
         ways
     }
 
-    /// The addresses that networks, selectors and service accounts of an entity leave.
+    /// The addresses that networks, selectors and service accounts of an entity leave. Zones are no matter of addresses.
     fn addresses(&mut self, entity: &Entity, namespace: Option<&str>) -> Option<SetId> {
-        let plain = Entity { ports: Vec::new(), not_ports: Vec::new(), services: None, ..entity.clone() };
+        let plain = Entity {
+            ports: Vec::new(),
+            not_ports: Vec::new(),
+            zones: Vec::new(),
+            not_zones: Vec::new(),
+            services: None,
+            ..entity.clone()
+        };
         if plain.is_any() {
             return Some(SetId::ANY);
         }

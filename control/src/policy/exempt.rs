@@ -1,7 +1,8 @@
 //! What policies may let pass although a feed names it: everything that an exception *could* be about.
 //!
 //! The kernel drops by addresses, so it must not be told of any whose packets a policy that is asked before the feeds may
-//! allow. Promises: errs on the side of the workers, so that about what is not exempt nobody but the feeds decides. Read
+//! allow. Zones are not looked at: the kernel does not know them, and a rule with zones may allow what it would without them.
+//! Promises: errs on the side of the workers, so that about what is not exempt nobody but the feeds decides. Read
 //! next: `../feeds/kernel/list.rs`, which spares it.
 
 use ravelin_config::{

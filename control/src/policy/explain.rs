@@ -11,7 +11,7 @@ use ravelin_dataplane::policy::{AddressSet, Key, PolicySet, RuleId, Trace};
 use serde::Serialize;
 
 use super::{
-    Change, Engine, Named, Question, QuestionError, Settings, Teller, verdict_name, wording::Wording,
+    Change, Engine, Named, Question, QuestionError, Settings, Teller, Zones, verdict_name, wording::Wording,
 };
 use crate::{
     compile::CompileError,
@@ -67,6 +67,7 @@ pub struct Explainer {
     engine: Engine,
     teller: Teller,
     wording: Wording,
+    zones: Zones,
     /// The words of rules that were met before: few rules decide about many flows.
     texts: HashMap<RuleId, String>,
 }
@@ -96,7 +97,7 @@ impl Explainer {
         let engine = Engine::new((*resources).clone(), settings.clone())?;
         let teller = Teller::new(Vec::new(), engine.book());
         let wording = Wording::new(&resources, settings);
-        Ok(Self { resources, engine, teller, wording, texts: HashMap::new() })
+        Ok(Self { resources, engine, teller, wording, zones: settings.zones.clone(), texts: HashMap::new() })
     }
 
     /// Takes over changes.
@@ -130,7 +131,7 @@ impl Explainer {
     /// # Errors
     /// [`QuestionError`].
     pub fn ask(&mut self, question: &Question) -> Result<Vec<Answer>, QuestionError> {
-        let protocol = question.protocol()?;
+        let (protocol, zones) = (question.protocol()?, question.zones(&self.zones)?);
         let resources = Arc::clone(&self.resources);
         let source = self.find(&resources, &question.from, false)?;
         let destination = self.find(&resources, &question.to, true)?;
@@ -158,7 +159,7 @@ impl Explainer {
                     QuestionError::NoAddress { name: destination.name.to_owned(), family }
                 });
             };
-            let key = question.key(protocol, [from, to], port);
+            let key = question.key(protocol, [from, to], port, zones);
             let port = (Some(port) != question.port && protocol.has_ports()).then_some(port);
             answers.push(self.answer(&key, port));
         }

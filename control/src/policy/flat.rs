@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use ravelin_config::resources::Resources;
-use ravelin_dataplane::policy::{AddressSet, Classifier, Outcome, PolicySet, Rule, RuleId, SetId};
+use ravelin_dataplane::policy::{AddressSet, Classifier, Outcome, PolicySet, Rule, RuleId, SetId, ZoneSet};
 
 use super::{
-    BookReader, Direction, RuleBook, Settings,
+    BookReader, Direction, RuleBook, Settings, Zones,
     engine::{Ruled, rules},
 };
 use crate::{compile::CompileError, identity::Identities};
@@ -16,6 +16,7 @@ pub(super) struct Flat {
     ruled: Ruled,
     policy: PolicySet,
     sets: Vec<Arc<AddressSet>>,
+    known_zones: Zones,
     pub(super) book: BookReader,
 }
 
@@ -34,7 +35,7 @@ impl Flat {
         let ruled = rules(resources, settings, &mut book)?;
         let sets = ruled.resolver.sets.from(0);
         let policy = ruled.classified(settings);
-        Ok(Self { ruled, policy, sets, book: book.reader() })
+        Ok(Self { ruled, policy, sets, known_zones: settings.zones.clone(), book: book.reader() })
     }
 
     /// What the packet path would ask.
@@ -77,6 +78,16 @@ impl Flat {
     /// What follows when a flat rule matches.
     pub(super) fn outcome(&self, outcome: u32) -> Option<&Outcome> {
         self.policy.outcomes.get(outcome)
+    }
+
+    /// The zones in which a flat rule wants source and destination to be.
+    pub(super) fn zones(&self, rule: &Rule) -> [ZoneSet; 2] {
+        self.outcome(rule.outcome).map(|outcome| outcome.zones).unwrap_or_default()
+    }
+
+    /// The zones that there are.
+    pub(super) const fn known_zones(&self) -> &Zones {
+        &self.known_zones
     }
 
     /// The number of the rule that a flat rule is part of.

@@ -5,8 +5,9 @@
 //!           > sides (egress, ingress): every rule as flat rules over sets of addresses > classifiers > PolicySet
 //! ```
 //!
-//! Everything becomes a matter of addresses: what a policy selects, who a rule's peer is, which endpoint calls a port by a
-//! name. So one classifier for each side judges a flow, whatever the number of endpoints. Behind the rules of each tier stands
+//! Almost everything becomes a matter of addresses: what a policy selects, who a rule's peer is, which endpoint calls a port by a
+//! name. So one classifier for each side judges a flow, whatever the number of endpoints. The zones that a rule asks for go
+//! into its outcome (`docs/adr/0024-zones.md`). Behind the rules of each tier stands
 //! one rule for its default, behind the tiers those of profiles, and behind all one that denies for every endpoint.
 //!
 //! Promises: the meaning of `docs/adr/0010-policy-semantics.md`, held against an oracle that walks all rules; the same rule of
@@ -35,6 +36,7 @@ mod tell;
 mod tests;
 mod usage;
 mod wording;
+mod zones;
 
 pub use book::{Block, BookReader, Named, RuleBook, action_name};
 pub use change::Members;
@@ -51,6 +53,7 @@ pub use question::{Question, QuestionError};
 pub use settings::{FeedPolicy, Settings};
 pub use tell::{Teller, Told, verdict_name};
 pub use usage::{Live, RuleUsage, Tally, Usage};
+pub use zones::Zones;
 
 /// The way a flow passes an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

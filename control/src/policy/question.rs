@@ -3,11 +3,13 @@
 use std::{fmt, net::IpAddr};
 
 use ravelin_config::types::Protocol;
-use ravelin_dataplane::policy::Key;
+use ravelin_dataplane::policy::{Key, Zone};
 use serde::{
     Deserialize, Deserializer,
     de::{self, Visitor},
 };
+
+use super::Zones;
 
 /// A flow that is asked about.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -18,6 +20,12 @@ pub struct Question {
     /// To whom: an address, an endpoint, or a service (`service:name` or `service:namespace/name`, without `service:` if no
     /// endpoint is called so).
     pub to: String,
+    /// The zone of the interface at which the source's packets come in; none if nothing is said.
+    #[serde(default)]
+    pub from_zone: Option<String>,
+    /// The zone of the interface by which they leave; none if nothing is said.
+    #[serde(default)]
+    pub to_zone: Option<String>,
     /// The protocol, by name or number; TCP if nothing is said, or that of the ICMP message.
     #[serde(default, deserialize_with = "word_or_number")]
     pub proto: Option<String>,
@@ -74,6 +82,14 @@ pub enum QuestionError {
         /// The protocol.
         protocol: Protocol,
     },
+    /// No interface is in a zone of that name.
+    #[error("no interface is in a zone `{name}`{hint}")]
+    UnknownZone {
+        /// The name.
+        name: String,
+        /// Which zones there are.
+        hint: String,
+    },
     /// A protocol that does not exist, or does not go with the rest.
     #[error("{0}")]
     Protocol(String),
@@ -101,8 +117,30 @@ impl Question {
         }
     }
 
+    /// The zones that are asked about.
+    pub(super) fn zones(&self, known: &Zones) -> Result<[Zone; 2], QuestionError> {
+        let find = |name: &Option<String>| {
+            let Some(name) = name else { return Ok(Zone::NONE) };
+            known.find(name).ok_or_else(|| {
+                let names: Vec<_> = known.names().map(|zone| format!("`{zone}`")).collect();
+                let hint = match names.as_slice() {
+                    [] => ": no [[interface]] says `zone`".to_owned(),
+                    names => format!(": there are {}", names.join(", ")),
+                };
+                QuestionError::UnknownZone { name: name.clone(), hint }
+            })
+        };
+        Ok([find(&self.from_zone)?, find(&self.to_zone)?])
+    }
+
     /// What the packet path would ask about the flow between these addresses.
-    pub(super) fn key(&self, protocol: Protocol, [source, destination]: [IpAddr; 2], port: u16) -> Key {
+    pub(super) fn key(
+        &self,
+        protocol: Protocol,
+        [source, destination]: [IpAddr; 2],
+        port: u16,
+        zones: [Zone; 2],
+    ) -> Key {
         // The messages that go with the addresses are meant.
         let (protocol, echo) = match (is_icmp(protocol), source) {
             (true, IpAddr::V4(_)) => (Protocol::ICMP, 8),
@@ -117,7 +155,7 @@ impl Question {
         } else {
             (0, 0)
         };
-        Key { source, destination, protocol, source_port, destination_port }
+        Key { source, destination, protocol, source_port, destination_port, zones }
     }
 }
 
@@ -125,7 +163,10 @@ impl fmt::Display for Question {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let usual = if self.icmp_type.is_some() { "icmp" } else { "tcp" };
         let proto = self.proto.as_deref().map_or_else(|| usual.to_owned(), str::to_lowercase);
-        write!(f, "{} > {}, {proto}", self.from, self.to)?;
+        let in_zone =
+            |zone: &Option<String>| zone.as_ref().map(|zone| format!(" in zone {zone}")).unwrap_or_default();
+        let (from_zone, to_zone) = (in_zone(&self.from_zone), in_zone(&self.to_zone));
+        write!(f, "{}{from_zone} > {}{to_zone}, {proto}", self.from, self.to)?;
         for (what, number) in [
             ("port", self.port),
             ("source port", self.source_port),

@@ -7,7 +7,7 @@ use ravelin_config::{
 };
 use ravelin_dataplane::threat::IndicatorSet;
 
-use super::Direction;
+use super::{Direction, Zones};
 use crate::feeds::Library;
 
 /// What is said about policy as a whole.
@@ -23,6 +23,8 @@ pub struct Settings {
     pub failsafe_inbound: Vec<Failsafe>,
     /// The same for flows from them.
     pub failsafe_outbound: Vec<Failsafe>,
+    /// The zones that rules can ask for.
+    pub zones: Zones,
     /// What follows for flows with what feeds name, by the feeds' numbers.
     pub feeds: Vec<FeedPolicy>,
     /// What feeds name, by the same numbers.
@@ -61,6 +63,7 @@ impl Settings {
             reject_rate: enforcement.reject_rate,
             failsafe_inbound: enforcement.failsafe_inbound.clone(),
             failsafe_outbound: enforcement.failsafe_outbound.clone(),
+            zones: Zones::of(config),
             feeds: library.policies(),
             indicators: Arc::new(library.indicators()),
         }

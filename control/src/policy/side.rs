@@ -9,10 +9,11 @@ use ravelin_config::{
 };
 use ravelin_dataplane::policy::{
     self as plane, Effect, Limit, LimitId, Outcome, Outcomes, Position, ProtocolMatch, Rule, RuleId, SetId,
+    ZoneSet,
 };
 
 use super::{
-    Block, Direction, RuleBook,
+    Block, Direction, RuleBook, Zones,
     entity::{Alternative, Resolver, Side},
     ports::Ports,
 };
@@ -38,6 +39,7 @@ pub(super) struct Section<'r> {
 pub(super) struct Builder<'b> {
     pub(super) direction: Direction,
     pub(super) resolver: &'b mut Resolver,
+    pub(super) zones: &'b Zones,
     pub(super) book: &'b mut RuleBook,
     pub(super) outcomes: &'b mut Outcomes,
     pub(super) limits: &'b mut Vec<Limit>,
@@ -69,11 +71,14 @@ impl Builder<'_> {
                 LimitId(last(self.limits.len()))
             });
             let on_change = plane_on_change(on_change);
-            let captures = rule.capture;
+            let (captures, zones) = (rule.capture, self.zones_of(rule));
+            let is_default = false;
             let outcome =
-                self.outcome(Outcome { rule: id, effect, is_default: false, on_change, limit, captures });
+                self.outcome(Outcome { rule: id, effect, is_default, on_change, limit, captures, zones });
             let Position(base) = position(slot);
-            self.rule(rule, namespace, subject, Position(base + at), outcome);
+            if !zones.iter().any(|zones| zones.is_empty()) {
+                self.rule(rule, namespace, subject, Position(base + at), outcome);
+            }
         }
         Ok(first)
     }
@@ -93,8 +98,15 @@ impl Builder<'_> {
             TierDefault::Pass => Effect::Pass(next),
         };
         let on_change = plane_on_change(on_change);
-        let outcome =
-            self.outcome(Outcome { rule, effect, is_default: true, on_change, limit: None, captures: false });
+        let outcome = self.outcome(Outcome {
+            rule,
+            effect,
+            is_default: true,
+            on_change,
+            limit: None,
+            captures: false,
+            zones: ANYWHERE,
+        });
         let (source, destination) = self.ends(SetId::ANY, subject);
         self.rules.push(Rule {
             position: position(slot),
@@ -135,6 +147,7 @@ impl Builder<'_> {
                 on_change: plane::OnChange::Drop,
                 limit: None,
                 captures: false,
+                zones: ANYWHERE,
             });
             let (source, destination) = self.ends(partner, hosts);
             let Position(base) = position(slot);
@@ -157,6 +170,11 @@ impl Builder<'_> {
     pub(super) fn number(&mut self, block: Block) -> Result<RuleId, CompileError> {
         let policy = block.policy.clone();
         self.book.number(block).map(RuleId).ok_or(CompileError::TooManyRules { policy })
+    }
+
+    /// The zones in which a rule wants source and destination to be.
+    fn zones_of(&self, rule: &PolicyRule) -> [ZoneSet; 2] {
+        [&rule.source, &rule.destination].map(|entity| self.zones.asked_by(entity))
     }
 
     fn outcome(&mut self, outcome: Outcome) -> u32 {
@@ -227,6 +245,8 @@ impl Builder<'_> {
 const FAILSAFE: &str = "__FAILSAFE__";
 
 const ALL: PortRange = PortRange::ALL;
+
+const ANYWHERE: [ZoneSet; 2] = [ZoneSet::ANY; 2];
 
 /// What can never hold.
 struct Contradiction;

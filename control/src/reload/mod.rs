@@ -232,12 +232,24 @@ impl Reloader {
         }
     }
 
-    /// Has packets routed otherwise from now on. What was decided about flows still holds.
+    /// Has packets routed otherwise from now on. What was decided about flows still holds, unless it is a matter of the zone by
+    /// which they leave: then each is judged again before its next packet does.
     pub fn follow_routes(&mut self, routes: Routes, addresses: Vec<(PortId, IpAddr)>) {
         self.addresses = addresses;
         let nat = self.nat(&self.running, &self.ports);
         let current = self.publisher.current();
-        self.publisher.publish_change(Snapshot { routes, nat, ..(*current).clone() }, &AddressSet::empty());
+        let moves_flows = current.policy.uses_zones() && !routes.lead_as(&current.routes);
+        let snapshot = Snapshot { routes, nat, ..(*current).clone() };
+        if moves_flows {
+            self.publisher.publish(snapshot);
+        } else {
+            self.publisher.publish_change(snapshot, &AddressSet::empty());
+        }
+    }
+
+    /// All that workers run on.
+    pub fn current(&self) -> Arc<Snapshot> {
+        self.publisher.current()
     }
 
     /// What is translated now.

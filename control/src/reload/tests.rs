@@ -22,7 +22,14 @@ fn begin(directory: &Directory, text: &str, workers: u8) -> Reloader {
 /// What happens to FTP.
 fn verdict(reader: &Reader) -> Action {
     let [source, destination] = [[192, 0, 2, 1], [198, 51, 100, 1]].map(Into::into);
-    let key = Key { source, destination, protocol: Protocol::TCP, source_port: 40_000, destination_port: 21 };
+    let key = Key {
+        source,
+        destination,
+        protocol: Protocol::TCP,
+        source_port: 40_000,
+        destination_port: 21,
+        zones: Key::NO_ZONES,
+    };
     reader.snapshot().policy.judge(&key).action
 }
 
@@ -186,4 +193,74 @@ fn a_capture_of_what_a_rule_decided_follows_the_rule() {
     reader.observe();
     assert_eq!(reader.snapshot().capture.at(Point::Received).len(), 4);
     assert!(reloader.check_capture(&spec(", \"policy\": \"no-ftp\"")).is_err());
+}
+
+/// A router between two zones of which one may open flows to the other.
+const ZONED: &str = "[[interface]]\nname = \"lan\"\nmode = \"route\"\nzone = \"inside\"\n\
+    [[interface]]\nname = \"wan\"\nmode = \"route\"\nzone = \"outside\"\n\
+    [[endpoint]]\nname = \"all\"\naddresses = [\"0.0.0.0/0\"]\nprofiles = [\"default-allow\"]\n\
+    [[policy]]\nname = \"out\"\n[[policy.ingress]]\naction = \"allow\"\n";
+
+/// Whether a flow that was judged before a change is judged again.
+fn is_asked_again(reloader: &mut Reloader, change: impl FnOnce(&mut Reloader)) -> bool {
+    let before = reloader.generation();
+    change(reloader);
+    let snapshot = reloader.current();
+    assert_eq!(snapshot.generation, before + 1);
+    snapshot.change.as_ref().is_none_or(|change| change.since > before || !change.addresses.is_empty())
+}
+
+#[test]
+fn routes_that_change_have_flows_judged_again_if_a_rule_asks_for_zones() {
+    let routes = |reloader: &Reloader| Routes { fibs: [].into(), ..reloader.current().routes.clone() };
+    let zones = "source.zones = [\"inside\"]\ndestination.zones = [\"outside\"]\n";
+    for (text, expected) in [(ZONED.to_owned(), false), (format!("{ZONED}{zones}"), true)] {
+        let directory = Directory::new();
+        let mut reloader = begin(&directory, &text, 1);
+        assert_eq!(reloader.policy().uses_zones(), expected);
+        let other = routes(&reloader);
+        let asked =
+            is_asked_again(&mut reloader, |reloader| reloader.follow_routes(other.clone(), Vec::new()));
+        assert_eq!(asked, expected);
+        // Who is on a link has no say in where a flow leaves.
+        let neighbours = Routes { neighbours: Arc::default(), ..other };
+        assert!(!is_asked_again(&mut reloader, |reloader| reloader.follow_routes(neighbours, Vec::new())));
+    }
+}
+
+#[test]
+fn an_interface_changes_its_zone_while_it_runs() {
+    let directory = Directory::new();
+    let zones = "source.zones = [\"inside\"]\ndestination.zones = [\"outside\"]\n";
+    let text = format!("{ZONED}{zones}");
+    let mut reloader = begin(&directory, &text, 1);
+    let zone = |reloader: &Reloader, port| reloader.current().forward.zone(Some(PortId(port))).number();
+    assert_eq!([0, 1].map(|port| zone(&reloader, port)), [0, 1]);
+    let none = reloader.current().forward.zone(Some(PortId(2)));
+    assert_eq!(none, ravelin_dataplane::policy::Zone::NONE, "the kernel's end");
+    let swapped = text.replace("\"inside\"\n[[", "\"x\"\n[[").replacen("\"outside\"", "\"inside\"", 1);
+    let swapped = swapped.replacen("\"x\"", "\"outside\"", 1);
+    directory.write("ravelin.toml", swapped);
+    let asked = is_asked_again(&mut reloader, |reloader| {
+        let changes = reloader.reload(|_| FACTS).unwrap().changes;
+        let fields: Vec<_> = changes.iter().map(|change| change.field.as_str()).collect();
+        assert_eq!(fields, ["interface[lan].zone", "interface[wan].zone"]);
+    });
+    assert!(asked);
+    // The rule asks for the same names, which have other numbers now.
+    let judge = |source: u8, destination: u8| {
+        let snapshot = reloader.current();
+        let zones = [source, destination].map(|port| snapshot.forward.zone(Some(PortId(port))));
+        let [from, to] = [[192, 0, 2, 1], [198, 51, 100, 1]].map(Into::into);
+        let key = Key {
+            source: from,
+            destination: to,
+            protocol: Protocol::TCP,
+            source_port: 1,
+            destination_port: 1,
+            zones,
+        };
+        snapshot.policy.judge(&key).action
+    };
+    assert_eq!((judge(1, 0), judge(0, 1)), (Action::Allow, Action::Deny));
 }

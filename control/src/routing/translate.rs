@@ -107,13 +107,17 @@ impl Translator {
             let own: BTreeSet<_> = mirror.addresses().map(|(_, net)| net.addr()).collect();
             self.own = own.into_iter().collect();
         }
+        // What has not changed stays the same, so that it can be told.
+        let has_routes = has_links || !prefixes.is_empty();
         for (id, changes) in prefixes {
             let place = self.place(id);
             if let Some(table) = self.tables.get_mut(place) {
                 table.fib = table.rib.apply(&changes);
             }
         }
-        self.routes.fibs = self.tables.iter().map(|table| table.fib.clone()).collect();
+        if has_routes {
+            self.routes.fibs = self.tables.iter().map(|table| table.fib.clone()).collect();
+        }
         let links = self.links.iter().map(|(link, port)| (*port, *link)).collect();
         Latest {
             routes: self.routes.clone(),

@@ -6,6 +6,7 @@ mod flows;
 mod lint;
 #[path = "../support/mod.rs"]
 mod support;
+mod zones;
 
 /// Two web servers and a database behind a service, a host, and staged policies that change something for each verdict.
 pub(crate) const SHOP: &str = r#"

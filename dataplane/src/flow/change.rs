@@ -7,10 +7,15 @@
 
 use ravelin_config::types::{Action, Protocol};
 
-use super::{EndReason, FlowTable, RawRecord, RecordSink, Side, Slot, entry::Entry, table::Ledger};
+use super::{
+    EndReason, FlowTable, RawRecord, RecordSink, Side, Slot,
+    entry::{Entry, Ports},
+    table::Ledger,
+};
 use crate::{
     batch::Meta,
     clock::Timestamp,
+    forward::{Plan, Port, exit},
     pipeline::Context,
     policy::{Decision, Judgement, Key, OnChange, Ruling, Trigger, TriggerCause, Words, question},
     verdict::DropReason,
@@ -18,8 +23,33 @@ use crate::{
 
 impl Entry {
     /// What is asked about the flow, as its initiator opened it.
-    pub(super) fn question(&self) -> Key {
-        question(&self.key, self.initiator())
+    pub(super) fn question(&self, plan: &Plan) -> Key {
+        question(&self.key, self.initiator(), self.ports().map(|port| plan.zone(port)))
+    }
+
+    /// The ports that the flow passes under the routes in force, of which `meta` is a packet. Where its initiator's packets came in
+    /// stays what it is: anybody can send one that says to be from there.
+    fn ports_now(&self, cx: &Context<'_>, meta: &Meta) -> Ports {
+        let [port_in, port_out] = self.ports();
+        let Some(port_in) = port_in else {
+            let is_reply = meta.side != self.initiator() && !meta.headers.icmp_error;
+            return [if is_reply { exit(cx, meta) } else { None }, port_out];
+        };
+        let plan = &cx.snapshot.forward;
+        if !plan.port(port_in).is_some_and(Port::routes) {
+            return [Some(port_in), plan.twin(port_in)];
+        }
+        let routes = &cx.snapshot.routes;
+        let (responder, _) = self.key.end(self.initiator().other());
+        let link = routes.link(port_in);
+        [Some(port_in), link.and_then(|link| routes.exit(link.table, responder.into(), meta.hash))]
+    }
+
+    /// Has the flow pass the ports that it does now, if that matters to policy.
+    pub(super) fn follow_routes(&mut self, cx: &Context<'_>, meta: &Meta) {
+        if cx.snapshot.policy.uses_zones() {
+            self.lead(self.ports_now(cx, meta));
+        }
     }
 }
 
@@ -97,7 +127,9 @@ impl FlowTable {
             entry.judge(generation, entry.ruling());
             return;
         }
-        let judgement = cx.snapshot.policy.judge(&entry.question());
+        let ports_before = entry.ports();
+        entry.follow_routes(cx, meta);
+        let judgement = cx.snapshot.policy.judge(&entry.question(&cx.snapshot.forward));
         let Judgement { action, on_change, is_named, .. } = judgement;
         let old = entry.ruling();
         let before = self.decisions.log().get(old.decision);
@@ -128,11 +160,16 @@ impl FlowTable {
             ledger.counters.flows_cut += 1;
         }
         let time = super::entry::micros(meta.time).max(entry.last());
-        let record = RawRecord::new(entry, self.nat.kept(Slot(slot)), time, EndReason::Policy, self.worker);
+        let alias = self.nat.kept(Slot(slot));
+        let record = |entry: &Entry| RawRecord::new(entry, alias, time, EndReason::Policy, self.worker);
         if is_cut {
-            self.decisions.log().note_cut(&record);
+            // With the way that it would go now: whoever asks by which rule it was cut asks about that.
+            self.decisions.log().note_cut(&record(entry));
         }
-        ledger.write(&record);
+        let ports = entry.ports();
+        entry.lead(ports_before);
+        ledger.write(&record(entry));
+        entry.lead(ports);
         entry.restart(time);
         let ruling = Ruling { action, decision: self.decisions.make(&words, meta.time) };
         self.decide(Slot(slot), generation, ruling);

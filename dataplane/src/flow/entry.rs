@@ -42,7 +42,8 @@ pub(super) struct Entry {
     /// Time of the last packet in microseconds since the epoch (52 bits, to the year 2112), above twelve flags.
     last: u64,
     /// Time of the first packet as in `last`, above the ports that the flow passes (6 bits each): the upper one, and the lower
-    /// one. Twice the same for a flow that passes one only, such as one that was seen at a monitor interface.
+    /// one. The upper one is [`NO_PORT`] for a flow that passes one only, such as one that was seen at a monitor interface or
+    /// is with the appliance itself; both are the same for one that leaves where it came in.
     first: u64,
     /// By sender: bytes (51 bits), above them the upper 13 bits of the number of packets.
     traffic: Pair<u64>,
@@ -174,15 +175,24 @@ pub(super) fn micros(time: Timestamp) -> u64 {
     time.as_micros().min((1 << (u64::BITS - TIME_SHIFT)) - 1)
 }
 
+/// In the place of a port: there is none. Above all ports, so it never is the lower one.
+const NO_PORT: u64 = PORT_MASK;
+
+const _: () = assert!(PortId::MAX_PORTS as u64 <= NO_PORT);
+
 /// A port as the entry keeps it.
-fn bits(port: PortId) -> u64 {
-    u64::from(port.0) & PORT_MASK
+fn bits(port: Option<PortId>) -> u64 {
+    port.map_or(NO_PORT, |port| u64::from(port.0) & PORT_MASK)
 }
 
 /// The port in the lowest bits of what an entry keeps.
-const fn port(bits: u64) -> PortId {
-    PortId((bits & PORT_MASK) as u8)
+const fn port(bits: u64) -> Option<PortId> {
+    let bits = bits & PORT_MASK;
+    if bits == NO_PORT { None } else { Some(PortId(bits as u8)) }
 }
+
+/// The ports through which packets of a flow's initiator come in and leave.
+pub(super) type Ports = [Option<PortId>; 2];
 
 impl Entry {
     const PROBES: u64 = Flag::PROBE_LOW.0 | Flag::PROBE_HIGH.0;
@@ -205,30 +215,32 @@ impl Entry {
         phase: Phase::OtherNew,
     };
 
-    /// A flow that `initiator` opens at `time`; counts nothing yet. `ports` are those through which the initiator's packets
-    /// come in and leave.
-    pub(super) fn open(
-        key: FlowKey,
-        phase: Phase,
-        initiator: Side,
-        time: u64,
-        (port_in, port_out): (PortId, PortId),
-    ) -> Self {
-        let ports = bits(port_in.max(port_out)) << PORT_BITS | bits(port_in.min(port_out));
+    /// A flow that `initiator` opens at `time`; counts nothing yet.
+    pub(super) fn open(key: FlowKey, phase: Phase, initiator: Side, time: u64, ports: Ports) -> Self {
         let mut entry =
-            Self { key, phase, last: time << TIME_SHIFT, first: time << TIME_SHIFT | ports, ..Self::FREE };
+            Self { key, phase, last: time << TIME_SHIFT, first: time << TIME_SHIFT, ..Self::FREE };
         if initiator == Side::High {
             entry.raise(Flag::INITIATOR_HIGH);
         }
-        if port_in > port_out {
-            entry.raise(Flag::FROM_UPPER);
-        }
+        entry.lead(ports);
         entry
     }
 
-    /// Whether this is the flow of `key` on `segment`.
+    /// Has the flow pass these ports from now on, of which at least one is there.
+    pub(super) fn lead(&mut self, ports: Ports) {
+        let [port_in, port_out] = ports.map(bits);
+        let both = port_in.max(port_out) << PORT_BITS | port_in.min(port_out);
+        self.first = self.first & !LOW_TWELVE | both;
+        if port_in > port_out {
+            self.raise(Flag::FROM_UPPER);
+        } else {
+            self.lower(Flag::FROM_UPPER);
+        }
+    }
+
+    /// Whether this is the flow of `key` on `segment`: the lower port is always there.
     pub(super) fn is_of(&self, key: &FlowKey, segment: Segment) -> bool {
-        self.key.is(key) && segment.has(port(self.first))
+        self.key.is(key) && segment.has(PortId((self.first & PORT_MASK) as u8))
     }
 
     pub(super) const fn has(&self, flag: Flag) -> bool {
@@ -308,9 +320,9 @@ impl Entry {
     }
 
     /// The ports through which packets of the initiator come in and leave.
-    pub(super) fn ports(&self) -> (PortId, PortId) {
+    pub(super) const fn ports(&self) -> Ports {
         let (upper, lower) = (port(self.first >> PORT_BITS), port(self.first));
-        if self.has(Flag::FROM_UPPER) { (upper, lower) } else { (lower, upper) }
+        if self.has(Flag::FROM_UPPER) { [upper, lower] } else { [lower, upper] }
     }
 
     /// Counts from here on as if the flow had begun at `time`; the connection goes on as it is.
@@ -389,7 +401,9 @@ impl Entry {
     /// What is written about the flow.
     pub(super) fn record(&self, ended: u64, reason: EndReason, worker: WorkerId) -> FlowRecord {
         let initiator = self.initiator();
-        let (port_in, port_out) = self.ports();
+        let [port_in, port_out] = self.ports();
+        // One of them is there.
+        let [port_in, port_out] = [port_in.or(port_out), port_out.or(port_in)].map(Option::unwrap_or_default);
         FlowRecord {
             key: self.key,
             initiator,

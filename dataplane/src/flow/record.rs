@@ -3,10 +3,11 @@ use ravelin_config::types::Action;
 use super::{FlowKey, Side, entry::Entry, tcp::TcpState};
 use crate::{
     clock::Timestamp,
+    forward::Plan,
     handoff::WorkerId,
     io::PortId,
     nat::{Alias, NatFlow},
-    policy::DecisionId,
+    policy::{DecisionId, Zone},
 };
 
 /// Whether both ends have spoken, in Suricata's words.
@@ -118,6 +119,11 @@ impl RawRecord {
     /// What policy decided.
     pub const fn verdict(&self) -> Action {
         self.entry.action()
+    }
+
+    /// The zones of the ports that packets of its initiator come in and leave through.
+    pub fn zones(&self, plan: &Plan) -> [Zone; 2] {
+        self.entry.ports().map(|port| plan.zone(port))
     }
 
     /// Everything that is written about the flow.

@@ -55,7 +55,7 @@ impl FlowTable {
     /// Asks policy about a flow that ends in the batch that would have decided it.
     fn judge_pending(&mut self, cx: &Context<'_>, place: Place) -> Option<Ruling> {
         let entry = self.entries.get(place.slot as usize).filter(|entry| entry.has(Flag::PENDING))?;
-        let judgement = cx.snapshot.policy.judge(&entry.question());
+        let judgement = cx.snapshot.policy.judge(&entry.question(&cx.snapshot.forward));
         let opened = Timestamp::from_micros(entry.first());
         Some(self.conclude(cx, Some(Slot(place.slot)), &judgement, opened))
     }

@@ -18,13 +18,13 @@ use super::{
 use crate::{
     batch::{Batch, Meta},
     counters::WorkerCounters,
-    forward::Port,
+    forward::exit,
     handoff::WorkerId,
     nat::Nat,
     parse::{FragmentKind, tcp_flags},
     pipeline::Context,
-    policy::{DecisionLog, Decisions, Ruling, question},
-    route::{self, Ways},
+    policy::{DecisionLog, Decisions, Key, Ruling, question_of_packet},
+    route::Ways,
     verdict::{DropReason, Verdict},
 };
 
@@ -169,6 +169,11 @@ impl FlowTable {
     /// Which end opened the flow.
     pub fn initiator(&self, slot: Slot) -> Option<Side> {
         Some(self.entries.get(slot.0 as usize)?.initiator())
+    }
+
+    /// What is asked about a flow.
+    pub(crate) fn question(&self, cx: &Context<'_>, slot: Slot) -> Option<Key> {
+        Some(self.entries.get(slot.0 as usize)?.question(&cx.snapshot.forward))
     }
 
     /// Shows live flows to `visit`, from `cursor` on, at most `budget` of them; returns where to go on, or `None` at the
@@ -381,7 +386,7 @@ impl FlowTable {
     /// Whether a packet that asks for a flow of its own may pass; if not, it is dropped.
     #[inline(never)]
     fn may_ask(&mut self, cx: &Context<'_>, meta: &mut Meta) -> bool {
-        let request = cx.snapshot.policy.judge(&question(&meta.key, meta.side));
+        let request = cx.snapshot.policy.judge(&question_of_packet(cx, meta));
         let passes = request.action == Action::Allow;
         if !passes {
             let decision = self.decisions.make(&request.words, meta.time);
@@ -444,14 +449,8 @@ impl FlowTable {
         self.nat.forget(Slot(slot), time);
         self.ways.forget(Slot(slot));
         let Some(entry) = self.entries.get_mut(slot as usize) else { return };
-        let plan = &cx.snapshot.forward;
-        let twin = if plan.port(meta.port).is_some_and(Port::routes) {
-            route::exit(&cx.snapshot.routes, meta)
-        } else {
-            plan.twin(meta.port)
-        };
-        let twin = twin.unwrap_or(meta.port);
-        let ports = if initiator == meta.side { (meta.port, twin) } else { (twin, meta.port) };
+        let (here, exit) = (Some(meta.port), exit(cx, meta));
+        let ports = if initiator == meta.side { [here, exit] } else { [exit, here] };
         *entry = Entry::open(meta.key, phase, initiator, time, ports);
         ledger.counters.flows_created += 1;
         if !matches!(phase.tcp(), None | Some(TcpState::SynSent)) {
@@ -492,6 +491,12 @@ fn settle(cx: &Context<'_>, meta: &mut Meta, entry: &mut Entry, decisions: &Deci
     }
     match entry.judged(cx.snapshot.generation) {
         Some(ruling) => decisions.settle(meta, ruling),
-        None => entry.raise(Flag::PENDING),
+        None => {
+            // A limit refused its packets so far; meanwhile they may have another way to go.
+            if entry.packets(Side::Low) + entry.packets(Side::High) > 1 {
+                entry.follow_routes(cx, meta);
+            }
+            entry.raise(Flag::PENDING);
+        }
     }
 }

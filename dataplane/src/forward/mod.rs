@@ -13,3 +13,4 @@ mod tests;
 pub(crate) use checksum::{fold, is_tcp_partial, sum};
 pub use plan::{NonIp, Plan, Port, Segment};
 pub use stage::ForwardStage;
+pub(crate) use stage::exit;

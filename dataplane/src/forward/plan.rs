@@ -1,6 +1,6 @@
 use ravelin_config::types::{Direction, MssClamp};
 
-use crate::{io::PortId, route::ReversePath};
+use crate::{io::PortId, policy::Zone, route::ReversePath};
 
 /// What a bridge does with frames that the rules do not judge. `true` forwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,6 +114,8 @@ pub struct Plan {
     ports: Vec<Port>,
     /// The segment of each port: looked up for every packet.
     segments: Vec<Segment>,
+    /// The zone of each port that is in one.
+    zones: Vec<Zone>,
     /// The port to the kernel.
     host: Option<PortId>,
 }
@@ -130,7 +132,18 @@ impl Plan {
             Port::Host | Port::Monitor => Segment::of([id]),
         };
         let segments = numbered().map(segment).collect();
-        Self { ports, segments, host }
+        Self { ports, segments, zones: Vec::new(), host }
+    }
+
+    /// The same plan with these zones, by the numbers of the ports.
+    #[must_use]
+    pub fn with_zones(self, zones: Vec<Zone>) -> Self {
+        Self { zones, ..self }
+    }
+
+    /// The zone of what comes in or leaves at `port`; of what does at none, which is the appliance's own, there is none.
+    pub fn zone(&self, port: Option<PortId>) -> Zone {
+        port.and_then(|port| self.zones.get(port.index()).copied()).unwrap_or_default()
     }
 
     /// The port with this number.

@@ -3,7 +3,7 @@ use crate::{
     batch::{Batch, Meta},
     counters::WorkerCounters,
     flow::FlowTable,
-    io::Frame,
+    io::{Frame, PortId},
     nat::{self, Leaving, Translation},
     parse::Network,
     pipeline::Context,
@@ -141,6 +141,16 @@ fn translate(
         Ok(_) => verdict,
     };
     decided.ok().flatten()
+}
+
+/// The port through which a packet leaves, as far as can be told before policy has decided; `None` if it stays here.
+pub(crate) fn exit(cx: &Context<'_>, meta: &Meta) -> Option<PortId> {
+    let plan = &cx.snapshot.forward;
+    if plan.port(meta.port).is_some_and(Port::routes) {
+        route::exit(&cx.snapshot.routes, meta)
+    } else {
+        plan.twin(meta.port)
+    }
 }
 
 /// Why the bridge does not pass a frame that the rules do not judge; `None` if it does, and for IP.

@@ -23,8 +23,8 @@ use crate::{batch::Batch, clock::Timestamp, wake::Waker};
 pub struct PortId(pub u8);
 
 impl PortId {
-    /// How many ports there can be.
-    pub const MAX_PORTS: usize = 64;
+    /// How many ports there can be. One number less than fits in six bits: a flow keeps that for no port.
+    pub const MAX_PORTS: usize = 63;
 
     /// The port's place in arrays.
     pub const fn index(self) -> usize {

@@ -5,6 +5,10 @@
 //! except that one that logs is noted and one that passes skips to the next tier. The compiler puts a rule behind each tier and
 //! each profile for what happens there, and a last one that denies behind everything for every endpoint; so a side that no
 //! rule matches belongs to no endpoint and is not judged.
+//!
+//! A classifier knows nothing of zones. What it finds has matched only if the zones of the outcome hold; if not, it is asked for
+//! what stands behind, as if the rule were not there. The alternatives of a rule share its place and its outcome, so none of them
+//! is passed over wrongly.
 
 use std::time::Duration;
 
@@ -149,6 +153,11 @@ impl PolicySet {
         }
     }
 
+    /// Whether any rule asks for a zone, so that it matters where a flow leaves.
+    pub const fn uses_zones(&self) -> bool {
+        self.outcomes.uses_zones()
+    }
+
     /// Whether every rule that let the flow pass lets one more pass now. A flow that does not pass takes from no limit.
     pub(crate) fn within_limits(&self, judgement: &Judgement, now: Timestamp) -> bool {
         let limits =
@@ -235,6 +244,11 @@ impl PolicySet {
             }
             let found = next?;
             let outcome = self.outcomes.get(found.outcome)?;
+            if !outcome.holds(key.zones) {
+                from = found.position.next()?;
+                next = side.classifier.first(key, from);
+                continue;
+            }
             // The first two traces are those in force.
             words.captures |= outcome.captures && trace < 2;
             from = match outcome.effect {

@@ -21,6 +21,7 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod words;
+mod zone;
 
 pub use address_set::AddressSet;
 pub(crate) use address_set::Number;
@@ -34,5 +35,6 @@ pub use judge::{Judgement, PolicySet, Sides};
 pub use limit::{Limit, LimitId};
 pub use outcome::{Effect, OnChange, Outcome, Outcomes, RuleId, RuleSet};
 pub use stage::PolicyStage;
-pub(crate) use stage::question;
+pub(crate) use stage::{question, question_of_packet};
 pub(crate) use words::Words;
+pub use zone::{Zone, ZoneSet};

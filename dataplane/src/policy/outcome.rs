@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use ravelin_config::types::Action;
 
-use super::{Position, limit::LimitId};
+use super::{Position, Zone, ZoneSet, limit::LimitId};
 use crate::verdict::DropReason;
 
 /// A rule's number. The control thread gives every rule of every policy one number for the life of the process, so that a
@@ -77,6 +77,8 @@ pub struct Outcome {
     pub limit: Option<LimitId>,
     /// Whether flows that meet it trigger a capture.
     pub captures: bool,
+    /// The zones in which source and destination must be besides; elsewhere the rule has not matched.
+    pub zones: [ZoneSet; 2],
 }
 
 /// Outcomes by number. Those of a whole compilation are shared; a few that came later stand beside them.
@@ -84,6 +86,8 @@ pub struct Outcome {
 pub struct Outcomes {
     sealed: Arc<[Outcome]>,
     added: Vec<Outcome>,
+    /// Whether any asks for a zone.
+    uses_zones: bool,
 }
 
 impl Outcomes {
@@ -100,9 +104,15 @@ impl Outcomes {
 
     /// Adds one, and says its number.
     pub fn push(&mut self, outcome: Outcome) -> u32 {
+        self.uses_zones |= outcome.uses_zones();
         self.added.push(outcome);
         // There is memory for fewer than 2^32.
         u32::try_from(self.sealed.len() + self.added.len() - 1).unwrap_or(u32::MAX)
+    }
+
+    /// Whether any of them, or of those that were there since the last compilation, asks for a zone.
+    pub const fn uses_zones(&self) -> bool {
+        self.uses_zones
     }
 
     /// Makes those that are there cheap to clone.
@@ -114,11 +124,25 @@ impl Outcomes {
 
 impl FromIterator<Outcome> for Outcomes {
     fn from_iter<I: IntoIterator<Item = Outcome>>(outcomes: I) -> Self {
-        Self { sealed: outcomes.into_iter().collect(), added: Vec::new() }
+        let sealed: Arc<[Outcome]> = outcomes.into_iter().collect();
+        let uses_zones = sealed.iter().any(Outcome::uses_zones);
+        Self { sealed, added: Vec::new(), uses_zones }
     }
 }
 
 impl Outcome {
+    /// Whether it asks for a zone.
+    fn uses_zones(&self) -> bool {
+        self.zones != [ZoneSet::ANY; 2]
+    }
+
+    /// Whether it holds for a flow from one zone to another.
+    #[inline]
+    pub fn holds(&self, [from, to]: [Zone; 2]) -> bool {
+        let [sources, destinations] = self.zones;
+        sources.has(from) && destinations.has(to)
+    }
+
     /// Whether the flow may pass, if the rule decides.
     pub(crate) const fn action(&self) -> Action {
         match self.effect {

@@ -2,10 +2,11 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use ravelin_config::types::Protocol;
 
-use super::{Judgement, Key, PolicySet};
+use super::{Judgement, Key, PolicySet, Zone};
 use crate::{
     batch::Meta,
     flow::{FlowKey, FlowTable, Side},
+    forward::exit,
     pipeline::Context,
     verdict::Verdict,
 };
@@ -36,8 +37,8 @@ impl PolicyStage {
                 meta.verdict = Verdict::Allow;
                 continue;
             }
-            let initiator = meta.slot.and_then(|slot| flows.initiator(slot));
-            asked.add(at, question(&meta.key, initiator.unwrap_or(meta.side)));
+            let of_flow = meta.slot.and_then(|slot| flows.question(cx, slot));
+            asked.add(at, of_flow.unwrap_or_else(|| question_of_packet(cx, meta)));
             if asked.len == PolicySet::CHUNK {
                 asked.judge(cx, metas, flows);
             }
@@ -62,6 +63,7 @@ impl Default for Asked {
             protocol: Protocol(0),
             source_port: 0,
             destination_port: 0,
+            zones: Key::NO_ZONES,
         };
         Self { places: [0; PolicySet::CHUNK], keys: [key; PolicySet::CHUNK], len: 0 }
     }
@@ -98,8 +100,17 @@ fn conclude(cx: &Context<'_>, meta: &mut Meta, flows: &mut FlowTable, judgement:
     flows.decisions.settle(meta, ruling);
 }
 
+/// What is asked about a packet that belongs to no flow, or asks for one of its own.
+pub(crate) fn question_of_packet(cx: &Context<'_>, meta: &Meta) -> Key {
+    let plan = &cx.snapshot.forward;
+    // To know where it leaves may take a look at the routes.
+    let uses_zones = cx.snapshot.policy.uses_zones();
+    let zones = if uses_zones { [Some(meta.port), exit(cx, meta)] } else { [None; 2] };
+    question(&meta.key, meta.side, zones.map(|port| plan.zone(port)))
+}
+
 /// What is asked about a flow that `initiator` opened. Replies ask about the flow, not about themselves.
-pub(crate) fn question(flow: &FlowKey, initiator: Side) -> Key {
+pub(crate) fn question(flow: &FlowKey, initiator: Side, zones: [Zone; 2]) -> Key {
     let (source, source_port) = flow.end(initiator);
     let (destination, destination_port) = flow.end(initiator.other());
     let protocol = flow.protocol();
@@ -107,5 +118,5 @@ pub(crate) fn question(flow: &FlowKey, initiator: Side) -> Key {
         Protocol::ICMP | Protocol::ICMPV6 => [0, u16::from_be_bytes(flow.icmp(initiator))],
         _ => [source_port, destination_port],
     };
-    Key { source, destination, protocol, source_port, destination_port }
+    Key { source, destination, protocol, source_port, destination_port, zones }
 }

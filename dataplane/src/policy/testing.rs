@@ -6,7 +6,7 @@ use ravelin_config::types::{IpNet, PortRange, Protocol};
 
 use super::{
     AddressSet, Classifier, Decision, Effect, Key, Limit, LimitId, OnChange, Outcome, PolicySet, Position,
-    ProtocolMatch, Rule, RuleId, SetId, Sides,
+    ProtocolMatch, Rule, RuleId, SetId, Sides, Zone, ZoneSet,
 };
 
 /// A rule of a list, at the place where it stands there.
@@ -33,6 +33,7 @@ impl Line {
             on_change: OnChange::default(),
             limit: None,
             captures: false,
+            zones: [ZoneSet::ANY; 2],
         };
         let ports = PortRange::new(0, u16::MAX).unwrap();
         Self { outcome, protocol: ProtocolMatch::Any, source: None, destination: None, ports, limit: None }
@@ -96,11 +97,20 @@ impl Line {
             && holds(&self.source, key.source)
             && holds(&self.destination, key.destination)
             && self.ports.contains(key.destination_port)
+            && self.outcome.holds(key.zones)
     }
 
     /// Flows that meet it trigger a capture.
     pub(crate) fn captures(mut self) -> Self {
         self.outcome.captures = true;
+        self
+    }
+
+    /// Only of flows from one of these zones to one of those; `None` for any.
+    pub(crate) fn zones(mut self, zones: [Option<&[Zone]>; 2]) -> Self {
+        let set =
+            |zones: Option<&[Zone]>| zones.map_or(ZoneSet::ANY, |zones| ZoneSet::of(zones.iter().copied()));
+        self.outcome.zones = zones.map(set);
         self
     }
 

@@ -185,6 +185,13 @@ impl Routes {
         self.links.get(port.index())?.as_ref()
     }
 
+    /// Whether packets leave through the same ports as by others from which these were made: nothing but neighbours has changed.
+    pub fn lead_as(&self, others: &Self) -> bool {
+        Arc::ptr_eq(&self.fibs, &others.fibs)
+            && Arc::ptr_eq(&self.targets, &others.targets)
+            && Arc::ptr_eq(&self.links, &others.links)
+    }
+
     /// The port through which a flow of this hash to an address leaves, if that is one of ours.
     pub(crate) fn exit(&self, table: u8, address: Address, hash: u64) -> Option<PortId> {
         match self.target(table, address)? {

@@ -17,7 +17,7 @@ use ravelin_dataplane::{
     pipeline::Pipeline,
     policy::{
         AddressSet, Classifier, Effect, Limit, OnChange, Outcome, PolicySet, Position, ProtocolMatch, Rule,
-        RuleId, SetId, Sides,
+        RuleId, SetId, Sides, Zone, ZoneSet,
     },
     snapshot::{Publisher, Snapshot},
     wake::Waker,
@@ -359,6 +359,8 @@ pub(crate) fn policy() -> PolicySet {
         on_change: OnChange::default(),
         limit: None,
         captures: false,
+        // Always so, but it has to be found out.
+        zones: [ZoneSet::ANY.without(ZoneSet::of(Zone::new(0))); 2],
     });
     let ingress = Classifier::new(sets, rules.collect());
     let enforced = Sides { ingress, ..Sides::default() };

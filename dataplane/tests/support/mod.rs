@@ -31,7 +31,8 @@ use ravelin_dataplane::{
     parse::FragmentTable,
     pipeline::Pipeline,
     policy::{
-        Classifier, Effect, OnChange, Outcome, PolicySet, Position, ProtocolMatch, Rule, RuleId, SetId, Sides,
+        Classifier, Effect, OnChange, Outcome, PolicySet, Position, ProtocolMatch, Rule, RuleId, SetId,
+        Sides, ZoneSet,
     },
     snapshot::{Publisher, Snapshot},
     wake::Waker,
@@ -137,10 +138,19 @@ pub fn policy(lines: &[(RangeInclusive<u16>, Effect, OnChange)]) -> PolicySet {
         on_change,
         limit: None,
         captures: false,
+        zones: [ZoneSet::ANY; 2],
     });
     let ingress = Classifier::new(Vec::new(), rules.collect());
     let enforced = Sides { ingress, ..Sides::default() };
     PolicySet { enforced, outcomes: outcomes.collect(), ..PolicySet::default() }
+}
+
+/// The same policy, in which a line, counted from 0, is only about flows between these zones.
+pub fn between(policy: PolicySet, line: usize, zones: [ZoneSet; 2]) -> PolicySet {
+    let outcomes = policy.outcomes.iter().enumerate();
+    let outcomes =
+        outcomes.map(|(place, outcome)| if place == line { Outcome { zones, ..*outcome } } else { *outcome });
+    PolicySet { outcomes: outcomes.collect(), ..policy }
 }
 
 impl Appliance {

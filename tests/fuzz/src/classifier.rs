@@ -142,6 +142,7 @@ impl Bytes<'_> {
             protocol: Protocol(self.below(6)),
             source_port: u16::from(self.next()) * 7,
             destination_port: self.below(10).into(),
+            zones: Key::NO_ZONES,
         }
     }
 

@@ -1,7 +1,7 @@
 use super::{
     Choices,
     addresses::{Family, address, edges},
-    policies::{ICMP, PORTS},
+    policies::{ICMP, PORTS, ZONES},
 };
 use crate::oracle::{Flow, Settings};
 use ravelin_config::{
@@ -11,7 +11,7 @@ use ravelin_config::{
 use std::net::IpAddr;
 
 /// Bytes that one flow is drawn from.
-pub(super) const BYTES: usize = 16;
+pub(super) const BYTES: usize = 18;
 
 /// What flows aim at: addresses and ports that resources mention, and those next to them.
 pub(super) struct Aims {
@@ -95,6 +95,8 @@ impl Aims {
         } else {
             (0, 0)
         };
-        Flow { source, destination, protocol, source_port, destination_port, icmp }
+        let mut zone = || choices.maybe(2, |choices| choices.one(&ZONES));
+        let zones = [zone(), zone()];
+        Flow { source, destination, protocol, source_port, destination_port, icmp, zones }
     }
 }

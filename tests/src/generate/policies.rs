@@ -11,12 +11,14 @@ use ravelin_config::{
         RuleAction, ServiceAccounts, ServiceRef, StagedAction, Tier, TierDefault, Types,
     },
     selector::{Comparison, Expression, Selector},
-    types::{PortRange, Protocol},
+    types::{IfName, PortRange, Protocol},
 };
 use std::time::Duration;
 
 /// Ports that things have and rules ask for.
 pub(super) const PORTS: [u16; 8] = [80, 81, 53, 443, 22, 8080, 0, 65535];
+/// Zones of interfaces.
+pub const ZONES: [&str; 3] = ["inside", "outside", "dmz"];
 /// Types and codes of ICMP that rules ask for.
 pub(super) const ICMP: [(u8, u8); 5] = [(8, 0), (0, 0), (3, 1), (3, 4), (128, 0)];
 
@@ -172,6 +174,8 @@ fn entity(choices: &mut Choices, family: Family, has_ports: bool) -> Entity {
         services: None,
         ports: ports_if(choices, 2),
         not_ports: ports_if(choices, 4),
+        zones: choices.maybe(8, zones).unwrap_or_default(),
+        not_zones: choices.maybe(8, zones).unwrap_or_default(),
         domains: Vec::new(),
     }
 }
@@ -194,6 +198,13 @@ fn ports(choices: &mut Choices) -> Vec<PortMatch> {
         }
     };
     (0..choices.between(1, 3)).map(|_| port(choices)).collect()
+}
+
+/// At least one, each once: the list is not empty where it is written.
+fn zones(choices: &mut Choices) -> Vec<IfName> {
+    let (first, second) = (choices.one(&ZONES), choices.one(&ZONES));
+    let names = [Some(first), Some(second).filter(|second| *second != first)];
+    names.into_iter().flatten().map(|name| name.parse().expect("it is a name")).collect()
 }
 
 fn service_accounts(choices: &mut Choices) -> ServiceAccounts {

@@ -39,6 +39,8 @@ fn fields(rule: &PolicyRule) -> Vec<&'static str> {
             (entity.services.is_some(), "services"),
             (!entity.ports.is_empty(), "ports"),
             (!entity.not_ports.is_empty(), "not_ports"),
+            (!entity.zones.is_empty(), "zones"),
+            (!entity.not_zones.is_empty(), "not_zones"),
         ]
     }
     let own = vec![
@@ -88,7 +90,7 @@ fn flows_hit_what_is_there() {
     assert_eq!(verdicts.len(), 3, "{found}");
     assert!(verdicts.values().all(|times| times * 50 > flows), "{found}");
     assert!(differing * 50 > flows && deep * 20 > flows, "{found}");
-    assert_eq!(hits.len(), 15, "{found}");
+    assert_eq!(hits.len(), 17, "{found}");
     assert!(hits.values().all(|times| *times > 100), "{found}");
     let everywhere =
         ["__PROFILE__", "__FAILSAFE__", "default", "alpha", "beta", "kube-admin", "kube-baseline", "nowhere"];

@@ -40,6 +40,8 @@ pub struct Flow {
     pub destination_port: u16,
     /// Type and code of ICMP and ICMPv6; `(0, 0)` for other protocols.
     pub icmp: (u8, u8),
+    /// The zone of the interface at which it comes in, and of that by which it would leave.
+    pub zones: [Option<&'static str>; 2],
 }
 
 impl Flow {

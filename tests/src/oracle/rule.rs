@@ -7,7 +7,7 @@ use ravelin_config::{
         TargetPort,
     },
     selector::{Expression, Labelled, NAMESPACE_LABEL, Selector},
-    types::Protocol,
+    types::{IfName, Protocol},
 };
 use std::net::IpAddr;
 
@@ -35,6 +35,11 @@ impl Oracle<'_> {
             Side::Source => (flow.source, flow.source_port),
             Side::Destination => (flow.destination, flow.destination_port),
         };
+        let zone = match side {
+            Side::Source => flow.zones[0],
+            Side::Destination => flow.zones[1],
+        };
+        let in_one = |zones: &[IfName]| zones.iter().any(|wanted| Some(wanted.as_str()) == zone);
         let any_port =
             |ports: &[PortMatch]| ports.iter().any(|wanted| self.port_matches(wanted, address, port, flow));
         // Domains are kept, but not acted upon: such a rule matches nothing (1.8).
@@ -48,6 +53,8 @@ impl Oracle<'_> {
                 .is_none_or(|service| self.service_matches(service, side, namespace, flow))
             && (entity.ports.is_empty() || any_port(&entity.ports))
             && !any_port(&entity.not_ports)
+            && (entity.zones.is_empty() || in_one(&entity.zones))
+            && !in_one(&entity.not_zones)
     }
 
     /// Selector, namespace selector and service accounts are one question, which a single identity of the address must answer

@@ -192,6 +192,7 @@ pub fn flow(protocol: Protocol, source: &str, destination: &str, port: u16) -> F
         source_port: if protocol.has_ports() { 40_000 } else { 0 },
         destination_port: port,
         icmp: (0, 0),
+        zones: [None; 2],
     }
 }
 

@@ -103,6 +103,7 @@ pub fn vectors() -> Vec<Vector> {
         identities(),
         services(),
         ports_of(),
+        zones_of(),
         icmps(),
         rest(),
     ]
@@ -418,4 +419,35 @@ fn rest() -> Vec<Vector> {
         asked("protocol: another number", None, gre(), flow(Protocol(50), UNKNOWN, T, 0), false),
         asked("domains: match nothing yet", None, named, tcp(T, UNKNOWN, 443), false),
     ]
+}
+
+fn zones_of() -> Vec<Vector> {
+    let list = |names: &[&str]| names.iter().map(|name| name.parse().expect("a name")).collect();
+    type Zones = [Option<&'static str>; 2];
+    let ask = |names: [&'static str; 2], zones: &[&str], not: &[&str], found: Zones, matches| {
+        let entity = || Entity { zones: list(zones), not_zones: list(not), ..Entity::default() };
+        let rule = PolicyRule { source: entity(), ..allow() };
+        let twin = PolicyRule { destination: entity(), ..allow() };
+        let flow = |zones| Flow { zones, ..tcp(UNKNOWN, T, 80) };
+        let ([own, other], [name, twin_name]) = (found, names);
+        [
+            asked(name, None, rule, flow([own, other]), matches),
+            asked(twin_name, None, twin, flow([other, own]), matches),
+        ]
+    };
+    let (inside, outside) = (Some("inside"), Some("outside"));
+    let (both, all) = (&["inside", "outside"], &["inside", "outside", "dmz"]);
+    let vectors = [
+        ask(["from zones: it", "to zones: it"], &["inside"], &[], [inside, None], true),
+        ask(["from zones: one", "to zones: one"], both, &[], [inside, outside], true),
+        ask(["from zones: another", "to zones: another"], &["inside"], &[], [outside, inside], false),
+        ask(["from zones: none", "to zones: none"], &["inside"], &[], [None, inside], false),
+        ask(["from not_zones: it", "to not_zones: it"], &[], both, [inside, outside], false),
+        ask(["from not_zones: another", "to not_zones: another"], &[], &["dmz"], [outside, inside], true),
+        ask(["from not_zones: none", "to not_zones: none"], &[], all, [None, inside], true),
+        ask(["from zones, not it", "to zones, not it"], both, &["outside"], [outside, None], false),
+        ask(["from zones, left", "to zones, left"], both, &["outside"], [inside, None], true),
+        ask(["from zones, nothing", "to zones, nothing"], &["inside"], both, [inside, None], false),
+    ];
+    vectors.concat()
 }

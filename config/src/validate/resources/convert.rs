@@ -83,6 +83,8 @@ fn entity(model: EntityModel) -> Entity {
         services: model.services.and_then(|model| service_ref(*model)),
         ports: model.ports.into_list(),
         not_ports: model.not_ports.into_list(),
+        zones: model.zones.into_list(),
+        not_zones: model.not_zones.into_list(),
         domains: model.domains.into_list(),
     }
 }

@@ -11,6 +11,7 @@ mod policy;
 mod rule;
 #[cfg(test)]
 mod tests;
+mod zone;
 
 use crate::model::{Model, NetworkSetModel};
 use crate::report::Findings;
@@ -29,6 +30,7 @@ pub(super) fn validate(model: &mut Model, findings: &mut Findings) -> Resources 
     if !model.capture.ring.is_there() {
         policy::without_ring(lists, findings);
     }
+    zone::check(lists, findings);
     endpoint::check(lists, findings);
     let nets_files = nets_files(&mut lists.network_sets, findings);
     let on_change = model.enforcement.on_change;

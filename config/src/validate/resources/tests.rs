@@ -4,12 +4,12 @@ use crate::resources::{Order, Types};
 use crate::{Code, Config, Report, parse};
 use std::{fs, path::PathBuf, process, sync::Arc};
 
-fn report(text: &str) -> Report {
+pub(super) fn report(text: &str) -> Report {
     parse(text, "t.toml").map_or_else(|report| report, |loaded| loaded.warnings)
 }
 
 /// What is found in `text`: code, line, and the text that is marked.
-fn found(text: &str) -> Vec<(Code, usize, String)> {
+pub(super) fn found(text: &str) -> Vec<(Code, usize, String)> {
     let mut found = Vec::new();
     for it in report(text).diagnostics() {
         let span = it.span.as_ref().unwrap();
@@ -19,11 +19,11 @@ fn found(text: &str) -> Vec<(Code, usize, String)> {
     found
 }
 
-fn one(code: Code, line: usize, marked: &str) -> Vec<(Code, usize, String)> {
+pub(super) fn one(code: Code, line: usize, marked: &str) -> Vec<(Code, usize, String)> {
     vec![(code, line, marked.to_owned())]
 }
 
-fn config(text: &str) -> Config {
+pub(super) fn config(text: &str) -> Config {
     parse(text, "t.toml").unwrap_or_else(|report| panic!("{report}")).config
 }
 

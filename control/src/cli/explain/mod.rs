@@ -5,7 +5,7 @@ mod text;
 
 use std::path::PathBuf;
 
-pub(super) use text::block;
+pub(super) use text::{block, without_zone};
 
 use serde::Serialize;
 
@@ -23,8 +23,8 @@ use crate::{
 #[command(after_help = "\
 With --batch each line of the file is a question, such as
   {\"from\": \"shop/web\", \"to\": \"10.0.0.7\", \"proto\": \"tcp\", \"port\": 443}
-with the optional keys source_port, icmp_type and icmp_code, and each line of the answer is as with --json, on one line. A line that
-is no question is answered with {\"error\": ..., \"line\": N}, and the exit code is 1 in the end.")]
+with the optional keys from_zone, to_zone, source_port, icmp_type and icmp_code, and each line of the answer is as with --json, on
+one line. A line that is no question is answered with {\"error\": ..., \"line\": N}, and the exit code is 1 in the end.")]
 pub(super) struct Args {
     /// Who opens the flow: an address, or an endpoint (`name` or `namespace/name`).
     #[arg(long, value_name = "WHO", required_unless_present = "batch")]
@@ -32,6 +32,12 @@ pub(super) struct Args {
     /// To whom: an address, an endpoint, or a service (`service:name` or `service:namespace/name`).
     #[arg(long, value_name = "WHO", required_unless_present = "batch")]
     to: Option<String>,
+    /// The zone of the interface at which the source's packets come in; none if it is not given.
+    #[arg(long, value_name = "ZONE")]
+    from_zone: Option<String>,
+    /// The zone of the interface by which they leave; none if it is not given.
+    #[arg(long, value_name = "ZONE")]
+    to_zone: Option<String>,
     /// The protocol, by name or number; tcp unless --icmp-type is given.
     #[arg(long)]
     proto: Option<String>,
@@ -48,7 +54,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "CODE", requires = "icmp_type")]
     icmp_code: Option<u8>,
     /// Answer the questions in a file, one JSON object in each line; `-` is standard input.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["from", "to", "proto", "port", "source_port", "icmp_type", "icmp_code"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["from", "to", "from_zone", "to_zone", "proto", "port", "source_port", "icmp_type", "icmp_code"])]
     batch: Option<PathBuf>,
     /// End with exit code 1 unless every flow that was asked about is allowed.
     #[arg(long)]
@@ -66,6 +72,8 @@ pub(super) fn run(args: &Args, json: bool) -> Result<(), Failure> {
     let question = Question {
         from: args.from.clone().unwrap_or_default(),
         to: args.to.clone().unwrap_or_default(),
+        from_zone: args.from_zone.clone(),
+        to_zone: args.to_zone.clone(),
         proto: args.proto.clone(),
         port: args.port,
         source_port: args.source_port,

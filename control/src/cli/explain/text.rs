@@ -15,9 +15,26 @@ pub(super) fn replies(explainer: &Explainer, question: &Question, answers: &[Ans
         }
         text.push('\n');
     }
+    text.push_str(&without_zone(explainer, question));
     let blocks: Vec<_> = answers.iter().map(|answer| block(explainer, question, answer)).collect();
     text.push_str(blocks.join("\n").trim_end());
     text
+}
+
+/// That an end is taken to be in no zone although rules ask for zones: a line, or nothing.
+pub(in crate::cli) fn without_zone(explainer: &Explainer, question: &Question) -> String {
+    let which = match (&question.from_zone, &question.to_zone) {
+        (None, None) => "neither end is",
+        (None, Some(_)) => "the source is not",
+        (Some(_), None) => "the destination is not",
+        (Some(_), Some(_)) => return String::new(),
+    };
+    if !explainer.policy().uses_zones() {
+        return String::new();
+    }
+    format!(
+        "{which} said to be in a zone (from_zone, to_zone), so it is in none, as the appliance itself is\n"
+    )
 }
 
 /// The way of one flow, for what is about a single one.

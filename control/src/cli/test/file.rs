@@ -44,6 +44,8 @@ pub(super) struct Flow {
     source_port: Option<u16>,
     icmp_type: Option<u8>,
     icmp_code: Option<u8>,
+    from_zone: Option<String>,
+    to_zone: Option<String>,
     pub(super) expect: Expect,
     pub(super) pending: Option<Expect>,
     pub(super) policy: Option<String>,
@@ -112,6 +114,8 @@ impl Flow {
         Question {
             from: self.from.clone(),
             to: self.to.clone(),
+            from_zone: self.from_zone.clone(),
+            to_zone: self.to_zone.clone(),
             proto: self.proto.clone(),
             port: self.port,
             source_port: self.source_port,

@@ -14,7 +14,7 @@ use serde::Serialize;
 use self::file::{Flow, TestFile};
 use super::{
     DEFAULT_CONFIG, Failure,
-    explain::{block, explainer},
+    explain::{block, explainer, without_zone},
     target,
 };
 use crate::policy::{Answer, Explainer, Verdicts};
@@ -33,7 +33,7 @@ A file is TOML:
   name = \"the shop reaches its database\"
   from = \"shop/web-1\"       # as in `ravelin explain`
   to = \"shop/db\"
-  proto = \"tcp\"             # and port, source_port, icmp_type, icmp_code
+  proto = \"tcp\"             # and port, source_port, icmp_type, icmp_code, from_zone, to_zone
   port = 5432
   expect = \"allow\"          # or \"deny\", \"reject\"
   pending = \"allow\"         # with every staged policy
@@ -127,6 +127,9 @@ impl Case {
         let (mut problem, mut ways) = (None, String::new());
         for answer in &answers {
             let Some(wrong) = flow.judge(answer) else { continue };
+            if problem.is_none() {
+                ways.push_str(&without_zone(explainer, &flow.question()));
+            }
             problem.get_or_insert(wrong);
             ways.push_str(&block(explainer, &flow.question(), answer));
         }

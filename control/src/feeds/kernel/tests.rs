@@ -78,7 +78,7 @@ fn drops(list: &List, packet: &Key) -> bool {
 
 fn key(source: &str, source_port: u16, destination: &str, destination_port: u16) -> Key {
     let [source, destination] = [source, destination].map(|address| address.parse().unwrap());
-    Key { source, destination, protocol: Protocol::TCP, source_port, destination_port }
+    Key { source, destination, protocol: Protocol::TCP, source_port, destination_port, zones: Key::NO_ZONES }
 }
 
 #[test]

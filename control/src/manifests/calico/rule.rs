@@ -125,6 +125,8 @@ fn coherent(rule: &PolicyRule, at: &At<'_>) -> Result<(), Fault> {
 /// One side, but for its domains.
 fn entity(fields: &mut Fields<'_>, home: Home) -> Result<Entity, Fault> {
     let made = Entity {
+        zones: Vec::new(),
+        not_zones: Vec::new(),
         nets: nets(fields, "nets")?,
         not_nets: nets(fields, "notNets")?,
         selector: local(fields, "selector")?,

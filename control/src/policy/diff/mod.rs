@@ -3,16 +3,18 @@
 //! ```text
 //! sets of both > classes of addresses that are in the same sets (`classes.rs`)
 //!              > classes about which either policy has other rules (`signature.rs`)
-//!              > pairs with such a class, at every port where a rule begins or ends (`pairs.rs`) > alike changes together (`label.rs`)
+//!              > pairs with such a class, in all zones that rules tell apart (`places.rs`), at every port where a rule begins or ends
+//!                (`pairs.rs`) > alike changes together (`label.rs`)
 //! ```
 //!
 //! Promises: with [`Comparison::is_complete`], every flow that one policy lets pass and the other does not, or rejects where the other drops,
-//! is among the changes. Refuses: to look at more than [`Budget`] allows, which is said; to compare what is staged, rate limits, or
-//! what happens to live flows. Read next: `pairs.rs`.
+//! is among the changes. Refuses: to look at more than [`Budget`] allows, which is said; to compare what is staged, rate limits, which
+//! interfaces are in which zone, or what happens to live flows. Read next: `pairs.rs`.
 
 mod classes;
 mod label;
 mod pairs;
+mod places;
 mod signature;
 #[cfg(test)]
 mod tests;
@@ -25,6 +27,7 @@ use crate::{compile::CompileError, feeds::Library};
 use classes::{Classes, Version};
 use label::Group;
 use pairs::Pairs;
+use places::Place;
 
 /// How much is looked at.
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +73,12 @@ pub struct Difference {
 /// Flows between two ends whose verdict differs.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Change {
+    /// The zones at whose interfaces they come in, `none` for interfaces without one; absent if that makes no difference.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from_zones: Option<String>,
+    /// The zones by whose interfaces they leave; `none` for interfaces without one and for the appliance itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to_zones: Option<String>,
     /// The protocol; `any`, or `other` for all that no rule mentions.
     pub protocol: String,
     /// Destination ports, or types and codes of ICMP; absent for all.
@@ -96,7 +105,9 @@ pub struct Change {
 /// As for a snapshot.
 pub fn compare(old: &Config, new: &Config, budget: Budget) -> Result<Comparison, CompileError> {
     let flat = |config: &Config| Flat::new(&config.resources, &Settings::of(config, &Library::default()));
-    let both = Both { old: flat(old)?, new: flat(new)? };
+    let (old_flat, new_flat) = (flat(old)?, flat(new)?);
+    let places = Place::all([&old_flat, &new_flat]);
+    let both = Both { old: old_flat, new: new_flat, places };
     let mut comparison = Comparison { is_complete: true, pairs: 0, looked_at: 0, changes: Vec::new() };
     let (was, is) = (old.enforcement.unknown, new.enforcement.unknown);
     if was != is {
@@ -116,6 +127,8 @@ pub fn compare(old: &Config, new: &Config, budget: Budget) -> Result<Comparison,
 pub(super) struct Both {
     old: Flat,
     new: Flat,
+    /// Where the ends of a flow may be.
+    places: Vec<Place>,
 }
 
 impl Both {
@@ -127,6 +140,8 @@ impl Both {
 /// The change of what happens to flows of which neither end is an endpoint.
 fn unknown(old: Action, new: Action) -> Difference {
     let change = Change {
+        from_zones: None,
+        to_zones: None,
         protocol: "any".to_owned(),
         ports: None,
         source_ports: None,

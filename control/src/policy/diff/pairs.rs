@@ -9,9 +9,10 @@ use super::{
     Both, Budget, Change, Comparison, Difference,
     classes::{Class, Classes, Version},
     label::{Labels, range, ranges},
+    places::{ByPlace, Place, anywhere},
     signature::Own,
 };
-use crate::policy::{BookReader, Direction, Named, verdict_name};
+use crate::policy::{BookReader, Direction, Named, flat::Flat, verdict_name};
 
 /// What differs between the ends of a pair.
 type Changes = Vec<Change>;
@@ -33,8 +34,8 @@ type Rules<'p> = [Vec<&'p Rule>; 2];
 
 impl<'p> Pairs<'p> {
     pub(super) fn new(both: &'p Both, classes: &'p Classes, budget: &'p Budget) -> Self {
-        let Both { old, new } = both;
-        let own = |direction| [Own::new(0, old, direction), Own::new(1, new, direction)];
+        let Both { old, new, places } = both;
+        let own = |direction| [Own::new(0, old, places, direction), Own::new(1, new, places, direction)];
         let (egress, ingress) = (own(Direction::Egress), own(Direction::Ingress));
         let books = [old.book.clone(), new.book.clone()];
         Self { both, classes, budget, egress, ingress, books, asked: 0 }
@@ -100,13 +101,32 @@ impl<'p> Pairs<'p> {
         (to, to_rules): (&Class, &Rules<'p>),
     ) -> Changes {
         let mut rules: Vec<&Rule> = Vec::new();
+        let mut asks_for_zones = false;
+        let mut add = |own: &Own<'p>, rule: &'p Rule| {
+            asks_for_zones |= own.asks_for_zones(rule);
+            rules.push(rule);
+        };
         for (own, list) in self.egress.iter().zip(from_rules) {
-            rules.extend(own.rules_between(list, to));
+            own.rules_between(list, to).for_each(|rule| add(own, rule));
         }
         for (own, list) in self.ingress.iter().zip(to_rules) {
-            rules.extend(own.rules_between(list, from));
+            own.rules_between(list, from).for_each(|rule| add(own, rule));
         }
-        let protocols = Protocols::of(&rules, self.classes.version);
+        let anywhere = anywhere();
+        let places = if asks_for_zones { &*self.both.places } else { &anywhere };
+        let mut found = ByPlace::new(places);
+        for (from_number, from_place) in places.iter().enumerate() {
+            for (to_number, to_place) in places.iter().enumerate() {
+                let changes = self.between((from, from_place), (to, to_place), &rules);
+                found.add((from_number, to_number), changes);
+            }
+        }
+        found.told()
+    }
+
+    /// What differs about flows from one class, in one place, to another in another.
+    fn between(&mut self, from: (&Class, &Place), to: (&Class, &Place), rules: &[&Rule]) -> Changes {
+        let protocols = Protocols::of(rules, self.classes.version);
         let mut found: BTreeMap<Outcome, Vec<Area>> = BTreeMap::new();
         for (protocol, name) in protocols.all() {
             let matching = || rules.iter().filter(|rule| rule.protocol.matches(protocol));
@@ -119,13 +139,14 @@ impl<'p> Pairs<'p> {
             for source in &sources {
                 for destination in &destinations {
                     let key = Key {
-                        source: from.example,
-                        destination: to.example,
+                        source: from.0.example,
+                        destination: to.0.example,
                         protocol,
                         source_port: source.first(),
                         destination_port: destination.first(),
+                        zones: Key::NO_ZONES,
                     };
-                    if let Some(outcome) = self.ask(&key) {
+                    if let Some(outcome) = self.ask(&key, [from.1, to.1]) {
                         let areas = found.entry(outcome).or_default();
                         let protocol = name.clone();
                         areas.push(Area { protocol, source: *source, destination: *destination });
@@ -133,17 +154,19 @@ impl<'p> Pairs<'p> {
                 }
             }
         }
-        let mut changes: Changes =
-            found.into_iter().flat_map(|(outcome, areas)| outcome.changes(areas, &protocols)).collect();
-        changes.sort();
-        changes
+        found.into_iter().flat_map(|(outcome, areas)| outcome.changes(areas, &protocols)).collect()
     }
 
     /// What both policies decide, if that is not the same.
-    fn ask(&mut self, key: &Key) -> Option<Outcome> {
+    fn ask(&mut self, key: &Key, places: [&Place; 2]) -> Option<Outcome> {
         self.asked += 1;
-        let Both { old, new } = self.both;
-        let [old, new] = [old, new].map(|flat| flat.policy().judge(key).decision());
+        let Both { old, new, .. } = self.both;
+        // Each numbers zones for itself.
+        let decide = |flat: &Flat, policy| {
+            let zones = places.map(|place| place.zone(policy));
+            flat.policy().judge(&Key { zones, ..*key }).decision()
+        };
+        let (old, new) = (decide(old, 0), decide(new, 1));
         if old.action == new.action {
             return None;
         }
@@ -245,6 +268,8 @@ impl Outcome {
             by_destination.entry((protocol, joined(destinations))).or_default().push(source);
         }
         let change = |protocol: String, ports, source_ports| Change {
+            from_zones: None,
+            to_zones: None,
             protocol,
             ports,
             source_ports,

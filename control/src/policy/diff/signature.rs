@@ -5,9 +5,9 @@ use std::{
     hash::{Hash, Hasher},
 };
 
-use ravelin_dataplane::policy::{Effect, Position, Rule, SetId};
+use ravelin_dataplane::policy::{Effect, Position, Rule, SetId, ZoneSet};
 
-use super::classes::Class;
+use super::{classes::Class, places::Place};
 use crate::policy::{
     Direction,
     flat::{Flat, FlatSide},
@@ -19,13 +19,15 @@ pub(super) struct Own<'f> {
     policy: usize,
     flat: &'f Flat,
     side: FlatSide<'f>,
+    /// Where the ends of a flow may be.
+    places: &'f [Place],
     by_set: HashMap<SetId, Vec<&'f Rule>>,
     /// What each set holds, in short.
     contents: HashMap<SetId, u64>,
 }
 
 impl<'f> Own<'f> {
-    pub(super) fn new(policy: usize, flat: &'f Flat, direction: Direction) -> Self {
+    pub(super) fn new(policy: usize, flat: &'f Flat, places: &'f [Place], direction: Direction) -> Self {
         let side = flat.side(direction, false);
         let mut by_set: HashMap<SetId, Vec<&Rule>> = HashMap::new();
         let mut contents = HashMap::new();
@@ -34,7 +36,7 @@ impl<'f> Own<'f> {
             let peer = side.peer(rule);
             contents.entry(peer).or_insert_with(|| short(&flat.set(peer)));
         }
-        Self { policy, flat, side, by_set, contents }
+        Self { policy, flat, side, places, by_set, contents }
     }
 
     /// The rules about the endpoints of one class that are about peers of another.
@@ -71,8 +73,18 @@ impl<'f> Own<'f> {
             };
             (kind, next, self.contents.get(&self.side.peer(rule))).hash(&mut hasher);
             (rule.protocol, rule.source_ports, rule.destination_ports).hash(&mut hasher);
+            for zones in self.flat.zones(rule) {
+                let has: Vec<_> =
+                    self.places.iter().map(|place| zones.has(place.zone(self.policy))).collect();
+                has.hash(&mut hasher);
+            }
         }
         hasher.finish()
+    }
+
+    /// Whether a rule asks for a zone.
+    pub(super) fn asks_for_zones(&self, rule: &Rule) -> bool {
+        self.flat.zones(rule) != [ZoneSet::ANY; 2]
     }
 }
 

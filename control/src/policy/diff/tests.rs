@@ -7,7 +7,7 @@ use ravelin_dataplane::policy::Key;
 use super::{Budget, Comparison, Group, compare};
 use crate::{
     feeds::Library,
-    policy::{Explainer, verdict_name},
+    policy::{Explainer, Zones, verdict_name},
 };
 
 /// Three web servers, a database, a host; policies that let the servers reach the database and everybody the servers.
@@ -163,6 +163,37 @@ fn every_kind_of_change_is_seen() {
 }
 
 #[test]
+fn zones_are_named_where_they_make_a_difference() {
+    let told = |old: &str, new: &str| {
+        let changes = compared(&format!("{INTERFACES}{old}"), &format!("{INTERFACES}{new}")).changes;
+        let zones = |difference: super::Difference| {
+            let super::Change { from_zones, to_zones, ports, old, new, .. } = difference.change;
+            format!("{from_zones:?} {to_zones:?} {} {old} {new}", ports.unwrap_or_default())
+        };
+        changes.into_iter().map(zones).collect::<Vec<_>>()
+    };
+    let ports = "destination.ports = [5432]";
+    let inside = WORLD.replace(ports, &format!("{ports}, source.zones = [\"inside\"]"));
+    assert_eq!(told(WORLD, &inside), ["Some(\"dmz, outside, none\") None 5432 allow deny"]);
+    let not_dmz = WORLD.replace(ports, &format!("{ports}, source.not_zones = [\"outside\", \"dmz\"]"));
+    assert_eq!(told(&inside, &not_dmz), ["Some(\"none\") None 5432 deny allow"]);
+    let both = WORLD.replace(
+        ports,
+        &format!("{ports}, source.zones = [\"inside\"], destination.not_zones = [\"outside\"]"),
+    );
+    assert_eq!(told(&inside, &both), ["Some(\"inside\") Some(\"outside\") 5432 allow deny"]);
+    assert_eq!(told(&both, &both), [""; 0]);
+    // By name: the numbers of zones are each configuration's own.
+    let moved = INTERFACES.replace("zone = 'inside'\n", "").replace("zone = 'dmz'", "zone = 'inside'");
+    let changes = compared(&format!("{INTERFACES}{inside}"), &format!("{moved}{inside}")).changes;
+    assert_eq!(changes, []);
+    // A zone that one of them does not know is none there.
+    let changes = compared(WORLD, &format!("{INTERFACES}{not_dmz}")).changes;
+    let [change] = changes.as_slice() else { panic!("{changes:?}") };
+    assert_eq!(change.change.from_zones.as_deref(), Some("dmz, outside"));
+}
+
+#[test]
 fn when_it_is_too_much_that_is_said() {
     let new = WORLD.replace("[5432]", "[5433]").replace("[80, 443]", "[80]");
     let all = compared(WORLD, &new);
@@ -193,7 +224,7 @@ fn large_groups_are_short() {
 }
 
 /// Something that a change may be made to, and what it becomes.
-const EDITS: [(&str, &str); 12] = [
+const EDITS: [(&str, &str); 14] = [
     ("[5432]", "[\"5400-5499\"]"),
     ("[80, 443]", "[443]"),
     ("app == 'db'\"\ntypes", "app != 'web'\"\ntypes"),
@@ -212,15 +243,27 @@ const EDITS: [(&str, &str); 12] = [
     ),
     ("name = \"web\"\nnamespace = \"shop\"\nselector", "name = \"web\"\nselector"),
     ("name = \"web-2\"\nnamespace = \"shop\"", "name = \"web-2\""),
+    ("\"tcp\", destination.ports", "\"tcp\", source.zones = [\"inside\"], destination.ports"),
+    ("app == 'db'\" }]", "app == 'db'\", destination.not_zones = [\"outside\"] }]"),
 ];
 
-fn edited(edits: &[bool; 12]) -> String {
+/// Interfaces in zones.
+const INTERFACES: &str = "[[interface]]\nname = 'a'\nmode = 'route'\nzone = 'inside'\n\
+    [[interface]]\nname = 'b'\nmode = 'route'\nzone = 'outside'\n\
+    [[interface]]\nname = 'c'\nmode = 'route'\nzone = 'dmz'\n";
+
+fn edited(edits: &[bool; 14]) -> String {
     let chosen = EDITS.iter().zip(edits).filter(|(_, chosen)| **chosen);
     let world = (1..10).fold(WORLD.to_owned(), |text, at| text.replace(&format!(", \"fd00::{at}\""), ""));
     chosen.fold(world, |text, ((from, to), _)| {
         assert!(WORLD.contains(from), "{from}");
         text.replacen(from, to, 1)
     })
+}
+
+/// Whether a zone, or none, is among those of a text such as `inside, none`.
+fn among_zones(zones: Option<&String>, zone: Option<&str>) -> bool {
+    zones.is_none_or(|zones| zones.split(", ").any(|told| told == zone.unwrap_or("none")))
 }
 
 /// Whether ports are among those of a text such as `80, 443-500`.
@@ -244,15 +287,20 @@ fn is_in(group: &Group, address: &str, explainers: &[Explainer; 2]) -> bool {
     }
 }
 
+/// Where flows come in and leave.
+const ZONES: [[Option<&str>; 2]; 4] =
+    [[None, None], [Some("inside"), Some("outside")], [Some("outside"), Some("inside")], [Some("dmz"), None]];
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     /// Every flow that is decided differently is told, and none that is not.
     #[test]
-    fn differences_are_those_that_asking_finds(old: [bool; 12], new: [bool; 12]) {
-        let texts = [edited(&old), edited(&new)];
+    fn differences_are_those_that_asking_finds(old: [bool; 14], new: [bool; 14]) {
+        let texts = [edited(&old), edited(&new)].map(|text| format!("{INTERFACES}{text}"));
         let changes = compared(&texts[0], &texts[1]).changes;
         let explainers = texts.each_ref().map(|text| Explainer::new(&config(text), &Library::default()).unwrap());
+        let known = Zones::of(&config(INTERFACES));
         // One name is for two addresses then.
         let has_moved = texts[0].contains("10.0.0.5") != texts[1].contains("10.0.0.5");
         let hosts = ["10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.5", "10.0.0.9", "203.0.113.1"];
@@ -263,9 +311,17 @@ proptest! {
                     (Protocol::UDP, "udp", &[53]),
                     (Protocol(47), "other", &[0]),
                 ] {
-                    for port in ports.iter().copied() {
+                    for (port, zones) in ports.iter().flat_map(|port| ZONES.map(|zones| (*port, zones))) {
                         let [source, destination] = [from, to].map(|address| address.parse().unwrap());
-                        let key = Key { source, destination, protocol, source_port: 0, destination_port: port };
+                        let numbers = zones.map(|zone| zone.and_then(|zone| known.find(zone)).unwrap_or_default());
+                        let key = Key {
+                            source,
+                            destination,
+                            protocol,
+                            source_port: 0,
+                            destination_port: port,
+                            zones: numbers,
+                        };
                         let [old, new] =
                             explainers.each_ref().map(|explainer| explainer.policy().judge(&key).action);
                         let told = changes.iter().filter(|difference| {
@@ -274,13 +330,15 @@ proptest! {
                                 && is_in(&difference.to, to, &explainers)
                                 && (change.protocol == "any" || change.protocol == name)
                                 && among(change.ports.as_ref(), port)
+                                && among_zones(change.from_zones.as_ref(), zones[0])
+                                && among_zones(change.to_zones.as_ref(), zones[1])
                         });
                         let told: Vec<_> = told.map(|difference| (difference.change.old, difference.change.new)).collect();
                         if old == new {
-                            prop_assert!(told.is_empty() || has_moved, "{from} {to} {name} {port}: {told:?} {changes:?}");
+                            prop_assert!(told.is_empty() || has_moved, "{from} {to} {name} {port} {zones:?}: {told:?} {changes:?}");
                         } else {
                             let pair = (verdict_name(old), verdict_name(new));
-                            prop_assert!(told.contains(&pair), "{from} {to} {name} {port}: {told:?} {changes:?}");
+                            prop_assert!(told.contains(&pair), "{from} {to} {name} {port} {zones:?}: {told:?} {changes:?}");
                         }
                     }
                 }

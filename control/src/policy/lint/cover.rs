@@ -34,7 +34,7 @@ impl<'f> Covers<'f> {
 
     /// The first rule that decides all that `rule` would match, before it is asked.
     pub(super) fn of(&mut self, rule: &Rule) -> Option<&'f Rule> {
-        // What covers a rule matches whatever the rule matches, so also this.
+        // What covers a rule matches whatever the rule matches, so also this. The classifier finds it wherever it is.
         let key = self.example(rule)?;
         let mut from = Position::START;
         for _ in 0..LOOKED_AT {
@@ -78,7 +78,7 @@ impl<'f> Covers<'f> {
             ProtocolMatch::Any | ProtocolMatch::Not(_) => Protocol::TCP,
         };
         let (source_port, destination_port) = (rule.source_ports.first(), rule.destination_ports.first());
-        Some(Key { source, destination, protocol, source_port, destination_port })
+        Some(Key { source, destination, protocol, source_port, destination_port, zones: Key::NO_ZONES })
     }
 
     /// Whether `cover` matches all that `rule` does.
@@ -94,9 +94,16 @@ impl<'f> Covers<'f> {
             | (ProtocolMatch::Is(_), ProtocolMatch::Not(_)) => false,
         };
         protocol
+            && self.covers_zones(cover, rule)
             && ports(cover.source_ports, rule.source_ports)
             && ports(cover.destination_ports, rule.destination_ports)
             && self.covers_addresses(cover, rule)
+    }
+
+    /// Whether it is about all the zones that `rule` is about.
+    fn covers_zones(&self, cover: &Rule, rule: &Rule) -> bool {
+        let [cover, rule] = [cover, rule].map(|rule| self.flat.zones(rule));
+        cover.iter().zip(rule).all(|(cover, rule)| cover.covers(rule))
     }
 
     /// Whether it does for either version of IP; a version that one end of `rule` does not have needs no cover.

@@ -6,7 +6,7 @@ use ravelin_config::{
     resources::{EndpointKind, RuleAction, TargetPort},
     types::{Action, Protocol},
 };
-use ravelin_dataplane::policy::{AddressSet, Effect, Key, Rule};
+use ravelin_dataplane::policy::{AddressSet, Effect, Key, Rule, Zone};
 
 use super::{Finding, Lint, Severity, count, some};
 use crate::{
@@ -166,16 +166,31 @@ impl Lint<'_> {
             let sources = self.flat.set(rule.source).cloned().unwrap_or_else(AddressSet::all);
             ends(&sources, destination).into_iter().any(|source| {
                 let ports = (rule.source_ports.last(), SSH);
-                let key = Key {
-                    source,
-                    destination,
-                    protocol: Protocol::TCP,
-                    source_port: ports.0,
-                    destination_port: ports.1,
-                };
-                self.flat.policy().judge(&key).action == Action::Allow
+                self.zones(rule).into_iter().any(|zones| {
+                    let key = Key {
+                        source,
+                        destination,
+                        protocol: Protocol::TCP,
+                        source_port: ports.0,
+                        destination_port: ports.1,
+                        zones,
+                    };
+                    self.flat.policy().judge(&key).action == Action::Allow
+                })
             })
         })
+    }
+
+    /// The pairs of zones, or none, that a rule is about; one of them if none is asked for anywhere.
+    fn zones(&self, rule: &Rule) -> Vec<[Zone; 2]> {
+        if !self.flat.policy().uses_zones() {
+            return vec![Key::NO_ZONES];
+        }
+        let known = self.flat.known_zones();
+        let all = || known.names().filter_map(|name| known.find(name)).chain([Zone::NONE]);
+        let [sources, destinations] = self.flat.zones(rule);
+        let pairs = all().flat_map(|from| all().map(move |to| [from, to]));
+        pairs.filter(|[from, to]| sources.has(*from) && destinations.has(*to)).collect()
     }
 
     fn name(&self, item: ItemId) -> String {

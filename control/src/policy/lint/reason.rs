@@ -33,6 +33,9 @@ fn of_entity(
     if !entity.domains.is_empty() {
         return Some(("domains", "rules with `domains` are not acted upon yet".to_owned()));
     }
+    if !entity.zones.is_empty() && entity.zones.iter().all(|zone| entity.not_zones.contains(zone)) {
+        return Some(("matches-nothing", "all of its `zones` are among its `not_zones`".to_owned()));
+    }
     if let Some(service) = &entity.services {
         return Some(of_service(service, namespace, resources));
     }

@@ -115,6 +115,48 @@ fn a_rule_behind_one_that_matches_as_much_never_decides() {
 }
 
 #[test]
+fn a_rule_about_some_zones_covers_none_about_others() {
+    let interfaces = "[[interface]]\nname = 'a'\nmode = 'route'\nzone = 'inside'\n\
+        [[interface]]\nname = 'b'\nmode = 'route'\nzone = 'outside'\n";
+    let about = |rules: &str| {
+        let found = findings(&format!("{interfaces}{WORLD}{}", server("p", rules)));
+        found.iter().map(|finding| (finding.kind, finding.rule, finding.message.clone())).collect::<Vec<_>>()
+    };
+    let inside = "source.zones = ['inside']";
+    for (first, second, expected) in [
+        (inside, inside, true),
+        (inside, "protocol = 'tcp'", false),
+        ("protocol = 'tcp'", "protocol = 'tcp', source.zones = ['inside']", true),
+        (inside, "source.zones = ['inside', 'outside']", false),
+        ("source.zones = ['inside', 'outside']", inside, true),
+        ("source.not_zones = ['outside']", inside, true),
+        (inside, "source.not_zones = ['outside']", false),
+        (inside, "destination.zones = ['inside']", false),
+        ("source.zones = ['inside', 'outside']", "source.nets = ['10.0.0.0/8']", false),
+    ] {
+        let found = about(&format!("{{ action = 'deny', {first} }}, {{ action = 'allow', {second} }}"));
+        assert_eq!(found.len(), usize::from(expected), "{first} {second}: {found:?}");
+        assert!(found.iter().all(|(kind, rule, _)| (*kind, *rule) == ("shadowed", Some(1))), "{found:?}");
+    }
+    let found =
+        about("{ action = 'allow', source.zones = ['inside'], source.not_zones = ['inside', 'outside'] }");
+    let [(kind, rule, message)] = found.as_slice() else { panic!("{found:?}") };
+    assert_eq!((*kind, *rule), ("matches-nothing", Some(0)));
+    assert!(message.contains("source: all of its `zones` are among its `not_zones`"), "{message}");
+    // Whoever may come in by SSH from one zone only is not locked out.
+    let shut = "[enforcement]\nfailsafe_inbound = []\n";
+    let host = |rule: &str| {
+        let policy = format!("[[policy]]\nname = 'h'\nselector = \"role == 'host'\"\ningress = [{rule}]\n");
+        let found = findings(&format!("{shut}{interfaces}{WORLD}{policy}"));
+        found.iter().any(|finding| finding.kind == "locked-out")
+    };
+    assert!(!host("{ action = 'allow', source.zones = ['inside'] }"));
+    assert!(host(
+        "{ action = 'deny', source.zones = ['inside'] }, { action = 'allow', source.zones = ['inside'] }"
+    ));
+}
+
+#[test]
 fn rules_of_several_policies_stand_in_each_others_way() {
     let first = server("a", "{ action = 'allow', protocol = 'tcp' }, { action = 'pass' }");
     let second = server("b", "{ action = 'deny', protocol = 'tcp', destination.ports = [22] }");

@@ -278,7 +278,9 @@ impl Model {
         let place = Place::of(meta.port);
         let came_from_outside = [OUTSIDE, OTHER_OUTSIDE].contains(&meta.port);
         let ports = place.ports(came_from_outside == (initiator == meta.side));
-        let mut connection = Entry::open(meta.key, phase, initiator, time, ports);
+        let (port_in, port_out) = ports;
+        let passed = [Some(port_in), Some(port_out).filter(|out| *out != port_in)];
+        let mut connection = Entry::open(meta.key, phase, initiator, time, passed);
         let mut spoke = [false; 2];
         if let Some(end) = claim {
             tcp::resume(&mut connection, end);

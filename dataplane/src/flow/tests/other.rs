@@ -10,6 +10,7 @@ use crate::{
         entry::{Entry, Passage, micros},
         phase::Phase,
     },
+    forward::Segment,
     handoff::WorkerId,
     io::PortId,
     verdict::Verdict,
@@ -141,7 +142,7 @@ fn walk_stops_and_goes_on_where_it_stopped() {
 #[test]
 fn counts_stop_at_their_highest_value() {
     let (key, side) = FlowKey::of(&Packet::new(Protocol::UDP, A, B).headers());
-    let ports = (PortId(63), PortId(62));
+    let ports = [Some(PortId(62)), Some(PortId(61))];
     let mut entry = Entry::open(key, Phase::UdpNew, side, micros(Timestamp::from_micros(START)), ports);
     let passage = Passage { side, time: START, length: u32::MAX };
     for _ in 0..600_000 {
@@ -150,14 +151,14 @@ fn counts_stop_at_their_highest_value() {
     let record = entry.record(START, EndReason::Active, WorkerId(3));
     assert_eq!(record.bytes, [(1 << 51) - 1, 0]);
     assert_eq!(record.packets, [600_000, 0]);
-    assert_eq!((record.port_in, record.port_out, record.worker), (PortId(63), PortId(62), WorkerId(3)));
+    assert_eq!((record.port_in, record.port_out, record.worker), (PortId(62), PortId(61), WorkerId(3)));
     assert_eq!(record.initiator, Side::Low);
 }
 
 #[test]
 fn packets_are_counted_beyond_four_billion() {
     let (key, side) = FlowKey::of(&Packet::new(Protocol::UDP, A, B).headers());
-    let mut entry = Entry::open(key, Phase::UdpNew, side, START, (OUTSIDE, INSIDE));
+    let mut entry = Entry::open(key, Phase::UdpNew, side, START, [Some(OUTSIDE), Some(INSIDE)]);
     entry.skip_packets(side, u64::from(u32::MAX));
     let passage = Passage { side, time: START, length: 1 };
     entry.count(passage);
@@ -168,4 +169,24 @@ fn packets_are_counted_beyond_four_billion() {
     entry.count(passage);
     entry.count(passage);
     assert_eq!((record(&entry).packets, record(&entry).bytes), ([(1 << 45) - 1, 0], [4, 0]));
+}
+
+/// A flow that stays here, or is only listened to, is not one that leaves where it came in; the record does not tell.
+#[test]
+fn an_entry_knows_ports_of_which_one_may_be_none() {
+    let (key, side) = FlowKey::of(&Packet::new(Protocol::UDP, A, B).headers());
+    let last = PortId(62);
+    let some = [Some(PortId(0)), Some(PortId(1)), Some(last), None];
+    for ports in some.into_iter().flat_map(|one| some.map(|other| [one, other])) {
+        let Some(known) = ports[0].or(ports[1]) else { continue };
+        let mut entry = Entry::open(key, Phase::UdpNew, side, START, [Some(last), None]);
+        entry.lead(ports);
+        assert_eq!(entry.ports(), ports);
+        let record = entry.record(START, EndReason::Active, WorkerId(0));
+        let told = [ports[0].unwrap_or(known), ports[1].unwrap_or(known)];
+        assert_eq!([record.port_in, record.port_out], told);
+        assert_eq!(record.first, Timestamp::from_micros(START));
+        let first = ports.into_iter().flatten().min();
+        assert!(entry.is_of(&key, Segment::of(first)) && !entry.is_of(&key, Segment::of([PortId(40)])));
+    }
 }

@@ -2,6 +2,8 @@ use std::net::IpAddr;
 
 use ravelin_config::types::{PortRange, Protocol};
 
+use crate::policy::Zone;
+
 /// A place in the order of all rules; the lower comes first. Alternatives of one rule share a position, and with it an
 /// outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -105,6 +107,13 @@ pub struct Key {
     pub source_port: u16,
     /// The responder's port; for ICMP and ICMPv6 `type << 8 | code`; 0 for other protocols without.
     pub destination_port: u16,
+    /// Where the initiator's packets come in, and where they leave. Rules do not know of zones, outcomes do.
+    pub zones: [Zone; 2],
+}
+
+impl Key {
+    /// Where nobody asks for zones, or neither end is in one.
+    pub const NO_ZONES: [Zone; 2] = [Zone::NONE; 2];
 }
 
 /// A rule that matched.

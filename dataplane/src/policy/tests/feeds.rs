@@ -6,7 +6,7 @@ use ravelin_config::types::{Action, Protocol};
 
 use crate::{
     policy::{
-        Decision, Effect, Key, OnChange, Outcome, PolicySet, Position, RuleId,
+        Decision, Effect, Key, OnChange, Outcome, PolicySet, Position, RuleId, ZoneSet,
         testing::{Line, Lists, list, policy},
     },
     threat::{FeedRule, Indicator, IndicatorSet},
@@ -22,7 +22,14 @@ const PORT: u8 = 2;
 
 fn key(source: &str, destination: &str, port: u16) -> Key {
     let [source, destination] = [source, destination].map(|address| address.parse().unwrap());
-    Key { source, destination, protocol: Protocol::TCP, source_port: 443, destination_port: port }
+    Key {
+        source,
+        destination,
+        protocol: Protocol::TCP,
+        source_port: 443,
+        destination_port: port,
+        zones: Key::NO_ZONES,
+    }
 }
 
 /// The policy with feeds whose rules are 100 and up in egress, 200 and up in ingress, and stand at `at`.
@@ -42,8 +49,15 @@ fn with_feeds(mut policy: PolicySet, at: u32) -> PolicySet {
         for (feed, effect) in [(NOTES, Effect::Log), (BLOCKS, Effect::Deny), (PORT, Effect::Deny)] {
             let rule = RuleId(first + u32::from(feed));
             let on_change = OnChange::Drop;
-            let outcome =
-                Outcome { rule, effect, is_default: false, on_change, limit: None, captures: false };
+            let outcome = Outcome {
+                rule,
+                effect,
+                is_default: false,
+                on_change,
+                limit: None,
+                captures: false,
+                zones: [ZoneSet::ANY; 2],
+            };
             let outcome = policy.outcomes.push(outcome);
             policy.threat.rules[side].push(FeedRule { feed, outcome });
         }

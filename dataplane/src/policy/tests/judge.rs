@@ -3,11 +3,14 @@ use ravelin_config::types::{Action, Protocol};
 
 use crate::{
     policy::{
-        Decision, Effect, Key, Pending, PolicySet, Position, RuleId, Trace,
+        Decision, Effect, Judgement, Key, Pending, PolicySet, Position, RuleId, Trace, Zone,
         testing::{Line, Lists, list, policy},
     },
     verdict::DropReason,
 };
+
+const INSIDE: Zone = Zone::new(0).unwrap();
+const OUTSIDE: Zone = Zone::new(1).unwrap();
 
 /// From 192.0.2.1 to port 23 of 198.51.100.7.
 fn telnet() -> Key {
@@ -17,6 +20,7 @@ fn telnet() -> Key {
         protocol: Protocol::TCP,
         source_port: 40_000,
         destination_port: 23,
+        zones: Key::NO_ZONES,
     }
 }
 
@@ -165,6 +169,31 @@ fn what_is_staged_is_told_and_decides_nothing() {
     assert_eq!(list([Line::allow(1)]).judge(&telnet()).decision().pending, None);
 }
 
+/// What is found but is elsewhere might as well not be there: it is no decision, is not noted and captures nothing.
+#[test]
+fn a_rule_about_other_zones_is_passed_over() {
+    let lists = |zone: &[Zone]| Lists {
+        ingress: vec![
+            log(1).zones([Some(zone), None]),
+            pass(2, 9).zones([Some(zone), None]).captures(),
+            Line::allow(3).zones([None, Some(zone)]),
+            Line::deny(4),
+        ],
+        ..Lists::default()
+    };
+    let policy = policy(&lists(&[INSIDE]), Some(&lists(&[Zone::NONE])));
+    let asked = |zones| policy.judge(&Key { zones, ..telnet() });
+    let met = |judgement: &Judgement| {
+        let decision = judgement.decision();
+        (rules(&decision.ingress), rules(&decision.pending.unwrap().ingress), judgement.words.captures)
+    };
+    assert_eq!(met(&asked([INSIDE, OUTSIDE])), (vec![1, 2], vec![4], true));
+    assert_eq!(met(&asked([OUTSIDE, INSIDE])), (vec![3], vec![4], false));
+    assert_eq!(met(&asked([OUTSIDE; 2])), (vec![4], vec![4], false));
+    assert_eq!(met(&asked(Key::NO_ZONES)), (vec![4], vec![1, 2], false), "what is staged captures nothing");
+    assert!(policy.uses_zones() && !list([Line::allow(1)]).uses_zones());
+}
+
 const NETS: [&[&str]; 5] = [
     &["192.0.2.0/30"],
     &["192.0.2.2/31", "198.51.100.0/24"],
@@ -175,10 +204,11 @@ const NETS: [&[&str]; 5] = [
 
 /// Lines of which those that pass skip up to three others.
 fn lines() -> impl Strategy<Value = Vec<Line>> {
-    let line = (0_u32..30, 0_u32..12, 0..4, 0..NETS.len() + 2, 0..NETS.len() + 2, 0_u16..6, 0_u16..8);
+    let ports = (0_u16..6, 0_u16..8);
+    let line = (0_u32..30, 0_u32..12, 0..4, 0..NETS.len() + 2, 0..NETS.len() + 2, ports, (zones(), zones()));
     vec(line, 0..14).prop_map(|lines| {
         let lines = lines.into_iter().zip(0_u32..);
-        let lines = lines.map(|((rule, effect, protocol, source, destination, first, more), place)| {
+        let lines = lines.map(|((rule, effect, protocol, source, destination, ports, zones), place)| {
             let line = match effect {
                 0..3 => Line::deny(rule),
                 3..6 => Line::allow(rule),
@@ -194,10 +224,21 @@ fn lines() -> impl Strategy<Value = Vec<Line>> {
             };
             let line = NETS.get(source).map_or(line.clone(), |nets| line.from(nets));
             let line = NETS.get(destination).map_or(line.clone(), |nets| line.to(nets));
-            line.ports(first, first + more)
+            let (first, more) = ports;
+            let (from, to) = &zones;
+            line.ports(first, first + more).zones([from.as_deref(), to.as_deref()])
         });
         lines.collect()
     })
+}
+
+/// Some zones, or none; mostly any.
+fn zones() -> impl Strategy<Value = Option<Vec<Zone>>> {
+    proptest::option::weighted(0.3, vec(zone(), 0..3))
+}
+
+fn zone() -> impl Strategy<Value = Zone> {
+    prop_oneof![Just(INSIDE), Just(OUTSIDE), Just(Zone::NONE)]
 }
 
 fn lists() -> impl Strategy<Value = Lists> {
@@ -205,8 +246,8 @@ fn lists() -> impl Strategy<Value = Lists> {
 }
 
 fn key() -> impl Strategy<Value = Key> {
-    (any::<bool>(), 0_u8..4, 0_u8..4, 0_usize..3, 0_u16..12).prop_map(
-        |(v6, source, destination, protocol, port)| {
+    (any::<bool>(), 0_u8..4, 0_u8..4, 0_usize..3, 0_u16..12, [zone(), zone()]).prop_map(
+        |(v6, source, destination, protocol, port, zones)| {
             let [source, destination] = if v6 {
                 [format!("2001:db8::{source}"), format!("2001:db8::{destination}")]
             } else {
@@ -214,7 +255,7 @@ fn key() -> impl Strategy<Value = Key> {
             };
             let [source, destination] = [source, destination].map(|address| address.parse().unwrap());
             let protocol = [Protocol::TCP, Protocol::UDP, Protocol::ICMP][protocol];
-            Key { source, destination, protocol, source_port: 0, destination_port: port }
+            Key { source, destination, protocol, source_port: 0, destination_port: port, zones }
         },
     )
 }

@@ -55,6 +55,7 @@ fn check(sets: Vec<Arc<AddressSet>>, rules: Vec<Rule>, address: impl Fn(u32) -> 
             protocol: Protocol::TCP,
             source_port: random(65_536) as u16,
             destination_port: random(65_536) as u16,
+            zones: Key::NO_ZONES,
         })
         .collect();
     for from in [0, 1, 700, 1_999].map(Position) {

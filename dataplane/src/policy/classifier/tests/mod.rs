@@ -92,6 +92,7 @@ prop_compose! {
             protocol: Protocol(protocol),
             source_port,
             destination_port,
+            zones: Key::NO_ZONES,
         }
     }
 }
