@@ -37,3 +37,4 @@ mod transparency;
 mod triggers;
 mod tunnels;
 mod workers;
+mod zones;
