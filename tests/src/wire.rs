@@ -36,15 +36,13 @@ pub struct Seen {
     pub pending: Vec<String>,
 }
 
-/// Whether a flow can be made of one packet that is not malformed: port 0 is, and so is an ICMP error that quotes nothing. There are
-/// no interfaces with zones.
+/// Whether a flow can be made of one packet that is not malformed: port 0 is, and so is an ICMP error that quotes nothing.
 pub fn has_packet(flow: &Flow) -> bool {
-    flow.zones == [None; 2]
-        && match flow.protocol {
-            Protocol::ICMP => flow.source.is_ipv4() && flow.icmp == (8, 0),
-            Protocol::ICMPV6 => flow.source.is_ipv6() && flow.icmp == (128, 0),
-            protocol => !protocol.has_ports() || (flow.source_port > 0 && flow.destination_port > 0),
-        }
+    match flow.protocol {
+        Protocol::ICMP => flow.source.is_ipv4() && flow.icmp == (8, 0),
+        Protocol::ICMPV6 => flow.source.is_ipv6() && flow.icmp == (128, 0),
+        protocol => !protocol.has_ports() || (flow.source_port > 0 && flow.destination_port > 0),
+    }
 }
 
 /// The packet that opens a flow.
@@ -114,7 +112,21 @@ fn zones(resources: &Resources) -> &'static [&'static str] {
     if asks { &ZONES } else { &[] }
 }
 
-/// What the program says of each flow. No two flows may have the same ends, protocol and ports, whichever opens.
+/// A bridge that flows cross from one zone to another, if any rule asks for one.
+fn bridge(resources: &Resources, between: [Option<&str>; 2]) -> String {
+    if zones(resources).is_empty() {
+        // A replay has one then.
+        return String::new();
+    }
+    let port = |(name, zone): (&str, Option<&str>)| {
+        Some(format!("[[interface]]\nname = \"{name}\"\nzone = \"{}\"\n", zone?))
+    };
+    let ports: String = ["out0", "in0"].into_iter().zip(between).filter_map(port).collect();
+    format!("\n[[bridge]]\nname = \"edge\"\nports = [\"out0\", \"in0\"]\n{ports}")
+}
+
+/// What the program says of each flow. No two flows may have the same ends, protocol and ports, whichever opens; all pass between
+/// the same zones.
 ///
 /// # Panics
 /// If a flow has no record, or more than one.
@@ -124,7 +136,10 @@ pub fn replay(resources: &Resources, settings: &Settings, flows: &[Flow]) -> Vec
     let mut capture = Capture::new();
     flows.iter().for_each(|flow| packet(flow, &mut capture));
     fs::write(file("input.pcap"), capture.to_pcap()).expect("the folder is writable");
-    fs::write(file("config.toml"), config(resources, settings)).expect("the folder is writable");
+    let between = flows.first().map_or([None; 2], |flow| flow.zones);
+    assert!(flows.iter().all(|flow| flow.zones == between), "all come in at one port");
+    let config = config(resources, settings) + &bridge(resources, between);
+    fs::write(file("config.toml"), config).expect("the folder is writable");
     let mut command = Command::new(binary::ravelin());
     command.arg("replay").arg(file("input.pcap")).arg("-c").arg(file("config.toml"));
     run(command.arg("--records").arg(file("records.jsonl")));
