@@ -67,8 +67,17 @@ impl ForwardStage {
                         route::decide(cx.snapshot, *reverse_path, meta, found, &mut flows.ways, counters);
                     *rewrite = headers;
                     if translates && meta.headers.network == Network::Ipv4 {
-                        *translation = translate(cx, meta, verdict, rewrite, flows);
-                        continue;
+                        // It has been found out by the first packet of a flow.
+                        let alias = meta.slot.and_then(|slot| flows.nat.alias(slot));
+                        let initiator = meta.slot.and_then(|slot| flows.initiator(slot));
+                        if let (Verdict::Forward(_), Some(alias), Some(initiator)) =
+                            (verdict, alias, initiator)
+                        {
+                            *translation = nat::translation(alias, meta, initiator);
+                        } else {
+                            *translation = translate(cx, meta, verdict, rewrite, flows);
+                            continue;
+                        }
                     }
                     verdict
                 }
@@ -97,19 +106,24 @@ impl ForwardStage {
                 counters.checksums_completed += 1;
             }
             if port.routes() {
-                route::rewrite(frame.bytes_mut(), headers, meta.verdict, rewrite, counters);
+                route::rewrite(frame.bytes_mut(), headers, rewrite, counters);
             }
-            if let Some(translation) = translation {
-                nat::rewrite(frame.bytes_mut(), headers, translation);
-                counters.nat_translated += 1;
+            let spends_hop = port.routes() && matches!(meta.verdict, Verdict::Forward(_));
+            match translation {
+                Some(translation) => {
+                    nat::rewrite(frame.bytes_mut(), headers, translation, spends_hop);
+                    counters.nat_translated += 1;
+                }
+                None if spends_hop => route::spend_hop(frame.bytes_mut(), headers),
+                None => {}
             }
             meta.swap_destinations();
         }
     }
 }
 
-/// Decides what a packet leaves as that goes where its route leads, as `verdict` says.
-#[inline]
+/// Decides what a packet leaves as that goes where its route leads, as `verdict` says, if nobody knows yet what its flow does.
+#[inline(never)]
 fn translate(
     cx: &Context<'_>,
     meta: &mut Meta,

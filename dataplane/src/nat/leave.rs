@@ -23,7 +23,7 @@ impl Leaving<'_> {
     ///
     /// # Errors
     /// Why it must not leave at all.
-    #[inline]
+    #[inline(never)]
     pub(crate) fn decide(
         &mut self,
         cx: &Context<'_>,
@@ -76,12 +76,15 @@ impl Leaving<'_> {
         let pool = match plan.pool(exit, source.address, destination.address) {
             Some(pool) => Some(pool.0.as_slice()),
             // An answer would not come back through here: both are on the same link, or the other end knows the sender as somebody else.
-            None if was_sent_on
-                && (exit == meta.port || meta.arrival.how == Arrived::Mapped)
-                && plan.comes_from_inside(meta.port, source.address) =>
-            {
-                hairpin = plan.external(meta.arrival.sent_to.address);
-                Some(hairpin.as_slice())
+            None if was_sent_on && (exit == meta.port || meta.arrival.how == Arrived::Mapped) => {
+                match plan.pool_elsewhere(meta.port, source.address) {
+                    Some(elsewhere) => {
+                        let sent_to = meta.arrival.sent_to.address;
+                        hairpin = plan.external(sent_to).filter(|external| plan.has_ports(*external));
+                        Some(hairpin.as_ref().map_or(elsewhere.0.as_slice(), std::slice::from_ref))
+                    }
+                    None => None,
+                }
             }
             None => None,
         };
@@ -109,9 +112,9 @@ impl Leaving<'_> {
     }
 }
 
-/// What one packet of a flow leaves as.
-#[inline]
-fn translation(alias: Alias, meta: &Meta, initiator: Side) -> Option<Translation> {
+/// What one packet of a flow leaves as, of which it is known what its ends are known as.
+#[inline(always)]
+pub(crate) fn translation(alias: Alias, meta: &Meta, initiator: Side) -> Option<Translation> {
     if alias.is_nothing() {
         return None;
     }

@@ -209,7 +209,7 @@ impl Nat {
 
     /// What is known of a flow, if that still holds: its address may be gone.
     #[inline]
-    pub(super) fn alias(&self, slot: Slot) -> Option<Alias> {
+    pub(crate) fn alias(&self, slot: Slot) -> Option<Alias> {
         let alias = self.aliases.get(slot);
         (alias.is_known() && self.holds(alias)).then_some(alias)
     }

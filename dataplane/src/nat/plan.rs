@@ -231,10 +231,21 @@ impl NatPlan {
         self.sources.iter().any(|rule| rule.sources.iter().any(|net| net.has(address)))
     }
 
-    /// Whether a packet of this address, received at a port, leaves under another address elsewhere. Where it would leave so is outside.
-    pub(crate) fn comes_from_inside(&self, port: PortId, address: u32) -> bool {
+    /// Under which addresses a packet of this address, received at a port, leaves elsewhere. Where it would leave so is outside.
+    pub(crate) fn pool_elsewhere(&self, port: PortId, address: u32) -> Option<&Pool> {
         let mut rules = self.sources.iter().filter(|rule| !rule.exits.has(port));
-        rules.any(|rule| rule.sources.iter().any(|net| net.has(address)))
+        rules.find(|rule| rule.sources.iter().any(|net| net.has(address))).map(|rule| &rule.pool)
+    }
+
+    /// Whether an outside address has ports for others: one that is given to somebody as a whole has none.
+    pub(crate) fn has_ports(&self, external: u16) -> bool {
+        let external = self.externals.get(usize::from(external));
+        external.is_some_and(|external| {
+            let is_taken = |(_, taken): &(Class, RangeInclusive<u16>)| {
+                [external.ports.start(), external.ports.end()].into_iter().all(|port| taken.contains(port))
+            };
+            !external.taken.iter().any(is_taken)
+        })
     }
 
     /// Under which addresses a packet leaves.

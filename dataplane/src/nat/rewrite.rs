@@ -6,6 +6,7 @@ use super::Endpoint;
 use crate::{
     forward::fold,
     parse::{FragmentKind, Headers},
+    route::spend_hop,
 };
 
 /// What a packet leaves as.
@@ -21,18 +22,22 @@ pub(crate) struct Translation {
 
 /// Where things are in an IPv4 header, RFC 791.
 mod ip {
+    pub(super) const TTL_AND_PROTOCOL: usize = 8;
     pub(super) const CHECKSUM: usize = 10;
     pub(super) const SOURCE: usize = 12;
     pub(super) const DESTINATION: usize = 16;
     pub(super) const HEADER: usize = 20;
 }
 
-/// Has a packet say what it leaves as. `headers` are those that decode found, but for the addresses.
+/// Has a packet say what it leaves as, and take one hop less if it is forwarded. `headers` are those that decode found, but for the addresses.
 #[inline]
-pub(crate) fn rewrite(frame: &mut [u8], headers: &Headers, to: &Translation) {
+pub(crate) fn rewrite(frame: &mut [u8], headers: &Headers, to: &Translation, spends_hop: bool) {
     let network = usize::from(headers.network_offset);
     let transport = usize::from(headers.transport_offset);
     if headers.icmp_error {
+        if spends_hop {
+            spend_hop(frame, headers);
+        }
         rewrite_error(frame, network, transport, to);
         return;
     }
@@ -41,7 +46,12 @@ pub(crate) fn rewrite(frame: &mut [u8], headers: &Headers, to: &Translation) {
     let mut of_addresses = Difference::default();
     of_addresses.put4(header, ip::SOURCE, to.source.address);
     of_addresses.put4(header, ip::DESTINATION, to.destination.address);
-    of_addresses.apply(header, ip::CHECKSUM);
+    let mut of_header = of_addresses;
+    if spends_hop {
+        let [ttl, protocol] = [header[8].saturating_sub(1), header[9]];
+        of_header.put2(header, ip::TTL_AND_PROTOCOL, u16::from_be_bytes([ttl, protocol]));
+    }
+    of_header.apply(header, ip::CHECKSUM);
     if headers.fragment.kind == FragmentKind::Later {
         return;
     }

@@ -31,6 +31,6 @@ pub(crate) fn owner(cx: &Context<'_>, meta: &Meta) -> Option<WorkerId> {
 /// If a packet that arrived at a mapped port comes from inside: the owner of a flow that it opens, where its own mapping is.
 pub(crate) fn hairpin_owner(cx: &Context<'_>, meta: &Meta) -> Option<WorkerId> {
     let source = endpoint(&meta.key, meta.side).filter(|_| !meta.headers.icmp_error)?;
-    let is_inside = cx.snapshot.nat.comes_from_inside(meta.port, source.address);
+    let is_inside = cx.snapshot.nat.pool_elsewhere(meta.port, source.address).is_some();
     is_inside.then(|| NatPlan::worker_of(source.port, cx.workers))
 }

@@ -33,5 +33,5 @@ pub(crate) use lookups::Lookups;
 pub use next_hop::NextHopId;
 pub use rib::{Change, Rib};
 pub use routes::{Hop, Link, Mac, Neighbour, Neighbours, ReversePath, Routes, Target};
-pub(crate) use stage::{Rewrite, decide, exit, hand_over_translated, rewrite, too_long_for};
+pub(crate) use stage::{Rewrite, decide, exit, hand_over_translated, rewrite, spend_hop, too_long_for};
 pub(crate) use ways::Ways;

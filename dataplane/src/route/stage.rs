@@ -251,15 +251,9 @@ const fn mark(index: u32) -> Mac {
     [0x52, 0x56, a, b, c, d]
 }
 
-/// Has a packet leave: its Ethernet header, its maximum segment size, and one hop less if it is forwarded.
+/// Has a packet leave: its Ethernet header, and its maximum segment size. If it is forwarded, it has one hop less besides.
 #[inline]
-pub(crate) fn rewrite(
-    frame: &mut [u8],
-    headers: &Headers,
-    verdict: Verdict,
-    rewrite: &Rewrite,
-    counters: &mut WorkerCounters,
-) {
+pub(crate) fn rewrite(frame: &mut [u8], headers: &Headers, rewrite: &Rewrite, counters: &mut WorkerCounters) {
     if let Some(macs) = frame.first_chunk_mut::<12>() {
         let (destination, source) = macs.split_at_mut(6);
         destination.copy_from_slice(&rewrite.destination);
@@ -270,13 +264,11 @@ pub(crate) fn rewrite(
     {
         counters.mss_clamped += 1;
     }
-    if matches!(verdict, Verdict::Forward(_)) {
-        spend_hop(frame, headers);
-    }
 }
 
 /// Takes one off the hop limit, and off the checksum of IPv4 (RFC 1624).
-fn spend_hop(frame: &mut [u8], headers: &Headers) {
+#[inline]
+pub(crate) fn spend_hop(frame: &mut [u8], headers: &Headers) {
     let Some(packet) = frame.get_mut(usize::from(headers.network_offset)..) else { return };
     match headers.network {
         Network::Ipv4 => {
