@@ -80,7 +80,7 @@ pub(crate) fn run(report: &Report, options: &Options) {
 /// A router of two routes with all flows open, which translates addresses or does not.
 pub(crate) fn warm(flows: u32, translates: bool) -> Worker<TrafficIo, Discard> {
     let routes = fib(&OURS.map(parsed));
-    let nat = Arc::new(if translates { hiding() } else { NatPlan::default() });
+    let nat = Arc::new(if translates { hiding(enough(flows)) } else { NatPlan::default() });
     let io = TrafficIo::new(flows, Mix::Small).spread();
     let snapshot = Snapshot { nat, ..routed(routes, ReversePath::Loose) };
     opened(worker_with(io, flows as usize, 64, snapshot), flows)
@@ -89,23 +89,32 @@ pub(crate) fn warm(flows: u32, translates: bool) -> Worker<TrafficIo, Discard> {
 /// The same packets routed, and routed under other addresses; then new flows, each with a mapping of its own.
 fn translated(report: &Report, options: &Options, flows: u32, routes: &Fib) {
     let plain = || worker(flows, options, routed(routes.clone(), ReversePath::Loose));
-    let hidden = || {
-        let snapshot = Snapshot { nat: Arc::new(hiding()), ..routed(routes.clone(), ReversePath::Loose) };
-        worker(flows, options, snapshot)
+    let hidden = |addresses| {
+        let nat = Arc::new(hiding(addresses));
+        worker(flows, options, Snapshot { nat, ..routed(routes.clone(), ReversePath::Loose) })
     };
-    let (mut plain, mut hidden) = (plain(), hidden());
+    let (mut plain, mut hidden) = (plain(), [hidden(enough(flows)), hidden(MOST)]);
+    let [few, most] = &mut hidden;
     let results = interleave(
         options.rounds,
-        &mut [&mut || turns(&mut plain, options.packets), &mut || turns(&mut hidden, options.packets)],
+        &mut [&mut || turns(&mut plain, options.packets), &mut || turns(few, options.packets), &mut || {
+            turns(most, options.packets)
+        }],
     );
-    let added: Vec<f64> = results[1].iter().zip(&results[0]).map(|(hidden, plain)| hidden - plain).collect();
-    report.figure("address translation adds to that", &added, "ns/packet", Some("must 15"));
-    let counters = hidden.counters();
-    assert_eq!(
-        (counters.nat_translated, counters.drops.total()),
-        (counters.forwarded, 0),
-        "all were translated"
-    );
+    for (addresses, result) in [enough(flows), MOST].into_iter().zip(&results[1..]) {
+        let added: Vec<f64> = result.iter().zip(&results[0]).map(|(hidden, plain)| hidden - plain).collect();
+        let name = format!("address translation adds to that, outside addresses: {addresses}");
+        report.figure(&name, &added, "ns/packet", Some("must 15"));
+    }
+    for hidden in &hidden {
+        let counters = hidden.counters();
+        assert_eq!(
+            (counters.nat_translated, counters.drops.total()),
+            (counters.forwarded, 0),
+            "all were translated"
+        );
+    }
+    let [_, mut hidden] = hidden;
 
     // All flows are open: they end first.
     let _open_already = (turnover(&mut plain), turnover(&mut hidden));
@@ -121,17 +130,28 @@ fn translated(report: &Report, options: &Options, flows: u32, routes: &Fib) {
     assert!(made >= u64::from(flows) * options.rounds as u64 * 3 / 4, "{made} mappings were made");
 }
 
-/// What leaves through the second interface is known as one of 64 addresses.
-fn hiding() -> NatPlan {
-    let external =
-        |address: u32| External { address: 0xc633_6400 + address, ports: 1024..=u16::MAX, taken: Vec::new() };
+/// Outside addresses for any number of flows.
+const MOST: u16 = 64;
+
+/// Outside addresses that so many flows need: each has 64,512 ports.
+fn enough(flows: u32) -> u16 {
+    u16::try_from(flows.div_ceil(50_000)).unwrap_or(MOST).min(MOST)
+}
+
+/// What leaves through the second interface is known as one of so many addresses.
+fn hiding(addresses: u16) -> NatPlan {
+    let external = |address: u16| External {
+        address: 0xc633_6400 + u32::from(address),
+        ports: 1024..=u16::MAX,
+        taken: Vec::new(),
+    };
     let source = Source {
         exits: Segment::of([PortId(1)]),
         sources: vec![Net::new(Ipv4Addr::UNSPECIFIED, 0)],
         destinations: Vec::new(),
-        pool: Pool((0..64).collect()),
+        pool: Pool((0..addresses).collect()),
     };
-    NatPlan::new(vec![source], Vec::new(), (0..64).map(external).collect(), vec![None; 2])
+    NatPlan::new(vec![source], Vec::new(), (0..addresses).map(external).collect(), vec![None; 2])
 }
 
 fn parsed((prefix, next): (&str, u16)) -> (IpNet, u16) {

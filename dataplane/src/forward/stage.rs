@@ -67,16 +67,12 @@ impl ForwardStage {
                         route::decide(cx.snapshot, *reverse_path, meta, found, &mut flows.ways, counters);
                     *rewrite = headers;
                     if translates && meta.headers.network == Network::Ipv4 {
-                        // It has been found out by the first packet of a flow.
-                        let alias = meta.slot.and_then(|slot| flows.nat.alias(slot));
-                        let initiator = meta.slot.and_then(|slot| flows.initiator(slot));
-                        if let (Verdict::Forward(_), Some(alias), Some(initiator)) =
-                            (verdict, alias, initiator)
-                        {
-                            *translation = nat::translation(alias, meta, initiator);
-                        } else {
-                            *translation = translate(cx, meta, verdict, rewrite, flows);
-                            continue;
+                        match (verdict, known(meta, flows)) {
+                            (Verdict::Forward(_), Some(known)) => *translation = known,
+                            _ => {
+                                *translation = translate(cx, meta, verdict, rewrite, flows);
+                                continue;
+                            }
                         }
                     }
                     verdict
@@ -122,7 +118,15 @@ impl ForwardStage {
     }
 }
 
-/// Decides what a packet leaves as that goes where its route leads, as `verdict` says, if nobody knows yet what its flow does.
+/// What a packet leaves as, if that has been found out for its flow: that is so but for the first.
+#[inline(always)]
+fn known(meta: &Meta, flows: &FlowTable) -> Option<Option<Translation>> {
+    let slot = meta.slot?;
+    let (alias, initiator) = flows.nat.alias(slot).zip(flows.initiator(slot))?;
+    Some(nat::translation(alias, meta, initiator))
+}
+
+/// Decides what a packet leaves as that goes where its route leads, as `verdict` says.
 #[inline(never)]
 fn translate(
     cx: &Context<'_>,

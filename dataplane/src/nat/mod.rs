@@ -27,7 +27,7 @@ pub(crate) use alias::Alias;
 pub use alias::NatFlow;
 pub use arrive::{Arrival, Arrived};
 pub(crate) use arrive::{arrive, stay};
-pub(crate) use leave::Leaving;
+pub(crate) use leave::{Leaving, translation};
 pub use mappings::Nat;
 pub use plan::{Class, Destination, Endpoint, External, NatPlan, Net, Pool, Source};
 pub(crate) use rewrite::{Translation, rewrite};

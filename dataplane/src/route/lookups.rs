@@ -1,11 +1,13 @@
 use super::{
     NextHopId, ReversePath, Routes,
+    routes::NeighbourId,
     table::WAVE,
     ways::{Way, Ways},
 };
 use crate::{
     batch::{Batch, Meta},
     forward::Port,
+    io::PortId,
     parse::Address,
     snapshot::Snapshot,
     verdict::Verdict,
@@ -21,8 +23,8 @@ pub(crate) struct Lookups {
 /// What is known of where a packet goes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Found {
-    /// The way of those of its flow that came before.
-    Way(Way),
+    /// It goes where those of its flow went that came before.
+    Way { neighbour: NeighbourId, exit: PortId },
     /// Which routes its ends have.
     Routes {
         destination: Option<NextHopId>,
@@ -55,10 +57,10 @@ impl Lookups {
             else {
                 continue;
             };
-            if let (Some(way), Some(found)) =
+            if let (Some(Way { neighbour, exit, .. }), Some(found)) =
                 (ways.of(meta, *generation), self.found.get_mut(usize::from(place)))
             {
-                *found = Found::Way(way);
+                *found = Found::Way { neighbour, exit };
                 continue;
             }
             if wave.len == PACKETS || wave.table != link.table {

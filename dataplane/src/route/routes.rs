@@ -87,7 +87,7 @@ pub struct Neighbours {
 
 /// The place of a neighbour in the list of one [`Neighbours`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct NeighbourId(u32);
+pub(crate) struct NeighbourId(u32);
 
 /// A neighbour whose hardware address is known.
 #[derive(Debug)]

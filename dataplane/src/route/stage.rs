@@ -34,9 +34,9 @@ pub(crate) fn decide(
         // It is about to go, or has just come.
         return (Verdict::Drop(DropReason::NoDestination), Rewrite::default());
     };
-    let ends = match found {
-        Found::Way(way) => return go(routes, way, None),
-        Found::Routes { destination, source } => (*destination, *source),
+    let ends = match *found {
+        Found::Way { neighbour, exit } => return go(routes, neighbour, exit, None),
+        Found::Routes { destination, source } => (destination, source),
     };
     match route(routes, link, reverse_path, meta, ends) {
         Ok((hop, neighbour)) => {
@@ -48,7 +48,7 @@ pub(crate) fn decide(
                 exit: hop.port,
             };
             ways.remember(meta, way);
-            go(routes, &way, mss::limit(routes, plan, link, meta, hop))
+            go(routes, neighbour, hop.port, mss::limit(routes, plan, link, meta, hop))
         }
         Err(Not::Dropped(reason)) => (Verdict::Drop(reason), Rewrite::default()),
         Err(Not::Fast(why)) => {
@@ -69,12 +69,12 @@ pub(crate) fn decide(
     }
 }
 
-/// Has a packet go a way.
+/// Has a packet go to a neighbour.
 #[inline]
-fn go(routes: &Routes, way: &Way, mss: Option<u16>) -> (Verdict, Rewrite) {
-    let source = routes.link(way.exit).map_or([0; 6], |link| link.mac);
-    let destination = routes.neighbours.mac(way.neighbour).unwrap_or_default();
-    (Verdict::Forward(way.exit), Rewrite { destination, source, mss })
+fn go(routes: &Routes, neighbour: NeighbourId, exit: PortId, mss: Option<u16>) -> (Verdict, Rewrite) {
+    let source = routes.link(exit).map_or([0; 6], |link| link.mac);
+    let destination = routes.neighbours.mac(neighbour).unwrap_or_default();
+    (Verdict::Forward(exit), Rewrite { destination, source, mss })
 }
 
 /// What the headers of a packet become.
