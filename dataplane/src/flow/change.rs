@@ -54,6 +54,11 @@ impl Entry {
 }
 
 impl FlowTable {
+    /// What is asked about a flow.
+    pub(crate) fn question(&self, cx: &Context<'_>, slot: Slot) -> Option<Key> {
+        Some(self.entries.get(slot.0 as usize)?.question(&cx.snapshot.forward))
+    }
+
     /// The ruling on a flow that has none under the policy in force, which keeps it, or on a packet that belongs to no flow.
     ///
     /// A flow that a limit refuses counts as judged under no policy, so that its next packet may be luckier. If none is, its

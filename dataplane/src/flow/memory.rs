@@ -12,7 +12,7 @@ use rustix::{
 
 /// `count` copies of `value`.
 #[expect(unsafe_code, reason = "measured: see docs/adr/0006-flow-table.md, 'Large pages'")]
-pub(super) fn filled<T: Copy>(value: T, count: usize) -> Vec<T> {
+pub(crate) fn filled<T: Copy>(value: T, count: usize) -> Vec<T> {
     const PAGE: usize = 4096;
     let mut memory: Vec<T> = Vec::with_capacity(count);
     // Before anything is written: a page is made large or small when it is first touched.

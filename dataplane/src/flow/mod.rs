@@ -18,7 +18,7 @@ mod free;
 mod index;
 mod key;
 mod lanes;
-mod memory;
+pub(crate) mod memory;
 mod phase;
 mod record;
 mod reopen;

@@ -23,7 +23,7 @@ use crate::{
     nat::Nat,
     parse::{FragmentKind, tcp_flags},
     pipeline::Context,
-    policy::{DecisionLog, Decisions, Key, Ruling, question_of_packet},
+    policy::{DecisionLog, Decisions, Ruling, question_of_packet},
     route::Ways,
     verdict::{DropReason, Verdict},
 };
@@ -169,11 +169,6 @@ impl FlowTable {
     /// Which end opened the flow.
     pub fn initiator(&self, slot: Slot) -> Option<Side> {
         Some(self.entries.get(slot.0 as usize)?.initiator())
-    }
-
-    /// What is asked about a flow.
-    pub(crate) fn question(&self, cx: &Context<'_>, slot: Slot) -> Option<Key> {
-        Some(self.entries.get(slot.0 as usize)?.question(&cx.snapshot.forward))
     }
 
     /// Shows live flows to `visit`, from `cursor` on, at most `budget` of them; returns where to go on, or `None` at the

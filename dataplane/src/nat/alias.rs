@@ -1,5 +1,8 @@
 use super::{Endpoint, mappings::MappingId};
-use crate::{flow::Slot, prefetch};
+use crate::{
+    flow::{Slot, memory::filled},
+    prefetch,
+};
 
 /// What the ends of a flow are known as to each other, where that is not what they are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -76,7 +79,7 @@ impl Aliases {
     /// Takes memory for so many flows, if there is none yet.
     pub(super) fn reserve(&mut self, flows: usize) {
         if self.0.len() < flows {
-            self.0.resize(flows, Alias::default());
+            self.0 = filled(Alias::default(), flows);
         }
     }
 

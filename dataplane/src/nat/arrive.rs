@@ -2,9 +2,9 @@
 
 use ravelin_config::types::Protocol;
 
-use super::{Class, Endpoint, Nat, NatPlan, plan::is_v4};
+use super::{Class, Endpoint, Nat, NatPlan, plan::is_v4, ports::Place};
 use crate::{
-    batch::{Batch, Meta},
+    batch::Meta,
     flow::{FlowKey, Side},
     forward::Port,
     pipeline::Context,
@@ -52,10 +52,15 @@ pub(crate) fn arrive(cx: &Context<'_>, nat: &Nat, metas: &mut [Meta]) {
     if plan.is_empty() {
         return;
     }
-    // Those that were sent to an outside address, with its number.
-    let mut sent_outside = [(0u8, 0u16); Batch::<()>::MAX];
+    metas.chunks_mut(TOGETHER).for_each(|metas| arrive_together(cx, plan, nat, metas));
+}
+
+/// The same for some, so that their waits for memory overlap.
+#[inline(never)]
+fn arrive_together(cx: &Context<'_>, plan: &NatPlan, nat: &Nat, metas: &mut [Meta]) {
+    let mut sent_outside = [Asked::default(); TOGETHER];
     let mut some = sent_outside.iter_mut();
-    for (meta, place) in metas.iter_mut().zip(0..=u8::MAX) {
+    for (meta, number) in metas.iter_mut().zip(0..) {
         let is_asked =
             meta.verdict.is_undecided() && is_v4(&meta.headers) && meta.arrival.how == Arrived::Unasked;
         if !is_asked || !cx.snapshot.forward.port(meta.port).is_some_and(Port::routes) {
@@ -64,23 +69,35 @@ pub(crate) fn arrive(cx: &Context<'_>, nat: &Nat, metas: &mut [Meta]) {
         meta.arrival.how = Arrived::AsSent;
         let sent_to = Endpoint::new(meta.headers.destination, meta.headers.destination_port);
         let Some(external) = plan.external(sent_to.address) else { continue };
-        if let Some(class) = Class::of(meta.headers.protocol) {
-            nat.fetch_inside(external, class, sent_to.port);
-        }
+        let class = Class::of(meta.headers.protocol);
+        let place = class.and_then(|class| nat.fetch_inside(external, class, sent_to.port));
         if let Some(next) = some.next() {
-            *next = (place, external);
+            *next = Asked { number, external, place };
         }
     }
     let left = some.len();
-    for (place, external) in sent_outside.iter().take(Batch::<()>::MAX - left) {
-        if let Some(meta) = metas.get_mut(usize::from(*place)) {
-            look(cx, plan, nat, meta, *external);
+    for asked in sent_outside.iter().take(TOGETHER - left) {
+        if let Some(meta) = metas.get_mut(usize::from(asked.number)) {
+            look(cx, plan, nat, meta, asked);
         }
     }
 }
 
+/// Packets that are looked at together.
+const TOGETHER: usize = 32;
+
+/// A packet that was sent to an outside address.
+#[derive(Clone, Copy, Default)]
+struct Asked<'n> {
+    /// Its place in the batch.
+    number: u8,
+    external: u16,
+    /// Where it stands who has the port that it was sent to.
+    place: Option<Place<'n>>,
+}
+
 #[inline]
-fn look(cx: &Context<'_>, plan: &NatPlan, nat: &Nat, meta: &mut Meta, external: u16) {
+fn look(cx: &Context<'_>, plan: &NatPlan, nat: &Nat, meta: &mut Meta, asked: &Asked<'_>) {
     let headers = &meta.headers;
     // An error goes to whoever sent the packet that it quotes.
     let (sent_to, protocol) = if headers.icmp_error {
@@ -96,7 +113,7 @@ fn look(cx: &Context<'_>, plan: &NatPlan, nat: &Nat, meta: &mut Meta, external: 
     }
     let Some(class) = Class::of(protocol) else { return };
     // Whoever wrote an error may be asked for by another address than what it quotes.
-    if headers.icmp_error && plan.external(sent_to.address) != Some(external) {
+    if headers.icmp_error && plan.external(sent_to.address) != Some(asked.external) {
         return;
     }
     if class == Class::Icmp && !headers.icmp_error && headers.icmp != [ECHO_REPLY, 0] {
@@ -108,7 +125,12 @@ fn look(cx: &Context<'_>, plan: &NatPlan, nat: &Nat, meta: &mut Meta, external: 
         meta.verdict = Verdict::Handoff(owner);
         return;
     }
-    if let Some(to) = nat.inside(external, class, sent_to.port) {
+    let to = if headers.icmp_error {
+        nat.inside(asked.external, class, sent_to.port)
+    } else {
+        asked.place.and_then(Place::inside)
+    };
+    if let Some(to) = to {
         meta.arrival = Arrival { how: Arrived::Mapped, sent_to };
         redirect(meta, to);
     }

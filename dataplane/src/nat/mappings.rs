@@ -4,7 +4,11 @@ use std::{collections::VecDeque, fmt, sync::Arc};
 
 use hashbrown::HashTable;
 
-use super::{Alias, Class, Endpoint, External, NatPlan, alias::Aliases, ports::Ports};
+use super::{
+    Alias, Class, Endpoint, External, NatPlan,
+    alias::Aliases,
+    ports::{Place, Ports},
+};
 use crate::{flow::Slot, handoff::WorkerId, hash::FlowHasher};
 
 /// One worker's mappings, and what its flows are known as.
@@ -134,19 +138,14 @@ impl Nat {
     /// Who has a port of an outside address.
     #[inline]
     pub(super) fn inside(&self, external: u16, class: Class, port: u16) -> Option<Endpoint> {
-        let place = self.places.get(usize::from(external))?;
-        let ports = self.outsides.get(usize::from(*place))?.ports.get(class as usize)?;
-        Some(ports.holder(port)?.inside())
+        self.fetch_inside(external, class, port)?.inside()
     }
 
-    /// Asks for the memory that [`Nat::inside`] reads.
+    /// Where it stands who has a port of an outside address; asks for that memory.
     #[inline]
-    pub(super) fn fetch_inside(&self, external: u16, class: Class, port: u16) {
-        let place = self.places.get(usize::from(external));
-        let outside = place.and_then(|place| self.outsides.get(usize::from(*place)));
-        if let Some(ports) = outside.and_then(|outside| outside.ports.get(class as usize)) {
-            ports.fetch(port);
-        }
+    pub(super) fn fetch_inside(&self, external: u16, class: Class, port: u16) -> Option<Place<'_>> {
+        let place = self.places.get(usize::from(external))?;
+        self.outsides.get(usize::from(*place))?.ports.get(class as usize)?.fetch(port)
     }
 
     /// What an inside endpoint is known as, for one more flow: as before, or else from now on.

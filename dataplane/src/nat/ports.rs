@@ -36,6 +36,18 @@ impl Holder {
     }
 }
 
+/// Where it stands who has a port.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place<'p>(&'p u64);
+
+impl Place<'_> {
+    /// Who has it.
+    #[inline]
+    pub(super) fn inside(self) -> Option<Endpoint> {
+        (*self.0 != 0).then(|| Holder(*self.0).inside())
+    }
+}
+
 /// The ports.
 #[derive(Debug)]
 pub(super) struct Ports {
@@ -84,12 +96,12 @@ impl Ports {
         self.holders.get(usize::from(port)).filter(|holder| **holder != 0).map(|holder| Holder(*holder))
     }
 
-    /// Asks for the memory that [`Ports::holder`] reads.
+    /// Where it stands who has a port; asks for that memory.
     #[inline]
-    pub(super) fn fetch(&self, port: u16) {
-        if let Some(holder) = self.holders.get(usize::from(port)) {
-            prefetch::fetch(holder);
-        }
+    pub(super) fn fetch(&self, port: u16) -> Option<Place<'_>> {
+        let place = self.holders.get(usize::from(port))?;
+        prefetch::fetch(place);
+        Some(Place(place))
     }
 
     /// Gives a free port to somebody: the same as inside if it can be, else one of the same parity (RFC 4787 section 4.2.2), else

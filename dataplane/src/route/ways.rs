@@ -3,7 +3,7 @@ use ravelin_config::types::Protocol;
 use super::{routes::NeighbourId, stage::has_options};
 use crate::{
     batch::Meta,
-    flow::{Side, Slot},
+    flow::{Side, Slot, memory::filled},
     io::PortId,
     parse::tcp_flags,
     prefetch,
@@ -43,7 +43,7 @@ impl Ways {
     /// Takes memory for so many flows, if there is none yet.
     pub(crate) fn reserve(&mut self, flows: usize) {
         if self.0.len() < flows {
-            self.0.resize(flows, Both::default());
+            self.0 = filled(Both::default(), flows);
         }
     }
 
