@@ -48,10 +48,6 @@ pub(super) enum Candidate {
     Policy(u32),
     /// Ravelin routes, under so many rules.
     Router(u32),
-    /// Ravelin routes, and the client is known as another.
-    Translator,
-    /// The kernel does the same.
-    Masquerade,
     Kernel,
     /// The kernel receives as an XDP program would: frames from which it has yet to make packets.
     KernelFromFrames,
@@ -77,8 +73,6 @@ impl Candidate {
     pub(super) fn name(self) -> String {
         match self {
             Self::Router(0) => "ravelin routes, no policy".to_owned(),
-            Self::Translator => "ravelin routes and translates".to_owned(),
-            Self::Masquerade => "nft, source translated".to_owned(),
             Self::Router(count) => format!("ravelin routes, {count} rules"),
             Self::KernelFromFrames => "kernel, no nft, from XDP frames".to_owned(),
             Self::Bare => "bare AF_XDP forwarder".to_owned(),
@@ -95,19 +89,9 @@ impl Candidate {
     /// Whether its packets come from the stack, instead of another's XDP program.
     const fn takes_packets(self) -> bool {
         match self {
-            Self::Bare
-            | Self::Bridge
-            | Self::Policy(_)
-            | Self::Router(_)
-            | Self::Translator
-            | Self::KernelFromFrames => false,
-            Self::Kernel | Self::Tracking | Self::Masquerade | Self::Nftables(..) => true,
+            Self::Bare | Self::Bridge | Self::Policy(_) | Self::Router(_) | Self::KernelFromFrames => false,
+            Self::Kernel | Self::Tracking | Self::Nftables(..) => true,
         }
-    }
-
-    /// Whether the server's answers reach the client as the source sends them: to where the client is, not to what it is known as.
-    const fn knows_answers(self) -> bool {
-        !matches!(self, Self::Translator | Self::Masquerade)
     }
 
     /// Puts it in the middle of namespaces that nothing has been in before.
@@ -126,15 +110,6 @@ impl Candidate {
                 route(topology);
                 let policy = if count > 0 { policy(count) } else { String::new() };
                 Some(start_ravelin_as(topology, 1, Mode::Native, ["idle = \"spin\"", &policy, ROUTER]))
-            }
-            Self::Translator => {
-                route(topology);
-                Some(start_ravelin_as(topology, 1, Mode::Native, ["idle = \"spin\"", NAT, ROUTER]))
-            }
-            Self::Masquerade => {
-                route(topology);
-                filter(topology, MASQUERADE);
-                None
             }
             Self::Kernel => {
                 route(topology);
@@ -163,13 +138,6 @@ impl Candidate {
         }
     }
 }
-
-/// The client is known to the server as another.
-const NAT: &str = "[[nat.source]]\nout = [\"r1\"]\nsources = [\"10.78.0.2\"]\nto = [\"192.0.2.1\"]\n";
-
-/// The same for the kernel.
-const MASQUERADE: &str = "table ip nat {\nchain out {\ntype nat hook postrouting priority 100;\n\
-                          ip saddr 10.78.0.2 oifname r1 snat to 192.0.2.1\n}\n}\n";
 
 /// The source and port of each rule. Only the one halfway is that of the packets.
 fn rules(count: u32) -> impl Iterator<Item = (Ipv4Addr, u16)> {
@@ -363,7 +331,7 @@ pub(super) fn measure(candidate: Candidate, seconds: f64, flows: u16, traffic: T
         Traffic::New => (0.3, "new"),
     };
     if traffic == Traffic::Established {
-        for pattern in ["flows", "answers"].into_iter().take(if candidate.knows_answers() { 2 } else { 1 }) {
+        for pattern in ["flows", "answers"] {
             let _sent = start_source(&topology, candidate, pattern, 0.2, flows).finish();
         }
     }

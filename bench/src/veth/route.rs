@@ -62,8 +62,6 @@ fn packets(report: &Report, options: &Options, traffic: Traffic) {
         Candidate::Router(0),
         Candidate::Kernel,
         Candidate::KernelFromFrames,
-        Candidate::Translator,
-        Candidate::Masquerade,
     ];
     for &count in &options.rules {
         candidates.push(Candidate::Router(count));
@@ -92,12 +90,6 @@ fn packets(report: &Report, options: &Options, traffic: Traffic) {
         Candidate::Router(0),
         Candidate::KernelFromFrames,
         None,
-    );
-    against(
-        "ravelin translates / the kernel translates",
-        Candidate::Translator,
-        Candidate::Masquerade,
-        Some("must 1.2"),
     );
     for &count in &options.rules {
         let forms = Form::ALL.map(|form| Candidate::Nftables(form, count));
