@@ -125,14 +125,18 @@ impl Routing {
 
     /// Has the kernel find out whether neighbours are still there to whom packets went, of `latest`. It does not see them go.
     pub fn confirm(&self, latest: &Latest) {
-        let used: HashSet<_> = latest.routes.neighbours.take_used().collect();
-        for (port, address) in used.iter().copied() {
+        // Held while it is asked, so that nobody finds a neighbour in neither place.
+        let used = {
+            let mut used = self.used.lock();
+            *used = latest.routes.neighbours.take_used().collect();
+            used.clone()
+        };
+        for (port, address) in used {
             let Some(link) = latest.link(port) else { continue };
             if let Err(error) = self.follower.resolve(link, address) {
                 tracing::debug!(%address, %error, "a neighbour cannot be confirmed");
             }
         }
-        *self.used.lock() = used;
     }
 
     /// What the kernel would do otherwise than workers do.
