@@ -25,6 +25,8 @@ pub struct Meta {
     pub port: PortId,
     /// Whether another worker has received and decoded it.
     pub handed_in: bool,
+    /// What tunnels have to do with the packet.
+    pub passage: Passage,
     /// Whether the packet is a fragment that has been tied to its first fragment, and so has ports.
     pub resolved: bool,
     /// Whether the packet has a flow key.
@@ -47,6 +49,20 @@ pub struct Meta {
     pub verdict: Verdict,
     /// By which decision.
     pub decision: DecisionId,
+}
+
+/// What tunnels that end at the appliance have to do with a packet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Passage {
+    /// Nothing yet.
+    #[default]
+    Plain,
+    /// It came out of one.
+    Opened,
+    /// The host sends it through one, and has routed it.
+    Host,
+    /// It leaves through one that another worker has.
+    Sealing,
 }
 
 impl Meta {

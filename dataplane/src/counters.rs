@@ -43,7 +43,7 @@ macro_rules! counters {
 
 counters! {
     Counter received "packets" "Packets received from interfaces.",
-    Counter injected "packets" "Packets that the appliance made itself: answers to rejected packets and resets of connections that a change of policy cut.",
+    Counter injected "packets" "Packets that the appliance made itself: answers to rejected packets, resets of connections that a change of policy cut, and what comes out of tunnels and goes into them.",
     Counter received_bytes "bytes" "Bytes received from interfaces, whole frames.",
     Counter handed_in "packets" "Packets received from other workers.",
     Counter forwarded "packets" "Packets queued to leave through an interface.",
@@ -59,6 +59,12 @@ counters! {
     Gauge nat_mappings "mappings" "Inside addresses and ports that are known as others outside, now.",
     Counter nat_mappings_created "mappings" "Such mappings that were made.",
     Counter nat_translated "packets" "Packets whose addresses were translated.",
+    Counter wireguard_opened "packets" "Packets that came out of tunnels: each counts as injected, and the message that it came in as consumed.",
+    Counter wireguard_sealed "packets" "Packets that left through tunnels: each counts as forwarded, and the message that it leaves in as injected.",
+    Gauge wireguard_waiting "packets" "Packets that wait for a session with their peer, now: they count as consumed, and as injected when they go on.",
+    Counter wireguard_handshakes "messages" "Handshake messages that were authentic and have been answered.",
+    Counter wireguard_cookies_sent "messages" "Cookies sent to those who began handshakes while there were many.",
+    Counter wireguard_through_kernel "messages" "Messages of tunnels that the kernel sent, because workers did not know the way.",
     Counter mss_clamped "packets" "TCP packets that open a connection, and whose maximum segment size was lowered to what the way takes.",
     Counter batches "batches" "Batches that held at least one packet.",
     Counter idle_turns "turns" "Turns of the worker that found nothing to do.",

@@ -1,8 +1,8 @@
 //! The packet path of Ravelin.
 //!
 //! ```text
-//! worker k   receive > decode > fragments > steer > flow > policy > forward > capture > settle > transmit
-//! (core k)                                    |
+//! worker k   receive > decode > tunnel_in > fragments > steer > flow > policy > forward > capture > settle > tunnel_out > transmit
+//! (core k)                                                |
 //!                     bounded handoff rings between workers
 //! ```
 //!
@@ -40,4 +40,5 @@ pub mod stop;
 pub mod threat;
 pub mod verdict;
 pub mod wake;
+pub mod wireguard;
 pub mod worker;

@@ -17,6 +17,7 @@ use crate::{
     policy::PolicyStage,
     snapshot::Snapshot,
     verdict::Verdict,
+    wireguard::Tunnels,
 };
 
 /// What every stage may know.
@@ -73,10 +74,11 @@ impl Pipeline {
     }
 
     /// Decides every packet of a batch.
-    pub fn run<F: Frame>(
+    pub(crate) fn run<F: Frame>(
         &mut self,
         cx: &Context<'_>,
         batch: &mut Batch<F>,
+        tunnels: &mut Tunnels<F>,
         records: &mut impl RecordSink,
         counters: &mut WorkerCounters,
     ) {
@@ -89,6 +91,7 @@ impl Pipeline {
 
         self.decode.run(batch);
         observe(Step::Decode, batch.metas());
+        tunnels.run(cx, batch, counters);
         self.steer.fragments(cx, batch.metas_mut());
         self.fragments.run(cx, batch.metas_mut(), counters);
         observe(Step::Fragment, batch.metas());

@@ -15,7 +15,7 @@ use std::{
 use crossbeam::utils::CachePadded;
 use parking_lot::Mutex;
 
-use crate::{capture, flow, forward, handoff::WorkerId, nat, parse, policy, route};
+use crate::{capture, flow, forward, handoff::WorkerId, nat, parse, policy, route, wireguard};
 
 /// Everything that can change while packets flow.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +36,8 @@ pub struct Snapshot {
     pub routes: route::Routes,
     /// Under which addresses they do. The same one for as long as nothing of it changes.
     pub nat: Arc<nat::NatPlan>,
+    /// Tunnels that end here. The same one for as long as nothing of it changes.
+    pub wireguard: Arc<wireguard::Plan>,
     /// What alone has changed, if it is no more than the addresses that sets and feeds hold. Set by [`Publisher::publish_change`].
     pub change: Option<AddressChange>,
 }

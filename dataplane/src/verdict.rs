@@ -102,6 +102,26 @@ drop_reasons! {
     Handoff {
         HandoffFull "handoff_full" "The ring to the worker that owns the flow is full.",
     }
+    Wireguard {
+        WireguardMalformed "wireguard_malformed" "What came to the port of a tunnel is no message of WireGuard.",
+        WireguardBadMac "wireguard_bad_mac" "A handshake message is not for the public key of the interface.",
+        WireguardCookieRequired "wireguard_cookie_required" "There are many handshakes; the sender was sent a cookie, with which to repeat this one.",
+        WireguardBusy "wireguard_busy" "There were more handshakes at once than are worked off in one turn; the sender repeats them.",
+        WireguardUnknownPeer "wireguard_unknown_peer" "A handshake was begun by somebody who is no peer.",
+        WireguardHandshakeFailed "wireguard_handshake_failed" "A handshake message is not authentic, not newer than one before, or not awaited.",
+        WireguardUnknownIndex "wireguard_unknown_index" "A message names a session that no peer of the interface has.",
+        WireguardNoSession "wireguard_no_session" "The session that a packet came under is gone, or none came up in time for one that was to leave.",
+        WireguardReplay "wireguard_replay" "A packet came twice through a tunnel, or too late to be told from such.",
+        WireguardBadTag "wireguard_bad_tag" "A packet that came through a tunnel is not authentic.",
+        WireguardInside "wireguard_inside" "What came through a tunnel is no IP packet.",
+        WireguardSource "wireguard_source_not_allowed" "The source of a packet that came through a tunnel is not among the allowed IPs of its peer.",
+        WireguardCongestion "wireguard_congestion" "The message met congestion, and the packet inside is one whose sender could not be told (RFC 6040).",
+        WireguardNoPeer "wireguard_no_peer" "No peer of the interface through which a packet leaves has its destination among its allowed IPs.",
+        WireguardNoEndpoint "wireguard_no_endpoint" "Nobody knows yet where the peer is to which a packet goes.",
+        WireguardQueueFull "wireguard_queue_full" "Too many packets wait for a session with their peer.",
+        WireguardTooBig "wireguard_too_big" "A packet does not fit into a frame together with what its tunnel adds.",
+        WireguardUnroutable "wireguard_unroutable" "A message cannot be sent to where the peer is: there is no way, or it leads into a tunnel.",
+    }
     Flow {
         FlowTableFull "flow_table_full" "The flow table is full, nothing could be evicted and the configuration says drop.",
         TcpMidstream "tcp_midstream" "A TCP packet without a flow is not the start of a connection and mid-stream pick-up is off.",
@@ -159,6 +179,8 @@ pub enum DropGroup {
     Fragment,
     /// Rings between workers.
     Handoff,
+    /// Tunnels that end here.
+    Wireguard,
     /// The flow table and connection tracking.
     Flow,
     /// Rules and the default behind them.
@@ -177,6 +199,7 @@ impl DropGroup {
             Self::Decode => "decode",
             Self::Fragment => "fragment",
             Self::Handoff => "handoff",
+            Self::Wireguard => "wireguard",
             Self::Flow => "flow",
             Self::Policy => "policy",
             Self::Forward => "forward",

@@ -6,7 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    batch::{Batch, Meta},
+    batch::{Batch, Meta, Passage},
     clock::Timestamp,
     command::{Command, CommandQueue, FlowList},
     counters::{CounterBlock, WorkerCounters},
@@ -21,6 +21,7 @@ use crate::{
     snapshot::Reader,
     stop::Stop,
     verdict::{DropReason, Verdict},
+    wireguard::{Exit, Tunnels},
 };
 
 /// How a worker behaves when there is nothing to do.
@@ -69,6 +70,7 @@ pub struct Worker<I: PacketIo, R> {
     pipeline: Pipeline,
     records: R,
     batch: Batch<I::Frame>,
+    tunnels: Tunnels<I::Frame>,
     counters: WorkerCounters,
     listing: Option<(Arc<FlowList>, u32)>,
 }
@@ -96,6 +98,7 @@ impl<I: PacketIo, R: RecordSink> Worker<I, R> {
             pipeline,
             records,
             batch: Batch::new(batch),
+            tunnels: Tunnels::default(),
             counters: WorkerCounters::new(ports),
             listing: None,
         }
@@ -153,11 +156,14 @@ impl<I: PacketIo, R: RecordSink> Worker<I, R> {
             workers: self.links.handoff.workers(),
         };
         let more_due = self.pipeline.expire(&cx, Self::EXPIRY_BUDGET, &mut self.records, &mut self.counters);
+        self.tunnels.follow(&cx, &mut self.io);
         if packets > 0 {
-            self.pipeline.run(&cx, &mut self.batch, &mut self.records, &mut self.counters);
+            let Self { batch, tunnels, records, counters, .. } = self;
+            self.pipeline.run(&cx, batch, tunnels, records, counters);
             self.settle(now);
             self.counters.batches += 1;
         }
+        let more_due = self.send_through_tunnels(now) || more_due;
         self.pipeline.flush_captures(Some(now));
         self.io.flush();
 
@@ -194,6 +200,11 @@ impl<I: PacketIo, R: RecordSink> Worker<I, R> {
         let share = self.batch.room().div_ceil(2);
         for _ in 0..share {
             let Some(Handed { frame, meta }) = self.links.handoff.take(self.links.id) else { break };
+            if meta.passage == Passage::Sealing {
+                self.counters.handed_in += 1;
+                self.tunnels.take(frame, &meta);
+                continue;
+            }
             let meta = Meta { handed_in: true, verdict: Verdict::Undecided, ..meta };
             match self.batch.push(frame, meta) {
                 Ok(()) => self.counters.handed_in += 1,
@@ -228,6 +239,10 @@ impl<I: PacketIo, R: RecordSink> Worker<I, R> {
         let mut wake = 0_u64;
         self.batch.drain_with(|frame, meta| {
             let dropped = match meta.verdict {
+                Verdict::Forward(port) if cx.snapshot.wireguard.at(port).is_some() => {
+                    self.tunnels.take(frame, meta);
+                    None
+                }
                 Verdict::Forward(port) => match self.io.transmit(port, frame) {
                     Ok(()) => {
                         forwarded(&mut self.counters, port, meta.length);
@@ -280,6 +295,20 @@ impl<I: PacketIo, R: RecordSink> Worker<I, R> {
             wake &= wake - 1;
             self.links.handoff.wake(WorkerId(u8::try_from(worker).unwrap_or_default()));
         }
+    }
+
+    /// Seals what leaves through tunnels, and sends it; returns whether more is due.
+    fn send_through_tunnels(&mut self, now: Timestamp) -> bool {
+        let cx = Context {
+            now,
+            snapshot: self.links.reader.snapshot(),
+            worker: self.links.id,
+            workers: self.links.handoff.workers(),
+        };
+        self.tunnels.send(
+            &cx,
+            &mut Exit { io: &mut self.io, handoff: &self.links.handoff, counters: &mut self.counters },
+        )
     }
 
     /// Takes requests of the control thread and goes on with those under way; returns whether any is.
@@ -369,6 +398,11 @@ impl<I: PacketIo, R: RecordSink> Worker<I, R> {
             &mut self.counters,
         ) {}
         self.pipeline.flush_captures(None);
+        self.tunnels.close(&mut Exit {
+            io: &mut self.io,
+            handoff: &self.links.handoff,
+            counters: &mut self.counters,
+        });
         self.io.flush();
         if let Some((list, _)) = self.listing.take() {
             list.finish();
@@ -447,7 +481,7 @@ fn tell<I: PacketIo>(
     counters.rejects_silent += u64::from(!told);
 }
 
-fn forwarded(counters: &mut WorkerCounters, port: PortId, length: u32) {
+pub(crate) fn forwarded(counters: &mut WorkerCounters, port: PortId, length: u32) {
     counters.forwarded += 1;
     counters.forwarded_bytes += u64::from(length);
     if let Some(port) = counters.ports.get_mut(port.index()) {
@@ -456,7 +490,7 @@ fn forwarded(counters: &mut WorkerCounters, port: PortId, length: u32) {
     }
 }
 
-const fn transmit_reason(error: TransmitError) -> DropReason {
+pub(crate) const fn transmit_reason(error: TransmitError) -> DropReason {
     match error {
         TransmitError::Full => DropReason::TransmitFull,
         TransmitError::Down => DropReason::TransmitDown,

@@ -32,6 +32,7 @@ pub fn snapshot(config: &Config, ports: &Ports, policy: PolicySet) -> Result<Sna
         forward: forward(config, ports)?,
         routes: Routes::default(),
         nat: Arc::default(),
+        wireguard: Arc::default(),
         change: None,
     })
 }

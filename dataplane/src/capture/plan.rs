@@ -63,13 +63,13 @@ pub enum Direction {
 
 /// What may become of a packet: bit 0 for what passes or is taken, and the place of a drop reason, plus 1, for what is dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fates(u64);
+pub struct Fates(u128);
 
 impl Fates {
     /// Nothing.
     pub const NONE: Self = Self(0);
     /// Anything.
-    pub const ANY: Self = Self(u64::MAX);
+    pub const ANY: Self = Self(u128::MAX);
     /// It is not dropped.
     pub const PASSED: Self = Self(1);
     /// It is dropped, whatever for.
@@ -100,7 +100,7 @@ impl Fates {
         self.0 & Self::bit(fate) != 0
     }
 
-    fn bit(fate: Fate) -> u64 {
+    fn bit(fate: Fate) -> u128 {
         fate.drop_reason().map_or(1, |reason| 2 << reason.index())
     }
 
@@ -117,7 +117,7 @@ impl Fates {
     }
 }
 
-const _: () = assert!(DropReason::COUNT < 63, "a bit for each reason");
+const _: () = assert!(DropReason::COUNT < 127, "a bit for each reason");
 
 impl CapturePlan {
     /// The most captures at once.

@@ -1,6 +1,6 @@
 use super::{NonIp, Port, checksum};
 use crate::{
-    batch::{Batch, Meta},
+    batch::{Batch, Meta, Passage},
     counters::WorkerCounters,
     flow::FlowTable,
     io::{Frame, PortId},
@@ -62,6 +62,10 @@ impl ForwardStage {
                         _ => Verdict::Forward(*twin),
                     }
                 }
+                Some(Port::Route { .. }) if meta.passage == Passage::Host => {
+                    *rewrite = Rewrite::default();
+                    Verdict::Forward(meta.port)
+                }
                 Some(Port::Route { reverse_path, .. }) => {
                     let (verdict, headers) =
                         route::decide(cx.snapshot, *reverse_path, meta, found, &mut flows.ways, counters);
@@ -104,7 +108,8 @@ impl ForwardStage {
             if port.routes() {
                 route::rewrite(frame.bytes_mut(), headers, rewrite, counters);
             }
-            let spends_hop = port.routes() && matches!(meta.verdict, Verdict::Forward(_));
+            let spends_hop =
+                port.routes() && meta.passage != Passage::Host && matches!(meta.verdict, Verdict::Forward(_));
             match translation {
                 Some(translation) => {
                     nat::rewrite(frame.bytes_mut(), headers, translation, spends_hop);

@@ -47,6 +47,10 @@ pub trait Frame: Send {
     /// The packet, to be changed in place.
     fn bytes_mut(&mut self) -> &mut [u8];
 
+    /// Makes the packet longer or shorter, at its end; what is added is not cleared. `false`, and nothing has changed, if the buffer has
+    /// no room for that.
+    fn set_len(&mut self, length: usize) -> bool;
+
     /// The packet as it was received: of a capture, only what that holds of it, and as it does.
     fn received(&self) -> &[u8] {
         self.bytes()

@@ -32,6 +32,11 @@ impl Address {
         Self([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d])
     }
 
+    /// Whether it is an IPv4 address.
+    pub const fn is_v4(self) -> bool {
+        matches!(self.0, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, ..])
+    }
+
     /// The address in the standard library's form.
     pub fn ip(self) -> IpAddr {
         let address = Ipv6Addr::from(self.0);

@@ -30,4 +30,5 @@ pub(crate) mod tunnel;
 pub use fragments::FragmentTable;
 pub use headers::{Address, Fragment, FragmentKind, Headers, Network, TcpFields, Vlans, tcp_flags};
 pub use settings::FragmentSettings;
+pub(crate) use stage::decode_into;
 pub use stage::{DecodeStage, decode};

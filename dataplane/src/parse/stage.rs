@@ -30,6 +30,13 @@ impl DecodeStage {
     }
 }
 
+/// Parses the headers of a packet that came out of another.
+pub(crate) fn decode_into(frame: &[u8], meta: &mut Meta) {
+    if let Err(reason) = ethernet::decode(frame, meta) {
+        meta.verdict = Verdict::Drop(reason);
+    }
+}
+
 /// Parses one packet by itself, for whoever finds it in a file: its headers, its flow key if it has one by itself, which a later fragment
 /// has not, and the verdict if it is dropped for what it is.
 pub fn decode(frame: &[u8]) -> Meta {

@@ -32,6 +32,7 @@ pub use fib::Fib;
 pub(crate) use lookups::Lookups;
 pub use next_hop::NextHopId;
 pub use rib::{Change, Rib};
+pub(crate) use routes::OwnWay;
 pub use routes::{Hop, Link, Mac, Neighbour, Neighbours, ReversePath, Routes, Target};
 pub(crate) use stage::{Rewrite, decide, exit, hand_over_translated, rewrite, spend_hop, too_long_for};
 pub(crate) use ways::Ways;

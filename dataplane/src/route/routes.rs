@@ -64,6 +64,8 @@ pub struct Link {
     pub table: u8,
     /// Whether the kernel forwards what is received here, of IPv4 and of IPv6.
     pub forwards: [bool; 2],
+    /// Whether packets leave in a tunnel. Nobody is on such a link: whose they are is a matter of their destination alone.
+    pub is_tunnel: bool,
 }
 
 /// How it is checked that a packet comes from where an answer would go (RFC 3704).
@@ -88,6 +90,11 @@ pub struct Neighbours {
 /// The place of a neighbour in the list of one [`Neighbours`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct NeighbourId(u32);
+
+impl NeighbourId {
+    /// Nobody, as in a tunnel.
+    pub(super) const NOBODY: Self = Self(u32::MAX);
+}
 
 /// A neighbour whose hardware address is known.
 #[derive(Debug)]
@@ -169,10 +176,57 @@ impl Neighbours {
     }
 }
 
+/// The way that a packet of the gateway itself takes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OwnWay {
+    neighbour: NeighbourId,
+    /// Through here.
+    pub(crate) exit: PortId,
+    /// The longest packet that may go there, in bytes.
+    pub(crate) mtu: u32,
+}
+
 impl Routes {
+    /// The place of the main table in `fibs`.
+    pub const MAIN: u8 = 0;
+
+    /// The way from an address of the gateway's own to another, if workers know it to the next neighbour.
+    pub(crate) fn own_way(&self, local: IpAddr, remote: IpAddr, hash: u64) -> Option<OwnWay> {
+        let Target::Local = self.target(Self::MAIN, local.into())? else { return None };
+        match self.target(Self::MAIN, remote.into())? {
+            Target::Hops(hops) => {
+                let hop = Hop::of(hops, hash)?;
+                let neighbour = self.neighbours.find(hop.port, hop.gateway.unwrap_or(remote.into()))?;
+                Some(OwnWay { neighbour, exit: hop.port, mtu: hop.mtu })
+            }
+            Target::Local | Target::Kernel | Target::Blackhole => None,
+        }
+    }
+
+    /// The hardware addresses of a packet that goes this way: who is next, and ours.
+    pub(crate) fn macs(&self, way: &OwnWay) -> [Mac; 2] {
+        let ours = self.link(way.exit).map_or([0; 6], |link| link.mac);
+        [self.neighbours.mac(way.neighbour).unwrap_or_default(), ours]
+    }
+
+    /// Whether an address is one of the gateway's own, for what comes in at a port.
+    pub(crate) fn is_own(&self, port: PortId, address: Address) -> bool {
+        let table = self.link(port).map(|link| link.table);
+        table.and_then(|table| self.target(table, address)) == Some(&Target::Local)
+    }
+
     /// Where packets to an address go; none if there is no route.
     pub fn target(&self, table: u8, address: Address) -> Option<&Target> {
         self.target_of(self.fibs.get(usize::from(table))?.lookup(address.ip())?)
+    }
+
+    /// Who is next behind a hop, for packets to a destination; none if his hardware address is not known.
+    #[inline]
+    pub(super) fn next(&self, hop: &Hop, destination: Address) -> Option<NeighbourId> {
+        if self.link(hop.port).is_some_and(|link| link.is_tunnel) {
+            return Some(NeighbourId::NOBODY);
+        }
+        self.neighbours.find(hop.port, hop.gateway.unwrap_or(destination))
     }
 
     #[inline]

@@ -67,4 +67,15 @@ impl Frame for XdpFrame {
         // descriptor. The memory lives for ever and `&mut self` is borrowed for as long as the result.
         unsafe { slice::from_raw_parts_mut(start, length) }
     }
+
+    fn set_len(&mut self, length: usize) -> bool {
+        // SAFETY: as in `bytes_mut`.
+        let mut data = unsafe { self.umem.data_mut(&mut self.desc) };
+        let mut cursor = data.cursor();
+        if cursor.buf_len() < length {
+            return false;
+        }
+        cursor.set_pos(length);
+        true
+    }
 }

@@ -39,6 +39,11 @@ impl Frame for MemoryFrame {
     fn bytes_mut(&mut self) -> &mut [u8] {
         &mut self.buffer
     }
+
+    fn set_len(&mut self, length: usize) -> bool {
+        self.buffer.resize(length, 0);
+        true
+    }
 }
 
 /// What becomes of a frame that was transmitted or released.

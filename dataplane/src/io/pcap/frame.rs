@@ -109,6 +109,11 @@ impl Frame for PcapFrame {
         &mut self.buffer
     }
 
+    fn set_len(&mut self, length: usize) -> bool {
+        self.buffer.resize(length.min(Self::MAX), 0);
+        length <= Self::MAX
+    }
+
     fn received(&self) -> &[u8] {
         if self.original.is_empty() { self.captured() } else { &self.original }
     }

@@ -1,0 +1,137 @@
+use std::{
+    fmt,
+    net::{SocketAddr, UdpSocket},
+    sync::Arc,
+};
+
+use boringtun::{
+    noise::rate_limiter::RateLimiter,
+    x25519::{PublicKey, StaticSecret},
+};
+use hashbrown::HashMap;
+
+use super::{AllowedIps, Peer, PeerSlot};
+use crate::{handoff::WorkerId, io::PortId};
+
+/// All tunnels as the configuration wants them: a part of the snapshot.
+#[derive(Debug, Default)]
+pub struct Plan {
+    interfaces: Vec<Interface>,
+    /// By their slots. A peer that stays keeps its slot, and is the same one.
+    peers: Vec<Option<Arc<Peer>>>,
+    /// By [`PortId`]: the place of the interface that is there.
+    places: Vec<Option<u8>>,
+}
+
+/// An interface to which peers belong.
+#[derive(Debug)]
+pub struct Interface {
+    /// Where packets of its peers come in, and those for them leave.
+    pub port: PortId,
+    /// The UDP port at which peers find it.
+    pub listen_port: u16,
+    /// The longest packet inside, in bytes.
+    pub mtu: u16,
+    /// Who it is.
+    pub identity: Arc<Identity>,
+    /// Which peer an inside address belongs to.
+    pub allowed: AllowedIps,
+    /// Peers by their public keys.
+    pub keys: HashMap<[u8; 32], PeerSlot>,
+    /// The kernel's sockets at the same UDP port, of IPv4 and IPv6: for messages that the workers know no way for.
+    pub sockets: [Option<Arc<UdpSocket>>; 2],
+}
+
+/// The key pair of an interface, and how many handshakes it takes.
+pub struct Identity {
+    pub(super) private: StaticSecret,
+    pub(super) public: PublicKey,
+    pub(super) limiter: Arc<RateLimiter>,
+}
+
+impl Identity {
+    /// Handshakes in a second beyond which a sender has to show that it receives what is sent to its address. Each counts twice: when it
+    /// arrives and when its peer takes it.
+    const UNHINDERED: u64 = 2 * 128;
+
+    /// The identity of a private key.
+    pub fn new(private: [u8; 32]) -> Self {
+        let private = StaticSecret::from(private);
+        let public = PublicKey::from(&private);
+        let limiter = Arc::new(RateLimiter::new(&public, Self::UNHINDERED));
+        Self { private, public, limiter }
+    }
+
+    /// The public key.
+    pub fn public_key(&self) -> [u8; 32] {
+        self.public.to_bytes()
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identity").finish_non_exhaustive()
+    }
+}
+
+impl Plan {
+    /// The plan of these interfaces and peers, the latter by their slots.
+    pub fn new(interfaces: Vec<Interface>, peers: Vec<Option<Arc<Peer>>>) -> Self {
+        let mut places = vec![None; PortId::MAX_PORTS];
+        for (interface, place) in interfaces.iter().zip(0..) {
+            if let Some(slot) = places.get_mut(interface.port.index()) {
+                *slot = Some(place);
+            }
+        }
+        Self { interfaces, peers, places }
+    }
+
+    /// Whether there is no tunnel.
+    pub fn is_empty(&self) -> bool {
+        self.interfaces.is_empty()
+    }
+
+    /// The interfaces.
+    pub fn interfaces(&self) -> &[Interface] {
+        &self.interfaces
+    }
+
+    /// The interface whose port this is.
+    #[inline]
+    pub fn at(&self, port: PortId) -> Option<&Interface> {
+        let place = *self.places.get(port.index())?;
+        self.interfaces.get(usize::from(place?))
+    }
+
+    /// The interface that peers find at a UDP port.
+    #[inline]
+    pub(super) fn listening(&self, port: u16) -> Option<&Interface> {
+        self.interfaces.iter().find(|interface| interface.listen_port == port)
+    }
+
+    /// The peer of a slot.
+    pub fn peer(&self, slot: PeerSlot) -> Option<&Arc<Peer>> {
+        self.peers.get(slot.index())?.as_ref()
+    }
+
+    /// All peers.
+    pub fn peers(&self) -> impl Iterator<Item = &Arc<Peer>> {
+        self.peers.iter().flatten()
+    }
+}
+
+impl Interface {
+    /// The kernel's socket that reaches an address.
+    pub(super) fn socket(&self, remote: SocketAddr) -> Option<&UdpSocket> {
+        let [v4, v6] = &self.sockets;
+        if remote.is_ipv4() { v4.as_deref() } else { v6.as_deref() }
+    }
+}
+
+impl PeerSlot {
+    /// The worker that the peer belongs to, of so many.
+    #[inline]
+    pub fn owner(self, workers: u8) -> WorkerId {
+        WorkerId(u8::try_from(self.0 % u32::from(workers.max(1))).unwrap_or_default())
+    }
+}

@@ -1,0 +1,405 @@
+use std::{net::SocketAddr, time::Duration};
+
+use super::{
+    Counter, Interface, PeerSlot, Plan,
+    envelope::{self, Envelope},
+    message::{Message, To},
+    outlet::Outlet,
+    stage::{Tunnels, place},
+    state::OVERHEAD,
+    waiting,
+};
+use crate::{
+    batch::{Meta, Passage},
+    counters::WorkerCounters,
+    handoff::{Handed, Handoff, WorkerId},
+    io::{Frame, PacketIo, PortId},
+    pipeline::Context,
+    route::OwnWay,
+    verdict::{DropReason, Verdict},
+    worker::{forwarded, transmit_reason},
+};
+
+/// How long packets wait for a session.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How often the timers of a peer are looked at.
+const ROUND: Duration = Duration::from_millis(250);
+/// Packets that wait, and peers, looked at in one turn.
+const BUDGET: usize = 64;
+/// What packets are padded to (section 5.4.6 of the paper on WireGuard).
+const BLOCK: usize = 16;
+
+/// What a turn's end needs besides the tunnels.
+pub(crate) struct Exit<'e, I: PacketIo> {
+    pub(crate) io: &'e mut I,
+    pub(crate) handoff: &'e Handoff<I::Frame>,
+    pub(crate) counters: &'e mut WorkerCounters,
+}
+
+/// What became of a packet that was to be sealed, and the frame that is left.
+enum Sealed {
+    /// It has left, or waits.
+    Done,
+    Dropped(DropReason),
+    /// Its peer is another worker's.
+    Elsewhere(WorkerId),
+}
+
+impl<F: Frame> Tunnels<F> {
+    /// Has a packet sealed at the end of the turn. It has room: no more come than a batch holds, from the batch and from other workers
+    /// together.
+    pub(crate) fn take(&mut self, frame: F, meta: &Meta) {
+        self.outbound.push((frame, *meta));
+    }
+
+    /// Sends what is to be sent: packets that are sealed, messages of handshakes, and those whose time has come. Returns whether more
+    /// is due.
+    pub(crate) fn send<I: PacketIo<Frame = F>>(&mut self, cx: &Context<'_>, exit: &mut Exit<'_, I>) -> bool {
+        let plan = &*cx.snapshot.wireguard;
+        if plan.is_empty() {
+            self.close(exit);
+            return false;
+        }
+        let more_due = self.tick(cx, plan);
+        let mut outbound = std::mem::take(&mut self.outbound);
+        let mut woken = 0_u64;
+        for (frame, meta) in outbound.drain(..) {
+            let (sealed, frame) = self.seal(cx, plan, frame, &meta, exit);
+            woken |= exit.settle(sealed, frame, meta);
+        }
+        self.outbound = outbound;
+        self.release_waiting(cx, plan, exit);
+        let mut messages = std::mem::take(&mut self.messages);
+        for message in messages.drain(..) {
+            self.deliver(cx, plan, &message, exit);
+        }
+        self.messages = messages;
+        exit.counters.wireguard_waiting = self.waiting.len() as u64;
+        exit.wake(woken);
+        more_due
+    }
+
+    /// Gives back the frames that are held, when there are no tunnels any more or the worker ends.
+    pub(crate) fn close<I: PacketIo<Frame = F>>(&mut self, exit: &mut Exit<'_, I>) {
+        if let Some(spare) = self.spare.take() {
+            exit.io.release(spare);
+        }
+        for (frame, meta) in self.outbound.drain(..) {
+            exit.settle(Sealed::Dropped(DropReason::WireguardNoPeer), Some(frame), meta);
+        }
+        let mut budget = self.waiting.len();
+        while let Some(packet) = self.waiting.take_due(&mut budget, |_, _| true) {
+            exit.counters.injected += 1;
+            exit.settle(Sealed::Dropped(DropReason::WireguardNoSession), Some(packet.frame), packet.meta);
+        }
+        exit.counters.wireguard_waiting = 0;
+    }
+
+    /// Looks at the timers of some peers; returns whether there are more to look at.
+    fn tick(&mut self, cx: &Context<'_>, _plan: &Plan) -> bool {
+        if self.cursor == 0 {
+            if cx.now < self.round {
+                return false;
+            }
+            self.round = cx.now + ROUND;
+        }
+        let end = (self.cursor + BUDGET).min(self.states.len());
+        let mut buffer = [0; Message::MOST];
+        for place in self.cursor..end {
+            let Some(state) = self.states.get_mut(place).and_then(Option::as_deref_mut) else { continue };
+            if let Some(length) = state.tick(&mut buffer) {
+                let to = To::Peer(state.peer.slot);
+                self.post(buffer.get(..length).unwrap_or_default(), to);
+            }
+        }
+        self.cursor = if end == self.states.len() { 0 } else { end };
+        self.cursor != 0
+    }
+
+    /// Seals a packet and sends it.
+    fn seal<I: PacketIo<Frame = F>>(
+        &mut self,
+        cx: &Context<'_>,
+        plan: &Plan,
+        frame: F,
+        meta: &Meta,
+        exit: &mut Exit<'_, I>,
+    ) -> (Sealed, Option<F>) {
+        let Verdict::Forward(port) = meta.verdict else {
+            return (Sealed::Dropped(DropReason::NoDestination), Some(frame));
+        };
+        let Some(interface) = plan.at(port) else {
+            return (Sealed::Dropped(DropReason::NoDestination), Some(frame));
+        };
+        let slot = Some(meta)
+            .filter(|meta| meta.headers.is_ip())
+            .and_then(|meta| interface.allowed.peer(meta.headers.destination));
+        let Some(slot) = slot else {
+            return (Sealed::Dropped(DropReason::WireguardNoPeer), Some(frame));
+        };
+        let owner = slot.owner(cx.workers);
+        if owner != cx.worker {
+            return (Sealed::Elsewhere(owner), Some(frame));
+        }
+        self.seal_own(cx, plan, interface, slot, (frame, meta), exit)
+    }
+
+    /// The same, for a peer of this worker.
+    fn seal_own<I: PacketIo<Frame = F>>(
+        &mut self,
+        cx: &Context<'_>,
+        plan: &Plan,
+        interface: &Interface,
+        slot: PeerSlot,
+        (mut frame, meta): (F, &Meta),
+        exit: &mut Exit<'_, I>,
+    ) -> (Sealed, Option<F>) {
+        let dropped = |reason, frame| (Sealed::Dropped(reason), Some(frame));
+        let Some(state) = self.states.get_mut(place(slot, cx.workers)).and_then(Option::as_deref_mut) else {
+            return dropped(DropReason::WireguardNoPeer, frame);
+        };
+        let Some(remote) = state.remote() else {
+            state.peer.add(Counter::NoEndpoint, 1);
+            return dropped(DropReason::WireguardNoEndpoint, frame);
+        };
+        if !state.is_up() {
+            let mut buffer = [0; Message::MOST];
+            let begun = state.begin(&mut buffer);
+            let peer = state.peer.clone();
+            if let Some(length) = begun {
+                self.post(buffer.get(..length).unwrap_or_default(), To::Peer(slot));
+            }
+            return match self.waiting.push(slot, interface.port, frame, meta, cx.now) {
+                Ok(()) => {
+                    exit.counters.consumed += 1;
+                    (Sealed::Done, None)
+                }
+                Err(frame) => {
+                    peer.add(Counter::QueueFull, 1);
+                    dropped(DropReason::WireguardQueueFull, frame)
+                }
+            };
+        }
+        let start = usize::from(meta.headers.network_offset);
+        let length = usize::from(meta.headers.end).saturating_sub(start);
+        let padded = length.next_multiple_of(BLOCK).min(usize::from(interface.mtu)).max(length);
+        let headers = Envelope::headers(remote.ip());
+        let Some(spare) = self.spare.as_mut() else { return dropped(DropReason::WireguardTooBig, frame) };
+        let total = headers + (padded + OVERHEAD).max(Message::MOST);
+        if !frame.set_len(start + padded) || !spare.set_len(total) {
+            return dropped(DropReason::WireguardTooBig, frame);
+        }
+        if let Some(padding) = frame.bytes_mut().get_mut(start + length..) {
+            padding.fill(0);
+        }
+        let packet = frame.bytes().get(start..).unwrap_or_default();
+        let ecn = envelope::ecn(packet);
+        let sealed = spare.bytes_mut().get_mut(headers..).and_then(|into| state.seal(packet, into));
+        let Some(message) = sealed else {
+            // The session has just ended.
+            state.peer.add(Counter::NoSession, 1);
+            return dropped(DropReason::WireguardNoSession, frame);
+        };
+        spare.set_len(headers + message);
+        state.peer.add(Counter::SentPackets, 1);
+        state.peer.add(Counter::SentBytes, message as u64);
+        exit.counters.wireguard_sealed += 1;
+        forwarded(exit.counters, interface.port, meta.length);
+        match state.outlet(cx, plan) {
+            Outlet::Direct(way) if headers - envelope::ETHERNET + message <= way.mtu as usize => {
+                let envelope = state.envelope(cx, &way, interface.listen_port, ecn);
+                if envelope.and_then(|envelope| envelope.write(spare.bytes_mut())).is_none() {
+                    exit.counters.injected += 1;
+                    exit.counters.drops.add(DropReason::WireguardUnroutable);
+                    state.peer.add(Counter::Unroutable, 1);
+                    return (Sealed::Done, Some(frame));
+                }
+                std::mem::swap(&mut frame, spare);
+                exit.transmit(way.exit, frame);
+                (Sealed::Done, None)
+            }
+            Outlet::Direct(_) | Outlet::Kernel => {
+                let message = spare.bytes().get(headers..).unwrap_or_default();
+                let sent = exit.ask_kernel(interface, message, remote);
+                state.peer.add(if sent { Counter::ThroughKernel } else { Counter::Unroutable }, 1);
+                (Sealed::Done, Some(frame))
+            }
+            Outlet::Tunnel => {
+                exit.counters.injected += 1;
+                exit.counters.drops.add(DropReason::WireguardUnroutable);
+                state.peer.add(Counter::Unroutable, 1);
+                (Sealed::Done, Some(frame))
+            }
+        }
+    }
+
+    /// Goes on with packets that wait: those whose peer has a session now, and those that have waited for too long.
+    fn release_waiting<I: PacketIo<Frame = F>>(
+        &mut self,
+        cx: &Context<'_>,
+        plan: &Plan,
+        exit: &mut Exit<'_, I>,
+    ) {
+        let mut budget = self.waiting.len().min(BUDGET);
+        while budget > 0 {
+            let states = &self.states;
+            let is_due = |slot, since| {
+                let state = states.get(place(slot, cx.workers)).and_then(Option::as_deref);
+                cx.now.since(since) > PATIENCE || state.is_none_or(super::state::State::is_up)
+            };
+            let Some(waiting::Packet { slot, port, frame, meta, .. }) =
+                self.waiting.take_due(&mut budget, is_due)
+            else {
+                return;
+            };
+            exit.counters.injected += 1;
+            let is_up = self.state(slot, cx.workers).is_some_and(|state| state.is_up());
+            let (sealed, frame) = match plan.at(port) {
+                Some(interface) if is_up => self.seal_own(cx, plan, interface, slot, (frame, &meta), exit),
+                Some(_) | None => {
+                    if let Some(state) = self.state(slot, cx.workers) {
+                        state.peer.add(Counter::NoSession, 1);
+                    }
+                    (Sealed::Dropped(DropReason::WireguardNoSession), Some(frame))
+                }
+            };
+            exit.settle(sealed, frame, meta);
+        }
+    }
+
+    /// Sends a message.
+    fn deliver<I: PacketIo<Frame = F>>(
+        &mut self,
+        cx: &Context<'_>,
+        plan: &Plan,
+        message: &Message,
+        exit: &mut Exit<'_, I>,
+    ) {
+        match message.to {
+            To::Peer(slot) => {
+                let Some(state) = self.state(slot, cx.workers) else { return };
+                let (Some(remote), Some(interface)) = (state.remote(), plan.at(state.peer.interface)) else {
+                    state.peer.add(Counter::NoEndpoint, 1);
+                    return;
+                };
+                state.peer.add(Counter::SentBytes, message.bytes().len() as u64);
+                let outlet = state.outlet(cx, plan);
+                let envelope = match outlet {
+                    Outlet::Direct(way) => {
+                        state.envelope(cx, &way, interface.listen_port, 0).map(|it| (way, it))
+                    }
+                    Outlet::Kernel | Outlet::Tunnel => None,
+                };
+                let is_lost = matches!(outlet, Outlet::Tunnel);
+                let peer = state.peer.clone();
+                match envelope {
+                    Some((way, envelope)) => exit.compose(message.bytes(), &way, &envelope),
+                    None if is_lost => peer.add(Counter::Unroutable, 1),
+                    None => {
+                        let sent = exit.ask_kernel(interface, message.bytes(), remote);
+                        peer.add(if sent { Counter::ThroughKernel } else { Counter::Unroutable }, 1);
+                    }
+                }
+            }
+            To::Stranger { interface, local, remote } => {
+                let Some(interface) = plan.at(interface) else { return };
+                match Outlet::find(&cx.snapshot.routes, plan, Some(local), remote.ip(), 0) {
+                    Outlet::Direct(way) => {
+                        let envelope = Envelope {
+                            macs: cx.snapshot.routes.macs(&way),
+                            local,
+                            local_port: interface.listen_port,
+                            remote,
+                            ecn: 0,
+                            id: 0,
+                        };
+                        exit.compose(message.bytes(), &way, &envelope);
+                    }
+                    Outlet::Kernel => drop(exit.ask_kernel(interface, message.bytes(), remote)),
+                    Outlet::Tunnel => {}
+                }
+            }
+        }
+    }
+}
+
+impl<I: PacketIo> Exit<'_, I> {
+    /// Gives a packet that was to be sealed its disposition, unless it has it; returns which worker is to be woken, as a bit.
+    fn settle(&mut self, sealed: Sealed, frame: Option<I::Frame>, meta: Meta) -> u64 {
+        let (reason, frame) = match (sealed, frame) {
+            (Sealed::Dropped(reason), Some(frame)) => (reason, frame),
+            (Sealed::Elsewhere(worker), Some(frame)) => {
+                let meta = Meta { passage: Passage::Sealing, ..meta };
+                match self.handoff.send(worker, Handed { frame, meta }) {
+                    Ok(()) => {
+                        self.counters.handed_off += 1;
+                        return 1_u64.wrapping_shl(worker.0.into());
+                    }
+                    Err(Handed { frame, .. }) => (DropReason::HandoffFull, frame),
+                }
+            }
+            (Sealed::Done, Some(frame)) => {
+                self.io.release(frame);
+                return 0;
+            }
+            (Sealed::Done | Sealed::Dropped(_) | Sealed::Elsewhere(_), None) => return 0,
+        };
+        self.counters.drops.add(reason);
+        if let Some(port) = self.counters.ports.get_mut(meta.port.index()) {
+            port.dropped += 1;
+        }
+        self.io.release(frame);
+        0
+    }
+
+    fn wake(&self, mut workers: u64) {
+        while workers != 0 {
+            let worker = workers.trailing_zeros();
+            workers &= workers - 1;
+            self.handoff.wake(WorkerId(u8::try_from(worker).unwrap_or_default()));
+        }
+    }
+
+    /// Sends a frame that holds a message in its envelope.
+    fn transmit(&mut self, port: PortId, frame: I::Frame) {
+        let length = u32::try_from(frame.bytes().len()).unwrap_or(u32::MAX);
+        self.counters.injected += 1;
+        match self.io.transmit(port, frame) {
+            Ok(()) => forwarded(self.counters, port, length),
+            Err((error, frame)) => {
+                self.counters.drops.add(transmit_reason(error));
+                self.io.release(frame);
+            }
+        }
+    }
+
+    /// Makes a frame of a message that is no packet, and sends it.
+    fn compose(&mut self, message: &[u8], way: &OwnWay, envelope: &Envelope) {
+        const MOST: usize = 62 + Message::MOST;
+        let mut bytes = [0; MOST];
+        let headers = Envelope::headers(envelope.remote.ip());
+        let total = headers + message.len();
+        let Some(room) = bytes.get_mut(headers..total) else { return };
+        room.copy_from_slice(message);
+        let Some(bytes) = bytes.get_mut(..total) else { return };
+        if envelope.write(bytes).is_none() {
+            return;
+        }
+        if let Some(frame) = self.io.compose(bytes) {
+            self.transmit(way.exit, frame);
+        }
+    }
+
+    /// Has the kernel send a message, and says whether it took it. A system call: for what is rare.
+    fn ask_kernel(&mut self, interface: &Interface, message: &[u8], remote: SocketAddr) -> bool {
+        let sent = interface.socket(remote).is_some_and(|socket| socket.send_to(message, remote).is_ok());
+        self.counters.injected += 1;
+        if sent {
+            self.counters.local += 1;
+            self.counters.wireguard_through_kernel += 1;
+        } else {
+            self.counters.drops.add(DropReason::WireguardUnroutable);
+        }
+        sent
+    }
+}

@@ -1,0 +1,263 @@
+use std::sync::Arc;
+
+use boringtun::noise::{Packet, Tunn};
+use ravelin_config::types::Protocol;
+
+use super::{
+    Counter, Interface, PeerSlot, Plan,
+    envelope::{self, ETHERNET},
+    message::{Message, To},
+    state::{Opened, Origin, State},
+    waiting::Waiting,
+};
+use crate::{
+    batch::{Batch, Meta, Passage},
+    clock::Timestamp,
+    counters::WorkerCounters,
+    io::{Frame, PacketIo},
+    parse::{self, FragmentKind},
+    pipeline::Context,
+    verdict::{DropReason, Verdict},
+};
+
+/// One worker's end of all tunnels.
+#[derive(Debug)]
+pub(crate) struct Tunnels<F> {
+    /// The plan that the states are of.
+    plan: Arc<Plan>,
+    /// Peers of this worker, by their slots divided by the number of workers.
+    pub(super) states: Vec<Option<Box<State>>>,
+    /// Changes places with each frame that is opened or sealed.
+    pub(super) spare: Option<F>,
+    /// To be sent at the end of the turn.
+    pub(super) messages: Vec<Message>,
+    /// To be sealed at the end of the turn.
+    pub(super) outbound: Vec<(F, Meta)>,
+    pub(super) waiting: Waiting<F>,
+    /// Handshakes that may still be begun by others in this turn.
+    pub(super) handshakes: u32,
+    /// Whose timers are looked at next, and when the round after this one begins.
+    pub(super) cursor: usize,
+    pub(super) round: Timestamp,
+}
+
+impl<F> Default for Tunnels<F> {
+    fn default() -> Self {
+        Self {
+            plan: Arc::default(),
+            states: Vec::new(),
+            spare: None,
+            messages: Vec::with_capacity(Self::MESSAGES),
+            outbound: Vec::with_capacity(Batch::<F>::MAX),
+            waiting: Waiting::new(),
+            handshakes: 0,
+            cursor: 0,
+            round: Timestamp::ZERO,
+        }
+    }
+}
+
+impl<F> Tunnels<F> {
+    /// Messages besides data that may be sent in a turn.
+    const MESSAGES: usize = 2 * Batch::<F>::MAX;
+    /// Handshakes that others may begin in a turn: each takes a fifth of a millisecond.
+    pub(super) const HANDSHAKES: u32 = 4;
+
+    /// Begins a turn. After a change of the plan, who stays keeps sessions, who is new is taken over.
+    pub(crate) fn follow<I: PacketIo<Frame = F>>(&mut self, cx: &Context<'_>, io: &mut I) {
+        if !Arc::ptr_eq(&self.plan, &cx.snapshot.wireguard) {
+            self.adopt(cx);
+        }
+        self.handshakes = Self::HANDSHAKES;
+        if self.spare.is_none() && !self.plan.is_empty() {
+            self.spare = io.compose(&[]);
+        }
+    }
+
+    #[cold]
+    fn adopt(&mut self, cx: &Context<'_>) {
+        self.plan = Arc::clone(&cx.snapshot.wireguard);
+        let mine = || self.plan.peers().filter(|peer| peer.slot.owner(cx.workers) == cx.worker);
+        let places = mine().map(|peer| place(peer.slot, cx.workers) + 1).max().unwrap_or_default();
+        let mut before = std::mem::take(&mut self.states);
+        let mut states: Vec<_> = (0..places).map(|_| None).collect();
+        for peer in mine() {
+            let place = place(peer.slot, cx.workers);
+            let known =
+                before.get_mut(place).and_then(|state| state.take_if(|state| Arc::ptr_eq(&state.peer, peer)));
+            if let Some(slot) = states.get_mut(place) {
+                *slot = known.or_else(|| State::new(peer).map(Box::new));
+            }
+        }
+        self.states = states;
+    }
+
+    /// The state of a peer of this worker.
+    #[inline]
+    pub(super) fn state(&mut self, slot: PeerSlot, workers: u8) -> Option<&mut State> {
+        self.states.get_mut(place(slot, workers))?.as_deref_mut()
+    }
+
+    /// Has a message sent at the end of the turn; if there is no room, its sender will repeat it.
+    pub(super) fn post(&mut self, content: &[u8], to: To) {
+        if self.messages.len() < Self::MESSAGES {
+            self.messages.extend(Message::new(content, to));
+        }
+    }
+}
+
+impl<F: Frame> Tunnels<F> {
+    /// Opens what peers have sent: the packet that comes out takes the place of the message. What the host sends through a tunnel
+    /// is let pass: its kernel has routed it.
+    pub(crate) fn run(&mut self, cx: &Context<'_>, batch: &mut Batch<F>, counters: &mut WorkerCounters) {
+        let plan = &*cx.snapshot.wireguard;
+        if plan.is_empty() {
+            return;
+        }
+        for (frame, meta) in batch.iter_mut() {
+            if !meta.verdict.is_undecided() || meta.passage != Passage::Plain {
+                continue;
+            }
+            if plan.at(meta.port).is_some() {
+                (meta.passage, meta.verdict) = (Passage::Host, Verdict::Allow);
+            } else if let Some(interface) = addressed(cx, plan, meta) {
+                meta.verdict = match self.open(cx, interface, frame, meta, counters) {
+                    Ok(verdict) => verdict,
+                    Err(reason) => Verdict::Drop(reason),
+                };
+            }
+        }
+    }
+
+    fn open(
+        &mut self,
+        cx: &Context<'_>,
+        interface: &Interface,
+        frame: &mut F,
+        meta: &mut Meta,
+        counters: &mut WorkerCounters,
+    ) -> Result<Verdict, DropReason> {
+        let content = usize::from(meta.headers.payload_offset)..usize::from(meta.headers.end);
+        let message = frame.bytes().get(content).unwrap_or_default();
+        let malformed = |_| DropReason::WireguardMalformed;
+        let origin = Origin {
+            remote: (meta.headers.source.ip(), meta.headers.source_port).into(),
+            local: meta.headers.destination.ip(),
+            now: cx.now,
+        };
+        let stranger = To::Stranger { interface: interface.port, local: origin.local, remote: origin.remote };
+        let slot = match Tunn::parse_incoming_packet(message).map_err(malformed)? {
+            Packet::HandshakeInit(_) => self.admit(interface, message, stranger, counters)?,
+            Packet::HandshakeResponse(response) => PeerSlot::of_index(response.receiver_idx),
+            Packet::PacketCookieReply(cookie) => PeerSlot::of_index(cookie.receiver_idx),
+            Packet::PacketData(data) => PeerSlot::of_index(data.receiver_idx),
+        };
+        let owner = slot.owner(cx.workers);
+        if owner != cx.worker {
+            return Ok(Verdict::Handoff(owner));
+        }
+        let unknown = DropReason::WireguardUnknownIndex;
+        let state =
+            self.states.get_mut(place(slot, cx.workers)).and_then(Option::as_deref_mut).ok_or(unknown)?;
+        if state.peer.interface != interface.port {
+            return Err(unknown);
+        }
+        let spare = self.spare.as_mut().ok_or(DropReason::WireguardTooBig)?;
+        if !spare.set_len(ETHERNET + message.len().max(Message::MOST)) {
+            return Err(DropReason::WireguardTooBig);
+        }
+        let Some(into) = spare.bytes_mut().get_mut(ETHERNET..) else {
+            return Err(DropReason::WireguardTooBig);
+        };
+        match state.open(message, into, origin)? {
+            Opened::Packet { length, source } => {
+                if interface.allowed.peer(source) != Some(slot) {
+                    state.peer.add(Counter::SourceNotAllowed, 1);
+                    return Err(DropReason::WireguardSource);
+                }
+                state.peer.add(Counter::ReceivedPackets, 1);
+                let outer =
+                    frame.bytes().get(usize::from(meta.headers.network_offset)..).map_or(0, envelope::ecn);
+                let packet = into.get_mut(..length).unwrap_or_default();
+                mark(packet, outer)?;
+                let ethertype = if source.is_v4() { [0x08, 0x00] } else { [0x86, 0xdd] };
+                if let Some(header) = spare.bytes_mut().first_chunk_mut::<ETHERNET>() {
+                    let [a, b] = ethertype;
+                    *header = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, a, b];
+                }
+                spare.set_len(ETHERNET + length);
+                std::mem::swap(frame, spare);
+                arrive(interface, frame, meta, counters);
+                Ok(meta.verdict)
+            }
+            Opened::Keepalive => {
+                state.peer.add(Counter::KeepalivesReceived, 1);
+                Ok(Verdict::Consume)
+            }
+            Opened::Answered { length } => {
+                let answer = into.get(..length).unwrap_or_default();
+                let is_cookie = answer.first() == Some(&super::state::kind::COOKIE);
+                let message = Message::new(answer, if is_cookie { stranger } else { To::Peer(slot) });
+                self.messages.extend(message.filter(|_| self.messages.len() < Self::MESSAGES));
+                if is_cookie {
+                    counters.wireguard_cookies_sent += 1;
+                    return Err(DropReason::WireguardCookieRequired);
+                }
+                counters.wireguard_handshakes += 1;
+                Ok(Verdict::Consume)
+            }
+            Opened::Cookie => Ok(Verdict::Consume),
+        }
+    }
+}
+
+/// The place of a peer's state at its worker.
+#[inline]
+pub(super) fn place(slot: PeerSlot, workers: u8) -> usize {
+    slot.index() / usize::from(workers.max(1))
+}
+
+/// The interface that a packet is a message to, if it is one: to an address of ours, and the port of an interface.
+#[inline]
+fn addressed<'p>(cx: &Context<'_>, plan: &'p Plan, meta: &Meta) -> Option<&'p Interface> {
+    let headers = &meta.headers;
+    if headers.protocol != Protocol::UDP
+        || headers.fragment.kind != FragmentKind::Whole
+        || headers.vlans.count > 0
+    {
+        return None;
+    }
+    let interface = plan.listening(headers.destination_port)?;
+    cx.snapshot.routes.is_own(meta.port, headers.destination).then_some(interface)
+}
+
+/// Tells a packet of the congestion that the message met in which it came.
+#[inline]
+fn mark(packet: &mut [u8], outer: u8) -> Result<(), DropReason> {
+    if outer == 0 {
+        return Ok(());
+    }
+    let inner = envelope::ecn(packet);
+    let ecn = envelope::congestion(outer, inner).ok_or(DropReason::WireguardCongestion)?;
+    if ecn != inner {
+        envelope::set_ecn(packet, ecn);
+    }
+    Ok(())
+}
+
+/// Has a packet that was opened arrive at its interface, in the place of the message that it came in.
+#[inline]
+fn arrive<F: Frame>(interface: &Interface, frame: &F, meta: &mut Meta, counters: &mut WorkerCounters) {
+    let bytes = frame.bytes();
+    let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+    let time = meta.time;
+    *meta = Meta { time, length, port: interface.port, passage: Passage::Opened, ..Meta::default() };
+    counters.consumed += 1;
+    counters.injected += 1;
+    counters.wireguard_opened += 1;
+    if let Some(port) = counters.ports.get_mut(interface.port.index()) {
+        port.received += 1;
+        port.received_bytes += u64::from(length);
+    }
+    parse::decode_into(bytes, meta);
+}
