@@ -48,6 +48,7 @@ pub mod selector;
 mod size;
 pub mod types;
 mod validate;
+pub mod wireguard;
 
 pub use cron::{Cron, CronError, Zone, ZoneError};
 pub use diff::{Change, diff};

@@ -8,6 +8,7 @@ mod protocol;
 #[cfg(test)]
 mod tests;
 
+pub use crate::wireguard::{PeerEndpoint, PresharedKey, PrivateKey, PublicKey, WireguardRoutes};
 pub use ip_range::IpRange;
 pub use ipnet::IpNet;
 pub use mss_clamp::MssClamp;

@@ -27,6 +27,7 @@ use crate::report::{Code, Findings, Report};
 use crate::resources::Resources;
 use crate::schema::reader::At;
 use crate::types::{BridgeName, IfName, MssClamp};
+use crate::wireguard::Wireguard;
 use jiff::Timestamp;
 use serde::Serialize;
 use std::{collections::HashMap, fmt::Display, hash::Hash, mem, path::PathBuf};
@@ -67,6 +68,8 @@ pub struct Config {
     pub jobs: Vec<Job>,
     /// `[[nat.source]]` and `[[nat.destination]]`
     pub nat: Nat,
+    /// `[[wireguard]]`, in the order of the files.
+    pub wireguards: Vec<Wireguard>,
     /// `[flow]`
     pub flow: Flow,
     /// `[fragments]`
@@ -184,6 +187,7 @@ pub(crate) fn validate(mut model: Model, now: Timestamp, findings: &mut Findings
         capture: model.capture,
         jobs,
         nat,
+        wireguards: Vec::new(),
         flow: model.flow,
         fragments: model.fragments,
         records: model.records,
