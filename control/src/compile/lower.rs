@@ -120,11 +120,7 @@ fn forward(config: &Config, ports: &Ports) -> Result<Plan, CompileError> {
             }
             (InterfaceMode::Route, _) => Port::Route {
                 complete_checksums: completes(interface, facts),
-                reverse_path: match interface.reverse_path {
-                    config::ReversePath::Strict => ReversePath::Strict,
-                    config::ReversePath::Loose => ReversePath::Loose,
-                    config::ReversePath::Off => ReversePath::Off,
-                },
+                reverse_path: reverse_path(interface.reverse_path),
                 mss_clamp: interface.mss_clamp,
             },
             (InterfaceMode::Bridge, None) | (InterfaceMode::Monitor, _) => Port::Monitor,
@@ -137,10 +133,33 @@ fn forward(config: &Config, ports: &Ports) -> Result<Plan, CompileError> {
             *slot = zone;
         }
     }
+    for wireguard in &config.wireguards {
+        let unknown = || CompileError::UnknownInterface { interface: wireguard.name.clone() };
+        let id = ports.id(&wireguard.name).ok_or_else(unknown)?;
+        if let Some(slot) = plan.get_mut(id.index()) {
+            *slot = Port::Route {
+                complete_checksums: true,
+                reverse_path: reverse_path(wireguard.reverse_path),
+                mss_clamp: wireguard.mss_clamp,
+            };
+        }
+        let zone = wireguard.zone.as_ref().and_then(|zone| known.find(zone.as_str()));
+        if let (Some(slot), Some(zone)) = (zones.get_mut(id.index()), zone) {
+            *slot = zone;
+        }
+    }
     if let Some(slot) = host_port(config).and_then(|name| plan.get_mut(ports.id(&name)?.index())) {
         *slot = Port::Host;
     }
     Ok(Plan::new(plan).with_zones(zones))
+}
+
+const fn reverse_path(reverse_path: config::ReversePath) -> ReversePath {
+    match reverse_path {
+        config::ReversePath::Strict => ReversePath::Strict,
+        config::ReversePath::Loose => ReversePath::Loose,
+        config::ReversePath::Off => ReversePath::Off,
+    }
 }
 
 fn completes(interface: &Interface, facts: PortFacts) -> bool {

@@ -40,6 +40,14 @@ pub enum CompileError {
     /// What triggers captures cannot.
     #[error("[capture.trigger]: {0}")]
     Trigger(#[from] TriggerError),
+    /// An interface of WireGuard cannot be as it should.
+    #[error("[[wireguard]] `{interface}`: {problem}")]
+    Wireguard {
+        /// Its name.
+        interface: IfName,
+        /// What is wrong.
+        problem: String,
+    },
     /// More tiers with policies for one direction than a decision can tell.
     #[error("{tiers} tiers have policies, at most {} are possible", Trace::MAX_TIERS)]
     TooManyTiers {

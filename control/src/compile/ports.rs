@@ -27,7 +27,7 @@ pub fn host_port(config: &Config) -> Option<IfName> {
     routes.then(|| ours.parse().ok()).flatten()
 }
 
-/// The interfaces of a process, by their numbers in the packet path, and behind them the port to the kernel if there is one. They do
+/// The interfaces of a process, by their numbers in the packet path, and behind them those of WireGuard, and the port to the kernel if there is one. They do
 /// not change while it runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ports(Vec<(IfName, PortFacts)>);
@@ -43,6 +43,9 @@ impl Ports {
     ) -> Result<Self, CompileError> {
         let port = |interface: &Interface| (interface.name.clone(), facts(interface));
         let mut ports: Vec<_> = config.interfaces.iter().map(port).collect();
+        // What the host sends into a tunnel comes as its stack leaves it.
+        let tunnel = PortFacts { partial_checksums: true, ..PortFacts::UNLIMITED };
+        ports.extend(config.wireguards.iter().map(|wireguard| (wireguard.name.clone(), tunnel)));
         ports.extend(host_port(config).map(|name| (name, PortFacts::UNLIMITED)));
         if ports.len() > PortId::MAX_PORTS {
             return Err(CompileError::TooManyInterfaces { interfaces: ports.len() });

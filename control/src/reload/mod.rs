@@ -34,6 +34,7 @@ use crate::{
     feeds::{Library, Update},
     policy::{self, BeforeFeeds, BookReader, Engine},
     sources::{Loaded, Watched, Watcher},
+    wireguard::Registry,
 };
 
 /// Why a configuration did not come into force. What was in force still is.
@@ -87,6 +88,7 @@ pub struct Reloader {
     watcher: Watcher,
     ports: Arc<Ports>,
     captures: Captures,
+    tunnels: Registry,
     /// Those of the interfaces that route.
     addresses: Vec<(PortId, IpAddr)>,
     publisher: Publisher,
@@ -117,6 +119,8 @@ impl Reloader {
         let mut snapshot = compile::snapshot(&config, &ports, engine.policy().clone())?;
         snapshot.capture = captures.plan(names(&engine, &engine.book()));
         snapshot.nat = Arc::new(compile::nat(&config, &ports, &[]));
+        let mut tunnels = Registry::default();
+        snapshot.wireguard = tunnels.take_over(tunnels.prepare(&config, &ports)?);
         let publisher = Publisher::new(snapshot, workers);
         Ok(Self {
             path,
@@ -127,6 +131,7 @@ impl Reloader {
             epoch: 0,
             ports: Arc::new(ports),
             captures,
+            tunnels,
             addresses: Vec::new(),
             publisher,
         })
@@ -143,7 +148,9 @@ impl Reloader {
         let ports = Ports::new(&config, facts)?;
         trigger::check(&config.capture).map_err(CompileError::from)?;
         let mut snapshot = compile::snapshot(&config, &ports, PolicySet::default())?;
+        let tunnels = self.tunnels.prepare(&config, &ports)?;
         self.engine.replace_with(&config, &library)?;
+        snapshot.wireguard = self.tunnels.take_over(tunnels);
         snapshot.policy = self.engine.policy().clone();
         self.captures.follow(&config.capture.trigger);
         snapshot.capture = self.captures.plan(names(&self.engine, &self.engine.book()));
@@ -338,6 +345,11 @@ impl Reloader {
     /// The policy in force.
     pub fn policy(&self) -> &PolicySet {
         self.engine.policy()
+    }
+
+    /// The tunnels of the configuration in force.
+    pub fn tunnels(&self) -> &Registry {
+        &self.tunnels
     }
 
     /// Turns rule numbers into names, on another thread.

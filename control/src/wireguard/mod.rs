@@ -1,0 +1,12 @@
+//! Tunnels as the process has them, around what workers do (`dataplane/src/wireguard/`).
+//!
+//! From the configuration, `registry.rs` makes the plan that workers follow: who stays keeps its sessions. `device.rs` makes the interface
+//! that the kernel sees, `sockets.rs` takes the UDP port, so that no other program gets it and the kernel can send what workers cannot,
+//! `names.rs` asks for the addresses of names. Promises: a plan is made as a whole or not at all. Refuses: to show a key, to anybody.
+//! Read next: `registry.rs`.
+
+mod names;
+mod registry;
+mod sockets;
+
+pub use registry::{MTU, Registry};

@@ -1,0 +1,202 @@
+use std::{
+    collections::{HashMap, HashSet},
+    net::UdpSocket,
+    sync::Arc,
+};
+
+use ravelin_config::{
+    Config,
+    types::{IfName, IpNet},
+    wireguard::{PeerEndpoint, Wireguard, WireguardPeer},
+};
+use ravelin_dataplane::{
+    io::PortId,
+    wireguard::{AllowedIps, Identity, Interface, Peer, PeerKeys, PeerSlot, Plan},
+};
+
+use super::{names, sockets};
+use crate::compile::{CompileError, Ports};
+
+/// The longest packet inside, where the configuration does not say: a message over IPv6 fits into 1500 bytes, as in wg-quick(8).
+pub const MTU: u16 = 1420;
+
+/// The tunnels of a process: who stays from one configuration to the next keeps its number and its sessions.
+#[derive(Debug, Default)]
+pub struct Registry {
+    interfaces: HashMap<IfName, Held>,
+    numbers: Numbers,
+}
+
+/// What is held for an interface.
+#[derive(Debug)]
+struct Held {
+    identity: Arc<Identity>,
+    listen_port: u16,
+    sockets: [Option<Arc<UdpSocket>>; 2],
+    peers: HashMap<[u8; 32], Known>,
+}
+
+/// A peer, and where the configuration says that it is.
+#[derive(Clone, Debug)]
+struct Known {
+    peer: Arc<Peer>,
+    endpoint: Option<PeerEndpoint>,
+}
+
+/// What a configuration makes of the tunnels, if it comes into force.
+#[derive(Debug)]
+pub struct Prepared {
+    interfaces: HashMap<IfName, Held>,
+    numbers: Numbers,
+    plan: Arc<Plan>,
+}
+
+/// The numbers of peers.
+#[derive(Clone, Debug, Default)]
+struct Numbers {
+    /// Those that were given and are free again.
+    free: Vec<PeerSlot>,
+    /// The first that was never given.
+    next: u32,
+}
+
+impl Numbers {
+    fn give(&mut self) -> PeerSlot {
+        self.free.pop().unwrap_or_else(|| {
+            self.next += 1;
+            PeerSlot(self.next - 1)
+        })
+    }
+}
+
+impl Registry {
+    /// Works out what workers would do under a configuration. Nothing has changed yet.
+    ///
+    /// # Errors
+    /// [`CompileError::Wireguard`]: a port is in use, or a key is that of the interface itself.
+    pub fn prepare(&self, config: &Config, ports: &Ports) -> Result<Prepared, CompileError> {
+        let mut numbers = self.numbers.clone();
+        let (mut interfaces, mut compiled) = (HashMap::new(), Vec::new());
+        for wireguard in &config.wireguards {
+            let unknown = || CompileError::UnknownInterface { interface: wireguard.name.clone() };
+            let port = ports.id(&wireguard.name).ok_or_else(unknown)?;
+            let before = self.interfaces.get(&wireguard.name);
+            let held = hold(wireguard, port, before, &mut numbers).map_err(|problem| {
+                CompileError::Wireguard { interface: wireguard.name.clone(), problem }
+            })?;
+            compiled.push(interface(wireguard, port, &held)?);
+            interfaces.insert(wireguard.name.clone(), held);
+        }
+        let known = || interfaces.values().flat_map(|held: &Held| held.peers.values());
+        let places = known().map(|known| known.peer.slot.0 as usize + 1).max().unwrap_or_default();
+        let mut peers = vec![None; places];
+        for Known { peer, .. } in known() {
+            if let Some(place) = peers.get_mut(peer.slot.0 as usize) {
+                *place = Some(Arc::clone(peer));
+            }
+        }
+        let plan = Arc::new(Plan::new(compiled, peers));
+        Ok(Prepared { interfaces, numbers, plan })
+    }
+
+    /// Brings what was worked out into force: returns what workers do. Who is elsewhere now is told so, and whose numbers are free follows.
+    pub fn take_over(&mut self, prepared: Prepared) -> Arc<Plan> {
+        let Prepared { interfaces, numbers, plan } = prepared;
+        self.numbers = numbers;
+        let stays: HashSet<_> =
+            interfaces.values().flat_map(|held| held.peers.values()).map(|known| known.peer.slot).collect();
+        for (name, held) in &interfaces {
+            let before = self.interfaces.get(name);
+            for (key, known) in &held.peers {
+                let earlier = before.and_then(|held| held.peers.get(key));
+                let is_told = earlier.is_some_and(|earlier| {
+                    Arc::ptr_eq(&earlier.peer, &known.peer) && earlier.endpoint == known.endpoint
+                });
+                match &known.endpoint {
+                    Some(endpoint) if !is_told => names::tell(endpoint, &known.peer),
+                    Some(_) | None => {}
+                }
+            }
+        }
+        let gone = self.interfaces.values().flat_map(|held| held.peers.values()).map(|known| known.peer.slot);
+        self.numbers.free.extend(gone.filter(|slot| !stays.contains(slot)));
+        self.interfaces = interfaces;
+        plan
+    }
+
+    /// The peer of an interface with a public key.
+    pub fn peer(&self, interface: &IfName, public_key: &[u8; 32]) -> Option<&Arc<Peer>> {
+        self.interfaces.get(interface)?.peers.get(public_key).map(|known| &known.peer)
+    }
+
+    /// Who an interface is, and its UDP port.
+    pub fn identity(&self, interface: &IfName) -> Option<(&Identity, u16)> {
+        self.interfaces.get(interface).map(|held| (&*held.identity, held.listen_port))
+    }
+
+    /// The UDP ports of all.
+    pub fn listen_ports(&self) -> Vec<u16> {
+        self.interfaces.values().map(|held| held.listen_port).collect()
+    }
+}
+
+/// What an interface needs: of what there was, what still holds, and for the rest something new.
+fn hold(
+    wireguard: &Wireguard,
+    port: PortId,
+    before: Option<&Held>,
+    numbers: &mut Numbers,
+) -> Result<Held, String> {
+    let identity = Identity::new(*wireguard.private_key.reveal());
+    let same = before.filter(|held| held.identity.public_key() == identity.public_key());
+    let identity = same.map_or_else(|| Arc::new(identity), |held| Arc::clone(&held.identity));
+    let bound = before.filter(|held| wireguard.listen_port.is_none_or(|port| port == held.listen_port));
+    let (listen_port, sockets) = match bound {
+        Some(held) => (held.listen_port, held.sockets.clone()),
+        None => sockets::bind(wireguard.listen_port).map_err(|error| match wireguard.listen_port {
+            Some(port) => format!("UDP port {port} cannot be used: {error}"),
+            None => format!("no UDP port can be used: {error}"),
+        })?,
+    };
+    let mut peers = HashMap::new();
+    for peer in &wireguard.peers {
+        if peer.public_key.0 == identity.public_key() {
+            return Err(format!("the peer {} is the interface itself", peer.public_key));
+        }
+        let known = same.and_then(|held| held.peers.get(&peer.public_key.0));
+        let known = known.filter(|known| known.peer.keys == keys(peer) && known.peer.interface == port);
+        let stays = known.map(|known| Arc::clone(&known.peer));
+        let anew = || Arc::new(Peer::new(numbers.give(), (port, &identity), keys(peer), None));
+        let known = Known { peer: stays.unwrap_or_else(anew), endpoint: peer.endpoint.clone() };
+        peers.insert(peer.public_key.0, known);
+    }
+    Ok(Held { identity, listen_port, sockets, peers })
+}
+
+fn keys(peer: &WireguardPeer) -> PeerKeys {
+    PeerKeys {
+        public_key: peer.public_key.0,
+        preshared_key: peer.preshared_key.as_ref().map(|key| *key.reveal()),
+        keepalive: peer.persistent_keepalive,
+    }
+}
+
+fn interface(wireguard: &Wireguard, port: PortId, held: &Held) -> Result<Interface, CompileError> {
+    let slot = |peer: &WireguardPeer| held.peers.get(&peer.public_key.0).map(|known| known.peer.slot);
+    let with_prefixes = wireguard.peers.iter().filter(|peer| !peer.allowed_ips.is_empty());
+    let allowed: Vec<(PeerSlot, &[IpNet])> =
+        with_prefixes.filter_map(|peer| Some((slot(peer)?, &*peer.allowed_ips))).collect();
+    let allowed = AllowedIps::new(allowed).map_err(|error| CompileError::Wireguard {
+        interface: wireguard.name.clone(),
+        problem: error.to_string(),
+    })?;
+    Ok(Interface {
+        port,
+        listen_port: held.listen_port,
+        mtu: wireguard.mtu.unwrap_or(MTU),
+        identity: Arc::clone(&held.identity),
+        allowed,
+        keys: held.peers.iter().map(|(key, known)| (*key, known.peer.slot)).collect(),
+        sockets: held.sockets.clone(),
+    })
+}
