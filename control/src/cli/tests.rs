@@ -39,6 +39,9 @@ fn options_may_stand_on_either_side_of_what_is_shown() {
         "ravelin show routes 10.0.0.1 --vrf red --json",
         "ravelin show routes 2001:db8::/32 --after 2001:db8:7::/48 --limit 5",
         "ravelin show neighbours --limit 5 --watch 1",
+        "ravelin wg genkey",
+        "ravelin wg pubkey",
+        "ravelin wg genpsk --json",
         "ravelin feed test a.csv -f csv --csv-column dst_ip --csv-port 3 --csv-delimiter \\t --csv-no-header --all",
         "ravelin feed test - --format json-lines --json-path $.ip --json-port $.port --max-size 5 --json",
     ] {
@@ -68,6 +71,8 @@ fn what_makes_no_sense_is_a_usage_error() {
         "ravelin show staged --limit some",
         "ravelin show routes nowhere",
         "ravelin show routes --after 10.0.0.0",
+        "ravelin wg",
+        "ravelin wg genkey 1",
         "ravelin feed",
         "ravelin feed test",
         "ravelin feed test a.csv --format other",
