@@ -1,10 +1,19 @@
-//! `ravelin wg`: what wg(8) does.
+//! `ravelin wg`: what wg(8) does, for the interfaces of the running process.
+//!
+//! Promises: what is printed for programs is what wg(8) prints, byte by byte, but for secrets: they are `(hidden)` wherever there
+//! are any, `dump` included, since the process does not tell them. Refuses: to change anything; that is what the configuration is
+//! for. Read next: `show.rs`, `keys.rs`.
 
+#[cfg(test)]
+pub(super) mod fixture;
 mod keys;
+mod plain;
+mod show;
+mod text;
 
 use super::Failure;
 
-/// Makes keys for WireGuard, as wg(8) does.
+/// Makes keys for WireGuard, and shows its interfaces and peers, as wg(8) does.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -13,6 +22,7 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum What {
+    Show(show::Args),
     /// Makes a private key.
     ///
     /// Into a file that nobody else can read: `(umask 077; ravelin wg genkey > key)`.
@@ -25,6 +35,7 @@ enum What {
 
 pub(super) fn run(args: &Args, json: bool) -> Result<(), Failure> {
     match &args.what {
+        What::Show(args) => show::run(args, json),
         What::Genkey => keys::private(json),
         What::Pubkey => keys::public(json),
         What::Genpsk => keys::preshared(json),
