@@ -6,6 +6,7 @@ pub mod captures;
 mod feeds;
 pub mod routes;
 mod triggers;
+mod wireguard;
 
 use std::{collections::VecDeque, net::IpAddr, sync::Arc, time::Duration};
 

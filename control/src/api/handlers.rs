@@ -52,6 +52,7 @@ pub fn router(appliance: Arc<Appliance>) -> Router {
         .route("/alerts", get(list_alerts))
         .route("/routes", get(list_routes))
         .route("/neighbours", get(list_neighbours))
+        .route("/wireguard", get(wireguard))
         .route("/trace", get(start_trace))
         .merge(captures::routes())
         .route("/reload", post(reload))
@@ -228,6 +229,10 @@ async fn list_neighbours(
 ) -> Result<Json<view::Neighbours>, Refused> {
     let query = LimitQuery::parse(&pairs)?;
     routes::neighbours(&appliance, query.limit).map(Json)
+}
+
+async fn wireguard(State(appliance): Shared) -> Json<Vec<view::WireguardInterface>> {
+    Json(appliance.wireguard())
 }
 
 async fn update_feeds(

@@ -17,6 +17,7 @@
 //! | `GET /alerts?limit=` | [`view::Alerts`] |
 //! | `GET /routes?to=&vrf=&after=&limit=` | [`view::Routes`] |
 //! | `GET /neighbours?limit=` | [`view::Neighbours`] |
+//! | `GET /wireguard` | list of [`view::WireguardInterface`] |
 //! | `GET /captures`, `GET /captures/NAME` | list of [`view::Capture`], or one |
 //! | `POST /captures` with a [`crate::capture::CaptureSpec`] | [`view::Capture`] |
 //! | `POST /captures/NAME/stop` | [`view::Capture`] |

@@ -33,6 +33,7 @@ mod test;
 mod tests;
 mod trace;
 mod version;
+mod wg;
 
 pub use failure::Failure;
 
@@ -74,6 +75,7 @@ enum Verb {
     Select(select::Args),
     Capture(capture::Args),
     Feed(feed::Args),
+    Wg(wg::Args),
     Detach(detach::Args),
     Doctor(doctor::Args),
     Version(version::Args),
@@ -114,6 +116,7 @@ pub fn execute(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Select(args) => select::run(args, json),
         Verb::Capture(args) => capture::run(args, json),
         Verb::Feed(args) => feed::run(args, json),
+        Verb::Wg(args) => wg::run(args, json),
         Verb::Version(args) => version::run(args, json),
         Verb::Completions(args) => completions::run(args),
         Verb::Manual(args) => manual::run(args),

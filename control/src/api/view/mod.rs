@@ -7,12 +7,14 @@ mod feeds;
 mod nat;
 mod policy;
 mod routes;
+mod wireguard;
 
 pub use captures::{Capture, CaptureFile, CapturesRemoved, SaveQuery, TriggerCounts};
 pub use feeds::{Alerts, Feed, FeedsAsked};
 pub use nat::{Nat, NatAddress, NatMapping, NatPublished};
 pub use policy::{CutFlows, CutOne, RuleUse, StagedFlows, StagedGroup, Used};
 pub use routes::{Acquaintance, Leads, Neighbour, Neighbours, NextHop, Route, Routes};
+pub use wireguard::{Session, WireguardInterface, WireguardPeer, WireguardTraffic};
 
 use serde::{Deserialize, Serialize};
 

@@ -3,7 +3,8 @@
 pub(super) mod captures;
 pub(super) mod feeds;
 mod nat;
-mod number;
+pub(super) mod number;
+mod peers;
 mod policy;
 mod routes;
 mod tables;
@@ -80,6 +81,8 @@ enum What {
     Routes(RouteQuery),
     /// Who is on the links of interfaces that route.
     Neighbours(LimitQuery),
+    /// WireGuard peers of all interfaces: where they are, whether there is a session, what came, went and was dropped. As `wg show` does it: `ravelin wg show`.
+    Peers,
     /// Packets dropped, by reason.
     Drops {
         /// Show reasons for which nothing was dropped as well.
@@ -148,6 +151,12 @@ pub(super) fn run(args: &Args, json: bool) -> Result<(), Failure> {
         What::Neighbours(query) => watcher.show(
             &format!("/neighbours?{}", query.to_query()),
             |now: &view::Neighbours, _: Before<'_, view::Neighbours>| routes::neighbours(now),
+        ),
+        What::Peers => watcher.show(
+            "/wireguard",
+            |now: &Vec<view::WireguardInterface>, before: Before<'_, Vec<view::WireguardInterface>>| {
+                peers::peers(now, before, Timestamp::now())
+            },
         ),
         What::Drops { all } => watcher
             .show("/drops", |now: &Vec<view::Drop>, before: Before<'_, Vec<view::Drop>>| {

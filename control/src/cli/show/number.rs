@@ -36,6 +36,11 @@ pub(super) fn duration(seconds: u64) -> String {
     if parts.is_empty() { "0s".to_owned() } else { parts.join(" ") }
 }
 
+/// A time of microseconds, in milliseconds.
+pub(in crate::cli) fn milliseconds(us: u32) -> String {
+    format!("{}.{:03} ms", us / 1000, us % 1000)
+}
+
 #[expect(clippy::cast_precision_loss, reason = "shown with one digit behind the point")]
 fn approximate(value: u64) -> f64 {
     value as f64
@@ -61,5 +66,6 @@ mod tests {
         assert_eq!(duration(59), "59s");
         assert_eq!(duration(3_725), "1h 2m");
         assert_eq!(duration(90_061), "1d 1h");
+        assert_eq!(milliseconds(12_034), "12.034 ms");
     }
 }

@@ -271,7 +271,7 @@ pub(super) fn traffic(flow: &Flow) -> String {
 
 /// The smoothed time, else that of the handshake.
 fn rtt(flow: &Flow) -> String {
-    flow.srtt_us.or(flow.rtt_us).map(|us| format!("{}.{:03} ms", us / 1000, us % 1000)).unwrap_or_default()
+    flow.srtt_us.or(flow.rtt_us).map(number::milliseconds).unwrap_or_default()
 }
 
 /// A line under the header, and nothing else.

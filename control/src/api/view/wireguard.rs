@@ -1,0 +1,111 @@
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// `GET /wireguard`: one entry for each interface.
+///
+/// No secret is here: whoever may ask has no need to know private and preshared keys.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WireguardInterface {
+    /// The interface.
+    pub name: String,
+    /// Its public key, in base64.
+    pub public_key: String,
+    /// The UDP port at which peers reach it.
+    pub listen_port: u16,
+    /// Largest packet in bytes.
+    pub mtu: u32,
+    /// Its addresses, with the lengths of their prefixes.
+    pub addresses: Vec<String>,
+    /// Its peers.
+    pub peers: Vec<WireguardPeer>,
+    /// Over all peers, and what belongs to none of them.
+    pub totals: WireguardTraffic,
+}
+
+/// A peer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WireguardPeer {
+    /// What the configuration calls it.
+    pub name: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Its public key, in base64.
+    pub public_key: String,
+    /// Whether there is a preshared key.
+    pub has_preshared_key: bool,
+    /// Where packets for it are sent, `address:port`; absent if that is not known yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+    /// The address of ours that packets for it are sent from; absent if that is not known yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub local_address: Option<String>,
+    /// What may be sent to it and come from it.
+    pub allowed_ips: Vec<String>,
+    /// When the last handshake was completed, in seconds since 1970 as wg(8) says it; 0 if none was.
+    pub latest_handshake: u64,
+    /// How long the answer to the last handshake that we began took; absent if there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handshake_rtt_us: Option<u32>,
+    /// What came from it, what went to it, and what did not.
+    #[serde(flatten)]
+    pub traffic: WireguardTraffic,
+    /// How often something is sent to it whatever happens; absent if that is off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub persistent_keepalive_seconds: Option<u16>,
+    /// Whether packets can be sent to it now.
+    pub session: Session,
+    /// The worker that owns it.
+    pub worker: u8,
+}
+
+/// What was received, sent and counted. Bytes are those of UDP payloads, as wg(8) counts them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WireguardTraffic {
+    /// Packets received.
+    pub received_packets: u64,
+    /// Bytes received.
+    pub received_bytes: u64,
+    /// Packets sent.
+    pub sent_packets: u64,
+    /// Bytes sent.
+    pub sent_bytes: u64,
+    /// What else was counted, by name.
+    pub counters: BTreeMap<String, u64>,
+}
+
+impl WireguardTraffic {
+    /// Counters of what happened without a packet being lost. Every other one is a cause for which packets were dropped.
+    pub const EVENTS: [&str; 6] =
+        ["cookie_sent", "keepalives_received", "keepalives_sent", "rekeys", "roams", "waiting"];
+
+    /// The causes for which packets were dropped, each with how many.
+    pub fn drops(&self) -> impl Iterator<Item = (&str, u64)> {
+        let all = self.counters.iter().map(|(name, count)| (name.as_str(), *count));
+        all.filter(|(name, count)| *count > 0 && !Self::EVENTS.contains(name))
+    }
+}
+
+/// Whether packets can be sent to a peer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Session {
+    /// There are no keys, and nobody has asked for any.
+    #[default]
+    None,
+    /// A handshake is under way; packets wait for it.
+    Waiting,
+    /// There are keys.
+    Up,
+}
+
+impl Session {
+    /// In a word.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Waiting => "waiting",
+            Self::Up => "up",
+        }
+    }
+}
