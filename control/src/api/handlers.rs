@@ -232,7 +232,7 @@ async fn list_neighbours(
 }
 
 async fn wireguard(State(appliance): Shared) -> Json<Vec<view::WireguardInterface>> {
-    Json(appliance.wireguard())
+    Json(appliance.wireguard().await)
 }
 
 async fn update_feeds(

@@ -76,8 +76,25 @@ pub struct WireguardTraffic {
 
 impl WireguardTraffic {
     /// Counters of what happened without a packet being lost. Every other one is a cause for which packets were dropped.
-    pub const EVENTS: [&str; 6] =
-        ["cookie_sent", "keepalives_received", "keepalives_sent", "rekeys", "roams", "waiting"];
+    pub const EVENTS: [&str; 6] = [
+        "cookies_received",
+        "handshakes",
+        "handshakes_sent",
+        "keepalives_received",
+        "roams",
+        "through_kernel",
+    ];
+
+    /// Adds what was counted elsewhere.
+    pub fn add(&mut self, other: &Self) {
+        self.received_packets += other.received_packets;
+        self.received_bytes += other.received_bytes;
+        self.sent_packets += other.sent_packets;
+        self.sent_bytes += other.sent_bytes;
+        for (name, count) in &other.counters {
+            *self.counters.entry(name.clone()).or_default() += count;
+        }
+    }
 
     /// The causes for which packets were dropped, each with how many.
     pub fn drops(&self) -> impl Iterator<Item = (&str, u64)> {
