@@ -42,13 +42,15 @@ fn check(text: &str) -> Result<Loaded, Report> {
     answer
 }
 
-const EXAMPLES: [&str; 9] = [
+const EXAMPLES: [&str; 11] = [
     include_str!("../examples/bridge.toml"),
     include_str!("../examples/sidecar.toml"),
     include_str!("../examples/monitor.toml"),
     include_str!("../examples/feeds.toml"),
     include_str!("../examples/policy.toml"),
     include_str!("../examples/captures.toml"),
+    include_str!("../examples/wireguard.toml"),
+    include_str!("wireguard_mistakes.toml"),
     include_str!("capture_mistakes.toml"),
     include_str!("policy_mistakes.toml"),
     "[[interface]]\nname = 'x'\n[[bridge]]\nname = 'b'\nports = ['x', 'y']\n[[policy]]\nname = 'r'\negress = [{ action = 'deny' }]\n",

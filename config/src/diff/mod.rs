@@ -12,13 +12,15 @@ use std::collections::HashMap;
 mod resources;
 #[cfg(test)]
 mod tests;
+mod wireguard;
 
 /// One difference.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Change {
     /// What differs: `workers.cores`, `bridge[edge].ports`; `bridge[edge]` if it is new or gone; `bridge` if
-    /// the order of bridges differs; `policy[shop/web]` if anything about a policy differs.
+    /// the order of bridges differs; `policy[shop/web]` if anything about a policy differs;
+    /// `wireguard[wg0].private_key` and `wireguard[wg0].peer[web].endpoint` for what differs of interfaces of WireGuard and their peers.
     pub field: String,
     /// Whether a running process can take it over. If not, it needs a restart.
     pub live: bool,
@@ -36,6 +38,7 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
     old.io.diff(&new.io, &mut changes);
     entries(InterfaceModel::declare, &old.interfaces, &new.interfaces, &mut changes);
     entries(BridgeModel::declare, &old.bridges, &new.bridges, &mut changes);
+    wireguard::wireguards(&old.wireguards, &new.wireguards, &mut changes);
     old.enforcement.diff(&new.enforcement, &mut changes);
     resources::resources(&old.resources, &new.resources, &mut changes);
     old.threat.diff(&new.threat, &mut changes);

@@ -10,6 +10,7 @@ use crate::report::{Code, Findings, Place, Report};
 use crate::resources::{Endpoint, Resources};
 use crate::schema::reader::{At, Reader};
 use crate::validate::validate;
+use crate::wireguard::secrets_of_toml;
 use crate::{Config, FilePattern};
 use jiff::Timestamp;
 use std::{
@@ -199,14 +200,14 @@ impl Loader {
             Ok(text) => text.into(),
             Err(error) => {
                 let valid = error.utf8_error().valid_up_to();
-                self.findings.read(String::from_utf8_lossy(error.as_bytes()).into(), path.to_owned());
+                self.source(String::from_utf8_lossy(error.as_bytes()).into(), path);
                 let message = "the file is not UTF-8 from here on";
                 let finding = self.findings.add(Code::Unreadable, valid..valid, message);
                 finding.help("save the file with UTF-8 as its encoding");
                 return Vec::new().into_iter();
             }
         };
-        self.findings.read(Arc::clone(&text), path.to_owned());
+        self.source(Arc::clone(&text), path);
         let (table, errors) = DeTable::parse_recoverable(&text);
         let reader = Reader::new(&table, &mut self.findings);
         let file = match &mut self.model {
@@ -227,6 +228,14 @@ impl Loader {
             syntax::report(&errors, &mut self.findings);
         }
         self.included(file, path)
+    }
+
+    /// Turns to a text. Keys that somebody wrote into it are shown in no finding, whatever is wrong.
+    fn source(&mut self, text: Arc<str>, path: &Path) {
+        self.findings.read(Arc::clone(&text), path.to_owned());
+        for range in secrets_of_toml(&text) {
+            self.findings.hide(range);
+        }
     }
 
     /// Takes over what a file says as a whole, and looks for the files that it includes.
@@ -271,6 +280,7 @@ impl Loader {
         match config {
             Some(mut config) if !refused => {
                 self.files.extend(config.resources.nets_files.keys().cloned());
+                self.files.append(&mut config.files);
                 config.files = self.files;
                 Ok(Loaded { config, warnings: report })
             }

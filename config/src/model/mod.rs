@@ -16,6 +16,7 @@ mod nat;
 mod operation;
 mod policy;
 mod threat;
+mod wireguard;
 mod workers;
 
 pub(crate) use bridge::BridgeModel;
@@ -44,10 +45,15 @@ pub(crate) use policy::{
 };
 pub(crate) use threat::AllowModel;
 pub use threat::{Threat, Widest};
+pub(crate) use wireguard::{MTU, WireguardModel, WireguardPeerModel};
 pub use workers::{Idle, Workers};
 
 use crate::FilePattern;
-use crate::schema::{Section, reader::Reader};
+use crate::schema::{
+    Section,
+    reader::{Field, Reader},
+};
+use crate::types::IfName;
 use std::path::PathBuf;
 
 /// A whole configuration.
@@ -78,6 +84,7 @@ pub(crate) struct Model {
 pub(crate) struct Lists {
     pub(crate) interfaces: Vec<InterfaceModel>,
     pub(crate) bridges: Vec<BridgeModel>,
+    pub(crate) wireguards: Vec<WireguardModel>,
     pub(crate) tiers: Vec<TierModel>,
     pub(crate) policies: Vec<PolicyModel>,
     pub(crate) profiles: Vec<ProfileModel>,
@@ -94,6 +101,7 @@ impl Lists {
         Self {
             interfaces: reader.entries("interface", InterfaceModel::read),
             bridges: reader.entries("bridge", BridgeModel::read),
+            wireguards: reader.entries("wireguard", WireguardModel::read),
             tiers: reader.entries("tier", TierModel::read),
             policies: if policies { reader.entries("policy", PolicyModel::read) } else { Vec::new() },
             profiles: reader.entries("profile", ProfileModel::read),
@@ -114,10 +122,23 @@ impl Lists {
         lists
     }
 
+    /// The zones of interfaces, those of WireGuard included, as they were written.
+    pub(crate) fn zones(&self) -> impl Iterator<Item = &Field<IfName>> {
+        let interfaces = self.interfaces.iter().map(|interface| &interface.zone);
+        interfaces.chain(self.wireguards.iter().map(|wireguard| &wireguard.zone))
+    }
+
+    /// The names of interfaces, those of WireGuard included.
+    pub(crate) fn interface_names(&self) -> impl Iterator<Item = &IfName> {
+        let interfaces = self.interfaces.iter().map(|interface| &interface.name);
+        interfaces.chain(self.wireguards.iter().map(|wireguard| &wireguard.name)).filter_map(Field::value)
+    }
+
     /// Takes over all of `other`, behind what is there.
     pub(crate) fn extend(&mut self, other: Self) {
         self.interfaces.extend(other.interfaces);
         self.bridges.extend(other.bridges);
+        self.wireguards.extend(other.wireguards);
         self.tiers.extend(other.tiers);
         self.policies.extend(other.policies);
         self.profiles.extend(other.profiles);
@@ -208,6 +229,8 @@ impl Model {
             Io::declare,
             InterfaceModel::declare,
             BridgeModel::declare,
+            WireguardModel::declare,
+            WireguardPeerModel::declare,
             NatSourceModel::declare,
             NatDestinationModel::declare,
             Enforcement::declare,

@@ -62,7 +62,7 @@ codes! {
     Malformed = "C008" Error "The text is not an address, port, protocol, duration, name or path, whichever the key wants.";
     EmptyList = "C009" Error "A list that must not be empty is empty.";
     DuplicateCore = "C010" Error "The same core is given to two workers.";
-    DuplicateName = "C011" Error "Two interfaces, bridges, policies or other things of one kind have the same name.";
+    DuplicateName = "C011" Error "Two interfaces, bridges, policies or other things of one kind have the same name, or a key stands twice.";
     BridgePorts = "C012" Error "A bridge has other than two ports.";
     PortTaken = "C013" Error "An interface is a port twice, in one bridge or in two.";
     MonitorPort = "C014" Error "An interface that only receives (`mode = \"monitor\"`) or routes (`mode = \"route\"`) is a port of a bridge.";
@@ -84,6 +84,9 @@ codes! {
     UnknownFeed = "C030" Error "An exception names a feed that does not exist.";
     UnknownInterface = "C031" Error "A name is neither that of an interface that routes nor of a zone with one.";
     UnknownZone = "C032" Error "A rule names a zone that no interface is in.";
+    SecretInText = "C033" Error "A secret key stands in a file that others may read.";
+    KeyFile = "C034" Error "A file with a secret key cannot be read, holds no key, or can be read by others.";
+    PeerTaken = "C035" Error "Two peers of a WireGuard interface have the same key or the same allowed IPs, or two interfaces the same port.";
     HostBits = "C101" Warning "A prefix has bits set behind its length. They are ignored.";
     PublicMetrics = "C104" Warning "Metrics are served, without authentication, on an address that other machines may reach.";
     NoMatch = "C105" Warning "A pattern matches no file.";
@@ -96,6 +99,8 @@ codes! {
     PlainHttp = "C112" Warning "A feed is fetched over http, where others may read its secrets or change it.";
     FeedSilent = "C113" Warning "What a feed says cannot be read, so it says nothing.";
     Expired = "C114" Warning "An exception from feeds has expired, and has no effect.";
+    ConfPart = "C115" Warning "A line of a WireGuard configuration file has no effect.";
+    ShortMtu = "C116" Warning "A WireGuard interface has IPv6 addresses, and is too short for the packets that IPv6 needs.";
 }
 
 impl fmt::Display for Code {

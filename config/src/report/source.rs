@@ -162,9 +162,11 @@ impl Source {
     /// A piece of the text, with an asterisk for each character that is hidden.
     fn shown(&self, range: Range) -> String {
         let start = range.start;
-        let text = self.text.get(range).unwrap_or_default();
+        let text = self.text.get(range.clone()).unwrap_or_default();
+        let here = self.hidden.iter().filter(|hidden| hidden.start < range.end && range.start < hidden.end);
+        let here: Vec<_> = here.collect();
         let show = |(at, character)| {
-            let is_hidden = self.hidden.iter().any(|hidden| hidden.contains(&(start + at)));
+            let is_hidden = here.iter().any(|hidden| hidden.contains(&(start + at)));
             if is_hidden { '*' } else { character }
         };
         text.char_indices().map(show).collect()

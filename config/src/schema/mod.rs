@@ -4,7 +4,8 @@
 //! yields the validated struct with its `Default`, a reader, the comparison behind [`crate::diff()`] and the
 //! entries of the reference page. [`entry!`] is for a table that may be repeated (`[[bridge]]`): it yields a
 //! model of what was written, with positions, which `validate` turns into the validated struct. An entry may
-//! hold entries and tables of its own (`[[policy.ingress]]`, `source = {…}`). Types of values are
+//! hold entries and tables of its own (`[[policy.ingress]]`, `source = {…}`), and know keys that somebody may write but that
+//! are `refused`, because they are secret. Types of values are
 //! [`parser::Parser`]s; their words are declared in [`word`]. Nothing here stops at the first error: a value
 //! that cannot be used is reported and treated as absent.
 
@@ -153,6 +154,7 @@ macro_rules! entry {
         )+ }
         $(entries { $( $(#[doc = $entry_help:literal])+ $entry:ident: $entry_type:ty; )+ })?
         $(tables { $( $(#[doc = $table_help:literal])+ $table:ident: $table_type:ty; )+ })?
+        $(refused { $( $(#[doc = $refused_help:literal])+ $refused:ident; )+ })?
     ) => {
         $(#[doc = $help])+
         #[derive(Debug)]
@@ -160,6 +162,8 @@ macro_rules! entry {
             $( $(#[doc = $key_help])+ pub(crate) $key: crate::schema::reader::Field<$type>, )+
             $($( $(#[doc = $entry_help])+ pub(crate) $entry: Vec<$entry_type>, )+)?
             $($( $(#[doc = $table_help])+ pub(crate) $table: Option<Box<$table_type>>, )+)?
+            $($( /// Whether somebody wrote it, which is reported.
+                pub(crate) $refused: bool, )+)?
         }
 
         impl $name {
@@ -193,6 +197,7 @@ macro_rules! entry {
                     $($key: reader.field(key_name(stringify!($key)), $presence, &$parser),)+
                     $($($entry: reader.entries(stringify!($entry), <$entry_type>::read),)+)?
                     $($($table: reader.inner(stringify!($table), <$table_type>::read),)+)?
+                    $($($refused: reader.secret(stringify!($refused), concat!($($refused_help),+).trim()),)+)?
                 }
             }
         }

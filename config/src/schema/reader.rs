@@ -59,6 +59,11 @@ impl<T> Field<T> {
         }
     }
 
+    /// This one, or another if nobody wrote it.
+    pub(crate) fn or(self, other: Self) -> Self {
+        if self.is_absent() { other } else { self }
+    }
+
     /// Whether nobody wrote it.
     pub(crate) fn is_absent(&self) -> bool {
         matches!(self, Self::Absent(_))
@@ -150,6 +155,17 @@ impl<'r, 'd> Reader<'r, 'd> {
             self.known.push(key);
             self.findings.add(Code::Replaced, name.span(), message).help(help);
         }
+    }
+
+    /// Reports `key` if it is there, shows nothing of its value, and says whether it is: a secret has its place elsewhere, of which
+    /// `help` speaks.
+    pub(crate) fn secret(&mut self, key: &'static str, help: &str) -> bool {
+        let Some((name, value)) = self.table.get_key_value(key) else { return false };
+        self.known.push(key);
+        self.findings.hide(value.span());
+        let message = format!("`{key}` does not stand in TOML, which others may read");
+        self.findings.add(Code::SecretInText, name.span(), message).help(help);
+        true
     }
 
     /// Reports `key` if it is there: it may only stand in the main file.

@@ -27,7 +27,7 @@ fn code(section: &str, key: &str, value: &str) -> Option<Code> {
 fn every_section_and_key_is_declared_once_with_help() {
     let sections = Model::declare();
     let paths: HashSet<_> = sections.iter().map(|section| (section.path, section.form)).collect();
-    assert_eq!((paths.len(), sections.len()), (40, 40));
+    assert_eq!((paths.len(), sections.len()), (42, 42));
     for section in sections {
         let keys: HashSet<_> = section.keys.iter().map(|key| key.name).collect();
         assert_eq!(keys.len(), section.keys.len());
@@ -248,7 +248,7 @@ fn unknown_and_misspelt_keys_are_one_finding_each() {
     let known = report.diagnostics()[3].help.as_deref().unwrap().strip_prefix("known here: ").unwrap();
     let known: Vec<_> = known.split(", ").collect();
     assert_eq!(known.iter().filter(|section| **section == "policy").count(), 1, "{known:?}");
-    assert_eq!(known.len(), 3 + 10 + 12);
+    assert_eq!(known.len(), 3 + 11 + 12);
 }
 
 #[test]

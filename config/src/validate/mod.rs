@@ -1,7 +1,7 @@
 //! From what a file says to what it means.
 //!
 //! [`validate`] checks what no single value can show: names that repeat, interfaces that are used twice or
-//! not at all (`network.rs`), feeds (`feed.rs`), captures (`job.rs`), address translation (`nat.rs`) and exceptions from them (`threat.rs`), and everything about policy (`resources/`). Like the reader, it reports all there is to
+//! not at all (`network.rs`), feeds (`feed.rs`), captures (`job.rs`), address translation (`nat.rs`), exceptions from feeds (`threat.rs`), WireGuard (`wireguard/`), and everything about policy (`resources/`). Like the reader, it reports all there is to
 //! report; a value that was unusable already is passed over, so that one mistake is one finding.
 
 mod feed;
@@ -12,6 +12,7 @@ mod resources;
 #[cfg(test)]
 mod tests;
 mod threat;
+mod wireguard;
 
 pub(crate) use feed::built_in_feed;
 
@@ -20,7 +21,7 @@ use crate::feed::{Allowance, FeedList};
 use crate::job::Job;
 use crate::model::{
     Capture, ChecksumMode, Control, Enforcement, Fail, Flow, Fragments, Handling, InterfaceMode, Io, Log,
-    Metrics, Model, NdHandling, Records, ReversePath, Threat, Workers,
+    Metrics, Model, NdHandling, Records, ReversePath, Threat, WireguardModel, Workers,
 };
 use crate::nat::Nat;
 use crate::report::{Code, Findings, Report};
@@ -129,10 +130,12 @@ pub struct Bridge {
 }
 
 impl Config {
-    /// The zones that interfaces are in, each once, in the order of the interfaces.
+    /// The zones that interfaces are in, each once, in the order of the interfaces; those of WireGuard come last.
     pub fn zones(&self) -> Vec<&IfName> {
         let mut zones = Vec::new();
-        for zone in self.interfaces.iter().filter_map(|interface| interface.zone.as_ref()) {
+        let interfaces = self.interfaces.iter().filter_map(|interface| interface.zone.as_ref());
+        let wireguards = self.wireguards.iter().filter_map(|wireguard| wireguard.zone.as_ref());
+        for zone in interfaces.chain(wireguards) {
             if !zones.contains(&zone) {
                 zones.push(zone);
             }
@@ -158,21 +161,19 @@ impl Config {
 
 /// Checks `model` as a whole, as of `now`. `None` if anything is missing; what is wrong is in `findings`.
 pub(crate) fn validate(mut model: Model, now: Timestamp, findings: &mut Findings) -> Option<Config> {
-    let network = network::validate(&model.lists.interfaces, &model.lists.bridges, findings);
-    let resources = resources::validate(&mut model, findings);
+    let network = network::validate(&model.lists, findings);
+    let mut resources = resources::validate(&mut model, findings);
     let allow = threat::validate(mem::take(&mut model.allow), &model.lists.feeds, now, findings);
     let feeds = feed::validate(mem::take(&mut model.lists.feeds), findings);
     let jobs = job::validate(mem::take(&mut model.jobs), findings);
+    let routers = network.as_ref().and_then(|(interfaces, _)| routers(interfaces, &model.lists.wireguards));
+    let wireguards = wireguard::validate(&mut model.lists, findings);
+    resources.network_sets.extend(wireguards.sets);
     let (interfaces, bridges) = network?;
-    let nat = nat::validate(
-        &model.nat_sources,
-        &model.nat_destinations,
-        &interfaces,
-        &model.enforcement.failsafe_inbound,
-        findings,
-    );
+    let failsafes = &model.enforcement.failsafe_inbound;
+    let nat = nat::validate(&model.nat_sources, &model.nat_destinations, &routers?, failsafes, findings);
     Some(Config {
-        files: Vec::new(),
+        files: wireguards.files,
         manifests: model.manifests,
         endpoints_dir: model.endpoints_dir,
         workers: model.workers,
@@ -187,7 +188,7 @@ pub(crate) fn validate(mut model: Model, now: Timestamp, findings: &mut Findings
         capture: model.capture,
         jobs,
         nat,
-        wireguards: Vec::new(),
+        wireguards: wireguards.interfaces,
         flow: model.flow,
         fragments: model.fragments,
         records: model.records,
@@ -195,6 +196,26 @@ pub(crate) fn validate(mut model: Model, now: Timestamp, findings: &mut Findings
         control: model.control,
         log: model.log,
     })
+}
+
+/// Something that packets are routed through: an interface with `mode = "route"`, or one of WireGuard.
+struct Router {
+    name: IfName,
+    zone: Option<IfName>,
+}
+
+/// All that routes. `None` if something is not known of an interface of WireGuard, which is reported already.
+fn routers(interfaces: &[Interface], wireguards: &[WireguardModel]) -> Option<Vec<Router>> {
+    let routes = |interface: &&Interface| interface.mode == InterfaceMode::Route;
+    let interfaces = interfaces
+        .iter()
+        .filter(routes)
+        .map(|it| Some(Router { name: it.name.clone(), zone: it.zone.clone() }));
+    let wireguards = wireguards.iter().map(|it| {
+        let zone = it.zone.value().cloned();
+        Some(Router { name: it.name.value()?.clone(), zone }).filter(|_| !it.zone.is_unusable())
+    });
+    interfaces.chain(wireguards).collect()
 }
 
 /// Reports every name that was there before, among `things`.

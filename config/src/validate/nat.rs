@@ -1,7 +1,7 @@
 //! Address translation: whether the interfaces that it names route, and which keys go together.
 
-use super::Interface;
-use crate::model::{InterfaceMode, NatDestinationModel, NatSourceModel};
+use super::Router;
+use crate::model::{NatDestinationModel, NatSourceModel};
 use crate::nat::{Nat, NatAddress, NatDestination, NatSource};
 use crate::report::{Code, Findings};
 use crate::resources::Failsafe;
@@ -13,15 +13,15 @@ use std::net::IpAddr;
 /// The most outside addresses, and the most services: each has its place at every worker.
 const MOST: u32 = 256;
 
-/// Checks what is to be translated beside the interfaces that there are, and the ports that always reach the host.
+/// Checks what is to be translated beside what there is that routes, and the ports that always reach the host.
 pub(super) fn validate(
     sources: &[NatSourceModel],
     destinations: &[NatDestinationModel],
-    interfaces: &[Interface],
+    routers: &[Router],
     failsafes: &[Failsafe],
     findings: &mut Findings,
 ) -> Nat {
-    let mut checks = Checks { interfaces, addresses: 0, findings };
+    let mut checks = Checks { routers, addresses: 0, findings };
     let sources = sources.iter().filter_map(|model| checks.source(model)).collect();
     if let Some(to) = destinations.get(MOST as usize).and_then(|model| model.to.given()) {
         let message = format!("expected at most {MOST} [[nat.destination]], found {}", destinations.len());
@@ -32,7 +32,7 @@ pub(super) fn validate(
 }
 
 struct Checks<'c> {
-    interfaces: &'c [Interface],
+    routers: &'c [Router],
     /// Those of pools so far.
     addresses: u32,
     findings: &'c mut Findings,
@@ -56,7 +56,7 @@ impl Checks<'_> {
     fn destination(&mut self, model: &NatDestinationModel, failsafes: &[Failsafe]) -> Option<NatDestination> {
         let entries = match model.r#in.given() {
             Some(names) => self.routing(&names.value),
-            None => routers(self.interfaces).map(|interface| interface.name.clone()).collect(),
+            None => self.routers.iter().map(|router| router.name.clone()).collect(),
         };
         if let Some(At { value: NatAddress::Interface(name), range }) = model.address.given() {
             self.routing(&[At { value: name.clone(), range: range.clone() }]);
@@ -129,11 +129,10 @@ impl Checks<'_> {
     fn routing(&mut self, names: &[At<IfName>]) -> Vec<IfName> {
         let mut found = Vec::new();
         for name in names {
-            let is_it = |interface: &&Interface| {
-                interface.name == name.value || interface.zone.as_ref() == Some(&name.value)
-            };
+            let is_it =
+                |router: &&Router| router.name == name.value || router.zone.as_ref() == Some(&name.value);
             let before = found.len();
-            found.extend(routers(self.interfaces).filter(is_it).map(|interface| interface.name.clone()));
+            found.extend(self.routers.iter().filter(is_it).map(|router| router.name.clone()));
             if found.len() == before {
                 self.unknown(name);
             }
@@ -142,8 +141,8 @@ impl Checks<'_> {
     }
 
     fn unknown(&mut self, name: &At<IfName>) {
-        let names = routers(self.interfaces)
-            .flat_map(|interface| [Some(&interface.name), interface.zone.as_ref()])
+        let names = (self.routers.iter())
+            .flat_map(|router| [Some(&router.name), router.zone.as_ref()])
             .flatten()
             .map(IfName::as_str);
         let nearest = nearest(name.value.as_str(), names);
@@ -151,7 +150,8 @@ impl Checks<'_> {
         let finding = self.findings.add(Code::UnknownInterface, &name.range, message);
         match nearest {
             Some(nearest) => finding.label(format!("did you mean `{nearest}`?")),
-            None => finding.help("interfaces with mode = \"route\" and their zones can be named"),
+            None => finding
+                .help("interfaces with mode = \"route\", those of WireGuard, and their zones can be named"),
         };
     }
 
@@ -192,10 +192,6 @@ impl Checks<'_> {
         }
         Some(given.value.iter().map(|range| range.value).collect())
     }
-}
-
-fn routers(interfaces: &[Interface]) -> impl Iterator<Item = &Interface> {
-    interfaces.iter().filter(|interface| interface.mode == InterfaceMode::Route)
 }
 
 #[cfg(test)]

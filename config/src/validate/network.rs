@@ -1,22 +1,18 @@
 use super::{Bridge, Interface, unique};
-use crate::model::{BridgeModel, ChecksumMode, Fail, InterfaceMode, InterfaceModel, ReversePath};
+use crate::model::{BridgeModel, ChecksumMode, Fail, InterfaceMode, InterfaceModel, Lists, ReversePath};
 use crate::report::{Code, Findings};
-use crate::schema::reader::At;
+use crate::schema::reader::{At, Field};
 use crate::types::{BridgeName, IfName, MssClamp};
 use std::collections::{HashMap, HashSet};
 
 /// Checks interfaces and bridges, and makes the complete list of interfaces.
-pub(super) fn validate(
-    declared: &[InterfaceModel],
-    bridges: &[BridgeModel],
-    findings: &mut Findings,
-) -> Option<(Vec<Interface>, Vec<Bridge>)> {
+pub(super) fn validate(lists: &Lists, findings: &mut Findings) -> Option<(Vec<Interface>, Vec<Bridge>)> {
+    let Lists { interfaces: declared, bridges, .. } = lists;
     unique("interfaces", declared.iter().filter_map(|interface| interface.name.given()), findings);
     unique("bridges", bridges.iter().filter_map(|bridge| bridge.name.given()), findings);
     let used = ports(bridges, findings);
-    number_of_zones(declared, findings);
+    zones(lists, &used, findings);
     for interface in declared {
-        zone_of(interface, declared, &used, findings);
         use_of(interface, &used, bridges.iter().all(|bridge| !bridge.ports.is_unusable()), findings);
     }
     let bridges: Vec<_> = bridges.iter().map(bridge).collect::<Option<_>>()?;
@@ -122,29 +118,19 @@ fn use_of(interface: &InterfaceModel, used: &Used<'_>, all_known: bool, findings
 /// The most zones: the packet path has a bit for each in one word.
 const ZONES_MAX: usize = 62;
 
-/// Reports the first zone that is one too many.
-fn number_of_zones(declared: &[InterfaceModel], findings: &mut Findings) {
+/// Reports zones that could be taken for an interface, and the first that is one too many.
+fn zones(lists: &Lists, used: &Used<'_>, findings: &mut Findings) {
+    let names: HashSet<_> = lists.interface_names().chain(used.keys().copied()).collect();
+    let given = || lists.zones().filter_map(Field::given);
+    for zone in given().filter(|zone| names.contains(&zone.value)) {
+        let message = format!("`{}` is the name of an interface already", zone.value);
+        findings.add(Code::Combination, &zone.range, message).help("call the zone something else");
+    }
     let mut zones = HashSet::new();
-    let given = declared.iter().filter_map(|interface| interface.zone.given());
-    let new: Vec<_> = given.filter(|zone| zones.insert(&zone.value)).collect();
+    let new: Vec<_> = given().filter(|zone| zones.insert(&zone.value)).collect();
     if let Some(zone) = new.get(ZONES_MAX) {
         let message = format!("expected at most {ZONES_MAX} zones, found {}", new.len());
         findings.add(Code::TooLarge, &zone.range, message);
-    }
-}
-
-/// Reports a zone that could be taken for an interface.
-fn zone_of(
-    interface: &InterfaceModel,
-    declared: &[InterfaceModel],
-    used: &Used<'_>,
-    findings: &mut Findings,
-) {
-    let Some(zone) = interface.zone.given() else { return };
-    let mut names = declared.iter().filter_map(|interface| interface.name.value());
-    if names.any(|name| *name == zone.value) || used.contains_key(&zone.value) {
-        let message = format!("`{}` is the name of an interface already", zone.value);
-        findings.add(Code::Combination, zone.range.clone(), message).help("call the zone something else");
     }
 }
 

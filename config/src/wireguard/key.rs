@@ -167,7 +167,7 @@ pub enum KeyError {
     #[error("a key has {CHARACTERS} characters of base64, of which the last is `=`, and no other")]
     Padding,
     /// Bits of the last digit that are of no byte.
-    #[error("a key has 32 bytes, and the digit before `=` says something of another one")]
+    #[error("a key has 32 bytes, and the digit before `=` has bits that belong to none of them")]
     Remainder,
     /// All bytes are zero.
     #[error("a key of zeros is none")]

@@ -5,19 +5,32 @@
 //! that hold it, and is overwritten when its owner goes. Refuses: keys that are not written as wg(8) writes them. Read next:
 //! `key.rs`, then `validate/wireguard/` for how sections become interfaces.
 
+mod conf;
 mod endpoint;
 mod key;
+mod mask;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use conf::{Conf, ConfPeer};
 pub use endpoint::{EndpointError, PeerEndpoint};
 pub use key::{KeyError, PresharedKey, PrivateKey, PublicKey};
+pub(crate) use mask::{secrets_of_toml, without_keys};
 
 use crate::model::ReversePath;
+use crate::report::{Findings, Report};
 use crate::resources::Labels;
 use crate::types::{IfName, IpNet, MssClamp};
 use serde::{Serialize, Serializer};
 use std::num::NonZeroU16;
+
+/// What is found in a file of wg-quick(8): everything that is wrong with it, and what has no effect. `file_name` is what it is called
+/// there. No key of the file is in the answer.
+pub fn check_conf(text: &str, file_name: &str) -> Report {
+    let mut findings = Findings::default();
+    Conf::read(text, file_name.into(), &mut findings);
+    findings.into_report()
+}
 
 /// An interface of WireGuard. Packets are routed through it as between interfaces with `mode = "route"`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

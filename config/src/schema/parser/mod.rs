@@ -7,6 +7,7 @@ mod network;
 mod policy;
 mod scalar;
 mod threat;
+mod wireguard;
 
 pub(crate) use capture::{capture_name, date_time, drop_reason, expression, time_zone};
 pub(crate) use feed::{
@@ -23,6 +24,9 @@ pub(crate) use policy::{
 };
 pub(crate) use scalar::{DurationParser, boolean, choice, duration, integer, name, power_of_two, word};
 pub(crate) use threat::{addresses, moment, reason};
+pub(crate) use wireguard::{
+    address_or_net, credential, interface_address, peer_endpoint, public_key, wireguard_routes,
+};
 
 use crate::report::{Code, Finding, Findings};
 use crate::schema::reader::article;

@@ -3,6 +3,7 @@ use crate::nat::NatAddress;
 use crate::pattern;
 use crate::report::{Code, Findings};
 use crate::types::{IpNet, MssClamp, PortRange, Protocol};
+use crate::wireguard::without_keys;
 use std::{
     net::{IpAddr, SocketAddr},
     path::PathBuf,
@@ -52,7 +53,7 @@ fn parse_prefix(value: &Value<'_>, kind: &str, findings: &mut Findings) -> Optio
         Err(_) => text.parse::<IpNet>().ok(),
     };
     let Some(written) = written else {
-        let message = format!("`{text}` is not an IP address or prefix");
+        let message = format!("`{}` is not an IP address or prefix", without_keys(text));
         let finding = findings.add(Code::Malformed, value.span(), message);
         finding.help("examples: \"10.0.0.0/8\", \"192.0.2.7\", \"2001:db8::/32\"");
         return None;

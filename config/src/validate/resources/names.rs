@@ -3,7 +3,7 @@
 use crate::model::Lists;
 use crate::report::{Code, Findings};
 use crate::schema::reader::{At, Field, nearest};
-use crate::validate::{unique, unique_by};
+use crate::validate::{unique, unique_by, wireguard};
 use std::collections::{BTreeSet, HashSet};
 
 /// Tiers that are there without being declared.
@@ -22,7 +22,12 @@ pub(super) fn repeated(lists: &Lists, findings: &mut Findings) {
     let services = lists.services.iter().filter_map(|it| namespaced(&it.name, &it.namespace));
     unique_by("services", services, findings);
     let sets = lists.network_sets.iter().filter_map(|it| namespaced(&it.name, &it.namespace));
-    unique_by("network sets", sets, findings);
+    let peers = wireguard::set_names(&lists.wireguards);
+    unique_by(
+        "network sets or peers",
+        sets.chain(peers.iter().map(|it| ((None, it.value.as_str()), it))),
+        findings,
+    );
     let policies = lists.policies.iter().filter_map(|it| {
         let (key, name) = namespaced(&it.name, &it.namespace)?;
         Some(((key, it.tier.value()?, it.staged.given().is_some()), name))

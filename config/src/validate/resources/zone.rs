@@ -8,12 +8,11 @@ use std::collections::BTreeSet;
 
 /// Reports zones in which there is no interface.
 pub(super) fn check(lists: &Lists, findings: &mut Findings) {
-    let zones = || lists.interfaces.iter().map(|interface| &interface.zone);
     // What could not be read may have been the one that is meant.
-    if zones().any(Field::is_unusable) {
+    if lists.zones().any(Field::is_unusable) {
         return;
     }
-    let zones: BTreeSet<&str> = zones().filter_map(Field::value).map(IfName::as_str).collect();
+    let zones: BTreeSet<&str> = lists.zones().filter_map(Field::value).map(IfName::as_str).collect();
     let policies = lists.policies.iter().flat_map(|policy| policy.ingress.iter().chain(&policy.egress));
     let profiles = lists.profiles.iter().flat_map(|profile| profile.ingress.iter().chain(&profile.egress));
     let entities = policies.chain(profiles).flat_map(|rule| [&rule.source, &rule.destination]);
@@ -34,10 +33,10 @@ fn unknown(name: &At<IfName>, zones: &BTreeSet<&str>, findings: &mut Findings) {
     if let Some(nearest) = nearest(name.value.as_str(), zones.iter().copied()) {
         finding.label(format!("did you mean `{nearest}`?"));
     } else if zones.is_empty() {
-        finding.help("no [[interface]] says `zone`");
+        finding.help("neither [[interface]] nor [[wireguard]] says `zone`");
     } else {
         let zones: Vec<_> = zones.iter().map(|zone| format!("`{zone}`")).collect();
-        finding.help(format!("[[interface]] knows the zones {}", zones.join(", ")));
+        finding.help(format!("the zones of interfaces are {}", zones.join(", ")));
     }
 }
 
@@ -77,10 +76,10 @@ mod tests {
         assert_eq!(found(&text), one(Code::UnknownZone, 13, "'dmz'"));
         assert_eq!(report(&text).diagnostics()[0].message, "no interface is in a zone `dmz`");
         let help = |text: &str| report(text).diagnostics()[0].help.clone();
-        assert_eq!(help(&text).as_deref(), Some("[[interface]] knows the zones `inside`, `outside`"));
+        assert_eq!(help(&text).as_deref(), Some("the zones of interfaces are `inside`, `outside`"));
         let text = rule_of_profile("source.zones = ['a']");
         assert_eq!(found(&text), one(Code::UnknownZone, 5, "'a'"));
-        assert_eq!(help(&text).as_deref(), Some("no [[interface]] says `zone`"));
+        assert_eq!(help(&text).as_deref(), Some("neither [[interface]] nor [[wireguard]] says `zone`"));
         assert_eq!(found(&wrong("source.zones = []")), one(Code::EmptyList, 13, "[]"));
         assert_eq!(found(&wrong("source.zones = ['a zone that is far too long']")).len(), 1);
         // One mistake is one finding.
