@@ -40,3 +40,4 @@ pub mod stats;
 pub mod supervisor;
 #[cfg(test)]
 mod testing;
+pub mod wireguard;
