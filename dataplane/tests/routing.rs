@@ -13,7 +13,7 @@ use ravelin_dataplane::{
     counters::WorkerCounters,
     io::PortId,
     policy::AddressSet,
-    route::{Neighbours, ReversePath, Routes, Target},
+    route::{Link, Neighbours, ReversePath, Routes, Target},
     snapshot::Snapshot,
     verdict::DropReason,
 };
@@ -186,6 +186,29 @@ fn an_interface_on_which_the_kernel_does_not_forward_is_not_forwarded_from() {
     assert_eq!(test.receive(0, &packet(CLIENT, SERVER, 64, 1, 10))[0].0, HOST);
     assert_eq!(test.receive(0, &packet("fd00::9", "fd01::9", 64, 1, 10))[0].0, PortId(1));
     assert_eq!(test.counters().exceptions_route, 1);
+}
+
+#[test]
+fn into_a_tunnel_packets_go_although_nobody_is_next() {
+    let mut routes = routes();
+    routes.links = [routes.links[0], Some(Link { is_tunnel: true, ..routes.links[1].unwrap() })].into();
+    routes.neighbours = Arc::new(Neighbours::new([(PortId(0), CLIENT.parse().unwrap(), THEIRS[0])]));
+    let mut test = Test::new(ReversePath::Strict, routes.clone());
+    // Twice: as a way is found, and as it is remembered. A gateway is nobody either.
+    for to in [SERVER, SERVER, "10.1.0.77", "192.0.2.77", "192.0.2.77"] {
+        let left = test.receive(0, &packet(CLIENT, to, 64, 1, 100));
+        let [(PortId(1), frame)] = left.as_slice() else { panic!("{left:?}") };
+        assert_eq!(macs(frame), (OURS[1], OURS[1]));
+        assert_eq!(Ipv4Header::from_slice(&frame[14..]).unwrap().0.time_to_live, 63);
+    }
+    // What comes out of it goes on as ever.
+    let left = test.receive(1, &packet(SERVER, CLIENT, 64, 1, 100));
+    assert_eq!((left[0].0, macs(&left[0].1)), (PortId(0), (THEIRS[0], OURS[0])));
+    // What is too long for it is still the kernel's, which says so.
+    assert_eq!(test.receive(0, &packet(CLIENT, SERVER, 64, 1, 1400))[0].0, HOST);
+    let counters = test.counters();
+    assert_eq!((counters.forwarded, counters.exceptions_neighbour, counters.exceptions_too_long), (6, 0, 1));
+    assert_eq!(routes.neighbours.take_used().collect::<Vec<_>>(), [(PortId(0), CLIENT.parse().unwrap())]);
 }
 
 #[test]
@@ -367,12 +390,16 @@ fn a_way_that_is_remembered_is_the_one_that_would_be_found() {
             1 => targets[4] = Target::Hops([hop(1, Some(SERVER), 1300, 1)].into()),
             2 => targets[4] = Target::Blackhole,
             3 => routes.neighbours = Arc::default(),
-            4 => targets[6] = Target::Hops([hop(0, Some(CLIENT), 1500, 1)].into()),
+            4 => {
+                routes.links =
+                    [routes.links[0], Some(Link { is_tunnel: true, ..routes.links[1].unwrap() })].into();
+            }
+            5 => targets[6] = Target::Hops([hop(0, Some(CLIENT), 1500, 1)].into()),
             _ => routes.links = [routes.links[0], None].into(),
         }
         routes
     };
-    let steps = prop_oneof![12 => some_packet().prop_map(Ok), 1 => (0..6_usize).prop_map(Err)];
+    let steps = prop_oneof![12 => some_packet().prop_map(Ok), 1 => (0..7_usize).prop_map(Err)];
     let checks = [ReversePath::Off, ReversePath::Loose, ReversePath::Strict];
     let cases = (proptest::sample::select(checks.to_vec()), proptest::collection::vec(steps, 1..60));
     let remembered = Cell::new(0);

@@ -204,7 +204,7 @@ impl Plan {
         let roster = Roster::new(&self.cores, reloader.ports().len(), chunks)
             .map_err(RunError::system("make event descriptors"))?;
         let listener = self.claim.listen()?;
-        let routing = Routing::start(&config, reloader.ports())
+        let routing = Routing::start(&config, reloader.ports(), &[])
             .map_err(RunError::system("follow the kernel's routes"))?;
         let mut routes = routing.map(|routing| RouteDesk::new(routing, interfaces.own()));
         if let Some(routes) = &mut routes {

@@ -64,6 +64,8 @@ pub struct Link {
     pub table: u8,
     /// Whether the kernel forwards what is received here, of IPv4 and of IPv6.
     pub forwards: [bool; 2],
+    /// Whether packets leave in a tunnel. Nobody is on such a link: whose they are is a matter of their destination alone.
+    pub is_tunnel: bool,
 }
 
 /// How it is checked that a packet comes from where an answer would go (RFC 3704).
@@ -88,6 +90,11 @@ pub struct Neighbours {
 /// The place of a neighbour in the list of one [`Neighbours`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct NeighbourId(u32);
+
+impl NeighbourId {
+    /// Nobody, as in a tunnel.
+    pub(super) const NOBODY: Self = Self(u32::MAX);
+}
 
 /// A neighbour whose hardware address is known.
 #[derive(Debug)]
@@ -173,6 +180,15 @@ impl Routes {
     /// Where packets to an address go; none if there is no route.
     pub fn target(&self, table: u8, address: Address) -> Option<&Target> {
         self.target_of(self.fibs.get(usize::from(table))?.lookup(address.ip())?)
+    }
+
+    /// Who is next behind a hop, for packets to a destination; none if his hardware address is not known.
+    #[inline]
+    pub(super) fn next(&self, hop: &Hop, destination: Address) -> Option<NeighbourId> {
+        if self.link(hop.port).is_some_and(|link| link.is_tunnel) {
+            return Some(NeighbourId::NOBODY);
+        }
+        self.neighbours.find(hop.port, hop.gateway.unwrap_or(destination))
     }
 
     #[inline]

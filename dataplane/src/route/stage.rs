@@ -69,11 +69,11 @@ pub(crate) fn decide(
     }
 }
 
-/// Has a packet go to a neighbour.
+/// Has a packet go to a neighbour; into a tunnel, where nobody reads its Ethernet header, with that which the kernel would write.
 #[inline]
 fn go(routes: &Routes, neighbour: NeighbourId, exit: PortId, mss: Option<u16>) -> (Verdict, Rewrite) {
     let source = routes.link(exit).map_or([0; 6], |link| link.mac);
-    let destination = routes.neighbours.mac(neighbour).unwrap_or_default();
+    let destination = routes.neighbours.mac(neighbour).unwrap_or(source);
     (Verdict::Forward(exit), Rewrite { destination, source, mss })
 }
 
@@ -188,8 +188,7 @@ fn route<'r>(
     if u32::from(length) > hop.mtu {
         return Err(Exception::TooLong.into());
     }
-    let next = hop.gateway.unwrap_or(headers.destination);
-    let neighbour = routes.neighbours.find(hop.port, next).ok_or(Exception::Neighbour(*hop))?;
+    let neighbour = routes.next(hop, headers.destination).ok_or(Exception::Neighbour(*hop))?;
     Ok((hop, neighbour))
 }
 

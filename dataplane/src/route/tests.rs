@@ -215,7 +215,7 @@ fn what_is_removed_answers_no_more_and_others_do() {
 #[test]
 fn packets_of_a_batch_find_the_routes_of_their_tables() {
     let other = Rib::new().apply(&[add(("10.0.0.0/8", 20)), add(("2001:db8::/32", 21))]);
-    let link = |table| Some(Link { index: 1, mac: [0; 6], table, forwards: [true; 2] });
+    let link = |table| Some(Link { index: 1, mac: [0; 6], table, forwards: [true; 2], is_tunnel: false });
     let routes = Routes {
         fibs: Arc::new([varied(), other]),
         links: Arc::new([link(0), link(1), link(0), None]),

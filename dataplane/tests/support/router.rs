@@ -64,7 +64,13 @@ pub fn routes() -> Routes {
         .into_iter()
         .map(|(prefix, target)| Change { prefix: prefix.parse().unwrap(), next: NextHopId::new(target) })
         .collect();
-    let link = |place: usize| Link { index: INDEXES[place], mac: OURS[place], table: 0, forwards: [true; 2] };
+    let link = |place: usize| Link {
+        index: INDEXES[place],
+        mac: OURS[place],
+        table: 0,
+        forwards: [true; 2],
+        is_tunnel: false,
+    };
     let neighbours = [
         (0, CLIENT, THEIRS[0]),
         (0, NEIGHBOUR, THEIRS[0]),
