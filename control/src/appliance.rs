@@ -77,6 +77,12 @@ pub trait Own: Send {
     /// # Errors
     /// What is wrong.
     fn set_failsafes(&mut self, failsafes: &[Failsafe]) -> Result<(), String>;
+
+    /// Has these be the UDP ports at which tunnels end, whose packets are the workers', and no others.
+    ///
+    /// # Errors
+    /// What is wrong.
+    fn set_tunnels(&mut self, ports: &[u16]) -> Result<(), String>;
 }
 
 /// The running process.

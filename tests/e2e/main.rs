@@ -37,5 +37,7 @@ mod transparency;
 mod triggers;
 mod tunnels;
 mod wireguard_device;
+#[cfg(feature = "af-xdp")]
+mod wireguard_ports;
 mod workers;
 mod zones;

@@ -227,6 +227,10 @@ impl Own for KernelOwn {
         });
         self.0.set_failsafes(ports).map_err(|error| error.to_string())
     }
+
+    fn set_tunnels(&mut self, ports: &[u16]) -> Result<(), String> {
+        self.0.set_tunnels(ports.iter().copied()).map_err(|error| error.to_string())
+    }
 }
 
 /// Interfaces that AF_XDP has taken over.
