@@ -54,6 +54,14 @@ impl Frame for HotFrame {
     fn bytes_mut(&mut self) -> &mut [u8] {
         self.buffer.get_mut(..self.length).unwrap_or_default()
     }
+
+    fn set_len(&mut self, length: usize) -> bool {
+        let fits = length <= self.buffer.len();
+        if fits {
+            self.length = length;
+        }
+        fits
+    }
 }
 
 /// Which flow the next packet belongs to.

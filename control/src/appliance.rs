@@ -35,6 +35,7 @@ use crate::{
     records::{Writer, WriterStats},
     reload::{ReloadError, Reloaded, Reloader},
     supervisor::{crew::Roster, notify},
+    wireguard as tunnels,
 };
 
 /// What the control side may ask of the interfaces while workers own their sockets.
@@ -78,6 +79,12 @@ pub trait Own: Send {
     /// # Errors
     /// What is wrong.
     fn set_failsafes(&mut self, failsafes: &[Failsafe]) -> Result<(), String>;
+
+    /// Has these be the UDP ports at which tunnels end, whose packets are the workers', and no others.
+    ///
+    /// # Errors
+    /// What is wrong.
+    fn set_tunnels(&mut self, ports: &[u16]) -> Result<(), String>;
 }
 
 /// The running process.
@@ -267,6 +274,11 @@ impl Appliance {
         if let Some(keeper) = &self.keeper {
             keeper.configure(reloader.running(), reloader.library(), reloader.epoch());
         }
+        if let Some(routes) = &mut *self.routes.lock() {
+            routes.set_failsafes(reloader);
+            routes.set_tunnels(&reloader.tunnels().listen_ports());
+        }
+        tunnels::apply(reloader.running());
         self.watch_captures(reloader).await;
         reloaded.behind = reloader.settle(Self::PATIENCE, |worker| self.roster.wake(worker)).await;
         tracing::info!(generation = reloaded.generation, "{message}");

@@ -38,6 +38,6 @@ pub mod routing;
 pub mod sources;
 pub mod stats;
 pub mod supervisor;
-pub mod wireguard;
 #[cfg(test)]
 mod testing;
+pub mod wireguard;

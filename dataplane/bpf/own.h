@@ -4,6 +4,7 @@
 
 #define OWN_MAX 4096         // `OWN` in own.rs
 #define FAILSAFES_MAX 256    // `FAILSAFES` in own.rs
+#define TUNNELS_MAX 16       // `TUNNELS` in own.rs
 #define TALKS_MAX 65536
 #define PIECES_MAX 4096
 
@@ -30,6 +31,15 @@ struct {
 	__type(key, struct failsafe);
 	__type(value, __u8);
 } failsafes SEC(".maps");
+
+// UDP ports of its own at which tunnels end: their packets are the workers' alone.
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, TUNNELS_MAX);
+	__type(key, __u32);
+	__type(value, __u8);
+} tunnels SEC(".maps");
 
 // A conversation of the kernel's own.
 struct talk {
@@ -168,6 +178,14 @@ static __always_inline int is_of_link(const struct told *told)
 	       (talk->there.in6_u.u6_addr8[0] == 0xfe && (talk->there.in6_u.u6_addr8[1] & 0xc0) == 0x80);
 }
 
+// Whether a packet is one of a tunnel, by its port here.
+static __always_inline int is_of_tunnel(const struct told *told)
+{
+	__u32 port = bpf_ntohs(told->talk.port_here);
+
+	return told->talk.protocol == IPPROTO_UDP && !told->is_later && bpf_map_lookup_elem(&tunnels, &port);
+}
+
 // What a fragment is a piece of.
 static __always_inline struct talk piece_of(const struct told *told)
 {
@@ -180,7 +198,8 @@ static __always_inline struct talk piece_of(const struct told *told)
 
 // Whether the kernel has a frame of an interface that routes without the workers: what is not IP or not for us alone, what
 // only concerns the link, and what belongs to its own conversations, as far as policy never judges them: failsafe ports, answers
-// to what it began, errors about that. All else to its addresses goes to a worker, which gives it back.
+// to what it began, errors about that; and fragments of what is sent to tunnels, which it makes whole. All else to its addresses goes
+// to a worker, which gives it back.
 static __always_inline int is_for_kernel(struct xdp_md *ctx)
 {
 	const void *at = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
@@ -208,6 +227,12 @@ static __always_inline int is_for_kernel(struct xdp_md *ctx)
 	piece = piece_of(&told);
 	if (told.is_later)
 		return !!bpf_map_lookup_elem(&pieces, &piece); // as the first fragment
+	// Never a conversation of the kernel's, although it sends from such ports what workers cannot.
+	if (is_of_tunnel(&told)) {
+		if (told.is_fragment)
+			bpf_map_update_elem(&pieces, &piece, &one, BPF_ANY);
+		return told.is_fragment;
+	}
 	failsafe.protocol = told.talk.protocol;
 	failsafe.port = bpf_ntohs(told.talk.port_here);
 	if (is_error(&told))

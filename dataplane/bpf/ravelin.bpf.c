@@ -255,7 +255,7 @@ int ravelin_twin(struct __sk_buff *skb)
 }
 
 // Egress of an interface that routes: what the kernel itself sends there, and was not spoken to first, is a conversation that it
-// began.
+// began. What it sends for tunnels is none: workers answer.
 SEC("tc")
 int ravelin_sent(struct __sk_buff *skb)
 {
@@ -271,7 +271,7 @@ int ravelin_sent(struct __sk_buff *skb)
 		return TC_ACT_UNSPEC;
 	at = (void *)(long)skb->data + ETH_HLEN;
 	end = (void *)(long)skb->data_end;
-	if (at > end || read_talk(at, end, skb->protocol, 1, &told) || told.is_later)
+	if (at > end || read_talk(at, end, skb->protocol, 1, &told) || told.is_later || is_of_tunnel(&told))
 		return TC_ACT_UNSPEC;
 	if (!bpf_map_lookup_elem(&answered, &told.talk) && !bpf_map_lookup_elem(&called, &told.talk))
 		bpf_map_update_elem(&called, &told.talk, &one, BPF_ANY);

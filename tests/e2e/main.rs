@@ -36,5 +36,8 @@ mod trace;
 mod transparency;
 mod triggers;
 mod tunnels;
+mod wireguard_device;
+#[cfg(feature = "af-xdp")]
+mod wireguard_ports;
 mod workers;
 mod zones;

@@ -179,7 +179,13 @@ fn routed(fib: Fib, reverse_path: ReversePath) -> Snapshot {
     });
     let neighbours = (0..TARGETS).map(|next| (port(next), gateway(next), [4, 0, 0, 0, 0, next as u8]));
     let link = |index: u8| {
-        Some(Link { index: index.into(), mac: [2, 0, 0, 0, 0, index], table: 0, forwards: [true; 2] })
+        Some(Link {
+            index: index.into(),
+            mac: [2, 0, 0, 0, 0, index],
+            table: 0,
+            forwards: [true; 2],
+            is_tunnel: false,
+        })
     };
     let routes = Routes {
         fibs: Arc::new([fib]),

@@ -127,7 +127,7 @@ impl Sight<'_> {
                 let address = hop.gateway.unwrap_or(address);
                 Some(self.neighbour(
                     hop.link,
-                    self.latest.port(hop.link)?,
+                    self.with_neighbours(hop.link)?,
                     address,
                     self.mirror.neighbour(hop.link, address),
                 ))
@@ -161,6 +161,12 @@ impl Sight<'_> {
         }
     }
 
+    /// The port of a link on which there can be neighbours, if it is one of ours.
+    fn with_neighbours(&self, link: LinkIndex) -> Option<PortId> {
+        let is_tunnel = |port: &PortId| self.latest.routes.link(*port).is_some_and(|link| link.is_tunnel);
+        self.latest.port(link).filter(|port| !is_tunnel(port))
+    }
+
     fn name(&self, link: LinkIndex) -> String {
         self.mirror.link(link).map_or_else(|| format!("link {}", link.0), |link| link.name.clone())
     }
@@ -184,7 +190,7 @@ impl Sight<'_> {
     /// The first `limit` neighbours. Addresses of groups are none.
     pub(super) fn neighbours(&self, limit: usize) -> Neighbours {
         let ours = self.mirror.neighbours().filter_map(|(link, address, neighbour)| {
-            let port = self.latest.port(link).filter(|_| !address.is_multicast())?;
+            let port = self.with_neighbours(link).filter(|_| !address.is_multicast())?;
             Some((port, address, link, neighbour))
         });
         let mut ours: Vec<_> = ours.collect();

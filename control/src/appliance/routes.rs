@@ -51,6 +51,15 @@ impl RouteDesk {
             tracing::error!(%error, "failsafe ports are not as they are configured");
         }
     }
+
+    /// Has packets to these UDP ports of the host come to workers, for at each a tunnel ends.
+    pub fn set_tunnels(&mut self, ports: &[u16]) {
+        if let Some(own) = &mut self.own
+            && let Err(error) = own.set_tunnels(ports)
+        {
+            tracing::error!(%error, "what peers send to tunnels does not reach workers at every port");
+        }
+    }
 }
 
 impl Appliance {

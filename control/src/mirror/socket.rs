@@ -3,8 +3,8 @@
 use std::{io, net::IpAddr};
 
 use netlink_packet_core::{
-    Emitable, NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_REQUEST, NetlinkBuffer, NetlinkHeader,
-    NetlinkMessage, NetlinkPayload,
+    Emitable, NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR,
+    NetlinkBuffer, NetlinkHeader, NetlinkMessage, NetlinkPayload, parse_i32,
 };
 use netlink_packet_route::{
     AddressFamily, RouteNetlinkMessage,
@@ -134,6 +134,8 @@ impl Requests {
     pub fn open() -> io::Result<Self> {
         let mut socket = Socket::new(NETLINK_ROUTE)?;
         socket.bind_auto()?;
+        // As in `Ear::open`.
+        let _lenient = socket.set_netlink_get_strict_chk(true);
         Ok(Self { socket })
     }
 
@@ -175,6 +177,67 @@ impl Requests {
             return Err(error.to_io());
         }
         Ok(())
+    }
+}
+
+/// A message: its type, and what is behind its netlink header.
+pub(crate) type Listed = (u16, Vec<u8>);
+
+impl Requests {
+    /// How often to ask again for a list that something changed while the kernel made it.
+    const TRIES: usize = 5;
+
+    /// Asks for a list, and takes it. If things go on changing, some of them may be missing.
+    ///
+    /// # Errors
+    /// What the kernel said.
+    pub(crate) fn list(&self, message: &RouteNetlinkMessage) -> io::Result<Vec<Listed>> {
+        let mut listed = Vec::new();
+        for _ in 0..Self::TRIES {
+            let is_torn;
+            (listed, is_torn) = self.answers(message.clone(), NLM_F_REQUEST | NLM_F_DUMP)?;
+            if !is_torn {
+                break;
+            }
+        }
+        Ok(listed)
+    }
+
+    /// Asks for one thing, and takes it.
+    ///
+    /// # Errors
+    /// What the kernel said: most often that it is not there.
+    pub(crate) fn get(&self, message: RouteNetlinkMessage) -> io::Result<Listed> {
+        let (listed, _) = self.answers(message, NLM_F_REQUEST | NLM_F_ACK)?;
+        listed.into_iter().next().ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+    }
+
+    /// Asks, and takes what comes until the kernel says that this was all. Says also whether something changed meanwhile.
+    fn answers(&self, message: RouteNetlinkMessage, flags: u16) -> io::Result<(Vec<Listed>, bool)> {
+        self.socket.send_to(&bytes(message, flags, 1), &SocketAddr::new(0, 0), 0)?;
+        let (mut listed, mut is_torn) = (Vec::new(), false);
+        let mut datagram = Vec::with_capacity(LARGEST);
+        loop {
+            datagram.clear();
+            // The kernel makes a piece of a list when the one before is taken.
+            self.socket.recv_from(&mut datagram, RecvFlags::DONTWAIT.bits().cast_signed())?;
+            let mut rest = datagram.as_slice();
+            while let Ok(message) = NetlinkBuffer::new_checked(rest) {
+                is_torn |= message.flags() & NLM_F_DUMP_INTR != 0;
+                match message.message_type() {
+                    NLMSG_DONE | NLMSG_ERROR => {
+                        let code = message.payload().get(..4).and_then(|code| parse_i32(code).ok());
+                        return match code.unwrap_or_default() {
+                            0.. => Ok((listed, is_torn)),
+                            code => Err(io::Error::from_raw_os_error(-code)),
+                        };
+                    }
+                    kind => listed.push((kind, message.payload().to_vec())),
+                }
+                let length = usize::try_from(message.length()).unwrap_or(usize::MAX);
+                rest = rest.get(length.saturating_add(3) & !3..).unwrap_or_default();
+            }
+        }
     }
 }
 

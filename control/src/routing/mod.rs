@@ -77,19 +77,20 @@ impl Latest {
 }
 
 impl Routing {
-    /// Begins to follow; nothing if no interface routes. Everything that is there has been read when this returns.
+    /// Begins to follow, for the interfaces that route and for tunnels: the kernel's end of each, which routes lead through, and the port
+    /// at which packets to it arrive. Nothing if there is neither. Everything that is there has been read when this returns.
     ///
     /// # Errors
     /// If the system gives no socket or thread.
-    pub fn start(config: &Config, ports: &Ports) -> io::Result<Option<Self>> {
+    pub fn start(config: &Config, ports: &Ports, tunnels: &[(String, PortId)]) -> io::Result<Option<Self>> {
         let routing = config.interfaces.iter().filter(|interface| interface.mode == InterfaceMode::Route);
         let routing: Vec<_> =
             routing.filter_map(|it| Some((it.name.to_string(), ports.id(&it.name)?))).collect();
-        if routing.is_empty() {
+        if routing.is_empty() && tunnels.is_empty() {
             return Ok(None);
         }
         let shared = Arc::<Shared>::default();
-        let mut translator = Translator::new(routing);
+        let mut translator = Translator::new(routing, tunnels);
         let tell = {
             let shared = Arc::clone(&shared);
             move |mirror: &_, changes| {

@@ -19,6 +19,8 @@ use crate::mirror::{self, Change, LinkIndex, Mirror, TableId};
 pub(crate) struct Translator {
     /// The interfaces that route, by name.
     ports: Vec<(String, PortId)>,
+    /// Those of them that are tunnels.
+    tunnels: Vec<PortId>,
     /// Those that are there now.
     links: HashMap<LinkIndex, PortId>,
     /// By the place that workers know a table by; the main table is the first.
@@ -44,9 +46,12 @@ impl Table {
 }
 
 impl Translator {
-    pub(crate) fn new(ports: Vec<(String, PortId)>) -> Self {
+    /// One for these interfaces that route, and these that are tunnels besides, each by the name that the kernel has for it.
+    pub(crate) fn new(mut ports: Vec<(String, PortId)>, tunnels: &[(String, PortId)]) -> Self {
+        ports.extend_from_slice(tunnels);
         Self {
             ports,
+            tunnels: tunnels.iter().map(|(_, port)| *port).collect(),
             links: HashMap::new(),
             tables: vec![Table::new(TableId::MAIN)],
             targets: Vec::new(),
@@ -65,7 +70,7 @@ impl Translator {
             match change {
                 Change::Link(..) | Change::Settings => has_links = true,
                 Change::Address(..) => has_addresses = true,
-                Change::Neighbour(link, ..) => has_neighbours |= self.links.contains_key(&link),
+                Change::Neighbour(link, ..) => has_neighbours |= self.with_neighbours(link).is_some(),
                 Change::Group(id, target) => {
                     has_groups = true;
                     let place = id.0 as usize;
@@ -91,7 +96,7 @@ impl Translator {
         }
         if has_links || has_neighbours {
             let usable = mirror.neighbours().filter_map(|(link, address, neighbour)| {
-                Some((*self.links.get(&link)?, address, neighbour.usable()?))
+                Some((self.with_neighbours(link)?, address, neighbour.usable()?))
             });
             let neighbours = Neighbours::new(usable);
             neighbours.remember(&self.routes.neighbours);
@@ -127,6 +132,11 @@ impl Translator {
         }
     }
 
+    /// The port of a link on which there can be neighbours, if it is one of ours.
+    fn with_neighbours(&self, link: LinkIndex) -> Option<PortId> {
+        self.links.get(&link).copied().filter(|port| !self.tunnels.contains(port))
+    }
+
     fn find_links(&mut self, mirror: &Mirror) {
         self.links.clear();
         let last = self.ports.iter().map(|(_, port)| port.index()).max().unwrap_or_default();
@@ -140,7 +150,8 @@ impl Translator {
                 (links.get_mut(port.index()), link.mac, u8::try_from(table))
             {
                 let forwards = ["ipv4", "ipv6"].map(|family| forwards(family, &link.name));
-                *slot = Some(Link { index: link.index.0, mac, table, forwards });
+                let is_tunnel = self.tunnels.contains(&port);
+                *slot = Some(Link { index: link.index.0, mac, table, forwards, is_tunnel });
             }
         }
         self.routes.links = links.into();

@@ -64,6 +64,7 @@ use crate::{
     reload::{self, ReloadError, Reloader},
     routing::Routing,
     stats::{self, Metrics, MetricsError},
+    wireguard,
 };
 
 /// Why the process could not start, or did not end well.
@@ -204,12 +205,17 @@ impl Plan {
         let roster = Roster::new(&self.cores, reloader.ports().len(), chunks)
             .map_err(RunError::system("make event descriptors"))?;
         let listener = self.claim.listen()?;
-        let routing = Routing::start(&config, reloader.ports())
+        let tunnels = config.wireguards.iter();
+        let tunnels: Vec<_> =
+            tunnels.filter_map(|it| Some((it.name.to_string(), reloader.ports().id(&it.name)?))).collect();
+        wireguard::apply(&config);
+        let routing = Routing::start(&config, reloader.ports(), &tunnels)
             .map_err(RunError::system("follow the kernel's routes"))?;
         let mut routes = routing.map(|routing| RouteDesk::new(routing, interfaces.own()));
         if let Some(routes) = &mut routes {
             routes.follow(&mut reloader);
             routes.set_failsafes(&reloader);
+            routes.set_tunnels(&reloader.tunnels().listen_ports());
         }
 
         crew::stay_off(&self.spare);

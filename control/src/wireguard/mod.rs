@@ -5,8 +5,11 @@
 //! `names.rs` asks for the addresses of names. Promises: a plan is made as a whole or not at all. Refuses: to show a key, to anybody.
 //! Read next: `registry.rs`.
 
+pub mod device;
+mod devices;
 mod names;
 mod registry;
 mod sockets;
 
+pub use devices::apply;
 pub use registry::{MTU, Registry};

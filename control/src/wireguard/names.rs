@@ -40,7 +40,8 @@ fn ask((host, port): &(String, u16), peer: &Weak<Peer>) {
                 return;
             }
             answer if !is_told => {
-                let error = answer.err().map_or_else(|| "it has no address".to_owned(), |error| error.to_string());
+                let error =
+                    answer.err().map_or_else(|| "it has no address".to_owned(), |error| error.to_string());
                 tracing::warn!(name = %host, %error, "the name of a peer's endpoint is not known; it is asked for again");
                 is_told = true;
             }

@@ -81,9 +81,8 @@ impl Registry {
             let unknown = || CompileError::UnknownInterface { interface: wireguard.name.clone() };
             let port = ports.id(&wireguard.name).ok_or_else(unknown)?;
             let before = self.interfaces.get(&wireguard.name);
-            let held = hold(wireguard, port, before, &mut numbers).map_err(|problem| {
-                CompileError::Wireguard { interface: wireguard.name.clone(), problem }
-            })?;
+            let held = hold(wireguard, port, before, &mut numbers)
+                .map_err(|problem| CompileError::Wireguard { interface: wireguard.name.clone(), problem })?;
             compiled.push(interface(wireguard, port, &held)?);
             interfaces.insert(wireguard.name.clone(), held);
         }

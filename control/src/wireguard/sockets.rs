@@ -26,7 +26,11 @@ pub(super) fn bind(port: Option<u16>) -> io::Result<(u16, Sockets)> {
         (Err(error), Ok(v6)) if is_missing(&error) => [None, Some(Arc::new(v6))],
         (Err(error), _) | (_, Err(error)) => return Err(error),
     };
-    let port = sockets.iter().flatten().next().map_or(Ok(0), |socket| Ok::<_, io::Error>(socket.local_addr()?.port()))?;
+    let port = sockets
+        .iter()
+        .flatten()
+        .next()
+        .map_or(Ok(0), |socket| Ok::<_, io::Error>(socket.local_addr()?.port()))?;
     Ok((port, sockets))
 }
 

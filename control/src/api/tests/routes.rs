@@ -30,7 +30,10 @@ const RED: TableId = TableId(100);
 impl Kernel {
     fn new() -> Self {
         let ports = vec![("in".to_owned(), PortId(0)), ("out".to_owned(), PortId(1))];
-        let mut kernel = Self { mirror: Mirror::default(), translator: Translator::new(ports) };
+        let mut kernel = Self {
+            mirror: Mirror::default(),
+            translator: Translator::new(ports, &[("wg0".to_owned(), PortId(2))]),
+        };
         for (index, name, vrf) in
             [(1, "in", None), (2, "out", None), (3, "other", None), (9, "red", Some(RED))]
         {
@@ -249,6 +252,36 @@ fn neighbours_are_those_on_our_interfaces() {
     );
     let two = kernel.look(|sight| sight.neighbours(2));
     assert_eq!((two.neighbours.len(), two.total), (2, 3));
+}
+
+#[test]
+fn in_a_tunnel_nobody_is_next() {
+    let mut kernel = main_routes();
+    kernel.mirror.apply(Message::Link(Link {
+        index: LinkIndex(4),
+        name: "wg0".to_owned(),
+        mac: Some([2; 6]),
+        mtu: 1420,
+        up: true,
+        carrier: true,
+        ..Link::default()
+    }));
+    kernel.route(TableId::MAIN, "10.7.0.0/16", RouteKind::Unicast, &[(4, None, 1)]);
+    // As the kernel has it, once the host has sent something there.
+    kernel.neighbour(4, "10.7.0.1", Some([2; 6]), NeighbourState::Fixed);
+    let route = kernel.one("10.7.0.1");
+    assert_eq!((&*route.prefix, route.leads), ("10.7.0.0/16", Leads::On));
+    let hop = &route.next_hops[0];
+    assert_eq!((&*hop.interface, hop.mtu, &hop.neighbour), ("wg0", 1420, &None));
+    kernel.look(|sight| {
+        let neighbours = sight.neighbours(10).neighbours;
+        assert!(neighbours.iter().all(|neighbour| neighbour.interface != "wg0"), "{neighbours:?}");
+        let Latest { routes, .. } = sight.latest;
+        let link = routes.link(PortId(2)).unwrap();
+        assert!(link.is_tunnel && link.index == 4);
+        assert!(!routes.link(PortId(1)).unwrap().is_tunnel);
+        assert_eq!(routes.neighbours.len(), 1, "that of `in`");
+    });
 }
 
 #[tokio::test]

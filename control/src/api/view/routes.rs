@@ -60,7 +60,8 @@ pub struct NextHop {
     pub mtu: u32,
     /// Its share of the flows, against the others.
     pub weight: u16,
-    /// Who is there; absent unless an address was asked for, or if packets leave through an interface that is not ours.
+    /// Who is there; absent unless an address was asked for, or if packets leave through an interface that is not ours, or in a
+    /// tunnel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub neighbour: Option<Neighbour>,
 }

@@ -5,6 +5,7 @@ use std::{net::IpAddr, path::Path};
 use parking_lot::Mutex;
 use ravelin_config::{
     self as config, Config, Fail, Interface, InterfaceMode, IoMode, resources::Failsafe, types::Protocol,
+    wireguard::Wireguard,
 };
 use ravelin_dataplane::io::{
     af_xdp::{
@@ -23,6 +24,7 @@ use crate::{
     feeds::kernel::Blocklist,
     routing::pair,
     supervisor::privileges,
+    wireguard::device,
 };
 
 /// Drivers whose packets may come from a stack on the same machine, which leaves checksums to be completed by a network card
@@ -51,17 +53,39 @@ pub fn check() -> Result<(), PortsError> {
 pub fn open(config: &Config, workers: usize, spare: &[usize]) -> Result<Opened<AfXdpIo>, PortsError> {
     let routes = host_port(config).is_some();
     let made = routes && pair::make(workers).map_err(|error| without_pair(&error))?;
-    let (backends, control) = af_xdp::open(&settings(config, workers, spare)).map_err(|error| {
+    let mut tunnels = Vec::new();
+    let opened = make_tunnels(config, workers, &mut tunnels)
+        .and_then(|()| af_xdp::open(&settings(config, workers, spare)).map_err(refused));
+    let (backends, control) = opened.inspect_err(|_| {
+        // The first error counts.
         if made {
-            let _the_first_error_counts = pair::remove();
+            let _second = pair::remove();
         }
-        refused(error)
+        for name in &tunnels {
+            let _second = device::remove(name);
+        }
     })?;
     for Note { interface, text } in control.notes() {
         tracing::warn!(%interface, "{text}");
     }
-    let interfaces = Box::new(Taken { control: Mutex::new(Some(control)), has_pair: routes });
+    let tunnels = config.wireguards.iter().map(|wireguard| wireguard.name.to_string()).collect();
+    let interfaces = Box::new(Taken { control: Mutex::new(Some(control)), has_pair: routes, tunnels });
     Ok(Opened { backends, interfaces })
+}
+
+/// Makes the interfaces of tunnels, unless they are there; their names are added to `made`.
+fn make_tunnels(config: &Config, workers: usize, made: &mut Vec<String>) -> Result<(), PortsError> {
+    for wireguard in &config.wireguards {
+        let name = wireguard.name.as_str();
+        match device::make(name, workers) {
+            Ok(true) => made.push(name.to_owned()),
+            Ok(false) => {}
+            Err(error) => {
+                return Err(PortsError::Refused(format!("the interface {name} cannot be made: {error}")));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Removes our programs from the interfaces `only`, or from all of this network namespace if that is empty, and restores what
@@ -144,6 +168,17 @@ fn settings(config: &Config, workers: usize, spare: &[usize]) -> Settings {
             InterfaceMode::Bridge | InterfaceMode::Monitor => Role::Whole,
         },
     };
+    let tunnel = |wireguard: &Wireguard| InterfaceSettings {
+        name: device::port_name(wireguard.name.as_str()),
+        attach: match config.io.mode {
+            IoMode::Auto | IoMode::Native => AttachChoice::Auto,
+            IoMode::Generic => AttachChoice::Generic,
+        },
+        // What would leave in a tunnel leaves in no other way.
+        without_process: WithoutProcess::Closed,
+        role: Role::Whole,
+    };
+    let tunnels = config.wireguards.iter().map(tunnel);
     let [_, kernels] = HOST_PAIR;
     let host = host_port(config).map(|name| InterfaceSettings {
         name: name.to_string(),
@@ -153,7 +188,7 @@ fn settings(config: &Config, workers: usize, spare: &[usize]) -> Settings {
         role: Role::Host(kernels.to_owned()),
     });
     Settings {
-        interfaces: config.interfaces.iter().map(interface).chain(host).collect(),
+        interfaces: config.interfaces.iter().map(interface).chain(tunnels).chain(host).collect(),
         workers: u8::try_from(workers).unwrap_or(u8::MAX),
         batch: config.workers.batch,
         handoff: config.workers.handoff,
@@ -227,6 +262,10 @@ impl Own for KernelOwn {
         });
         self.0.set_failsafes(ports).map_err(|error| error.to_string())
     }
+
+    fn set_tunnels(&mut self, ports: &[u16]) -> Result<(), String> {
+        self.0.set_tunnels(ports.iter().copied()).map_err(|error| error.to_string())
+    }
 }
 
 /// Interfaces that AF_XDP has taken over.
@@ -234,15 +273,22 @@ struct Taken {
     control: Mutex<Option<AfXdpControl>>,
     /// Whether the last of them is one end of the pair.
     has_pair: bool,
+    /// The interfaces of tunnels, by the kernel's ends.
+    tunnels: Vec<String>,
 }
 
 impl Taken {
-    /// Removes the pair.
+    /// Removes the pair, and the interfaces of tunnels.
     fn without_pair(&self, mut problems: Vec<String>) -> Vec<String> {
         if self.has_pair
             && let Err(error) = pair::remove()
         {
             problems.push(format!("{} cannot be removed: {error}", HOST_PAIR.join(" and ")));
+        }
+        for name in &self.tunnels {
+            if let Err(error) = device::remove(name) {
+                problems.push(format!("{name} cannot be removed: {error}"));
+            }
         }
         problems
     }

@@ -1,7 +1,7 @@
 //! What the programs of interfaces that route leave to the kernel: filled from here, one for all interfaces.
 //!
 //! Promises: what an address of the kernel's own is changes from one packet to the next; while there is no such list, nothing
-//! but what concerns a link alone is the kernel's. Refuses: to know what a failsafe port is for. Read next: `bpf/ravelin.bpf.c`,
+//! but what concerns a link alone is the kernel's. Refuses: to know what a port is for. Read next: `bpf/ravelin.bpf.c`,
 //! `is_for_kernel`.
 
 use std::{collections::HashSet, net::IpAddr};
@@ -18,11 +18,14 @@ const LISTED: [u8; 1] = [1];
 pub(super) const OWN: usize = 4096;
 /// `FAILSAFES_MAX`
 pub(super) const FAILSAFES: usize = 256;
+/// `TUNNELS_MAX`
+pub(super) const TUNNELS: usize = 16;
 
 /// The maps, which the programs of all interfaces share.
 pub(super) struct OwnMaps {
     own: MapHandle,
     failsafes: MapHandle,
+    tunnels: MapHandle,
     called: MapHandle,
     answered: MapHandle,
     pieces: MapHandle,
@@ -33,6 +36,7 @@ impl OwnMaps {
         Ok(Self {
             own: map(object, "own")?,
             failsafes: map(object, "failsafes")?,
+            tunnels: map(object, "tunnels")?,
             called: map(object, "called")?,
             answered: map(object, "answered")?,
             pieces: map(object, "pieces")?,
@@ -41,7 +45,7 @@ impl OwnMaps {
 
     /// Every map.
     pub(super) fn all(&self) -> impl Iterator<Item = &MapHandle> {
-        [&self.own, &self.failsafes, &self.called, &self.answered, &self.pieces].into_iter()
+        [&self.own, &self.failsafes, &self.tunnels, &self.called, &self.answered, &self.pieces].into_iter()
     }
 }
 
@@ -54,11 +58,12 @@ pub struct FailsafePort {
     pub port: u16,
 }
 
-/// The kernel's own addresses and failsafe ports, as the programs have them. Needs `CAP_BPF` where unprivileged processes may
+/// The kernel's own addresses, failsafe ports and the ports of tunnels, as the programs have them. Needs `CAP_BPF` where unprivileged processes may
 /// not use BPF.
 pub struct Own {
     addresses: Listed,
     failsafes: Listed,
+    tunnels: Listed,
 }
 
 /// A map, and the keys that are in it.
@@ -74,7 +79,11 @@ impl Own {
             let map = map.try_into().map_err(|error| refused(&error))?;
             Ok(Listed { map, keys: HashSet::new(), most })
         };
-        Ok(Self { addresses: listed(&maps.own, OWN)?, failsafes: listed(&maps.failsafes, FAILSAFES)? })
+        Ok(Self {
+            addresses: listed(&maps.own, OWN)?,
+            failsafes: listed(&maps.failsafes, FAILSAFES)?,
+            tunnels: listed(&maps.tunnels, TUNNELS)?,
+        })
     }
 
     /// Has these be the kernel's own addresses, and no others.
@@ -97,6 +106,15 @@ impl Own {
             [u32::from(protocol.0), u32::from(port)].into_iter().flat_map(u32::to_ne_bytes).collect()
         };
         self.failsafes.set(failsafes.into_iter().map(key).collect())
+    }
+
+    /// Has these be the UDP ports at which tunnels end, and no others: whole packets to them are the workers', fragments the
+    /// kernel's.
+    ///
+    /// # Errors
+    /// As [`Own::set_addresses`].
+    pub fn set_tunnels(&mut self, ports: impl IntoIterator<Item = u16>) -> Result<(), AfXdpError> {
+        self.tunnels.set(ports.into_iter().map(|port| u32::from(port).to_ne_bytes().to_vec()).collect())
     }
 }
 
@@ -126,10 +144,10 @@ fn refused(error: &libbpf_rs::Error) -> AfXdpError {
 
 impl std::fmt::Debug for Own {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (addresses, failsafes) = (self.addresses.keys.len(), self.failsafes.keys.len());
         f.debug_struct("Own")
-            .field("addresses", &addresses)
-            .field("failsafes", &failsafes)
+            .field("addresses", &self.addresses.keys.len())
+            .field("failsafes", &self.failsafes.keys.len())
+            .field("tunnels", &self.tunnels.keys.len())
             .finish_non_exhaustive()
     }
 }

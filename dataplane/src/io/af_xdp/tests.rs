@@ -128,6 +128,7 @@ fn both_objects_hold_what_the_loader_looks_for() {
             ("spared_v6", blocklist::SPARED),
             ("own", own::OWN),
             ("failsafes", own::FAILSAFES),
+            ("tunnels", own::TUNNELS),
         ] {
             assert_eq!(map(name).max_entries() as usize, entries, "{name}");
         }
