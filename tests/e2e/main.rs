@@ -36,5 +36,6 @@ mod trace;
 mod transparency;
 mod triggers;
 mod tunnels;
+mod wireguard;
 mod workers;
 mod zones;

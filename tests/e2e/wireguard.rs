@@ -1,0 +1,3 @@
+//! WireGuard: what it is tested against.
+
+mod peers;
