@@ -39,5 +39,6 @@ mod tunnels;
 mod wireguard_device;
 #[cfg(feature = "af-xdp")]
 mod wireguard_ports;
+mod wireguard;
 mod workers;
 mod zones;

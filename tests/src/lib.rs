@@ -5,7 +5,7 @@
 //! Refuses: to be used by anything but tests. Its functions panic when the machine does not do what they ask, because
 //! that is how a test says so.
 //! Read next: [`topology::Lab`] for end-to-end tests (`tests/e2e/`), [`vm::Vm`] for those in a virtual machine, [`scenario`] for captures (`tests/scenarios/`), [`oracle`]
-//! for what policy means, [`conformance`] for what Kubernetes says about that.
+//! for what policy means, [`conformance`] for what Kubernetes says about that, [`wireguard::Peer`] for whom the appliance has tunnels with.
 
 pub mod binary;
 pub mod compiled;
@@ -27,3 +27,4 @@ pub mod topology;
 pub mod vectors;
 pub mod vm;
 pub mod wire;
+pub mod wireguard;

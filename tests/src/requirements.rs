@@ -1,7 +1,9 @@
 //! What a test needs of the machine, and what happens when it is not there: the test fails and says what is missing,
 //! unless `RAVELIN_ALLOW_SKIP=1` says that tests may be skipped here. In CI nothing may be skipped.
 
-use std::{io::Write, path::Path};
+use std::{io::Write, path::PathBuf};
+
+use crate::binary;
 
 /// Whether a test that needs root and `programs` may run. Panics with all that is missing if it may not, or, when skipping
 /// is allowed, says so on standard error and returns `false`.
@@ -10,7 +12,7 @@ pub fn met(programs: &[&str]) -> bool {
     if !rustix::process::geteuid().is_root() {
         missing.push("root (network namespaces and AF_XDP sockets need it)".to_owned());
     }
-    for program in programs.iter().filter(|program| !is_installed(program)) {
+    for program in programs.iter().filter(|program| find(program).is_none()) {
         missing.push(format!("the program `{program}` (`./x setup` installs it)"));
     }
     if !has_af_xdp() {
@@ -28,10 +30,13 @@ pub fn met(programs: &[&str]) -> bool {
     false
 }
 
-/// Whether `program` is on the path. As root the directories of system programs are too.
-fn is_installed(program: &str) -> bool {
+/// Where `program` is: on the path, to which the directories of system programs belong as root, or among those that cargo has installed
+/// for tests.
+pub fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var("PATH").unwrap_or_default();
-    path.split(':').chain(["/usr/sbin", "/sbin"]).any(|folder| Path::new(folder).join(program).is_file())
+    let system = path.split(':').chain(["/usr/sbin", "/sbin"]).map(PathBuf::from);
+    let folders = system.chain([binary::root().join("target/tools/bin")]);
+    folders.map(|folder| folder.join(program)).find(|path| path.is_file())
 }
 
 /// Whether the kernel makes AF_XDP sockets.

@@ -1,0 +1,5 @@
+//! WireGuard: what it is tested against, keys, and what is shown.
+
+mod keys;
+mod peers;
+mod shown;
