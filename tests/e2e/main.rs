@@ -36,9 +36,9 @@ mod trace;
 mod transparency;
 mod triggers;
 mod tunnels;
+mod wireguard;
 mod wireguard_device;
 #[cfg(feature = "af-xdp")]
 mod wireguard_ports;
-mod wireguard;
 mod workers;
 mod zones;

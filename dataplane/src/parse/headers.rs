@@ -37,6 +37,11 @@ impl Address {
         matches!(self.0, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, ..])
     }
 
+    /// Whether it is one of many hosts (RFC 1112, RFC 4291 section 2.7).
+    pub const fn is_multicast(self) -> bool {
+        matches!(self.0, [0xff, ..] | [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 224..=239, ..])
+    }
+
     /// The address in the standard library's form.
     pub fn ip(self) -> IpAddr {
         let address = Ipv6Addr::from(self.0);

@@ -135,6 +135,11 @@ impl<F: Frame> Tunnels<F> {
             .filter(|meta| meta.headers.is_ip())
             .and_then(|meta| interface.allowed.peer(meta.headers.destination));
         let Some(slot) = slot else {
+            if meta.passage == Passage::Host && meta.headers.destination.is_multicast() {
+                // What the host says to whoever is on a link; here nobody is.
+                exit.counters.consumed += 1;
+                return (Sealed::Done, Some(frame));
+            }
             return (Sealed::Dropped(DropReason::WireguardNoPeer), Some(frame));
         };
         let owner = slot.owner(cx.workers);
