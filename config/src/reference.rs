@@ -26,7 +26,8 @@ One TOML file describes an appliance; it may include others. Every section and e
 
 A *duration* is a string of a whole number and a unit: `\"500us\"`, `\"10ms\"`, `\"30s\"`, `\"5m\"`, `\"1h\"`, `\"1d\"`.
 *Live* keys are taken over by `ravelin reload`; a change of any other key is refused by it and needs a restart. Adding,
-removing or reordering entries such as `[[policy]]` and `[[endpoint]]` is live; that of `[[interface]]` and `[[bridge]]` entries is not.
+removing or reordering entries such as `[[policy]]` and `[[endpoint]]` is live; that of `[[interface]]` and `[[bridge]]` entries is not,
+nor adding or removing a `[[wireguard]]`.
 
 `ravelin check FILE` reports every mistake at once, each with file, line, column and one of the codes at the end of this page.
 ";

@@ -9,6 +9,9 @@ use std::{
     process,
 };
 
+#[path = "../../tests/fuzz/src/wireguard.rs"]
+mod promises;
+
 /// The secret keys of these tests.
 const PRIVATE: &str = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=";
 const PRESHARED: &str = "FpCyhws9cxwWoV4xELtfJvjJN+zQVRPISllRWgeopVE=";
@@ -137,12 +140,12 @@ proptest! {
 
     #[test]
     fn any_bytes_are_no_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-        check_conf(&String::from_utf8_lossy(&bytes), "wg0.conf").to_string();
+        promises::check(&bytes);
     }
 
     #[test]
     fn any_characters_are_no_panic(text in "(\\[peer\\]\n)?([A-Za-z=,#\\[\\]0-9./: \t\r\u{feff}é日]{0,20}\n){0,8}") {
-        check_conf(&text, "wg0.conf").to_string();
+        promises::check(text.as_bytes());
     }
 
     /// The key is one that no word of a message has a piece of.
@@ -152,6 +155,7 @@ proptest! {
         key in "[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=",
     ) {
         let text = lines.concat().replace("KEY", &key);
+        promises::check(text.as_bytes());
         let report = check_conf(&text, "wg0.conf");
         prop_assert!(!shows(&report.to_string(), &key), "{}\n{}", text, report);
     }
@@ -167,6 +171,14 @@ proptest! {
         let report = check_conf(&text, "wg0.conf");
         prop_assert!(!shows(&report.to_string(), PRIVATE), "{}\n{}", text, report);
     }
+}
+
+#[test]
+fn promises_hold_for_the_seeds_of_the_fuzz_target() {
+    let seeds = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fuzz/corpus/wireguard");
+    let seeds: Vec<_> = fs::read_dir(seeds).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(seeds.len() >= 2);
+    seeds.iter().for_each(|seed| promises::check(&fs::read(seed).unwrap()));
 }
 
 /// A file as wg-quick(8) takes it is taken, with all liberties that it grants.

@@ -232,10 +232,9 @@ impl Loader {
 
     /// Turns to a text. Keys that somebody wrote into it are shown in no finding, whatever is wrong.
     fn source(&mut self, text: Arc<str>, path: &Path) {
-        self.findings.read(Arc::clone(&text), path.to_owned());
-        for range in secrets_of_toml(&text) {
-            self.findings.hide(range);
-        }
+        let secrets = secrets_of_toml(&text);
+        self.findings.read(text, path.to_owned());
+        secrets.into_iter().for_each(|range| self.findings.hide(range));
     }
 
     /// Takes over what a file says as a whole, and looks for the files that it includes.

@@ -3,7 +3,7 @@
 
 use super::{
     PublicKey,
-    conf::{Key, bare, offset},
+    conf::{Setting, bare, offset},
 };
 use std::ops::Range;
 
@@ -76,12 +76,12 @@ fn hidden(line: &str) -> Vec<Range<usize>> {
         // Half a key has no name before it.
         let letters = words.find(|it: char| !it.is_ascii_alphabetic()).unwrap_or(words.len());
         let (name, rest) = words.split_at_checked(letters).unwrap_or((words, ""));
-        if Key::find(name).is_some() { (name, rest) } else { ("", words) }
+        if Setting::find(name).is_some() { (name, rest) } else { ("", words) }
     });
     let (name, value) = (bare(name), bare(value));
     let is_name = (1..=NAME_MAX).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphabetic());
-    let secret = match Key::find(name) {
-        Some(Key::PublicKey) if value.parse::<PublicKey>().is_ok() => return vec![comment],
+    let secret = match Setting::find(name) {
+        Some(Setting::PublicKey) if value.parse::<PublicKey>().is_ok() => return vec![comment],
         Some(key) if key.may_be_shown() => return key_like(line).chain([comment]).collect(),
         None if !is_name => words,
         Some(_) | None => value,

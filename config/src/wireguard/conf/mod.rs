@@ -4,16 +4,16 @@
 //! be repeated. Stricter than both tools where they would guess: of two values of one key they take the last. The text that findings
 //! show is a copy without keys (`mask.rs`); only what is behind `PrivateKey` and `PresharedKey` is read from the text itself.
 
-mod key;
+mod setting;
 mod value;
 
-pub(super) use key::Key;
+pub(super) use setting::Setting;
 
 use super::{PeerEndpoint, PresharedKey, PrivateKey, PublicKey, WireguardRoutes, mask};
 use crate::report::{Code, Findings, Place, Range};
 use crate::schema::reader::{At, Field, nearest};
 use crate::types::IpNet;
-use key::Section;
+use setting::Section;
 use std::path::PathBuf;
 
 /// What a file says.
@@ -90,7 +90,7 @@ enum Within {
 
 /// A line with a key.
 struct Entry<'l> {
-    key: Key,
+    key: Setting,
     name: Range,
     value: &'l str,
     range: Range,
@@ -153,7 +153,7 @@ impl ConfReader<'_> {
             return;
         };
         let Within::Known(section) = within else { return };
-        let Some(key) = Key::find(name) else {
+        let Some(key) = Setting::find(name) else {
             self.unknown(section, name, range);
             return;
         };
@@ -161,7 +161,7 @@ impl ConfReader<'_> {
             let (name, own) = (key.name(), key.section().header());
             let message = format!("`{name}` belongs into {own}, and stands in {}", section.header());
             self.findings.add(Code::Combination, range, message);
-        } else if value.is_empty() && key != Key::AllowedIps {
+        } else if value.is_empty() && key != Setting::AllowedIps {
             self.findings.add(Code::Malformed, range, format!("`{}` has no value", key.name()));
         } else {
             self.value(&Entry { key, name: range, value, range: value_range });
@@ -169,7 +169,7 @@ impl ConfReader<'_> {
     }
 
     fn unknown(&mut self, section: Section, name: &str, range: Range) {
-        let known = Key::ALL.iter().filter(|(key, _)| key.section() == section).map(|(_, name)| *name);
+        let known = Setting::ALL.iter().filter(|(key, _)| key.section() == section).map(|(_, name)| *name);
         let lower: Vec<_> = known.clone().map(str::to_lowercase).collect();
         let near = nearest(&name.to_lowercase(), lower.iter().map(String::as_str)).map(str::to_owned);
         let near = near.and_then(|near| known.clone().find(|name| name.eq_ignore_ascii_case(&near)));

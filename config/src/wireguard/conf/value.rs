@@ -1,6 +1,6 @@
 //! What stands behind the keys of a file of wg-quick(8).
 
-use super::{ConfReader, Entry, Key, bare, offset};
+use super::{ConfReader, Entry, Setting, bare, offset};
 use crate::model::MTU;
 use crate::report::{Code, Findings};
 use crate::schema::parser::address_or_net;
@@ -13,80 +13,80 @@ impl ConfReader<'_> {
     /// Reads the value of a key that is in its place.
     pub(super) fn value(&mut self, entry: &Entry<'_>) {
         match entry.key {
-            Key::PrivateKey => {
+            Setting::PrivateKey => {
                 let key = self.secret(entry);
                 set(&mut self.conf.private_key, entry, key, self.findings);
             }
-            Key::ListenPort => {
+            Setting::ListenPort => {
                 let port = self.number(entry, 0..=65535);
                 set(&mut self.conf.listen_port, entry, port, self.findings);
             }
-            Key::Mtu => {
+            Setting::Mtu => {
                 let mtu = self.number(entry, MTU);
                 set(&mut self.conf.mtu, entry, mtu, self.findings);
             }
-            Key::Table => {
+            Setting::Table => {
                 let routes = self.table(entry);
                 set(&mut self.conf.routes, entry, routes, self.findings);
             }
-            Key::Address => {
+            Setting::Address => {
                 // wg-quick takes spaces between them as well.
                 let addresses = self.nets(entry, |it| it == ',' || it.is_whitespace(), true);
                 self.conf.addresses.extend(addresses);
             }
-            Key::PublicKey
-            | Key::PresharedKey
-            | Key::AllowedIps
-            | Key::Endpoint
-            | Key::PersistentKeepalive => {
+            Setting::PublicKey
+            | Setting::PresharedKey
+            | Setting::AllowedIps
+            | Setting::Endpoint
+            | Setting::PersistentKeepalive => {
                 self.peer(entry);
             }
-            Key::FwMark
-            | Key::Dns
-            | Key::PreUp
-            | Key::PostUp
-            | Key::PreDown
-            | Key::PostDown
-            | Key::SaveConfig => self.without_effect(entry),
+            Setting::FwMark
+            | Setting::Dns
+            | Setting::PreUp
+            | Setting::PostUp
+            | Setting::PreDown
+            | Setting::PostDown
+            | Setting::SaveConfig => self.without_effect(entry),
         }
     }
 
     fn peer(&mut self, entry: &Entry<'_>) {
         let Some(mut peer) = self.conf.peers.pop() else { return };
         match entry.key {
-            Key::PublicKey => {
+            Setting::PublicKey => {
                 let key = self.secret(entry);
                 set(&mut peer.public_key, entry, key, self.findings);
             }
-            Key::PresharedKey => {
+            Setting::PresharedKey => {
                 let key = self.secret(entry);
                 set(&mut peer.preshared_key, entry, key, self.findings);
             }
-            Key::Endpoint => {
+            Setting::Endpoint => {
                 let endpoint = self.endpoint(entry);
                 set(&mut peer.endpoint, entry, endpoint, self.findings);
             }
-            Key::PersistentKeepalive => {
+            Setting::PersistentKeepalive => {
                 let is_off = entry.value.eq_ignore_ascii_case("off");
                 let seconds = if is_off { Some(0) } else { self.number(entry, 0..=65535) };
                 set(&mut peer.persistent_keepalive, entry, seconds, self.findings);
             }
-            Key::AllowedIps => {
+            Setting::AllowedIps => {
                 let nets = self.nets(entry, |it| it == ',', false);
                 peer.allowed_ips.extend(nets.into_iter().map(|net| self.truncated(net)));
             }
-            Key::PrivateKey
-            | Key::ListenPort
-            | Key::FwMark
-            | Key::Address
-            | Key::Dns
-            | Key::Mtu
-            | Key::Table
-            | Key::PreUp
-            | Key::PostUp
-            | Key::PreDown
-            | Key::PostDown
-            | Key::SaveConfig => {}
+            Setting::PrivateKey
+            | Setting::ListenPort
+            | Setting::FwMark
+            | Setting::Address
+            | Setting::Dns
+            | Setting::Mtu
+            | Setting::Table
+            | Setting::PreUp
+            | Setting::PostUp
+            | Setting::PreDown
+            | Setting::PostDown
+            | Setting::SaveConfig => {}
         }
         self.conf.peers.push(peer);
     }
@@ -175,33 +175,35 @@ impl ConfReader<'_> {
     fn without_effect(&mut self, entry: &Entry<'_>) {
         let name = entry.key.name();
         let (why, help) = match entry.key {
-            Key::FwMark if matches!(entry.value, "0" | "0x0") || entry.value.eq_ignore_ascii_case("off") => {
+            Setting::FwMark
+                if matches!(entry.value, "0" | "0x0") || entry.value.eq_ignore_ascii_case("off") =>
+            {
                 return;
             }
-            Key::SaveConfig if entry.value.eq_ignore_ascii_case("false") => return,
-            Key::FwMark => (
+            Setting::SaveConfig if entry.value.eq_ignore_ascii_case("false") => return,
+            Setting::FwMark => (
                 "packets to peers do not pass the rules of the host's routing, so that none can turn back into the tunnel",
                 "leave it out",
             ),
-            Key::Dns => (
+            Setting::Dns => (
                 "how the host resolves names is not for Ravelin to change",
                 "tell the resolver of the host, for example with resolvectl",
             ),
-            Key::SaveConfig => ("nothing is written into files of the configuration", "leave it out"),
-            Key::PreUp | Key::PostUp | Key::PreDown | Key::PostDown => (
+            Setting::SaveConfig => ("nothing is written into files of the configuration", "leave it out"),
+            Setting::PreUp | Setting::PostUp | Setting::PreDown | Setting::PostDown => (
                 "no commands of files are run",
                 "what they are for has a place in TOML: [[policy]], [[nat.source]], `routes` of [[wireguard]]",
             ),
-            Key::PrivateKey
-            | Key::ListenPort
-            | Key::Address
-            | Key::Mtu
-            | Key::Table
-            | Key::PublicKey
-            | Key::PresharedKey
-            | Key::AllowedIps
-            | Key::Endpoint
-            | Key::PersistentKeepalive => return,
+            Setting::PrivateKey
+            | Setting::ListenPort
+            | Setting::Address
+            | Setting::Mtu
+            | Setting::Table
+            | Setting::PublicKey
+            | Setting::PresharedKey
+            | Setting::AllowedIps
+            | Setting::Endpoint
+            | Setting::PersistentKeepalive => return,
         };
         let message = format!("`{name}` has no effect: {why}");
         self.findings.add(Code::ConfPart, entry.name.clone(), message).help(help);

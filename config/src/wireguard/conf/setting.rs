@@ -25,9 +25,9 @@ macro_rules! keys {
     ($($variant:ident = $name:literal in $section:ident, $shown:ident;)+) => {
         /// A key of a file of wg-quick(8).
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub(in crate::wireguard) enum Key { $($variant,)+ }
+        pub(in crate::wireguard) enum Setting { $($variant,)+ }
 
-        impl Key {
+        impl Setting {
             /// Every key with its name.
             pub(super) const ALL: &[(Self, &str)] = &[$((Self::$variant, $name)),+];
 
@@ -73,7 +73,7 @@ keys! {
     PersistentKeepalive = "PersistentKeepalive" in Peer, Shown;
 }
 
-impl Key {
+impl Setting {
     /// The key with this name. Case means nothing.
     pub(in crate::wireguard) fn find(name: &str) -> Option<Self> {
         Self::ALL.iter().find(|(_, known)| known.eq_ignore_ascii_case(name)).map(|(key, _)| *key)
