@@ -123,6 +123,8 @@ fn whole_packets_are_the_workers_whatever_the_kernel_sends() {
         let (here, other) = (socket(&world.host, ours, TUNNEL), socket(&world.host, ours, 40_000));
         let there = socket(&world.peer, theirs, 7);
         there.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let called = socket(&world.peer, theirs, 8);
+        here.send_to(&[2; 10], (theirs, 8)).expect("it is sent");
         let call = |from: &UdpSocket| {
             from.send_to(&[2; 10], (theirs, 7)).expect("it is sent");
             assert_eq!(there.recv(&mut [0; 100]).expect("it arrives"), 10);
@@ -145,7 +147,8 @@ fn whole_packets_are_the_workers_whatever_the_kernel_sends() {
         world.own.set_tunnels([TUNNEL + 1]).expect("there is room");
         world.is_kernels(packet, &here, "a failsafe port where no tunnel ends");
         world.own.set_failsafes([]).expect("there is room");
-        // Nothing was noted of what went before, in either direction: so the kernel may begin now.
+        // Nothing was noted of what went before, in either direction: what the kernel sent was no beginning, and it may begin now.
+        world.is_workers((&called, (ours, TUNNEL), 148), &here, "no answer where no tunnel ends");
         call(&here);
         world.is_kernels(packet, &here, "the answer where no tunnel ends");
         world.own.set_tunnels([TUNNEL]).expect("there is room");
