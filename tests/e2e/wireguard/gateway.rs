@@ -113,7 +113,8 @@ fn the_peer_begins(kind: Kind, endpoint: &str) {
     assert!(peer["sent_bytes"].as_u64() > Some(40_000_000), "{peer}");
     let counters = ravelin.finish(&[]);
     assert!(counters["wireguard_opened"] > 1000 && counters["wireguard_sealed"] > 10_000, "{counters:?}");
-    assert_eq!(counters["wireguard_through_kernel"], 0);
+    // But for the first answer, if nobody had asked yet who the client is.
+    assert!(counters["wireguard_through_kernel"] < 5, "{counters:?}");
 }
 
 #[test]
