@@ -182,7 +182,7 @@ fn needs_scenario(reason: DropReason) -> bool {
     match reason.group() {
         DropGroup::Decode | DropGroup::Fragment | DropGroup::Flow => true,
         DropGroup::Policy => !matches!(reason, DropReason::FlowCut | DropReason::FlowReset),
-        DropGroup::Kernel | DropGroup::Handoff | DropGroup::Fault => false,
+        DropGroup::Kernel | DropGroup::Handoff | DropGroup::Wireguard | DropGroup::Fault => false,
         DropGroup::Forward => !matches!(
             reason,
             DropReason::MtuExceeded

@@ -4,6 +4,8 @@ use ravelin_config::Config;
 
 #[cfg(feature = "af-xdp")]
 mod af_xdp;
+#[cfg(feature = "af-xdp")]
+mod tunnels;
 #[cfg(not(feature = "af-xdp"))]
 mod without;
 

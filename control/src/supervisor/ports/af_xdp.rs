@@ -5,7 +5,6 @@ use std::{net::IpAddr, path::Path};
 use parking_lot::Mutex;
 use ravelin_config::{
     self as config, Config, Fail, Interface, InterfaceMode, IoMode, resources::Failsafe, types::Protocol,
-    wireguard::Wireguard,
 };
 use ravelin_dataplane::io::{
     af_xdp::{
@@ -16,7 +15,9 @@ use ravelin_dataplane::io::{
     blocklist::BlockChange,
 };
 
-use super::{Abilities, Detached, Opened, Outcome, PacketMemory, PortsError, Runs, Survey, state_file};
+use super::{
+    Abilities, Detached, Opened, Outcome, PacketMemory, PortsError, Runs, Survey, state_file, tunnels,
+};
 use crate::{
     api::view::{self, Link, LinkState, Statistic},
     appliance::{Interfaces, Own},
@@ -24,7 +25,6 @@ use crate::{
     feeds::kernel::Blocklist,
     routing::pair,
     supervisor::privileges,
-    wireguard::device,
 };
 
 /// Drivers whose packets may come from a stack on the same machine, which leaves checksums to be completed by a network card
@@ -53,17 +53,15 @@ pub fn check() -> Result<(), PortsError> {
 pub fn open(config: &Config, workers: usize, spare: &[usize]) -> Result<Opened<AfXdpIo>, PortsError> {
     let routes = host_port(config).is_some();
     let made = routes && pair::make(workers).map_err(|error| without_pair(&error))?;
-    let mut tunnels = Vec::new();
-    let opened = make_tunnels(config, workers, &mut tunnels)
+    let mut made_tunnels = Vec::new();
+    let opened = tunnels::make(config, workers, &mut made_tunnels)
         .and_then(|()| af_xdp::open(&settings(config, workers, spare)).map_err(refused));
     let (backends, control) = opened.inspect_err(|_| {
         // The first error counts.
         if made {
             let _second = pair::remove();
         }
-        for name in &tunnels {
-            let _second = device::remove(name);
-        }
+        let _seconds = tunnels::remove(&made_tunnels);
     })?;
     for Note { interface, text } in control.notes() {
         tracing::warn!(%interface, "{text}");
@@ -71,21 +69,6 @@ pub fn open(config: &Config, workers: usize, spare: &[usize]) -> Result<Opened<A
     let tunnels = config.wireguards.iter().map(|wireguard| wireguard.name.to_string()).collect();
     let interfaces = Box::new(Taken { control: Mutex::new(Some(control)), has_pair: routes, tunnels });
     Ok(Opened { backends, interfaces })
-}
-
-/// Makes the interfaces of tunnels, unless they are there; their names are added to `made`.
-fn make_tunnels(config: &Config, workers: usize, made: &mut Vec<String>) -> Result<(), PortsError> {
-    for wireguard in &config.wireguards {
-        let name = wireguard.name.as_str();
-        match device::make(name, workers) {
-            Ok(true) => made.push(name.to_owned()),
-            Ok(false) => {}
-            Err(error) => {
-                return Err(PortsError::Refused(format!("the interface {name} cannot be made: {error}")));
-            }
-        }
-    }
-    Ok(())
 }
 
 /// Removes our programs from the interfaces `only`, or from all of this network namespace if that is empty, and restores what
@@ -168,17 +151,6 @@ fn settings(config: &Config, workers: usize, spare: &[usize]) -> Settings {
             InterfaceMode::Bridge | InterfaceMode::Monitor => Role::Whole,
         },
     };
-    let tunnel = |wireguard: &Wireguard| InterfaceSettings {
-        name: device::port_name(wireguard.name.as_str()),
-        attach: match config.io.mode {
-            IoMode::Auto | IoMode::Native => AttachChoice::Auto,
-            IoMode::Generic => AttachChoice::Generic,
-        },
-        // What would leave in a tunnel leaves in no other way.
-        without_process: WithoutProcess::Closed,
-        role: Role::Whole,
-    };
-    let tunnels = config.wireguards.iter().map(tunnel);
     let [_, kernels] = HOST_PAIR;
     let host = host_port(config).map(|name| InterfaceSettings {
         name: name.to_string(),
@@ -188,7 +160,13 @@ fn settings(config: &Config, workers: usize, spare: &[usize]) -> Settings {
         role: Role::Host(kernels.to_owned()),
     });
     Settings {
-        interfaces: config.interfaces.iter().map(interface).chain(tunnels).chain(host).collect(),
+        interfaces: config
+            .interfaces
+            .iter()
+            .map(interface)
+            .chain(tunnels::settings(config))
+            .chain(host)
+            .collect(),
         workers: u8::try_from(workers).unwrap_or(u8::MAX),
         batch: config.workers.batch,
         handoff: config.workers.handoff,
@@ -285,11 +263,7 @@ impl Taken {
         {
             problems.push(format!("{} cannot be removed: {error}", HOST_PAIR.join(" and ")));
         }
-        for name in &self.tunnels {
-            if let Err(error) = device::remove(name) {
-                problems.push(format!("{name} cannot be removed: {error}"));
-            }
-        }
+        problems.extend(tunnels::remove(&self.tunnels));
         problems
     }
 }
