@@ -280,7 +280,7 @@ fn in_a_tunnel_nobody_is_next() {
         let link = routes.link(PortId(2)).unwrap();
         assert!(link.is_tunnel && link.index == 4);
         assert!(!routes.link(PortId(1)).unwrap().is_tunnel);
-        assert_eq!(routes.neighbours.len(), 1, "that of `in`");
+        assert_eq!(routes.neighbours.len(), 2, "those of `in`, a group among them");
     });
 }
 
