@@ -116,6 +116,7 @@ drop_reasons! {
         WireguardInside "wireguard_inside" "What came through a tunnel is no IP packet.",
         WireguardSource "wireguard_source_not_allowed" "The source of a packet that came through a tunnel is not among the allowed IPs of its peer.",
         WireguardCongestion "wireguard_congestion" "The message met congestion, and the packet inside is one whose sender could not be told (RFC 6040).",
+        WireguardRequired "wireguard_required" "A packet to an allowed IP of a peer has to leave encrypted, and would not: its route leads elsewhere.",
         WireguardNoPeer "wireguard_no_peer" "No peer of the interface through which a packet leaves has its destination among its allowed IPs.",
         WireguardNoEndpoint "wireguard_no_endpoint" "Nobody knows yet where the peer is to which a packet goes.",
         WireguardQueueFull "wireguard_queue_full" "Too many packets wait for a session with their peer.",

@@ -193,6 +193,7 @@ fn interface(wireguard: &Wireguard, port: PortId, held: &Held) -> Result<Interfa
         port,
         listen_port: held.listen_port,
         mtu: wireguard.mtu.unwrap_or(MTU),
+        requires_encryption: wireguard.require_encryption,
         identity: Arc::clone(&held.identity),
         allowed,
         keys: held.peers.iter().map(|(key, known)| (*key, known.peer.slot)).collect(),

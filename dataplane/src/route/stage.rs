@@ -39,6 +39,9 @@ pub(crate) fn decide(
         Found::Routes { destination, source } => (destination, source),
     };
     match route(routes, link, reverse_path, meta, ends) {
+        Ok((hop, _)) if !may_leave(snapshot, meta, Some(hop)) => {
+            (Verdict::Drop(DropReason::WireguardRequired), Rewrite::default())
+        }
         Ok((hop, neighbour)) => {
             let way = Way {
                 generation: snapshot.generation,
@@ -51,6 +54,12 @@ pub(crate) fn decide(
             go(routes, neighbour, hop.port, mss::limit(routes, plan, link, meta, hop))
         }
         Err(Not::Dropped(reason)) => (Verdict::Drop(reason), Rewrite::default()),
+        Err(Not::Fast(Exception::Neighbour(hop))) if !may_leave(snapshot, meta, Some(&hop)) => {
+            (Verdict::Drop(DropReason::WireguardRequired), Rewrite::default())
+        }
+        Err(Not::Fast(Exception::Route | Exception::Other)) if !may_leave(snapshot, meta, None) => {
+            (Verdict::Drop(DropReason::WireguardRequired), Rewrite::default())
+        }
         Err(Not::Fast(why)) => {
             let mut mss = None;
             match why {
@@ -67,6 +76,13 @@ pub(crate) fn decide(
             (Verdict::Local, Rewrite { destination: link.mac, source: mark(link.index), mss })
         }
     }
+}
+
+/// Whether a packet need not be encrypted, or will be, where this is its next hop, or only the kernel knows.
+#[inline]
+fn may_leave(snapshot: &Snapshot, meta: &Meta, hop: Option<&Hop>) -> bool {
+    let is_on_link = hop.is_some_and(|hop| hop.gateway.is_none());
+    snapshot.wireguard.may_leave(meta.headers.destination, hop.map(|hop| hop.port), is_on_link)
 }
 
 /// Has a packet go to a neighbour; into a tunnel, where nobody reads its Ethernet header, with that which the kernel would write.

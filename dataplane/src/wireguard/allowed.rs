@@ -12,6 +12,8 @@ pub struct AllowedIps {
     fib: Fib,
     /// By what the table says.
     peers: Vec<PeerSlot>,
+    /// Whose all other addresses are, of IPv4 and of IPv6.
+    others: [Option<PeerSlot>; 2],
 }
 
 /// More peers have allowed IPs than can be told apart.
@@ -25,19 +27,43 @@ impl AllowedIps {
     /// # Errors
     /// If there are too many.
     pub fn new<'a>(peers: impl IntoIterator<Item = (PeerSlot, &'a [IpNet])>) -> Result<Self, TooManyPeers> {
-        let (mut slots, mut changes) = (Vec::new(), Vec::new());
+        let (mut slots, mut changes, mut others) = (Vec::new(), Vec::new(), [None; 2]);
+        let [others4, others6] = &mut others;
         for (slot, prefixes) in peers {
             let next = Some(NextHopId::new(slots.len()).ok_or(TooManyPeers)?);
             slots.push(slot);
-            changes.extend(prefixes.iter().map(|prefix| Change { prefix: *prefix, next }));
+            for prefix in prefixes {
+                match (prefix, prefix.prefix_len()) {
+                    (IpNet::V4(_), 0) => *others4 = Some(slot),
+                    (IpNet::V6(_), 0) => *others6 = Some(slot),
+                    (IpNet::V4(_) | IpNet::V6(_), _) => changes.push(Change { prefix: *prefix, next }),
+                }
+            }
         }
-        Ok(Self { fib: Rib::new().apply(&changes), peers: slots })
+        Ok(Self { fib: Rib::new().apply(&changes), peers: slots, others })
     }
 
     /// Whose an address is.
     #[inline]
     pub fn peer(&self, address: Address) -> Option<PeerSlot> {
+        self.named(address).or_else(|| self.other(address))
+    }
+
+    /// Whose an address is by a prefix that has a length.
+    #[inline]
+    fn named(&self, address: Address) -> Option<PeerSlot> {
         let found = self.fib.lookup(address.ip())?;
         self.peers.get(found.index()).copied()
+    }
+
+    fn other(&self, address: Address) -> Option<PeerSlot> {
+        let [v4, v6] = self.others;
+        if address.is_v4() { v4 } else { v6 }
+    }
+
+    /// Whether an address is anybody's; of what is on a link, only by a prefix that has a length: to whom all addresses belong, those of
+    /// the networks around do not.
+    pub(super) fn claims(&self, address: Address, is_on_link: bool) -> bool {
+        self.named(address).is_some() || (!is_on_link && self.other(address).is_some())
     }
 }

@@ -11,7 +11,7 @@ use boringtun::{
 use hashbrown::HashMap;
 
 use super::{AllowedIps, Peer, PeerSlot};
-use crate::{handoff::WorkerId, io::PortId};
+use crate::{handoff::WorkerId, io::PortId, parse::Address};
 
 /// All tunnels as the configuration wants them: a part of the snapshot.
 #[derive(Debug, Default)]
@@ -21,6 +21,8 @@ pub struct Plan {
     peers: Vec<Option<Arc<Peer>>>,
     /// By [`PortId`]: the place of the interface that is there.
     places: Vec<Option<u8>>,
+    /// Whether any interface requires encryption.
+    requires_encryption: bool,
 }
 
 /// An interface to which peers belong.
@@ -32,6 +34,8 @@ pub struct Interface {
     pub listen_port: u16,
     /// The longest packet inside, in bytes.
     pub mtu: u16,
+    /// Whether packets to allowed IPs of its peers are dropped where they would leave in another way.
+    pub requires_encryption: bool,
     /// Who it is.
     pub identity: Arc<Identity>,
     /// Which peer an inside address belongs to.
@@ -83,7 +87,8 @@ impl Plan {
                 *slot = Some(place);
             }
         }
-        Self { interfaces, peers, places }
+        let requires_encryption = interfaces.iter().any(|interface| interface.requires_encryption);
+        Self { interfaces, peers, places, requires_encryption }
     }
 
     /// Whether there is no tunnel.
@@ -101,6 +106,19 @@ impl Plan {
     pub fn at(&self, port: PortId) -> Option<&Interface> {
         let place = *self.places.get(port.index())?;
         self.interfaces.get(usize::from(place?))
+    }
+
+    /// Whether a packet to an address may leave through a port, if any of ours, and if it does, to who is on that link.
+    #[inline]
+    pub(crate) fn may_leave(&self, destination: Address, exit: Option<PortId>, is_on_link: bool) -> bool {
+        !self.requires_encryption || self.is_encrypted_or_free(destination, exit, is_on_link)
+    }
+
+    #[inline(never)]
+    fn is_encrypted_or_free(&self, destination: Address, exit: Option<PortId>, is_on_link: bool) -> bool {
+        let mut requiring = self.interfaces.iter().filter(|interface| interface.requires_encryption);
+        exit.is_some_and(|exit| self.at(exit).is_some())
+            || !requiring.any(|interface| interface.allowed.claims(destination, is_on_link))
     }
 
     /// The interface that peers find at a UDP port.

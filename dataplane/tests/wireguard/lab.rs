@@ -51,9 +51,23 @@ fn ip(text: &str) -> IpAddr {
 
 /// Where everything is.
 pub fn routes() -> Routes {
+    routes_with(&[])
+}
+
+/// The same, with the prefixes `others` led elsewhere: 0 to the host, 1 inside, 2 outside, 3 into the tunnel, 4 through a gateway outside,
+/// 5 to the kernel.
+pub fn routes_with(others: &[(&str, usize)]) -> Routes {
     let through =
         |number, mtu| Target::Hops([Hop { port: port(number), gateway: None, mtu, weight: 1 }].into());
-    let targets = vec![Target::Local, through(INSIDE, 1500), through(OUTSIDE, 1500), through(TUNNEL, 1420)];
+    let gateway = Hop { port: port(OUTSIDE), gateway: Some(ip("10.1.0.9").into()), mtu: 1500, weight: 1 };
+    let targets = vec![
+        Target::Local,
+        through(INSIDE, 1500),
+        through(OUTSIDE, 1500),
+        through(TUNNEL, 1420),
+        Target::Hops([gateway].into()),
+        Target::Kernel,
+    ];
     let prefixes = [
         ("10.0.0.1/32", 0),
         ("10.1.0.1/32", 0),
@@ -68,6 +82,7 @@ pub fn routes() -> Routes {
     ];
     let changes: Vec<_> = prefixes
         .into_iter()
+        .chain(others.iter().copied())
         .map(|(prefix, target)| Change { prefix: prefix.parse().unwrap(), next: NextHopId::new(target) })
         .collect();
     let link = |index, mac, is_tunnel| Link { index, mac, table: 0, forwards: [true; 2], is_tunnel };
@@ -99,6 +114,7 @@ pub struct Gateway {
     pub identity: Arc<Identity>,
     pub sockets: [Option<Arc<UdpSocket>>; 2],
     pub peers: Vec<Arc<Peer>>,
+    pub is_strict: bool,
     allowed: Vec<Vec<IpNet>>,
 }
 
@@ -111,6 +127,7 @@ impl Gateway {
             identity: Arc::new(Identity::new([7; 32])),
             sockets: [None, None],
             peers: Vec::new(),
+            is_strict: false,
             allowed: Vec::new(),
         }
     }
@@ -143,6 +160,7 @@ impl Gateway {
             port: port(TUNNEL),
             listen_port: LISTEN,
             mtu: 1420,
+            requires_encryption: self.is_strict,
             identity: Arc::clone(&self.identity),
             allowed: AllowedIps::new(allowed).unwrap(),
             keys: self.peers.iter().map(|peer| (peer.keys.public_key, peer.slot)).collect(),
@@ -157,7 +175,13 @@ impl Gateway {
     }
 
     pub fn publish(&mut self) {
-        self.appliance.publisher.publish(snapshot(self.plan()));
+        self.publish_with(routes());
+    }
+
+    /// The same where packets are routed otherwise.
+    pub fn publish_with(&mut self, routes: Routes) {
+        let snapshot = Snapshot { routes, ..snapshot(self.plan()) };
+        self.appliance.publisher.publish(snapshot);
         self.appliance.settle();
     }
 

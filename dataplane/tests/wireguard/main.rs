@@ -354,3 +354,37 @@ fn set_checksum(packet: &mut [u8]) {
     let header = etherparse::Ipv4Header::from_slice(packet).unwrap().0;
     packet[10..12].copy_from_slice(&header.calc_header_checksum().to_be_bytes());
 }
+
+#[test]
+fn what_has_to_be_encrypted_leaves_in_no_other_way() {
+    let mut gateway = Gateway::new(1);
+    let mut remote = gateway.add(PEER, None, &["10.9.0.2/32", "0.0.0.0/0"]);
+    let around: [&[(&str, usize)]; 4] = [
+        &[("10.9.0.0/16", 4), ("203.0.113.0/24", 4)],
+        &[("10.9.0.0/16", 2), ("203.0.113.0/24", 4)],
+        &[("10.9.0.0/16", 5), ("203.0.113.0/24", 5)],
+        &[("10.9.0.2/32", 4), ("203.0.113.0/24", 4)],
+    ];
+    for elsewhere in around {
+        gateway.is_strict = false;
+        gateway.publish_with(lab::routes_with(elsewhere));
+        assert_eq!(
+            gateway.receive(INSIDE, &frame(HOST, "10.9.0.2", 10)).len(),
+            1,
+            "nobody has asked for more"
+        );
+        gateway.is_strict = true;
+        gateway.publish_with(lab::routes_with(elsewhere));
+        for destination in ["10.9.0.2", "203.0.113.1"] {
+            gateway.drops(INSIDE, &frame(HOST, destination, 10), DropReason::WireguardRequired);
+        }
+        // What is on the networks around is nobody's behind the tunnel.
+        assert_eq!(gateway.receive(INSIDE, &frame(HOST, "10.1.0.8", 10))[0].0, OUTSIDE);
+    }
+    gateway.publish_with(lab::routes_with(&[("203.0.113.0/24", 3)]));
+    gateway.shake_hands(&mut remote);
+    for destination in ["10.9.0.2", "203.0.113.1"] {
+        let out = gateway.receive(INSIDE, &frame(HOST, destination, 10));
+        assert!(matches!(remote.open(&out[0].1), Answer::Packet(_)));
+    }
+}
