@@ -96,12 +96,14 @@ impl<F: Frame> Tunnels<F> {
     }
 
     /// Looks at the timers of some peers; returns whether there are more to look at.
-    fn tick(&mut self, cx: &Context<'_>, _plan: &Plan) -> bool {
+    fn tick(&mut self, cx: &Context<'_>, plan: &Plan) -> bool {
         if self.cursor == 0 {
             if cx.now < self.round {
                 return false;
             }
             self.round = cx.now + ROUND;
+            // Whichever worker comes first after a second does it.
+            plan.interfaces().iter().for_each(|interface| interface.identity.limiter.reset_count());
         }
         let end = (self.cursor + BUDGET).min(self.states.len());
         let mut buffer = [0; Message::MOST];

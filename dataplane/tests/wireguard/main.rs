@@ -13,7 +13,7 @@ use std::{
 use lab::{
     Answer, GATEWAY, Gateway, HOST, HOST6, INSIDE, LISTEN, OUTSIDE, Remote, TUNNEL, frame, packet, udp,
 };
-use ravelin_dataplane::{io::PortId, verdict::DropReason, wireguard::Counter};
+use ravelin_dataplane::{clock::Timestamp, io::PortId, verdict::DropReason, wireguard::Counter};
 
 const PEER: &str = "10.1.0.9:51000";
 const PEER6: &str = "[fd01::9]:51000";
@@ -310,7 +310,23 @@ fn a_flood_of_handshakes_is_held_off_and_sessions_live() {
     assert_eq!(held_off + count(DropReason::WireguardUnknownPeer), 800);
     assert!(count(DropReason::WireguardCookieRequired) > 300 && count(DropReason::WireguardBusy) > 100);
     assert_eq!(counters.wireguard_cookies_sent, count(DropReason::WireguardCookieRequired));
-    // With a cookie a peer gets through.
+    // When the flood is over nobody is asked for more than to shake hands.
+    std::thread::sleep(Duration::from_secs(1));
+    let now = Timestamp::from_micros(10_000_000);
+    gateway.appliance.workers[0].io_mut().set_time(now);
+    gateway.appliance.settle();
+    drop(gateway.appliance.sent());
+    gateway.shake_hands(&mut remote);
+}
+
+#[test]
+fn with_a_cookie_a_peer_gets_through_a_flood() {
+    let (mut gateway, mut remote) = connected(PEER);
+    let mut flooder = Remote::new([200; 32].into(), gateway.identity.public_key(), "10.1.0.8:1");
+    for _ in 0..300 {
+        let initiation = flooder.begin();
+        gateway.receive(OUTSIDE, &flooder.wrap(&initiation));
+    }
     let initiation = remote.begin();
     let answers = gateway.receive(OUTSIDE, &remote.wrap(&initiation));
     let cookie = answers.iter().map(|(_, frame)| frame).rfind(|frame| frame.len() == 42 + 64);

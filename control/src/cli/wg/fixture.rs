@@ -25,7 +25,7 @@ pub(in crate::cli) fn interfaces() -> Vec<WireguardInterface> {
                 allowed_ips: vec!["10.9.0.3/32".to_owned()],
                 session: Session::Waiting,
                 worker: 1,
-                traffic: traffic([0, 0, 4, 592], &[("waiting", 3)]),
+                traffic: traffic([0, 0, 4, 592], &[("handshakes_sent", 3)]),
                 ..WireguardPeer::default()
             },
         ],
@@ -33,7 +33,7 @@ pub(in crate::cli) fn interfaces() -> Vec<WireguardInterface> {
     };
     wg0.totals = traffic(
         [11_000, 1_240, 25_004, 3_167_340],
-        &[("bad_tag", 3), ("replay", 1), ("unknown_index", 5), ("bad_mac", 1), ("rekeys", 9)],
+        &[("bad_tag", 3), ("replay", 1), ("unknown_index", 5), ("bad_mac", 1), ("handshakes", 9)],
     );
     let wg1 = WireguardInterface {
         name: "wg1".to_owned(),
@@ -59,7 +59,13 @@ fn site() -> WireguardPeer {
         handshake_rtt_us: Some(12_345),
         traffic: traffic(
             [11_000, 1_240, 25_000, 3_166_748],
-            &[("bad_tag", 2), ("replay", 1), ("too_big", 0), ("rekeys", 9), ("keepalives_sent", 40)],
+            &[
+                ("bad_tag", 2),
+                ("replay", 1),
+                ("queue_full", 0),
+                ("handshakes", 9),
+                ("keepalives_received", 40),
+            ],
         ),
         persistent_keepalive_seconds: Some(25),
         session: Session::Up,
