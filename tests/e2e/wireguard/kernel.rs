@@ -118,6 +118,8 @@ impl Tunnel {
     fn endpoint_moves(&self) {
         self.write_ours(Some(MACHINE[0]));
         self.ravelin().reload().expect("it is right");
+        // The worker hears of it at its next turn of the clock; what came from the old place after that would be believed more.
+        wait_for("the worker to know", || self.both().0.endpoint == Some(socket(MACHINE[0])));
         wait_for("the other way", || pings(&self.lab.server, THEIRS[1]));
         self.use_it();
         let (ours, theirs) = self.both();
