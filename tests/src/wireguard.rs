@@ -238,8 +238,7 @@ impl Peer {
 
     /// What it says of its peers.
     pub fn show(&self) -> Vec<Shown> {
-        let dump = self.wg(&["show", &self.interface, "dump"]);
-        dump.lines().skip(1).map(shown).collect()
+        shown(&self.wg(&["show", &self.interface, "dump"]))
     }
 
     /// What it says of one.
@@ -279,8 +278,13 @@ fn in_folder(host: &str, folder: &Path, program: impl AsRef<std::ffi::OsStr>) ->
     command
 }
 
-/// A line of `wg show INTERFACE dump` about a peer.
-fn shown(line: &str) -> Shown {
+/// What `wg show INTERFACE dump` says of peers, of whatever program it is asked.
+pub fn shown(dump: &str) -> Vec<Shown> {
+    dump.lines().skip(1).map(shown_in).collect()
+}
+
+/// A line of it about a peer.
+fn shown_in(line: &str) -> Shown {
     let fields: Vec<&str> = line.split('\t').collect();
     let &[public_key, _preshared_key, endpoint, allowed_ips, handshake, received, sent, keepalive] =
         fields.as_slice()

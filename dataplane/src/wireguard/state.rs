@@ -188,8 +188,9 @@ impl State {
     /// What time has come for: a repetition, a new session, a keepalive. Returns how long the message is.
     pub(super) fn tick(&mut self, into: &mut [u8]) -> Option<usize> {
         if let Some(endpoint) = self.peer.take_endpoint() {
-            (self.remote, self.generation) = (Some(endpoint), 0);
-            self.peer.show(|sight| sight.endpoint = Some(endpoint));
+            // What it knew us as may be of the other version of IP; the kernel finds an address until the peer answers.
+            (self.remote, self.local, self.generation) = (Some(endpoint), None, 0);
+            self.peer.show(|sight| (sight.endpoint, sight.local) = (self.remote, self.local));
         }
         let mut message = written(self.tunn.update_timers(into));
         if self.tunn.is_expired() && self.peer.keys.keepalive.is_some() && self.remote.is_some() {

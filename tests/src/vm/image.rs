@@ -14,7 +14,7 @@ use crate::{binary::root, process::run};
 /// The release of Debian.
 const RELEASE: &str = "bookworm";
 /// Its kernel, what starts it, what reaches it, what the package of Ravelin depends on, and what tests run in it.
-const PACKAGES: [&str; 12] = [
+const PACKAGES: [&str; 14] = [
     "linux-image-cloud-amd64",
     "initramfs-tools",
     "systemd-sysv",
@@ -27,6 +27,8 @@ const PACKAGES: [&str; 12] = [
     "libelf1",
     "libpcap0.8",
     "zlib1g",
+    "curl",
+    "wireguard-tools",
 ];
 const CUSTOMIZE: &str = include_str!("customize.sh");
 /// Of the file system. What is not written takes no room.
