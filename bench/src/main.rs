@@ -17,6 +17,7 @@ mod selectors;
 mod threat;
 mod traffic;
 mod veth;
+mod wireguard;
 
 use clap::{Parser, Subcommand};
 
@@ -55,6 +56,8 @@ enum Benchmark {
     Selectors(selectors::Options),
     /// Which feeds name an address, against tries, a hash set and DIR-24-8.
     Threat(threat::Options),
+    /// Tunnels on one core, messages from memory, against the cipher alone; handshakes, and what peers cost.
+    Wireguard(wireguard::Options),
     /// From the start of the process to the first packet forwarded. Needs root.
     Start(veth::StartOptions),
     /// Packets a second through a bridge, against a bare AF_XDP forwarder, testpmd and the kernel. Needs root.
@@ -91,6 +94,7 @@ fn main() {
         Benchmark::Route(options) => route::run(&report, &options),
         Benchmark::Selectors(options) => selectors::run(&report, &options),
         Benchmark::Threat(options) => threat::run(&report, &options),
+        Benchmark::Wireguard(options) => wireguard::run(&report, &options),
         Benchmark::Start(options) => veth::start(&report, &options),
         Benchmark::Bridge(options) => veth::bridge(&report, &options),
         Benchmark::Capture(options) => veth::capture(&report, &options),

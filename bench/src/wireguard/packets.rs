@@ -1,0 +1,197 @@
+//! Packets through tunnels, and the same packets without, in turns of one batch each.
+//!
+//! Six things take turns, a batch at a time: a worker opens messages and routes what comes out; a worker without tunnels routes the same
+//! packets, received in the clear at the same port; the first seals what a host sends; the second routes that in the clear; the first
+//! seals what its own host sends through the tunnel, past flows and rules; and the cipher alone, in place, over as many bytes. What they receive is written
+//! before the clock starts, so no generator is in any figure, and frames are as warm as a network card leaves them.
+//!
+//! "The tunnel" is the difference of the two workers. In it: telling that a packet is a message to us, and its own decoding (that of what
+//! comes out is in both), finding peer and session, the copy into the spare frame, the cipher, the replay window, allowed IPs, headers,
+//! the way to the peer, counters. Not in it: flows, rules, routes of the packet itself, and sending, which both workers do.
+
+use std::time::{Duration, Instant};
+
+use ravelin_dataplane::{io::PortId, worker::Worker};
+
+use super::{
+    aead::{Raw, Ring},
+    batches::Batches,
+    gateway::{BATCH, Gateway, HEADERS, INSIDE, OUTSIDE, Remote, Shape, TUNNEL, pair, plain},
+};
+use crate::{
+    harness::{Report, nanos, ratios},
+    pipeline::Discard,
+};
+
+/// What takes turns.
+#[derive(Clone, Copy)]
+enum Part {
+    Opening,
+    OpeningPlain,
+    Sealing,
+    SealingPlain,
+    SealingHost,
+    RawSeal,
+    RawOpen,
+}
+
+impl Part {
+    const COUNT: usize = 7;
+}
+
+/// Nanoseconds a packet of each part.
+type Times = [f64; Part::COUNT];
+
+/// Everything that takes turns.
+struct Bench {
+    gateway: Gateway,
+    plain: Worker<Batches, Discard>,
+    raw: Raw<Ring>,
+    remotes: Vec<Remote>,
+    /// Frames in the clear: from the host inside, and from behind the peer; those of a batch belong to different peers.
+    frames: Vec<[Vec<u8>; 2]>,
+    next: usize,
+}
+
+/// Measures the parts with packets of a length.
+pub(super) fn run(
+    report: &Report,
+    gateway: Gateway,
+    shape: Shape,
+    lengths: &[usize],
+    [rounds, turns]: [usize; 2],
+) {
+    let mut bench = Bench::new(gateway, shape);
+    for &length in lengths {
+        bench.prepare(shape, length);
+        let name = format!(
+            "{length} B inside, {} of {} peers in use, {} allowed IPs, batch {BATCH}",
+            shape.in_use,
+            shape.peers,
+            shape.peers * shape.addresses
+        );
+        report.heading(&name);
+        bench.round(turns);
+        let results: Vec<Times> = (0..rounds).map(|_| bench.round(turns)).collect();
+        bench.tell(report, &results, length);
+    }
+    let counters = bench.gateway.worker.counters();
+    assert_eq!((counters.balance(), counters.drops.total()), (Ok(()), 0), "nothing is lost");
+}
+
+impl Bench {
+    fn new(mut gateway: Gateway, shape: Shape) -> Self {
+        let remotes = (0..shape.in_use).map(|used| gateway.connect(shape.slot(used))).collect();
+        Self { gateway, plain: plain(), raw: Raw::new(BATCH, 0), remotes, frames: Vec::new(), next: 0 }
+    }
+
+    fn prepare(&mut self, shape: Shape, length: usize) {
+        self.raw = Raw::new(BATCH, length);
+        let each = shape.addresses.min(16);
+        self.frames = (0..each * shape.in_use)
+            .map(|number| {
+                let slot = shape.slot(number % shape.in_use);
+                // Any of those that the peer may use.
+                pair(shape.address(slot, number / shape.in_use * shape.addresses / each), length)
+            })
+            .collect();
+        self.next = 0;
+        // What a remote gets is what was sent.
+        for (place, remote) in self.remotes.iter_mut().enumerate() {
+            let [host, _] = &self.frames[place];
+            write(self.gateway.worker.io_mut(), INSIDE, host);
+            self.gateway.worker.turn();
+            let mut got = None;
+            self.gateway.worker.io_mut().look(|_, frame| got = remote.open(&frame[HEADERS..]));
+            assert_eq!(got.map(|packet| packet.len()), Some(length), "it comes through");
+        }
+    }
+
+    /// So many turns of each part; nanoseconds a packet.
+    fn round(&mut self, turns: usize) -> Times {
+        let mut times = [Duration::ZERO; Part::COUNT];
+        for _ in 0..turns {
+            for part in
+                [Part::Opening, Part::OpeningPlain, Part::Sealing, Part::SealingPlain, Part::SealingHost]
+            {
+                times[part as usize] += self.worker_turn(part);
+            }
+            times[Part::RawSeal as usize] += timed(|| self.raw.seal());
+            times[Part::RawOpen as usize] += timed(|| self.raw.open());
+            self.next += BATCH;
+        }
+        times.map(|time| nanos(time) / (turns * BATCH) as f64)
+    }
+
+    fn worker_turn(&mut self, part: Part) -> Duration {
+        let worker = match part {
+            Part::OpeningPlain | Part::SealingPlain => &mut self.plain,
+            Part::Opening | Part::Sealing | Part::SealingHost | Part::RawSeal | Part::RawOpen => {
+                &mut self.gateway.worker
+            }
+        };
+        for place in self.next..self.next + BATCH {
+            let [host, peer] = &self.frames[place % self.frames.len()];
+            match part {
+                Part::Opening => {
+                    let remotes = self.remotes.len();
+                    let remote = &mut self.remotes[place % self.frames.len() % remotes];
+                    worker.io_mut().push(OUTSIDE, |room| remote.seal(&peer[14..], room));
+                }
+                Part::OpeningPlain => write(worker.io_mut(), TUNNEL, peer),
+                Part::Sealing | Part::SealingPlain => write(worker.io_mut(), INSIDE, host),
+                Part::SealingHost => write(worker.io_mut(), TUNNEL, host),
+                Part::RawSeal | Part::RawOpen => {}
+            }
+        }
+        let time = timed(|| {
+            worker.turn();
+        });
+        let exit = match part {
+            Part::Opening | Part::OpeningPlain => INSIDE,
+            Part::SealingPlain => TUNNEL,
+            Part::Sealing | Part::SealingHost | Part::RawSeal | Part::RawOpen => OUTSIDE,
+        };
+        let sent = worker.io_mut().look(|port, _| assert_eq!(port, exit, "it leaves where it should"));
+        assert_eq!(sent, BATCH, "all of them leave");
+        time
+    }
+
+    fn tell(&self, report: &Report, results: &[Times], length: usize) {
+        let of = |part: Part| -> Vec<f64> { results.iter().map(|times| times[part as usize]).collect() };
+        let gate = match length {
+            1420 => Some("must 0.85, aim 0.95"),
+            64 => Some("must 0.6"),
+            _ => None,
+        };
+        for (name, whole, plain, raw) in [
+            ("opening", Part::Opening, Part::OpeningPlain, Part::RawOpen),
+            ("sealing", Part::Sealing, Part::SealingPlain, Part::RawSeal),
+        ] {
+            let (whole, plain, raw) = (of(whole), of(plain), of(raw));
+            let tunnel: Vec<f64> = whole.iter().zip(&plain).map(|(whole, plain)| whole - plain).collect();
+            report.figure(&format!("{name}, the whole worker"), &whole, "ns/packet", None);
+            report.figure(&format!("{name}, the same packets in the clear"), &plain, "ns/packet", None);
+            report.figure(&format!("{name}, the tunnel"), &tunnel, "ns/packet", None);
+            report.figure(&format!("{name}, the cipher alone"), &raw, "ns/packet", None);
+            report.figure(&format!("{name}, cipher / tunnel"), &ratios(&raw, &tunnel), "x", gate);
+        }
+        let host = of(Part::SealingHost);
+        report.figure("sealing what the own host sends, the whole worker", &host, "ns/packet", None);
+        report.figure("the same, cipher / worker", &ratios(&of(Part::RawSeal), &host), "x", None);
+    }
+}
+
+fn write(io: &mut Batches, port: PortId, frame: &[u8]) {
+    io.push(port, |room| {
+        room[..frame.len()].copy_from_slice(frame);
+        frame.len()
+    });
+}
+
+/// How long something takes.
+pub(super) fn timed(work: impl FnOnce()) -> Duration {
+    let start = Instant::now();
+    work();
+    start.elapsed()
+}
