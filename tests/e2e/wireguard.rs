@@ -1,6 +1,10 @@
 //! WireGuard: what it is tested against, keys, and what is shown.
 
+mod changes;
+mod faults;
 mod gateway;
 mod keys;
 mod peers;
 mod shown;
+mod traffic;
+mod tunnel;
