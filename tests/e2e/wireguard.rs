@@ -1,7 +1,11 @@
 //! WireGuard: what it is tested against, keys, and what is shown.
 
+mod changes;
+mod faults;
 mod gateway;
 mod kernel;
 mod keys;
 mod peers;
 mod shown;
+mod traffic;
+mod tunnel;
