@@ -172,6 +172,7 @@ fn plan(shape: Shape, identity: &Arc<Identity>, peers: &[Arc<Peer>]) -> Plan {
         port: TUNNEL,
         listen_port: LISTEN,
         mtu: MTU,
+        requires_encryption: false,
         identity: Arc::clone(identity),
         allowed: AllowedIps::new(allowed).expect("not too many"),
         keys: peers.iter().map(|peer| (peer.keys.public_key, peer.slot)).collect(),

@@ -142,7 +142,10 @@ impl Other {
     /// Tells it where the gateway is, and who.
     pub(super) fn tell(&self, gateway: &str) {
         let endpoint = format!("{}:{PORT}", OUTSIDE[0]);
-        self.peer.add_peer(&Remote { endpoint: Some(&endpoint), ..Remote::new(gateway, "10.9.0.0/24") });
+        self.peer.add_peer(&Remote {
+            endpoint: Some(&endpoint),
+            ..Remote::new(gateway, "10.9.0.0/24,10.8.2.0/24")
+        });
     }
 
     /// Whether the gateway answers it in the tunnel.
