@@ -4,7 +4,9 @@ use std::io;
 
 use ravelin_config::{Log, LogFormat, LogLevel};
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::{Layer, Registry, layer::SubscriberExt, reload, util::SubscriberInitExt};
+use tracing_subscriber::{
+    Layer, Registry, filter::filter_fn, layer::SubscriberExt, reload, util::SubscriberInitExt,
+};
 
 /// Changes the level of messages. The default changes nothing, for tests that bring their own subscriber.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +30,8 @@ pub fn init(log: &Log) -> LogLevelHandle {
         LogFormat::Text => messages.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).boxed(),
         LogFormat::Json => messages.json().flatten_event(true).boxed(),
     };
+    // Workers call the state machine of tunnels, whose messages are no news to operators: counters say the same.
+    let messages = messages.with_filter(filter_fn(|metadata| !metadata.target().starts_with("boringtun")));
     match tracing_subscriber::registry().with(level).with(messages).try_init() {
         Ok(()) => LogLevelHandle(Some(handle)),
         Err(error) => {
