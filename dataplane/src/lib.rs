@@ -37,6 +37,7 @@ mod prefetch;
 pub mod route;
 pub mod snapshot;
 pub mod stop;
+mod tell;
 pub mod threat;
 pub mod verdict;
 pub mod wake;

@@ -11,15 +11,12 @@ use crate::{
     command::{Command, CommandQueue, FlowList},
     counters::{CounterBlock, WorkerCounters},
     flow::{EndReason, RecordSink},
-    forward::Port,
     handoff::{Handed, Handoff, WorkerId},
-    io::{Frame, PacketIo, PortId, TransmitError},
-    parse::Headers,
+    io::{PacketIo, PortId, TransmitError},
     pipeline::{Context, Pipeline},
-    policy::{Answer, Problem},
-    route,
     snapshot::Reader,
     stop::Stop,
+    tell::{is_told, tell},
     verdict::{DropReason, Verdict},
     wireguard::{Exit, Tunnels},
 };
@@ -281,7 +278,8 @@ impl<I: PacketIo, R: RecordSink> Worker<I, R> {
             };
             if let Some((reason, frame)) = dropped {
                 if is_told(reason) {
-                    tell(&cx, &mut self.pipeline, &mut self.io, &mut self.counters, reason, &frame, meta);
+                    let parts = (&mut self.pipeline, &mut self.io, &mut self.tunnels);
+                    tell(&cx, parts, &mut self.counters, reason, &frame, meta);
                 }
                 self.counters.drops.add(reason);
                 if let Some(port) = self.counters.ports.get_mut(meta.port.index()) {
@@ -409,76 +407,6 @@ impl<I: PacketIo, R: RecordSink> Worker<I, R> {
         }
         self.publish();
     }
-}
-
-/// Whether somebody is told that a packet was dropped.
-const fn is_told(reason: DropReason) -> bool {
-    matches!(
-        reason,
-        DropReason::RuleReject | DropReason::FlowReset | DropReason::TtlExpired | DropReason::MtuExceeded
-    )
-}
-
-/// Tells the sender of a packet why it got no further, or both ends of a connection that it was cut.
-#[inline(never)]
-fn tell<I: PacketIo>(
-    cx: &Context<'_>,
-    pipeline: &mut Pipeline,
-    io: &mut I,
-    counters: &mut WorkerCounters,
-    reason: DropReason,
-    frame: &I::Frame,
-    meta: &Meta,
-) {
-    let plan = &cx.snapshot.forward;
-    let is_routed = plan.port(meta.port).is_some_and(Port::routes);
-    if reason == DropReason::MtuExceeded && !is_routed {
-        // A bridge is not there.
-        return;
-    }
-    // Behind a router the receiver is found by a route, and learns of it when it sends itself.
-    let twin = plan.twin(meta.port).or(is_routed.then_some(meta.port));
-    let Some(twin) = twin.filter(|_| cx.snapshot.policy.answers.take(meta.time)) else {
-        counters.rejects_silent += 1;
-        return;
-    };
-    let (bytes, headers) = (frame.bytes(), &meta.sent_headers());
-    let problem = |problem| {
-        let router = cx.snapshot.nat.address(meta.port);
-        let headers = Headers { destination: router.unwrap_or(headers.destination), ..*headers };
-        Answer::error(bytes, &headers, problem)
-    };
-    let mut to_receiver = None;
-    let to_sender = if reason == DropReason::FlowReset {
-        to_receiver = Answer::reset_receiver(bytes, headers).filter(|_| !is_routed);
-        Answer::reset_sender(bytes, headers)
-    } else if reason == DropReason::TtlExpired {
-        problem(Problem::Expired)
-    } else if reason == DropReason::MtuExceeded {
-        let mtu = route::too_long_for(&cx.snapshot.routes, meta).and_then(|mtu| u16::try_from(mtu).ok());
-        mtu.and_then(|mtu| problem(Problem::TooLong(mtu)))
-    } else {
-        Answer::reject(bytes, headers)
-    };
-    let answers = [(meta.port, to_sender), (twin, to_receiver)];
-    let mut told = false;
-    for (port, answer) in answers {
-        let Some(frame) = answer.and_then(|answer| io.compose(answer.bytes())) else { continue };
-        let length = u32::try_from(frame.bytes().len()).unwrap_or(u32::MAX);
-        counters.injected += 1;
-        pipeline.capture_injected(cx, (frame.bytes(), port), meta, counters);
-        match io.transmit(port, frame) {
-            Ok(()) => {
-                forwarded(counters, port, length);
-                told = true;
-            }
-            Err((error, frame)) => {
-                counters.drops.add(transmit_reason(error));
-                io.release(frame);
-            }
-        }
-    }
-    counters.rejects_silent += u64::from(!told);
 }
 
 pub(crate) fn forwarded(counters: &mut WorkerCounters, port: PortId, length: u32) {

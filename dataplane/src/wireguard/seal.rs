@@ -14,6 +14,7 @@ use crate::{
     counters::WorkerCounters,
     handoff::{Handed, Handoff, WorkerId},
     io::{Frame, PacketIo, PortId},
+    parse,
     pipeline::Context,
     route::OwnWay,
     verdict::{DropReason, Verdict},
@@ -46,10 +47,18 @@ enum Sealed {
 }
 
 impl<F: Frame> Tunnels<F> {
-    /// Has a packet sealed at the end of the turn. It has room: no more come than a batch holds, from the batch and from other workers
-    /// together.
+    /// Has a packet sealed at the end of the turn.
     pub(crate) fn take(&mut self, frame: F, meta: &Meta) {
         self.outbound.push((frame, *meta));
+    }
+
+    /// The same for one that the appliance made itself, and that leaves through `port`.
+    pub(crate) fn take_own(&mut self, frame: F, port: PortId) {
+        let mut meta =
+            Meta { length: u32::try_from(frame.bytes().len()).unwrap_or(u32::MAX), port, ..Meta::default() };
+        parse::decode_into(frame.bytes(), &mut meta);
+        meta.verdict = Verdict::Forward(port);
+        self.take(frame, &meta);
     }
 
     /// Sends what is to be sent: packets that are sealed, messages of handshakes, and those whose time has come. Returns whether more

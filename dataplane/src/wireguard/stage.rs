@@ -48,7 +48,8 @@ impl<F> Default for Tunnels<F> {
             states: Vec::new(),
             spare: None,
             messages: Vec::with_capacity(Self::MESSAGES),
-            outbound: Vec::with_capacity(Batch::<F>::MAX),
+            // A batch, and what other workers hand over besides.
+            outbound: Vec::with_capacity(2 * Batch::<F>::MAX),
             waiting: Waiting::new(),
             handshakes: 0,
             cursor: 0,

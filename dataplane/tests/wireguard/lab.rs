@@ -19,6 +19,7 @@ use ravelin_dataplane::{
     forward::{Plan as Ports, Port},
     io::PortId,
     parse::decode,
+    policy::PolicySet,
     route::{Change, Hop, Link, Neighbours, NextHopId, ReversePath, Rib, Routes, Target},
     snapshot::Snapshot,
     verdict::DropReason,
@@ -181,6 +182,13 @@ impl Gateway {
     /// The same where packets are routed otherwise.
     pub fn publish_with(&mut self, routes: Routes) {
         let snapshot = Snapshot { routes, ..snapshot(self.plan()) };
+        self.appliance.publisher.publish(snapshot);
+        self.appliance.settle();
+    }
+
+    /// The same with this policy.
+    pub fn publish_policy(&mut self, policy: PolicySet) {
+        let snapshot = Snapshot { policy, ..snapshot(self.plan()) };
         self.appliance.publisher.publish(snapshot);
         self.appliance.settle();
     }

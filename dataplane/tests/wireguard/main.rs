@@ -13,7 +13,13 @@ use std::{
 use lab::{
     Answer, GATEWAY, Gateway, HOST, HOST6, INSIDE, LISTEN, OUTSIDE, Remote, TUNNEL, frame, packet, udp,
 };
-use ravelin_dataplane::{clock::Timestamp, io::PortId, verdict::DropReason, wireguard::Counter};
+use ravelin_dataplane::{
+    clock::Timestamp,
+    io::PortId,
+    policy::{Effect, OnChange},
+    verdict::DropReason,
+    wireguard::Counter,
+};
 
 const PEER: &str = "10.1.0.9:51000";
 const PEER6: &str = "[fd01::9]:51000";
@@ -403,4 +409,18 @@ fn what_has_to_be_encrypted_leaves_in_no_other_way() {
         let out = gateway.receive(INSIDE, &frame(HOST, destination, 10));
         assert!(matches!(remote.open(&out[0].1), Answer::Packet(_)));
     }
+}
+
+#[test]
+fn who_is_rejected_in_a_tunnel_is_told_through_it() {
+    let (mut gateway, mut remote) = connected(PEER);
+    gateway.publish_policy(support::policy(&[(5000..=5000, Effect::Reject, OnChange::Drop)]));
+    let asked = packet("10.9.0.2", HOST, 10);
+    let out = gateway.receive(OUTSIDE, &remote.send(&asked));
+    let [(OUTSIDE, told)] = &*out else { panic!("one answer: {} of them", out.len()) };
+    let Answer::Packet(told) = remote.open(told) else { panic!("a packet") };
+    // ICMP: destination unreachable, administratively prohibited, with what was sent.
+    assert_eq!((told[9], &told[20..22]), (1, &[3, 13][..]));
+    assert_eq!(told[28..28 + 20], asked[..20]);
+    assert_eq!(gateway.counters().drops.count(DropReason::RuleReject), 1);
 }
