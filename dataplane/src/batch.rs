@@ -61,6 +61,8 @@ pub enum Passage {
     Opened,
     /// The host sends it through one, and has routed it.
     Host,
+    /// It is a message that came by way of the kernel.
+    Relayed,
     /// It leaves through one that another worker has.
     Sealing,
 }

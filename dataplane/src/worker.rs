@@ -130,6 +130,7 @@ impl<I: PacketIo, R: RecordSink> Worker<I, R> {
     pub fn turn(&mut self) -> bool {
         let now = self.io.now();
         self.take_over();
+        self.relay(now);
         self.receive(now);
         self.work(now)
     }
@@ -207,6 +208,15 @@ impl<I: PacketIo, R: RecordSink> Worker<I, R> {
                 Ok(()) => self.counters.handed_in += 1,
                 Err(frame) => self.io.release(frame),
             }
+        }
+    }
+
+    /// Takes over what peers of tunnels have sent by way of the kernel.
+    fn relay(&mut self, now: Timestamp) {
+        let Self { links, io, tunnels, batch, counters, .. } = self;
+        let plan = &links.reader.snapshot().wireguard;
+        if !plan.is_empty() {
+            tunnels.relay((links.id, now), plan, io, batch, counters);
         }
     }
 
@@ -360,7 +370,8 @@ impl<I: PacketIo, R: RecordSink> Worker<I, R> {
     fn sleep(&mut self) {
         let Some(waker) = self.links.handoff.waker(self.links.id) else { return };
         waker.prepare();
-        if self.links.handoff.is_empty(self.links.id) && self.links.commands.is_empty() {
+        let is_relaying = self.tunnels.is_relaying(self.links.id);
+        if self.links.handoff.is_empty(self.links.id) && self.links.commands.is_empty() && !is_relaying {
             // With a listing under way the reader is about to make room.
             let nap = if self.listing.is_some() { Duration::from_millis(1) } else { Self::NAP };
             self.io.wait(waker, nap);

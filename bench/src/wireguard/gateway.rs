@@ -177,6 +177,7 @@ fn plan(shape: Shape, identity: &Arc<Identity>, peers: &[Arc<Peer>]) -> Plan {
         allowed: AllowedIps::new(allowed).expect("not too many"),
         keys: peers.iter().map(|peer| (peer.keys.public_key, peer.slot)).collect(),
         sockets: [None, None],
+        inbox: Arc::default(),
     };
     Plan::new(vec![interface], peers.iter().cloned().map(Some).collect())
 }

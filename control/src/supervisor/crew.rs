@@ -132,6 +132,11 @@ impl Roster {
         }
     }
 
+    /// What wakes the workers, in order.
+    pub fn wakers(&self) -> &Arc<[Waker]> {
+        &self.wakers
+    }
+
     /// Asks a worker for something; `false` if too many requests wait for it.
     pub fn ask(&self, member: &Member, command: Command) -> bool {
         let taken = member.commands.push(command).is_ok();

@@ -204,6 +204,7 @@ impl Plan {
         let chunks = usize::try_from(config.capture.buffer).unwrap_or(usize::MAX) / Chunk::SIZE;
         let roster = Roster::new(&self.cores, reloader.ports().len(), chunks)
             .map_err(RunError::system("make event descriptors"))?;
+        reloader.tunnels().wake(roster.wakers());
         let listener = self.claim.listen()?;
         let tunnels = config.wireguards.iter();
         let tunnels: Vec<_> =

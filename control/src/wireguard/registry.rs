@@ -1,5 +1,6 @@
 use std::{
     collections::{HashMap, HashSet},
+    io,
     net::UdpSocket,
     sync::Arc,
 };
@@ -11,10 +12,15 @@ use ravelin_config::{
 };
 use ravelin_dataplane::{
     io::PortId,
-    wireguard::{AllowedIps, Identity, Interface, Peer, PeerKeys, PeerSlot, Plan},
+    wake::Waker,
+    wireguard::{AllowedIps, Identity, Inbox, Interface, Peer, PeerKeys, PeerSlot, Plan},
 };
 
-use super::{names, sockets};
+use super::{
+    names,
+    reader::{self, Wakers},
+    sockets,
+};
 use crate::compile::{CompileError, Ports};
 
 /// The longest packet inside, where the configuration does not say: a message over IPv6 fits into 1500 bytes, as in wg-quick(8).
@@ -25,6 +31,7 @@ pub const MTU: u16 = 1420;
 pub struct Registry {
     interfaces: HashMap<IfName, Held>,
     numbers: Numbers,
+    wakers: Wakers,
 }
 
 /// What is held for an interface.
@@ -33,6 +40,7 @@ struct Held {
     identity: Arc<Identity>,
     listen_port: u16,
     sockets: [Option<Arc<UdpSocket>>; 2],
+    inbox: Arc<Inbox>,
     peers: HashMap<[u8; 32], Known>,
 }
 
@@ -81,7 +89,7 @@ impl Registry {
             let unknown = || CompileError::UnknownInterface { interface: wireguard.name.clone() };
             let port = ports.id(&wireguard.name).ok_or_else(unknown)?;
             let before = self.interfaces.get(&wireguard.name);
-            let held = hold(wireguard, port, before, &mut numbers)
+            let held = hold(wireguard, port, before, &mut numbers, &self.wakers)
                 .map_err(|problem| CompileError::Wireguard { interface: wireguard.name.clone(), problem })?;
             compiled.push(interface(wireguard, port, &held)?);
             interfaces.insert(wireguard.name.clone(), held);
@@ -123,6 +131,11 @@ impl Registry {
         plan
     }
 
+    /// Has these workers be woken when there is something for them.
+    pub fn wake(&self, workers: &Arc<[Waker]>) {
+        let _done_once = self.wakers.set(Arc::clone(workers));
+    }
+
     /// The peer of an interface with a public key.
     pub fn peer(&self, interface: &IfName, public_key: &[u8; 32]) -> Option<&Arc<Peer>> {
         self.interfaces.get(interface)?.peers.get(public_key).map(|known| &known.peer)
@@ -145,14 +158,15 @@ fn hold(
     port: PortId,
     before: Option<&Held>,
     numbers: &mut Numbers,
+    wakers: &Wakers,
 ) -> Result<Held, String> {
     let identity = Identity::new(*wireguard.private_key.reveal());
     let same = before.filter(|held| held.identity.public_key() == identity.public_key());
     let identity = same.map_or_else(|| Arc::new(identity), |held| Arc::clone(&held.identity));
     let bound = before.filter(|held| wireguard.listen_port.is_none_or(|port| port == held.listen_port));
-    let (listen_port, sockets) = match bound {
-        Some(held) => (held.listen_port, held.sockets.clone()),
-        None => sockets::bind(wireguard.listen_port).map_err(|error| match wireguard.listen_port {
+    let (listen_port, sockets, inbox) = match bound {
+        Some(held) => (held.listen_port, held.sockets.clone(), Arc::clone(&held.inbox)),
+        None => listen(wireguard.listen_port, wakers).map_err(|error| match wireguard.listen_port {
             Some(port) => format!("UDP port {port} cannot be used: {error}"),
             None => format!("no UDP port can be used: {error}"),
         })?,
@@ -169,7 +183,17 @@ fn hold(
         let known = Known { peer: stays.unwrap_or_else(anew), endpoint: peer.endpoint.clone() };
         peers.insert(peer.public_key.0, known);
     }
-    Ok(Held { identity, listen_port, sockets, peers })
+    Ok(Held { identity, listen_port, sockets, inbox, peers })
+}
+
+/// Takes a UDP port, and reads what the kernel receives there.
+fn listen(port: Option<u16>, wakers: &Wakers) -> io::Result<(u16, sockets::Sockets, Arc<Inbox>)> {
+    let (port, sockets) = sockets::bind(port)?;
+    let inbox = Arc::default();
+    for socket in sockets.iter().flatten() {
+        reader::start(socket, &inbox, wakers)?;
+    }
+    Ok((port, sockets, inbox))
 }
 
 fn keys(peer: &WireguardPeer) -> PeerKeys {
@@ -198,5 +222,6 @@ fn interface(wireguard: &Wireguard, port: PortId, held: &Held) -> Result<Interfa
         allowed,
         keys: held.peers.iter().map(|(key, known)| (*key, known.peer.slot)).collect(),
         sockets: held.sockets.clone(),
+        inbox: Arc::clone(&held.inbox),
     })
 }

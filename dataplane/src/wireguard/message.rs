@@ -18,7 +18,7 @@ pub(super) enum To {
     /// A peer, wherever it is.
     Peer(PeerSlot),
     /// Somebody of whom nothing is known but where their message to an interface came from, and to which address of ours.
-    Stranger { interface: PortId, local: IpAddr, remote: SocketAddr },
+    Stranger { interface: PortId, local: Option<IpAddr>, remote: SocketAddr },
 }
 
 impl Message {

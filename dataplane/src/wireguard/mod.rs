@@ -15,16 +15,19 @@
 mod allowed;
 mod envelope;
 mod handshake;
+mod inbox;
 mod message;
 mod outlet;
 mod peer;
 mod plan;
+mod relay;
 mod seal;
 mod stage;
 mod state;
 mod waiting;
 
 pub use allowed::{AllowedIps, TooManyPeers};
+pub use inbox::Inbox;
 pub use peer::{COUNTERS, Counter, Peer, PeerKeys, PeerSlot, Sight};
 pub use plan::{Identity, Interface, Plan};
 pub(crate) use seal::Exit;

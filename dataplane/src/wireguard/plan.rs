@@ -10,7 +10,7 @@ use boringtun::{
 };
 use hashbrown::HashMap;
 
-use super::{AllowedIps, Peer, PeerSlot};
+use super::{AllowedIps, Inbox, Peer, PeerSlot};
 use crate::{handoff::WorkerId, io::PortId, parse::Address};
 
 /// All tunnels as the configuration wants them: a part of the snapshot.
@@ -44,6 +44,8 @@ pub struct Interface {
     pub keys: HashMap<[u8; 32], PeerSlot>,
     /// The kernel's sockets at the same UDP port, of IPv4 and IPv6: for messages that the workers know no way for.
     pub sockets: [Option<Arc<UdpSocket>>; 2],
+    /// What they have received.
+    pub inbox: Arc<Inbox>,
 }
 
 /// The key pair of an interface, and how many handshakes it takes.

@@ -319,8 +319,8 @@ impl<F: Frame> Tunnels<F> {
             }
             To::Stranger { interface, local, remote } => {
                 let Some(interface) = plan.at(interface) else { return };
-                match Outlet::find(&cx.snapshot.routes, plan, Some(local), remote.ip(), 0) {
-                    Outlet::Direct(way) => {
+                match (local, Outlet::find(&cx.snapshot.routes, plan, local, remote.ip(), 0)) {
+                    (Some(local), Outlet::Direct(way)) => {
                         let envelope = Envelope {
                             macs: cx.snapshot.routes.macs(&way),
                             local,
@@ -331,8 +331,10 @@ impl<F: Frame> Tunnels<F> {
                         };
                         exit.compose(message.bytes(), &way, &envelope);
                     }
-                    Outlet::Kernel => drop(exit.ask_kernel(interface, message.bytes(), remote)),
-                    Outlet::Tunnel => {}
+                    (None, Outlet::Direct(_)) | (_, Outlet::Kernel) => {
+                        let _repeated_by_its_sender = exit.ask_kernel(interface, message.bytes(), remote);
+                    }
+                    (_, Outlet::Tunnel) => {}
                 }
             }
         }

@@ -24,7 +24,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Tunnels<F> {
     /// The plan that the states are of.
-    plan: Arc<Plan>,
+    pub(super) plan: Arc<Plan>,
     /// Peers of this worker, by their slots divided by the number of workers.
     pub(super) states: Vec<Option<Box<State>>>,
     /// Changes places with each frame that is opened or sealed.
@@ -34,6 +34,8 @@ pub(crate) struct Tunnels<F> {
     /// To be sealed at the end of the turn.
     pub(super) outbound: Vec<(F, Meta)>,
     pub(super) waiting: Waiting<F>,
+    /// Where frames are made of what came by way of the kernel.
+    pub(super) scratch: Vec<u8>,
     /// Handshakes that may still be begun by others in this turn.
     pub(super) handshakes: u32,
     /// Whose timers are looked at next, and when the round after this one begins.
@@ -51,6 +53,7 @@ impl<F> Default for Tunnels<F> {
             // A batch, and what other workers hand over besides.
             outbound: Vec::with_capacity(2 * Batch::<F>::MAX),
             waiting: Waiting::new(),
+            scratch: Vec::new(),
             handshakes: 0,
             cursor: 0,
             round: Timestamp::ZERO,
@@ -116,12 +119,19 @@ impl<F: Frame> Tunnels<F> {
             return;
         }
         for (frame, meta) in batch.iter_mut() {
-            if !meta.verdict.is_undecided() || meta.passage != Passage::Plain {
+            if !meta.verdict.is_undecided() {
                 continue;
             }
-            if plan.at(meta.port).is_some() {
-                (meta.passage, meta.verdict) = (Passage::Host, Verdict::Allow);
-            } else if let Some(interface) = addressed(cx, plan, meta) {
+            let interface = match meta.passage {
+                Passage::Opened | Passage::Host | Passage::Sealing => continue,
+                Passage::Relayed => plan.at(meta.port),
+                Passage::Plain if plan.at(meta.port).is_some() => {
+                    (meta.passage, meta.verdict) = (Passage::Host, Verdict::Allow);
+                    continue;
+                }
+                Passage::Plain => addressed(cx, plan, meta),
+            };
+            if let Some(interface) = interface {
                 meta.verdict = match self.open(cx, interface, frame, meta, counters) {
                     Ok(verdict) => verdict,
                     Err(reason) => Verdict::Drop(reason),
@@ -143,7 +153,7 @@ impl<F: Frame> Tunnels<F> {
         let malformed = |_| DropReason::WireguardMalformed;
         let origin = Origin {
             remote: (meta.headers.source.ip(), meta.headers.source_port).into(),
-            local: meta.headers.destination.ip(),
+            local: (meta.passage == Passage::Plain).then(|| meta.headers.destination.ip()),
             now: cx.now,
         };
         let stranger = To::Stranger { interface: interface.port, local: origin.local, remote: origin.remote };

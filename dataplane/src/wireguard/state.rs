@@ -43,7 +43,8 @@ pub(super) enum Opened {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Origin {
     pub(super) remote: SocketAddr,
-    pub(super) local: IpAddr,
+    /// Our address; none, if only the kernel knows.
+    pub(super) local: Option<IpAddr>,
     pub(super) now: Timestamp,
 }
 
@@ -134,7 +135,7 @@ impl State {
                 return;
             }
         }
-        if self.remote != Some(origin.remote) || self.local != Some(origin.local) {
+        if self.remote != Some(origin.remote) || (origin.local.is_some() && self.local != origin.local) {
             self.moved(origin);
         }
     }
@@ -151,7 +152,7 @@ impl State {
         if self.remote.is_some_and(|before| before != origin.remote) {
             self.peer.add(Counter::Roams, 1);
         }
-        (self.remote, self.local) = (Some(origin.remote), Some(origin.local));
+        (self.remote, self.local) = (Some(origin.remote), origin.local);
         self.generation = 0;
         self.peer.show(|sight| (sight.endpoint, sight.local) = (self.remote, self.local));
     }

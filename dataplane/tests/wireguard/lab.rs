@@ -23,7 +23,7 @@ use ravelin_dataplane::{
     route::{Change, Hop, Link, Neighbours, NextHopId, ReversePath, Rib, Routes, Target},
     snapshot::Snapshot,
     verdict::DropReason,
-    wireguard::{AllowedIps, Counter, Identity, Interface, Peer, PeerKeys, PeerSlot, Plan},
+    wireguard::{AllowedIps, Counter, Identity, Inbox, Interface, Peer, PeerKeys, PeerSlot, Plan},
 };
 
 use crate::support::{
@@ -116,6 +116,7 @@ pub struct Gateway {
     pub sockets: [Option<Arc<UdpSocket>>; 2],
     pub peers: Vec<Arc<Peer>>,
     pub is_strict: bool,
+    pub inbox: Arc<Inbox>,
     allowed: Vec<Vec<IpNet>>,
 }
 
@@ -129,6 +130,7 @@ impl Gateway {
             sockets: [None, None],
             peers: Vec::new(),
             is_strict: false,
+            inbox: Arc::default(),
             allowed: Vec::new(),
         }
     }
@@ -166,6 +168,7 @@ impl Gateway {
             allowed: AllowedIps::new(allowed).unwrap(),
             keys: self.peers.iter().map(|peer| (peer.keys.public_key, peer.slot)).collect(),
             sockets: self.sockets.clone(),
+            inbox: Arc::clone(&self.inbox),
         };
         let most = self.peers.iter().map(|peer| peer.slot.0 + 1).max().unwrap_or(0);
         let mut peers = vec![None; most as usize];

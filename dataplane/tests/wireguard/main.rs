@@ -424,3 +424,44 @@ fn who_is_rejected_in_a_tunnel_is_told_through_it() {
     assert_eq!(told[28..28 + 20], asked[..20]);
     assert_eq!(gateway.counters().drops.count(DropReason::RuleReject), 1);
 }
+
+#[test]
+fn what_came_by_way_of_the_kernel_is_as_good() {
+    for workers in [1, 2] {
+        let mut gateway = Gateway::new(workers);
+        let there = UdpSocket::bind("127.0.0.1:0").unwrap();
+        there.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        gateway.sockets = [Some(Arc::new(UdpSocket::bind("127.0.0.1:0").unwrap())), None];
+        let _first = gateway.add("10.1.0.8:1", None, &["10.9.0.3/32"]);
+        let mut remote = gateway.add(PEER, None, &["10.9.0.2/32"]);
+        gateway.publish();
+        let from = there.local_addr().unwrap();
+        let exchange = |gateway: &mut Gateway, message: &[u8]| {
+            assert!(gateway.inbox.push(message, from));
+            gateway.appliance.settle();
+        };
+        let receive = || {
+            let mut buffer = [0; 2048];
+            let (length, _) = there.recv_from(&mut buffer).unwrap();
+            buffer[..length].to_vec()
+        };
+        exchange(&mut gateway, &remote.begin());
+        let Answer::Send(keepalive) = remote.open_message(&receive()) else { panic!("a response") };
+        exchange(&mut gateway, &keepalive);
+        exchange(&mut gateway, &remote.seal(&packet("10.9.0.2", HOST, 1300)));
+        assert_eq!(gateway.appliance.sent()[0].0, PortId(INSIDE));
+        // Our address is the kernel's business, so it sends the answers.
+        assert_eq!(gateway.receive(INSIDE, &frame(HOST, "10.9.0.2", 1300)), []);
+        assert!(matches!(remote.open_message(&receive()), Answer::Packet(_)));
+        // Until the peer is heard without it.
+        let out = gateway.receive(OUTSIDE, &remote.send(&packet("10.9.0.2", HOST, 10)));
+        assert_eq!(out[0].0, INSIDE);
+        let out = gateway.receive(INSIDE, &frame(HOST, "10.9.0.2", 10));
+        assert!(matches!(remote.open(&out[0].1), Answer::Packet(_)));
+        // Too long to be in a frame, or no message at all.
+        exchange(&mut gateway, b"nonsense");
+        let counters = gateway.counters();
+        assert_eq!(counters.drops.count(DropReason::WireguardMalformed), 1);
+        assert_eq!(counters.wireguard_through_kernel, 2);
+    }
+}

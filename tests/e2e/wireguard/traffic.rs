@@ -128,3 +128,18 @@ fn what_fits_passes_and_of_the_rest_its_sender_is_told() {
     assert!(counters["exceptions_too_long"] >= 2, "{counters:?}");
     assert!(counters["mss_clamped"] >= 2, "{counters:?}");
 }
+
+#[test]
+fn what_is_in_fragments_outside_is_whole_inside() {
+    let Some(tunnel) = Tunnel::new(Kind::Go) else { return };
+    tunnel.lab.client.ip("link set eth0 mtu 1280");
+    tunnel.lab.appliance.ip("link set outside mtu 1280");
+    let ravelin = tunnel.start("");
+    tunnel.tell_peer(Some(&format!("{}:{PORT}", OUTSIDE[0])));
+    for address in [SERVER, OURS].concat() {
+        ping_all(&tunnel.lab.client, address, 5, 1300);
+        ping_all(&tunnel.lab.client, address, 5, 56);
+    }
+    let counters = ravelin.finish(&[]);
+    assert!(counters["wireguard_through_kernel"] >= 20, "{counters:?}");
+}
