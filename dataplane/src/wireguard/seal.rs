@@ -174,6 +174,7 @@ impl<F: Frame> Tunnels<F> {
         let Some(state) = self.states.get_mut(place(slot, cx.workers)).and_then(Option::as_deref_mut) else {
             return dropped(DropReason::WireguardNoPeer, frame);
         };
+        let outlet = state.outlet(cx, plan);
         let Some(remote) = state.remote() else {
             state.peer.add(Counter::NoEndpoint, 1);
             return dropped(DropReason::WireguardNoEndpoint, frame);
@@ -221,7 +222,7 @@ impl<F: Frame> Tunnels<F> {
         state.peer.add(Counter::SentBytes, message as u64);
         exit.counters.wireguard_sealed += 1;
         forwarded(exit.counters, interface.port, meta.length);
-        match state.outlet(cx, plan) {
+        match outlet {
             Outlet::Direct(way) if headers - envelope::ETHERNET + message <= way.mtu as usize => {
                 let envelope = state.envelope(cx, &way, interface.listen_port, ecn);
                 if envelope.and_then(|envelope| envelope.write(spare.bytes_mut())).is_none() {
@@ -294,12 +295,12 @@ impl<F: Frame> Tunnels<F> {
         match message.to {
             To::Peer(slot) => {
                 let Some(state) = self.state(slot, cx.workers) else { return };
+                let outlet = state.outlet(cx, plan);
                 let (Some(remote), Some(interface)) = (state.remote(), plan.at(state.peer.interface)) else {
                     state.peer.add(Counter::NoEndpoint, 1);
                     return;
                 };
                 state.peer.add(Counter::SentBytes, message.bytes().len() as u64);
-                let outlet = state.outlet(cx, plan);
                 let envelope = match outlet {
                     Outlet::Direct(way) => {
                         state.envelope(cx, &way, interface.listen_port, 0).map(|it| (way, it))

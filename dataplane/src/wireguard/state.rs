@@ -188,11 +188,7 @@ impl State {
 
     /// What time has come for: a repetition, a new session, a keepalive. Returns how long the message is.
     pub(super) fn tick(&mut self, into: &mut [u8]) -> Option<usize> {
-        if let Some(endpoint) = self.peer.take_endpoint() {
-            // What it knew us as may be of the other version of IP; the kernel finds an address until the peer answers.
-            (self.remote, self.local, self.generation) = (Some(endpoint), None, 0);
-            self.peer.show(|sight| (sight.endpoint, sight.local) = (self.remote, self.local));
-        }
+        self.follow();
         let mut message = written(self.tunn.update_timers(into));
         if self.tunn.is_expired() && self.peer.keys.keepalive.is_some() && self.remote.is_some() {
             // It has given up, which one that is to be kept alive never does.
@@ -206,6 +202,14 @@ impl State {
         self.sent(message)
     }
 
+    /// Goes where the peer is said to be, if that is new.
+    fn follow(&mut self) {
+        let Some(endpoint) = self.peer.take_endpoint() else { return };
+        // What it knew us as may be of the other version of IP; the kernel finds an address until the peer answers.
+        (self.remote, self.local, self.generation) = (Some(endpoint), None, 0);
+        self.peer.show(|sight| (sight.endpoint, sight.local) = (self.remote, self.local));
+    }
+
     fn sent(&self, message: Option<(u8, usize)>) -> Option<usize> {
         let (first, length) = message?;
         if first == kind::INITIATION {
@@ -214,7 +218,7 @@ impl State {
         Some(length)
     }
 
-    /// The way to the peer, under this generation.
+    /// The way to the peer, under this generation. Where the peer is said to be is only right behind it: a generation may say so anew.
     #[inline]
     pub(super) fn outlet(&mut self, cx: &Context<'_>, plan: &Plan) -> Outlet {
         if self.generation != cx.snapshot.generation {
@@ -225,6 +229,7 @@ impl State {
 
     #[cold]
     fn find_outlet(&mut self, cx: &Context<'_>, plan: &Plan) {
+        self.follow();
         let Some(remote) = self.remote else {
             self.outlet = Outlet::Kernel;
             return;
