@@ -3,7 +3,7 @@
 use super::Change;
 use crate::model::{WireguardModel, WireguardPeerModel};
 use crate::schema::{Effect, Section};
-use crate::wireguard::{Wireguard, WireguardPeer};
+use crate::wireguard::{OnBridge, Wireguard, WireguardPeer};
 use std::collections::HashMap;
 
 const INTERFACE: &str = "wireguard";
@@ -45,6 +45,7 @@ impl Differences<'_> {
         // A field that is not mentioned does not compile.
         let Wireguard {
             name,
+            bridge,
             private_key,
             listen_port,
             addresses,
@@ -56,7 +57,12 @@ impl Differences<'_> {
             reverse_path,
             peers,
         } = new;
+        let place =
+            |wireguard: &Wireguard| wireguard.bridge.as_ref().map(|it| (it.name.clone(), it.outside.clone()));
+        let local_ips = |bridge: &Option<OnBridge>| bridge.as_ref().map(|it| it.local_ips.clone());
         let keys = [
+            ("bridge", "bridge", place(old) != place(new)),
+            ("local_ips", "local_ips", local_ips(&old.bridge) != local_ips(bridge)),
             ("private_key", "private_key_file", old.private_key != *private_key),
             ("listen_port", "listen_port", old.listen_port != *listen_port),
             ("addresses", "addresses", old.addresses != *addresses),

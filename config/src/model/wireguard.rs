@@ -8,7 +8,7 @@ use crate::schema::{
     },
     reader::At,
 };
-use crate::types::{IfName, IpNet, MssClamp};
+use crate::types::{BridgeName, IfName, IpNet, MssClamp};
 use crate::wireguard::{PeerEndpoint, PublicKey, WireguardRoutes};
 use std::path::PathBuf;
 
@@ -17,11 +17,17 @@ pub(crate) const MTU: std::ops::RangeInclusive<u64> = 576..=9000;
 
 entry! {
     /// An interface of WireGuard: packets are routed through it as through an interface with `mode = "route"`, of which there has to be
-    /// one. It has exactly one of `conf`, `private_key_file` and `private_key_credential`: a private key does not stand in TOML. At
+    /// one. Or, with `bridge`, encryption between two bridges, which nobody else notices. It has exactly one of `conf`, `private_key_file` and `private_key_credential`: a private key does not stand in TOML. At
     /// most 16.
     struct WireguardModel in "wireguard" {
         /// What the kernel and commands call it. At most 10 characters, and no other interface has it.
         name: IfName = Required => name("name of an interface"), Restart;
+        /// The bridge on whose outside it encrypts: packets from `local_ips` to allowed IPs of a peer leave there in messages that have the same
+        /// addresses, of hardware too. The peer is a bridge before the receivers. Then `local_ips` and `listen_port` are needed, the host has no
+        /// such interface, and `conf`, `addresses`, `zone`, `routes`, `reverse_path` and endpoints of peers have no meaning.
+        bridge: BridgeName = Means("none: it is an interface of the host") => name("name of a bridge"), Restart;
+        /// With `bridge`: who is on its inside. What others send through it, or get, is not encrypted.
+        local_ips: Vec<At<IpNet>> = Means("none") => list("addresses or prefixes", prefix()), Live;
         /// A file as wg-quick(8) has it, which others must not be able to read: `chmod 600`. What it says does not stand here again.
         /// Commands (`PostUp`) and `DNS` in it have no effect.
         conf: PathBuf = Means("none") => path(), Live;
@@ -39,7 +45,8 @@ entry! {
         zone: IfName = Means("none") => name("name of a zone"), Live;
         /// Whether there are routes to the allowed IPs of its peers, and in which table if not in the main one.
         routes: WireguardRoutes = Or(WireguardRoutes::Auto) => wireguard_routes(), Live;
-        /// Whether packets to allowed IPs of its peers are dropped rather than sent another way, unencrypted.
+        /// Whether packets to allowed IPs of its peers are dropped rather than sent another way, unencrypted. With `bridge`: whether packets are
+        /// dropped that come from there unencrypted; the bridge has `fail = "closed"` then.
         require_encryption: bool = Or(false) => boolean(), Live;
         /// Whether TCP connections through it are held to segments that fit, or to how many bytes, as of an interface.
         mss_clamp: MssClamp = Or(MssClamp::Path) => mss_clamp(), Live;

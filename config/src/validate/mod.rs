@@ -130,6 +130,11 @@ pub struct Bridge {
 }
 
 impl Config {
+    /// The interfaces of WireGuard that the host has: all but those on bridges.
+    pub fn wireguard_devices(&self) -> impl Iterator<Item = &Wireguard> {
+        self.wireguards.iter().filter(|wireguard| wireguard.bridge.is_none())
+    }
+
     /// The zones that interfaces are in, each once, in the order of the interfaces; those of WireGuard come last.
     pub fn zones(&self) -> Vec<&IfName> {
         let mut zones = Vec::new();
@@ -211,7 +216,7 @@ fn routers(interfaces: &[Interface], wireguards: &[WireguardModel]) -> Option<Ve
         .iter()
         .filter(routes)
         .map(|it| Some(Router { name: it.name.clone(), zone: it.zone.clone() }));
-    let wireguards = wireguards.iter().map(|it| {
+    let wireguards = wireguards.iter().filter(|it| it.bridge.is_absent()).map(|it| {
         let zone = it.zone.value().cloned();
         Some(Router { name: it.name.value()?.clone(), zone }).filter(|_| !it.zone.is_unusable())
     });

@@ -20,7 +20,7 @@ pub(crate) use mask::{secrets_of_toml, without_keys};
 use crate::model::ReversePath;
 use crate::report::{Findings, Report};
 use crate::resources::Labels;
-use crate::types::{IfName, IpNet, MssClamp};
+use crate::types::{BridgeName, IfName, IpNet, MssClamp};
 use serde::{Serialize, Serializer};
 use std::num::NonZeroU16;
 
@@ -37,6 +37,8 @@ pub fn check_conf(text: &str, file_name: &str) -> Report {
 pub struct Wireguard {
     /// What the kernel and commands call it: at most [`Self::NAME_MAX`] bytes.
     pub name: IfName,
+    /// The bridge on whose outside it is, if it is none of the host's.
+    pub bridge: Option<OnBridge>,
     /// Its own key.
     pub private_key: PrivateKey,
     /// The UDP port at which peers reach it; any, if there is none.
@@ -66,6 +68,17 @@ impl Wireguard {
     pub const MAX: usize = 16;
     /// The most peers of an interface.
     pub const PEERS_MAX: usize = 65_536;
+}
+
+/// Where an interface of WireGuard is that is none of the host's: on the outside of a bridge.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct OnBridge {
+    /// What the bridge is called.
+    pub name: BridgeName,
+    /// Its outside port.
+    pub outside: IfName,
+    /// Who is on its inside: what is encrypted is from and for these. Host bits are cleared.
+    pub local_ips: Vec<IpNet>,
 }
 
 /// A peer of an interface of WireGuard.

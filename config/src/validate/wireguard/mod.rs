@@ -1,8 +1,9 @@
 //! From sections and files of WireGuard to interfaces.
 //!
 //! Files are read here (`secret.rs` for what has to be true of those with keys), their peers and those of TOML become one list
-//! (`peers.rs`), and peers that people can tell apart become network sets (`sets.rs`).
+//! (`peers.rs`), and peers that people can tell apart become network sets (`sets.rs`). What holds on a bridge is in `bridge.rs`.
 
+mod bridge;
 mod peers;
 mod secret;
 mod sets;
@@ -11,7 +12,7 @@ mod tests;
 
 pub(in crate::validate) use sets::set_names;
 
-use crate::model::{InterfaceMode, Lists, WireguardModel};
+use crate::model::{BridgeModel, InterfaceMode, Lists, WireguardModel};
 use crate::report::{Code, Findings, Place};
 use crate::resources::NetworkSet;
 use crate::schema::reader::{At, Field};
@@ -43,7 +44,9 @@ pub(super) fn validate(lists: &mut Lists, findings: &mut Findings) -> Wireguards
         let message = format!("expected at most {} [[wireguard]], found {}", Wireguard::MAX, models.len());
         findings.add(Code::TooLarge, &name.range, message);
     }
-    let mut sections = Sections { findings, ports: HashMap::new(), files: Vec::new() };
+    bridge::once(&models, findings);
+    let bridges = &lists.bridges;
+    let mut sections = Sections { findings, bridges, ports: HashMap::new(), files: Vec::new() };
     let interfaces: Vec<_> = models.into_iter().filter_map(|model| sections.section(model)).collect();
     let sets = interfaces.iter().flat_map(sets::sets).collect();
     Wireguards { sets, files: sections.files, interfaces }
@@ -89,7 +92,8 @@ fn routes(models: &[WireguardModel], lists: &Lists, findings: &mut Findings) {
     if lists.interfaces.iter().any(|interface| routes(&interface.mode)) {
         return;
     }
-    if let Some(name) = models.iter().find_map(|model| model.name.given()) {
+    let of_host = models.iter().filter(|model| model.bridge.is_absent());
+    if let Some(name) = of_host.filter_map(|model| model.name.given()).next() {
         let message = format!("`{}` needs an interface with mode = \"route\", and there is none", name.value);
         let finding = findings.add(Code::Combination, &name.range, message);
         finding.help("add an [[interface]] with mode = \"route\", through which its peers are reached");
@@ -98,6 +102,7 @@ fn routes(models: &[WireguardModel], lists: &Lists, findings: &mut Findings) {
 
 struct Sections<'s> {
     findings: &'s mut Findings,
+    bridges: &'s [BridgeModel],
     /// Where each port was asked for first.
     ports: HashMap<u16, Place>,
     files: Vec<PathBuf>,
@@ -106,6 +111,7 @@ struct Sections<'s> {
 impl Sections<'_> {
     fn section(&mut self, model: WireguardModel) -> Option<Wireguard> {
         self.one_key(&model);
+        let bridge = self.bridge(&model)?;
         let conf = model.conf.given().map(|path| self.conf(path));
         // Nothing is said of what a file lacks that could not be read.
         let unknown = matches!(conf, Some(None));
@@ -139,6 +145,7 @@ impl Sections<'_> {
         let peers = peers::peers(peers, model.peer, &mut self.files, self.findings);
         Some(Wireguard {
             name: model.name.into_value()?,
+            bridge,
             private_key: private_key?,
             listen_port: listen_port.into_value().filter(|port| *port != 0),
             addresses: addresses.into_iter().map(|at| at.value).collect(),
