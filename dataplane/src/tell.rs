@@ -35,7 +35,9 @@ pub(crate) fn tell<I: PacketIo>(
 ) {
     let plan = &cx.snapshot.forward;
     let is_routed = plan.port(meta.port).is_some_and(Port::routes);
-    if reason == DropReason::MtuExceeded && !is_routed {
+    let too_long_to_seal =
+        plan.twin(meta.port).and_then(|twin| cx.snapshot.wireguard.too_long_for(twin, &meta.headers));
+    if reason == DropReason::MtuExceeded && !is_routed && too_long_to_seal.is_none() {
         // A bridge is not there.
         return;
     }
@@ -58,8 +60,8 @@ pub(crate) fn tell<I: PacketIo>(
     } else if reason == DropReason::TtlExpired {
         problem(Problem::Expired)
     } else if reason == DropReason::MtuExceeded {
-        let mtu = route::too_long_for(&cx.snapshot.routes, meta).and_then(|mtu| u16::try_from(mtu).ok());
-        mtu.and_then(|mtu| problem(Problem::TooLong(mtu)))
+        let mtu = || route::too_long_for(&cx.snapshot.routes, meta).and_then(|mtu| u16::try_from(mtu).ok());
+        too_long_to_seal.or_else(mtu).and_then(|mtu| problem(Problem::TooLong(mtu)))
     } else {
         Answer::reject(bytes, headers)
     };
@@ -70,11 +72,10 @@ pub(crate) fn tell<I: PacketIo>(
         let length = u32::try_from(frame.bytes().len()).unwrap_or(u32::MAX);
         counters.injected += 1;
         pipeline.capture_injected(cx, (frame.bytes(), port), meta, counters);
-        if cx.snapshot.wireguard.at(port).is_some() {
-            tunnels.take_own(frame, port);
+        let Some(frame) = tunnels.take_own(cx, frame, port) else {
             told = true;
             continue;
-        }
+        };
         match io.transmit(port, frame) {
             Ok(()) => {
                 forwarded(counters, port, length);

@@ -246,7 +246,7 @@ impl<I: PacketIo, R: RecordSink> Worker<I, R> {
         let mut wake = 0_u64;
         self.batch.drain_with(|frame, meta| {
             let dropped = match meta.verdict {
-                Verdict::Forward(port) if cx.snapshot.wireguard.at(port).is_some() => {
+                Verdict::Forward(port) if cx.snapshot.wireguard.seals(port, &meta.headers) => {
                     self.tunnels.take(frame, meta);
                     None
                 }

@@ -170,6 +170,7 @@ fn plan(shape: Shape, identity: &Arc<Identity>, peers: &[Arc<Peer>]) -> Plan {
     let allowed = peers.iter().zip(&prefixes).map(|(peer, prefixes)| (peer.slot, &**prefixes));
     let interface = Interface {
         port: TUNNEL,
+        wire: None,
         listen_port: LISTEN,
         mtu: MTU,
         requires_encryption: false,

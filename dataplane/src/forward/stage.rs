@@ -59,6 +59,7 @@ impl ForwardStage {
                     match (meta.verdict, judge_non_ip(meta, *non_ip)) {
                         (Verdict::Undecided, Some(reason)) => Verdict::Drop(reason),
                         _ if !fits(meta, plan.port(*twin)) => Verdict::Drop(DropReason::MtuExceeded),
+                        _ if is_too_long_to_seal(cx, meta, *twin) => Verdict::Drop(DropReason::MtuExceeded),
                         _ => Verdict::Forward(*twin),
                     }
                 }
@@ -186,6 +187,16 @@ fn judge_non_ip(meta: &Meta, non_ip: NonIp) -> Option<DropReason> {
         Network::Other => (non_ip.unknown, DropReason::EtherTypeDenied),
     };
     (!passes).then_some(reason)
+}
+
+/// Whether the packet is encrypted where it leaves, is too long for that, and must not be made fragments of.
+#[inline]
+fn is_too_long_to_seal(cx: &Context<'_>, meta: &Meta, exit: PortId) -> bool {
+    let tunnels = &cx.snapshot.wireguard;
+    let headers = &meta.headers;
+    !tunnels.is_empty()
+        && (headers.network != Network::Ipv4 || headers.dont_fragment)
+        && tunnels.too_long_for(exit, headers).is_some()
 }
 
 /// Whether the packet is no longer than the outgoing port allows. As in the kernel (`is_skb_forwardable`), one tag does not

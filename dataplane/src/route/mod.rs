@@ -30,9 +30,12 @@ mod ways;
 
 pub use fib::Fib;
 pub(crate) use lookups::Lookups;
+pub(crate) use mss::clamp as clamp_mss;
 pub use next_hop::NextHopId;
 pub use rib::{Change, Rib};
 pub(crate) use routes::OwnWay;
 pub use routes::{Hop, Link, Mac, Neighbour, Neighbours, ReversePath, Routes, Target};
-pub(crate) use stage::{Rewrite, decide, exit, hand_over_translated, rewrite, spend_hop, too_long_for};
+pub(crate) use stage::{
+    Rewrite, decide, exit, hand_over_translated, is_of_link, rewrite, spend_hop, too_long_for,
+};
 pub(crate) use ways::Ways;

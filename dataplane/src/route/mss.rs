@@ -44,7 +44,7 @@ fn limit_of_opening(routes: &Routes, plan: &Plan, link: &Link, meta: &Meta, hop:
 
 /// Lowers what a packet says to `most`, and says whether it said more. A packet that says nothing stays as it is: then 536 bytes are meant, or 1220.
 #[inline(never)]
-pub(super) fn clamp(frame: &mut [u8], headers: &Headers, most: u16) -> bool {
+pub(crate) fn clamp(frame: &mut [u8], headers: &Headers, most: u16) -> bool {
     const HEADER: usize = 20;
     let start = usize::from(headers.transport_offset);
     let end = usize::from(headers.payload_offset.min(headers.end));

@@ -249,7 +249,7 @@ pub(super) fn has_options(headers: &Headers) -> bool {
 }
 
 /// Whether an address has no meaning beyond one link (RFC 3927, RFC 4291).
-fn is_of_link(address: Address) -> bool {
+pub(crate) fn is_of_link(address: Address) -> bool {
     match address.0 {
         [0xfe, second, ..] => second & 0xc0 == 0x80,
         [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 169, 254, _, _] => true,

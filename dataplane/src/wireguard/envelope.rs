@@ -5,7 +5,7 @@ use crate::{
     route::Mac,
 };
 
-/// What a message travels in: Ethernet, IP and UDP.
+/// What a message of a gateway travels in: Ethernet, IP and UDP.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Envelope {
     /// Hardware addresses: of who is next, and ours.
@@ -27,11 +27,13 @@ const IPV4: usize = 20;
 const IPV6: usize = 40;
 const UDP: usize = 8;
 const HOPS: u8 = 64;
+/// In the byte of flags (RFC 791).
+const DONT_FRAGMENT: u8 = 0x40;
 
 impl Envelope {
     /// How long the headers in front of a message are that goes to an address.
     pub(super) const fn headers(remote: IpAddr) -> usize {
-        ETHERNET + UDP + if remote.is_ipv4() { IPV4 } else { IPV6 }
+        ETHERNET + Datagram::headers(remote.is_ipv4())
     }
 
     /// Writes the headers in front of a message that stands in `frame` already, and ends with it. Fails if there is no room, or if the
@@ -41,16 +43,55 @@ impl Envelope {
         let [destination, source] = self.macs;
         ethernet.get_mut(..6)?.copy_from_slice(&destination);
         ethernet.get_mut(6..12)?.copy_from_slice(&source);
+        ethernet.get_mut(12..)?.copy_from_slice(&ethertype(self.remote.ip().to_canonical().is_ipv4()));
+        let datagram = Datagram {
+            addresses: [self.local, self.remote.ip()],
+            ports: [self.local_port, self.remote.port()],
+            ecn: self.ecn,
+            id: Some(self.id),
+        };
+        datagram.write(packet)
+    }
+}
+
+/// The type of an Ethernet frame with a packet of IPv4, or else of IPv6.
+pub(super) const fn ethertype(is_v4: bool) -> [u8; 2] {
+    if is_v4 { [0x08, 0x00] } else { [0x86, 0xdd] }
+}
+
+/// The headers of IP and UDP in front of a message.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Datagram {
+    /// Where it comes from and where it goes.
+    pub(super) addresses: [IpAddr; 2],
+    pub(super) ports: [u16; 2],
+    /// Bits of explicit congestion notification.
+    pub(super) ecn: u8,
+    /// The number of the datagram, if fragments of it may be made.
+    pub(super) id: Option<u16>,
+}
+
+impl Datagram {
+    /// How long the headers are.
+    pub(super) const fn headers(is_v4: bool) -> usize {
+        UDP + if is_v4 { IPV4 } else { IPV6 }
+    }
+
+    /// Writes them in front of a message that stands in `packet` already, and ends with it. Fails if there is no room, or if the addresses
+    /// are of different versions.
+    pub(super) fn write(&self, packet: &mut [u8]) -> Option<()> {
         let length = u16::try_from(packet.len()).ok()?;
-        let ports = [self.local_port, self.remote.port()];
-        match (self.local.to_canonical(), self.remote.ip().to_canonical()) {
+        let ports = self.ports;
+        let [source, destination] = self.addresses;
+        match (source.to_canonical(), destination.to_canonical()) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => {
-                ethernet.get_mut(12..)?.copy_from_slice(&[0x08, 0x00]);
                 let (header, datagram) = packet.split_first_chunk_mut::<IPV4>()?;
                 let [high, low] = length.to_be_bytes();
-                let [id_high, id_low] = self.id.to_be_bytes();
+                let [id_high, id_low] = self.id.unwrap_or_default().to_be_bytes();
+                let flags = if self.id.is_some() { 0 } else { DONT_FRAGMENT };
                 *header = [
-                    0x45, self.ecn, high, low, id_high, id_low, 0, 0, HOPS, 17, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+                    0x45, self.ecn, high, low, id_high, id_low, flags, 0, HOPS, 17, 0, 0, 0, 0, 0, 0, 0, 0,
+                    0, 0,
                 ];
                 header.get_mut(12..16)?.copy_from_slice(&source.octets());
                 header.get_mut(16..)?.copy_from_slice(&destination.octets());
@@ -60,7 +101,6 @@ impl Envelope {
                 udp(datagram, ports, length.checked_sub(IPV4 as u16)?)
             }
             (IpAddr::V6(source), IpAddr::V6(destination)) => {
-                ethernet.get_mut(12..)?.copy_from_slice(&[0x86, 0xdd]);
                 let (header, datagram) = packet.split_first_chunk_mut::<IPV6>()?;
                 let length = length.checked_sub(IPV6 as u16)?;
                 let [high, low] = length.to_be_bytes();

@@ -1,6 +1,6 @@
 use std::net::{IpAddr, SocketAddr};
 
-use super::PeerSlot;
+use super::{PeerSlot, wire::Ends};
 use crate::io::PortId;
 
 /// A message that is neither data nor an answer to data: of a handshake, a cookie, or a keepalive.
@@ -19,6 +19,8 @@ pub(super) enum To {
     Peer(PeerSlot),
     /// Somebody of whom nothing is known but where their message to an interface came from, and to which address of ours.
     Stranger { interface: PortId, local: Option<IpAddr>, remote: SocketAddr },
+    /// The same on the wire of a bridge.
+    Sender { interface: PortId, ends: Ends, peer: Option<PeerSlot> },
 }
 
 impl Message {

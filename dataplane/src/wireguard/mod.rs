@@ -5,6 +5,9 @@
 //! stage, in the place of the packet that it came in, and goes on as a packet received at the port of its interface; what leaves through
 //! such a port is sealed when it is settled, and leaves as another packet through a port of the gateway.
 //!
+//! On the wire of a bridge there is no gateway: a message travels with the addresses of the packet in it, and needs neither neighbours nor routes
+//! (`wire.rs`).
+//!
 //! Promises: what leaves through a tunnel leaves encrypted or not at all; what came out of one has a source that its peer may use; each packet
 //! that ends here has a reason, and each peer counts its own. A packet is opened and sealed with one copy, into a spare frame that changes
 //! places with it. Refuses: to make keys, read files or resolve names (`control/src/wireguard/`), and to work off more than a few handshakes
@@ -14,6 +17,7 @@
 
 mod allowed;
 mod envelope;
+mod fragments;
 mod handshake;
 mod inbox;
 mod message;
@@ -25,6 +29,7 @@ mod seal;
 mod stage;
 mod state;
 mod waiting;
+mod wire;
 
 pub use allowed::{AllowedIps, TooManyPeers};
 pub use inbox::Inbox;
@@ -32,3 +37,4 @@ pub use peer::{COUNTERS, Counter, Peer, PeerKeys, PeerSlot, Sight};
 pub use plan::{Identity, Interface, Plan};
 pub(crate) use seal::Exit;
 pub(crate) use stage::Tunnels;
+pub use wire::Wire;

@@ -1,7 +1,13 @@
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use super::Plan;
-use crate::route::{OwnWay, Routes};
+use super::{Counter, Interface, Plan, envelope::Envelope, state::State, wire::Ends};
+use crate::{
+    batch::Meta,
+    io::Frame,
+    pipeline::Context,
+    route::{OwnWay, Routes},
+    verdict::DropReason,
+};
 
 /// The way that messages to a peer take.
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,4 +39,46 @@ impl Outlet {
 
 fn leads_into_tunnel(routes: &Routes, plan: &Plan, remote: IpAddr, hash: u64) -> bool {
     routes.exit(Routes::MAIN, remote.into(), hash).is_some_and(|exit| plan.at(exit).is_some())
+}
+
+/// How a message with a packet in it leaves.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Way {
+    /// As one of the host, to where the peer is.
+    Host(Outlet, SocketAddr),
+    /// Through the wire of a bridge, between the ends of the packet itself.
+    Wire(Ends),
+}
+
+impl Way {
+    /// How long the headers in front of the message are.
+    pub(super) fn headers(&self) -> usize {
+        match self {
+            Self::Host(_, remote) => Envelope::headers(remote.ip()),
+            Self::Wire(ends) => ends.headers(),
+        }
+    }
+}
+
+/// How a packet leaves that is for a peer.
+#[inline]
+pub(super) fn way<F: Frame>(
+    cx: &Context<'_>,
+    plan: &Plan,
+    interface: &Interface,
+    state: &mut State,
+    frame: &F,
+    meta: &Meta,
+) -> Result<Way, DropReason> {
+    if interface.wire.is_some() {
+        return Ends::of(frame.bytes(), &meta.headers).map(Way::Wire).ok_or(DropReason::WireguardTooBig);
+    }
+    let outlet = state.outlet(cx, plan);
+    match state.remote() {
+        Some(remote) => Ok(Way::Host(outlet, remote)),
+        None => {
+            state.peer.add(Counter::NoEndpoint, 1);
+            Err(DropReason::WireguardNoEndpoint)
+        }
+    }
 }

@@ -10,8 +10,12 @@ use boringtun::{
 };
 use hashbrown::HashMap;
 
-use super::{AllowedIps, Inbox, Peer, PeerSlot};
-use crate::{handoff::WorkerId, io::PortId, parse::Address};
+use super::{AllowedIps, Inbox, Peer, PeerSlot, Wire};
+use crate::{
+    handoff::WorkerId,
+    io::PortId,
+    parse::{Address, Headers},
+};
 
 /// All tunnels as the configuration wants them: a part of the snapshot.
 #[derive(Debug, Default)]
@@ -30,6 +34,8 @@ pub struct Plan {
 pub struct Interface {
     /// Where packets of its peers come in, and those for them leave.
     pub port: PortId,
+    /// What there is to know if that is the outside of a bridge, and not an interface of the host.
+    pub wire: Option<Wire>,
     /// The UDP port at which peers find it.
     pub listen_port: u16,
     /// The longest packet inside, in bytes.
@@ -123,10 +129,27 @@ impl Plan {
             || !requiring.any(|interface| interface.allowed.claims(destination, is_on_link))
     }
 
-    /// The interface that peers find at a UDP port.
+    /// The interface that peers find at a UDP port of the host.
     #[inline]
     pub(super) fn listening(&self, port: u16) -> Option<&Interface> {
-        self.interfaces.iter().find(|interface| interface.listen_port == port)
+        self.interfaces.iter().find(|interface| interface.listen_port == port && interface.wire.is_none())
+    }
+
+    /// Whether a packet that leaves through `port` is encrypted there.
+    #[inline]
+    pub(crate) fn seals(&self, port: PortId, headers: &Headers) -> bool {
+        self.at(port).is_some_and(|interface| {
+            interface.wire.as_ref().is_none_or(|wire| wire.carries(interface, headers))
+        })
+    }
+
+    /// The longest packet that goes where this one goes, if it is encrypted on the wire of a bridge, and longer.
+    #[inline]
+    pub(crate) fn too_long_for(&self, port: PortId, headers: &Headers) -> Option<u16> {
+        let interface = self.at(port)?;
+        let wire = interface.wire.as_ref()?;
+        let length = headers.end.saturating_sub(headers.network_offset);
+        (length > interface.mtu && wire.carries(interface, headers)).then_some(interface.mtu)
     }
 
     /// The peer of a slot.

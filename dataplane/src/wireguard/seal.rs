@@ -4,10 +4,11 @@ use super::{
     Counter, Interface, PeerSlot, Plan,
     envelope::{self, Envelope},
     message::{Message, To},
-    outlet::Outlet,
+    outlet::{Outlet, Way, way},
     stage::{Tunnels, place},
     state::OVERHEAD,
     waiting,
+    wire::Ends,
 };
 use crate::{
     batch::{Meta, Passage},
@@ -38,7 +39,7 @@ pub(crate) struct Exit<'e, I: PacketIo> {
 }
 
 /// What became of a packet that was to be sealed, and the frame that is left.
-enum Sealed {
+pub(super) enum Sealed {
     /// It has left, or waits.
     Done,
     Dropped(DropReason),
@@ -52,13 +53,21 @@ impl<F: Frame> Tunnels<F> {
         self.outbound.push((frame, *meta));
     }
 
-    /// The same for one that the appliance made itself, and that leaves through `port`.
-    pub(crate) fn take_own(&mut self, frame: F, port: PortId) {
+    /// The same for one that the appliance made itself, and that leaves through `port`; gives it back if that is not encrypted.
+    pub(crate) fn take_own(&mut self, cx: &Context<'_>, frame: F, port: PortId) -> Option<F> {
+        let plan = &cx.snapshot.wireguard;
+        if plan.at(port).is_none() {
+            return Some(frame);
+        }
         let mut meta =
             Meta { length: u32::try_from(frame.bytes().len()).unwrap_or(u32::MAX), port, ..Meta::default() };
         parse::decode_into(frame.bytes(), &mut meta);
+        if !plan.seals(port, &meta.headers) {
+            return Some(frame);
+        }
         meta.verdict = Verdict::Forward(port);
         self.take(frame, &meta);
+        None
     }
 
     /// Sends what is to be sent: packets that are sealed, messages of handshakes, and those whose time has come. Returns whether more
@@ -161,7 +170,7 @@ impl<F: Frame> Tunnels<F> {
     }
 
     /// The same, for a peer of this worker.
-    fn seal_own<I: PacketIo<Frame = F>>(
+    pub(super) fn seal_own<I: PacketIo<Frame = F>>(
         &mut self,
         cx: &Context<'_>,
         plan: &Plan,
@@ -174,12 +183,14 @@ impl<F: Frame> Tunnels<F> {
         let Some(state) = self.states.get_mut(place(slot, cx.workers)).and_then(Option::as_deref_mut) else {
             return dropped(DropReason::WireguardNoPeer, frame);
         };
-        let outlet = state.outlet(cx, plan);
-        let Some(remote) = state.remote() else {
-            state.peer.add(Counter::NoEndpoint, 1);
-            return dropped(DropReason::WireguardNoEndpoint, frame);
+        let way = match way(cx, plan, interface, state, &frame, meta) {
+            Ok(way) => way,
+            Err(reason) => return dropped(reason, frame),
         };
         if !state.is_up() {
+            if let Way::Wire(ends) = way {
+                state.aim(ends);
+            }
             let mut buffer = [0; Message::MOST];
             let begun = state.begin(&mut buffer);
             let peer = state.peer.clone();
@@ -199,8 +210,15 @@ impl<F: Frame> Tunnels<F> {
         }
         let start = usize::from(meta.headers.network_offset);
         let length = usize::from(meta.headers.end).saturating_sub(start);
+        if let Some(wire) = &interface.wire {
+            if length > usize::from(interface.mtu) {
+                return self.seal_in_fragments(cx, plan, interface, slot, (frame, meta), exit);
+            }
+            exit.counters.mss_clamped +=
+                u64::from(wire.clamp(interface.mtu, frame.bytes_mut(), &meta.headers));
+        }
         let padded = length.next_multiple_of(BLOCK).min(usize::from(interface.mtu)).max(length);
-        let headers = Envelope::headers(remote.ip());
+        let headers = way.headers();
         let Some(spare) = self.spare.as_mut() else { return dropped(DropReason::WireguardTooBig, frame) };
         let total = headers + (padded + OVERHEAD).max(Message::MOST);
         if !frame.set_len(start + padded) || !spare.set_len(total) {
@@ -221,6 +239,16 @@ impl<F: Frame> Tunnels<F> {
         state.peer.add(Counter::SentPackets, 1);
         state.peer.add(Counter::SentBytes, message as u64);
         exit.counters.wireguard_sealed += 1;
+        let (outlet, remote) = match way {
+            Way::Host(outlet, remote) => (outlet, remote),
+            Way::Wire(ends) => {
+                exit.counters.consumed += 1;
+                ends.write(spare.bytes_mut(), interface.listen_port, ecn);
+                std::mem::swap(&mut frame, spare);
+                exit.transmit(interface.port, frame);
+                return (Sealed::Done, None);
+            }
+        };
         forwarded(exit.counters, interface.port, meta.length);
         match outlet {
             Outlet::Direct(way) if headers - envelope::ETHERNET + message <= way.mtu as usize => {
@@ -295,6 +323,13 @@ impl<F: Frame> Tunnels<F> {
         match message.to {
             To::Peer(slot) => {
                 let Some(state) = self.state(slot, cx.workers) else { return };
+                if let Some(interface) = plan.at(state.peer.interface).filter(|at| at.wire.is_some()) {
+                    if let Some(ends) = state.next_ends() {
+                        state.peer.add(Counter::SentBytes, message.bytes().len() as u64);
+                        exit.compose_on_wire(message.bytes(), interface, &ends);
+                    }
+                    return;
+                }
                 let outlet = state.outlet(cx, plan);
                 let (Some(remote), Some(interface)) = (state.remote(), plan.at(state.peer.interface)) else {
                     state.peer.add(Counter::NoEndpoint, 1);
@@ -338,13 +373,20 @@ impl<F: Frame> Tunnels<F> {
                     (_, Outlet::Tunnel) => {}
                 }
             }
+            To::Sender { interface, ends, peer } => {
+                let Some(interface) = plan.at(interface) else { return };
+                if let Some(state) = peer.and_then(|slot| self.state(slot, cx.workers)) {
+                    state.peer.add(Counter::SentBytes, message.bytes().len() as u64);
+                }
+                exit.compose_on_wire(message.bytes(), interface, &ends);
+            }
         }
     }
 }
 
 impl<I: PacketIo> Exit<'_, I> {
     /// Gives a packet that was to be sealed its disposition, unless it has it; returns which worker is to be woken, as a bit.
-    fn settle(&mut self, sealed: Sealed, frame: Option<I::Frame>, meta: Meta) -> u64 {
+    pub(super) fn settle(&mut self, sealed: Sealed, frame: Option<I::Frame>, meta: Meta) -> u64 {
         let (reason, frame) = match (sealed, frame) {
             (Sealed::Dropped(reason), Some(frame)) => (reason, frame),
             (Sealed::Elsewhere(worker), Some(frame)) => {
@@ -394,18 +436,33 @@ impl<I: PacketIo> Exit<'_, I> {
 
     /// Makes a frame of a message that is no packet, and sends it.
     fn compose(&mut self, message: &[u8], way: &OwnWay, envelope: &Envelope) {
-        const MOST: usize = 62 + Message::MOST;
-        let mut bytes = [0; MOST];
         let headers = Envelope::headers(envelope.remote.ip());
+        self.compose_with(message, headers, way.exit, |bytes| envelope.write(bytes));
+    }
+
+    /// The same on the wire of a bridge.
+    fn compose_on_wire(&mut self, message: &[u8], interface: &Interface, ends: &Ends) {
+        let port = interface.listen_port;
+        self.compose_with(message, ends.headers(), interface.port, |bytes| ends.write(bytes, port, 0));
+    }
+
+    fn compose_with(
+        &mut self,
+        message: &[u8],
+        headers: usize,
+        exit: PortId,
+        write: impl FnOnce(&mut [u8]) -> Option<()>,
+    ) {
+        let mut bytes = [0; Ends::HEADERS_MOST + Message::MOST];
         let total = headers + message.len();
         let Some(room) = bytes.get_mut(headers..total) else { return };
         room.copy_from_slice(message);
         let Some(bytes) = bytes.get_mut(..total) else { return };
-        if envelope.write(bytes).is_none() {
+        if write(bytes).is_none() {
             return;
         }
         if let Some(frame) = self.io.compose(bytes) {
-            self.transmit(way.exit, frame);
+            self.transmit(exit, frame);
         }
     }
 

@@ -7,8 +7,9 @@ use super::{
     Counter, Interface, PeerSlot, Plan,
     envelope::{self, ETHERNET},
     message::{Message, To},
-    state::{Opened, Origin, State},
+    state::{Opened, Origin, State, Via, kind},
     waiting::Waiting,
+    wire::{Ends, Heard},
 };
 use crate::{
     batch::{Batch, Meta, Passage},
@@ -125,11 +126,17 @@ impl<F: Frame> Tunnels<F> {
             let interface = match meta.passage {
                 Passage::Opened | Passage::Host | Passage::Sealing => continue,
                 Passage::Relayed => plan.at(meta.port),
-                Passage::Plain if plan.at(meta.port).is_some() => {
-                    (meta.passage, meta.verdict) = (Passage::Host, Verdict::Allow);
-                    continue;
-                }
-                Passage::Plain => addressed(cx, plan, meta),
+                Passage::Plain => match plan.at(meta.port) {
+                    None => addressed(cx, plan, meta),
+                    Some(interface) => match heard(interface, meta) {
+                        Heard::Message => Some(interface),
+                        Heard::Plain => continue,
+                        Heard::Refused => {
+                            meta.verdict = Verdict::Drop(DropReason::WireguardRequired);
+                            continue;
+                        }
+                    },
+                },
             };
             if let Some(interface) = interface {
                 meta.verdict = match self.open(cx, interface, frame, meta, counters) {
@@ -151,14 +158,12 @@ impl<F: Frame> Tunnels<F> {
         let content = usize::from(meta.headers.payload_offset)..usize::from(meta.headers.end);
         let message = frame.bytes().get(content).unwrap_or_default();
         let malformed = |_| DropReason::WireguardMalformed;
-        let origin = Origin {
-            remote: (meta.headers.source.ip(), meta.headers.source_port).into(),
-            local: (meta.passage == Passage::Plain).then(|| meta.headers.destination.ip()),
-            now: cx.now,
-        };
-        let stranger = To::Stranger { interface: interface.port, local: origin.local, remote: origin.remote };
+        let origin = origin(cx, interface, frame, meta, message);
+        let sender = origin.sender(interface);
         let slot = match Tunn::parse_incoming_packet(message).map_err(malformed)? {
-            Packet::HandshakeInit(_) => self.admit(interface, message, stranger, counters)?,
+            Packet::HandshakeInit(_) => {
+                self.admit(interface, message, (origin.remote.ip(), sender), counters)?
+            }
             Packet::HandshakeResponse(response) => PeerSlot::of_index(response.receiver_idx),
             Packet::PacketCookieReply(cookie) => PeerSlot::of_index(cookie.receiver_idx),
             Packet::PacketData(data) => PeerSlot::of_index(data.receiver_idx),
@@ -174,10 +179,13 @@ impl<F: Frame> Tunnels<F> {
             return Err(unknown);
         }
         let spare = self.spare.as_mut().ok_or(DropReason::WireguardTooBig)?;
-        if !spare.set_len(ETHERNET + message.len().max(Message::MOST)) {
+        // On a wire, what was in front of the message is in front of the packet.
+        let before =
+            if interface.wire.is_some() { usize::from(meta.headers.network_offset) } else { ETHERNET };
+        if !spare.set_len(before + message.len().max(Message::MOST)) {
             return Err(DropReason::WireguardTooBig);
         }
-        let Some(into) = spare.bytes_mut().get_mut(ETHERNET..) else {
+        let Some(into) = spare.bytes_mut().get_mut(before..) else {
             return Err(DropReason::WireguardTooBig);
         };
         match state.open(message, into, origin)? {
@@ -191,12 +199,11 @@ impl<F: Frame> Tunnels<F> {
                     frame.bytes().get(usize::from(meta.headers.network_offset)..).map_or(0, envelope::ecn);
                 let packet = into.get_mut(..length).unwrap_or_default();
                 mark(packet, outer)?;
-                let ethertype = if source.is_v4() { [0x08, 0x00] } else { [0x86, 0xdd] };
-                if let Some(header) = spare.bytes_mut().first_chunk_mut::<ETHERNET>() {
-                    let [a, b] = ethertype;
-                    *header = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, a, b];
+                if let Some(header) = spare.bytes_mut().get_mut(..before) {
+                    let outer = frame.bytes().get(..before).filter(|_| interface.wire.is_some());
+                    write_header(header, outer, source.is_v4());
                 }
-                spare.set_len(ETHERNET + length);
+                spare.set_len(before + length);
                 std::mem::swap(frame, spare);
                 arrive(interface, frame, meta, counters);
                 Ok(meta.verdict)
@@ -207,8 +214,13 @@ impl<F: Frame> Tunnels<F> {
             }
             Opened::Answered { length } => {
                 let answer = into.get(..length).unwrap_or_default();
-                let is_cookie = answer.first() == Some(&super::state::kind::COOKIE);
-                let message = Message::new(answer, if is_cookie { stranger } else { To::Peer(slot) });
+                let is_cookie = answer.first() == Some(&kind::COOKIE);
+                let to = match sender {
+                    To::Sender { interface, ends, .. } => To::Sender { interface, ends, peer: Some(slot) },
+                    To::Stranger { .. } | To::Peer(_) if is_cookie => sender,
+                    To::Stranger { .. } | To::Peer(_) => To::Peer(slot),
+                };
+                let message = Message::new(answer, to);
                 self.messages.extend(message.filter(|_| self.messages.len() < Self::MESSAGES));
                 if is_cookie {
                     counters.wireguard_cookies_sent += 1;
@@ -226,6 +238,49 @@ impl<F: Frame> Tunnels<F> {
 #[inline]
 pub(super) fn place(slot: PeerSlot, workers: u8) -> usize {
     slot.index() / usize::from(workers.max(1))
+}
+
+/// What a packet is that comes in at the port of an interface: what the host sends is for the peers, and is let pass.
+#[inline]
+fn heard(interface: &Interface, meta: &mut Meta) -> Heard {
+    match &interface.wire {
+        Some(wire) => wire.hear(interface, &meta.headers),
+        None => {
+            (meta.passage, meta.verdict) = (Passage::Host, Verdict::Allow);
+            Heard::Plain
+        }
+    }
+}
+
+/// Where a message came from, and when.
+#[inline]
+fn origin<F: Frame>(
+    cx: &Context<'_>,
+    interface: &Interface,
+    frame: &F,
+    meta: &Meta,
+    message: &[u8],
+) -> Origin {
+    let headers = &meta.headers;
+    let via = match &interface.wire {
+        None => Via::Host((meta.passage == Passage::Plain).then(|| headers.destination.ip())),
+        // Data says nothing of where its peer is: it comes from all behind its bridge.
+        Some(_) if message.first() == Some(&kind::DATA) => Via::Wire(None),
+        Some(_) => Via::Wire(Ends::of(frame.bytes(), headers).map(Ends::reversed)),
+    };
+    Origin { remote: (headers.source.ip(), headers.source_port).into(), via, now: cx.now }
+}
+
+/// Writes what is in front of a packet that was opened: what was in front of its message, or else what says no more than the version of IP.
+#[inline]
+fn write_header(header: &mut [u8], outer: Option<&[u8]>, is_v4: bool) {
+    match outer {
+        Some(outer) if outer.len() == header.len() => header.copy_from_slice(outer),
+        Some(_) | None => header.fill(0),
+    }
+    if let Some(last) = header.last_chunk_mut() {
+        *last = envelope::ethertype(is_v4);
+    }
 }
 
 /// The interface that a packet is a message to, if it is one: to an address of ours, and the port of an interface.
@@ -258,17 +313,22 @@ fn mark(packet: &mut [u8], outer: u8) -> Result<(), DropReason> {
 
 /// Has a packet that was opened arrive at its interface, in the place of the message that it came in.
 #[inline]
-fn arrive<F: Frame>(interface: &Interface, frame: &F, meta: &mut Meta, counters: &mut WorkerCounters) {
-    let bytes = frame.bytes();
-    let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+fn arrive<F: Frame>(interface: &Interface, frame: &mut F, meta: &mut Meta, counters: &mut WorkerCounters) {
+    let length = u32::try_from(frame.bytes().len()).unwrap_or(u32::MAX);
     let time = meta.time;
     *meta = Meta { time, length, port: interface.port, passage: Passage::Opened, ..Meta::default() };
     counters.consumed += 1;
     counters.injected += 1;
     counters.wireguard_opened += 1;
+    if let Some(wire) = &interface.wire {
+        parse::decode_into(frame.bytes(), meta);
+        let headers = meta.headers;
+        counters.mss_clamped += u64::from(wire.clamp(interface.mtu, frame.bytes_mut(), &headers));
+        return;
+    }
     if let Some(port) = counters.ports.get_mut(interface.port.index()) {
         port.received += 1;
         port.received_bytes += u64::from(length);
     }
-    parse::decode_into(bytes, meta);
+    parse::decode_into(frame.bytes(), meta);
 }

@@ -6,7 +6,13 @@ use std::{
 
 use boringtun::noise::{Tunn, TunnResult, errors::WireGuardError};
 
-use super::{Counter, Peer, Plan, envelope::Envelope, outlet::Outlet};
+use super::{
+    Counter, Interface, Peer, Plan,
+    envelope::Envelope,
+    message::To,
+    outlet::Outlet,
+    wire::{Ends, KnownEnds},
+};
 use crate::{clock::Timestamp, parse::Address, pipeline::Context, route::OwnWay, verdict::DropReason};
 
 /// What the worker of a peer knows of it.
@@ -24,6 +30,8 @@ pub(super) struct State {
     generation: u32,
     /// The number of the last message that was sent, which fragments of it are told by.
     id: u16,
+    /// Between whom messages without packets travel on the wire of a bridge.
+    ends: KnownEnds,
 }
 
 /// What a message was.
@@ -43,9 +51,30 @@ pub(super) enum Opened {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Origin {
     pub(super) remote: SocketAddr,
-    /// Our address; none, if only the kernel knows.
-    pub(super) local: Option<IpAddr>,
+    pub(super) via: Via,
     pub(super) now: Timestamp,
+}
+
+/// What a message came through.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Via {
+    /// The host: to this address of ours; none, if only the kernel knows.
+    Host(Option<IpAddr>),
+    /// The wire of a bridge: an answer to the message, if it may be answered, travels so.
+    Wire(Option<Ends>),
+}
+
+impl Origin {
+    /// Whoever sent a message, for an answer to somebody of whom nothing else is known.
+    #[inline]
+    pub(super) const fn sender(&self, interface: &Interface) -> To {
+        let (interface, remote) = (interface.port, self.remote);
+        match self.via {
+            Via::Host(local) => To::Stranger { interface, local, remote },
+            Via::Wire(Some(ends)) => To::Sender { interface, ends, peer: None },
+            Via::Wire(None) => To::Stranger { interface, local: None, remote },
+        }
+    }
 }
 
 /// The kinds of messages, by their first byte.
@@ -69,6 +98,7 @@ impl State {
             outlet: Outlet::default(),
             generation: 0,
             id: 0,
+            ends: KnownEnds::default(),
         })
     }
 
@@ -132,12 +162,36 @@ impl State {
             // Of a cookie the sender is not known for sure.
             _ => {
                 peer.add(Counter::CookiesReceived, 1);
+                self.ends.tie();
                 return;
             }
         }
-        if self.remote != Some(origin.remote) || (origin.local.is_some() && self.local != origin.local) {
-            self.moved(origin);
+        match origin.via {
+            Via::Host(local) => {
+                if self.remote != Some(origin.remote) || (local.is_some() && self.local != local) {
+                    self.moved(origin.remote, local);
+                }
+            }
+            Via::Wire(Some(ends)) => self.found(ends, origin.remote),
+            Via::Wire(None) => {}
         }
+    }
+
+    /// Learns that the peer is heard between these on a wire.
+    #[cold]
+    fn found(&mut self, ends: Ends, remote: SocketAddr) {
+        self.ends.know(ends);
+        self.peer.show(|sight| (sight.local, sight.endpoint) = (Some(ends.source()), Some(remote)));
+    }
+
+    /// Says between whom a packet travels that waits for a session.
+    pub(super) fn aim(&mut self, ends: Ends) {
+        self.ends.want(ends);
+    }
+
+    /// Between whom the next message without a packet travels on a wire.
+    pub(super) fn next_ends(&mut self) -> Option<Ends> {
+        self.ends.next(self.is_up)
     }
 
     #[cold]
@@ -148,11 +202,11 @@ impl State {
     }
 
     #[cold]
-    fn moved(&mut self, origin: Origin) {
-        if self.remote.is_some_and(|before| before != origin.remote) {
+    fn moved(&mut self, remote: SocketAddr, local: Option<IpAddr>) {
+        if self.remote.is_some_and(|before| before != remote) {
             self.peer.add(Counter::Roams, 1);
         }
-        (self.remote, self.local) = (Some(origin.remote), origin.local);
+        (self.remote, self.local) = (Some(remote), local);
         self.generation = 0;
         self.peer.show(|sight| (sight.endpoint, sight.local) = (self.remote, self.local));
     }
@@ -190,7 +244,8 @@ impl State {
     pub(super) fn tick(&mut self, into: &mut [u8]) -> Option<usize> {
         self.follow();
         let mut message = written(self.tunn.update_timers(into));
-        if self.tunn.is_expired() && self.peer.keys.keepalive.is_some() && self.remote.is_some() {
+        let is_found = self.remote.is_some() || self.ends.is_some();
+        if self.tunn.is_expired() && self.peer.keys.keepalive.is_some() && is_found {
             // It has given up, which one that is to be kept alive never does.
             message = written(self.tunn.format_handshake_initiation(into, false));
         }

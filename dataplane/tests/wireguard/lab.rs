@@ -161,6 +161,7 @@ impl Gateway {
         let allowed = self.peers.iter().zip(&self.allowed).map(|(peer, allowed)| (peer.slot, &**allowed));
         let interface = Interface {
             port: port(TUNNEL),
+            wire: None,
             listen_port: LISTEN,
             mtu: 1420,
             requires_encryption: self.is_strict,
