@@ -10,7 +10,7 @@ use super::Appliance;
 use crate::{
     api::view::{self, Session, WireguardInterface, WireguardTraffic},
     reload::Reloader,
-    wireguard::MTU,
+    wireguard as tunnels,
 };
 
 impl Appliance {
@@ -35,7 +35,14 @@ fn interface(reloader: &Reloader, wireguard: &Wireguard, workers: u8) -> Option<
         name: wireguard.name.to_string(),
         public_key: PublicKey(identity.public_key()).to_string(),
         listen_port,
-        mtu: wireguard.mtu.unwrap_or(MTU).into(),
+        bridge: wireguard.bridge.as_ref().map(|bridge| bridge.name.to_string()),
+        local_ips: wireguard
+            .bridge
+            .iter()
+            .flat_map(|bridge| &bridge.local_ips)
+            .map(ToString::to_string)
+            .collect(),
+        mtu: tunnels::mtu(wireguard, reloader.ports()).into(),
         addresses: wireguard.addresses.iter().map(ToString::to_string).collect(),
         peers,
         totals,

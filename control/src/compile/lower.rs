@@ -133,7 +133,7 @@ fn forward(config: &Config, ports: &Ports) -> Result<Plan, CompileError> {
             *slot = zone;
         }
     }
-    for wireguard in &config.wireguards {
+    for wireguard in config.wireguard_devices() {
         let unknown = || CompileError::UnknownInterface { interface: wireguard.name.clone() };
         let id = ports.id(&wireguard.name).ok_or_else(unknown)?;
         if let Some(slot) = plan.get_mut(id.index()) {

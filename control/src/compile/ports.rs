@@ -45,7 +45,7 @@ impl Ports {
         let mut ports: Vec<_> = config.interfaces.iter().map(port).collect();
         // What the host sends into a tunnel comes as its stack leaves it.
         let tunnel = PortFacts { partial_checksums: true, ..PortFacts::UNLIMITED };
-        ports.extend(config.wireguards.iter().map(|wireguard| (wireguard.name.clone(), tunnel)));
+        ports.extend(config.wireguard_devices().map(|wireguard| (wireguard.name.clone(), tunnel)));
         ports.extend(host_port(config).map(|name| (name, PortFacts::UNLIMITED)));
         if ports.len() > PortId::MAX_PORTS {
             return Err(CompileError::TooManyInterfaces { interfaces: ports.len() });

@@ -206,7 +206,7 @@ impl Plan {
             .map_err(RunError::system("make event descriptors"))?;
         reloader.tunnels().wake(roster.wakers());
         let listener = self.claim.listen()?;
-        let tunnels = config.wireguards.iter();
+        let tunnels = config.wireguard_devices();
         let tunnels: Vec<_> =
             tunnels.filter_map(|it| Some((it.name.to_string(), reloader.ports().id(&it.name)?))).collect();
         wireguard::apply(&config);

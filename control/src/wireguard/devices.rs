@@ -13,7 +13,7 @@ use super::{
 /// Brings all interfaces to what a configuration says of them: addresses, MTU, routes. What cannot be is told in the log; the tunnels
 /// themselves do not depend on it.
 pub fn apply(config: &Config) {
-    for wireguard in &config.wireguards {
+    for wireguard in config.wireguard_devices() {
         match device::apply(&device(wireguard)) {
             Ok(problems) => {
                 for problem in problems {

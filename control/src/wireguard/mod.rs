@@ -13,4 +13,4 @@ mod registry;
 mod sockets;
 
 pub use devices::apply;
-pub use registry::{MTU, Registry};
+pub use registry::{MTU, Registry, mtu};

@@ -8,12 +8,12 @@ use std::{
 use ravelin_config::{
     Config,
     types::{IfName, IpNet},
-    wireguard::{PeerEndpoint, Wireguard, WireguardPeer},
+    wireguard::{OnBridge, PeerEndpoint, Wireguard, WireguardPeer},
 };
 use ravelin_dataplane::{
     io::PortId,
     wake::Waker,
-    wireguard::{AllowedIps, Identity, Inbox, Interface, Peer, PeerKeys, PeerSlot, Plan},
+    wireguard::{AllowedIps, Identity, Inbox, Interface, Peer, PeerKeys, PeerSlot, Plan, TooManyPeers, Wire},
 };
 
 use super::{
@@ -87,11 +87,12 @@ impl Registry {
         let (mut interfaces, mut compiled) = (HashMap::new(), Vec::new());
         for wireguard in &config.wireguards {
             let unknown = || CompileError::UnknownInterface { interface: wireguard.name.clone() };
-            let port = ports.id(&wireguard.name).ok_or_else(unknown)?;
+            let place = wireguard.bridge.as_ref().map_or(&wireguard.name, |bridge| &bridge.outside);
+            let port = ports.id(place).ok_or_else(unknown)?;
             let before = self.interfaces.get(&wireguard.name);
             let held = hold(wireguard, port, before, &mut numbers, &self.wakers)
                 .map_err(|problem| CompileError::Wireguard { interface: wireguard.name.clone(), problem })?;
-            compiled.push(interface(wireguard, port, &held)?);
+            compiled.push(interface(wireguard, (port, mtu(wireguard, ports)), &held)?);
             interfaces.insert(wireguard.name.clone(), held);
         }
         let known = || interfaces.values().flat_map(|held: &Held| held.peers.values());
@@ -146,9 +147,10 @@ impl Registry {
         self.interfaces.get(interface).map(|held| (&*held.identity, held.listen_port))
     }
 
-    /// The UDP ports of all.
+    /// The UDP ports of those that the host has.
     pub fn listen_ports(&self) -> Vec<u16> {
-        self.interfaces.values().map(|held| held.listen_port).collect()
+        let of_host = self.interfaces.values().filter(|held| held.sockets.iter().any(Option::is_some));
+        of_host.map(|held| held.listen_port).collect()
     }
 }
 
@@ -165,6 +167,10 @@ fn hold(
     let identity = same.map_or_else(|| Arc::new(identity), |held| Arc::clone(&held.identity));
     let bound = before.filter(|held| wireguard.listen_port.is_none_or(|port| port == held.listen_port));
     let (listen_port, sockets, inbox) = match bound {
+        // The kernel has no part in it.
+        _ if wireguard.bridge.is_some() => {
+            (wireguard.listen_port.unwrap_or_default(), [None, None], Arc::default())
+        }
         Some(held) => (held.listen_port, held.sockets.clone(), Arc::clone(&held.inbox)),
         None => listen(wireguard.listen_port, wakers).map_err(|error| match wireguard.listen_port {
             Some(port) => format!("UDP port {port} cannot be used: {error}"),
@@ -204,19 +210,40 @@ fn keys(peer: &WireguardPeer) -> PeerKeys {
     }
 }
 
-fn interface(wireguard: &Wireguard, port: PortId, held: &Held) -> Result<Interface, CompileError> {
+/// The longest packet that an interface takes, in bytes.
+pub fn mtu(wireguard: &Wireguard, ports: &Ports) -> u16 {
+    let Some(bridge) = wireguard.bridge.as_ref().filter(|_| wireguard.mtu.is_none()) else {
+        return wireguard.mtu.unwrap_or(MTU);
+    };
+    let nets = bridge.local_ips.iter().chain(wireguard.peers.iter().flat_map(|peer| &peer.allowed_ips));
+    let longest = if nets.into_iter().any(|net| matches!(net, IpNet::V6(_))) { 80 } else { 60 };
+    let link = ports.id(&bridge.outside).and_then(|port| ports.facts(port)).map_or(1500, |facts| facts.mtu);
+    u16::try_from(link.saturating_sub(longest)).unwrap_or(u16::MAX)
+}
+
+fn interface(
+    wireguard: &Wireguard,
+    (port, mtu): (PortId, u16),
+    held: &Held,
+) -> Result<Interface, CompileError> {
     let slot = |peer: &WireguardPeer| held.peers.get(&peer.public_key.0).map(|known| known.peer.slot);
     let with_prefixes = wireguard.peers.iter().filter(|peer| !peer.allowed_ips.is_empty());
     let allowed: Vec<(PeerSlot, &[IpNet])> =
         with_prefixes.filter_map(|peer| Some((slot(peer)?, &*peer.allowed_ips))).collect();
-    let allowed = AllowedIps::new(allowed).map_err(|error| CompileError::Wireguard {
+    let problem = |error: TooManyPeers| CompileError::Wireguard {
         interface: wireguard.name.clone(),
         problem: error.to_string(),
-    })?;
+    };
+    let allowed = AllowedIps::new(allowed).map_err(problem)?;
+    let wire = |bridge: &OnBridge| {
+        let local = AllowedIps::new([(PeerSlot(0), &*bridge.local_ips)]).map_err(problem);
+        local.map(|local| Wire { local, mss_clamp: wireguard.mss_clamp })
+    };
     Ok(Interface {
         port,
+        wire: wireguard.bridge.as_ref().map(wire).transpose()?,
         listen_port: held.listen_port,
-        mtu: wireguard.mtu.unwrap_or(MTU),
+        mtu,
         requires_encryption: wireguard.require_encryption,
         identity: Arc::clone(&held.identity),
         allowed,

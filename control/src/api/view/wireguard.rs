@@ -9,6 +9,12 @@ use serde::{Deserialize, Serialize};
 pub struct WireguardInterface {
     /// The interface.
     pub name: String,
+    /// The bridge on whose outside it encrypts, if it is none of the host's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bridge: Option<String>,
+    /// Who is on the inside of that bridge.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub local_ips: Vec<String>,
     /// Its public key, in base64.
     pub public_key: String,
     /// The UDP port at which peers reach it.

@@ -18,6 +18,10 @@ pub(super) fn interface(it: &WireguardInterface, now: u64) -> String {
     line("public key", &it.public_key);
     line("private key", HIDDEN);
     line("listening port", &it.listen_port.to_string());
+    if let Some(bridge) = &it.bridge {
+        line("bridge", bridge);
+        line("local ips", &it.local_ips.join(", "));
+    }
     if let Some(dropped) = dropped_for_no_peer(it) {
         line("dropped", &dropped);
     }

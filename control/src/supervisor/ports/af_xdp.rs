@@ -66,7 +66,7 @@ pub fn open(config: &Config, workers: usize, spare: &[usize]) -> Result<Opened<A
     for Note { interface, text } in control.notes() {
         tracing::warn!(%interface, "{text}");
     }
-    let tunnels = config.wireguards.iter().map(|wireguard| wireguard.name.to_string()).collect();
+    let tunnels = config.wireguard_devices().map(|wireguard| wireguard.name.to_string()).collect();
     let interfaces = Box::new(Taken { control: Mutex::new(Some(control)), has_pair: routes, tunnels });
     Ok(Opened { backends, interfaces })
 }

@@ -8,7 +8,7 @@ use crate::wireguard::device;
 
 /// Makes them, unless they are there; the names of those that were not are added to `made`.
 pub(super) fn make(config: &Config, queues: usize, made: &mut Vec<String>) -> Result<(), PortsError> {
-    for wireguard in &config.wireguards {
+    for wireguard in config.wireguard_devices() {
         let name = wireguard.name.as_str();
         let is_new = device::make(name, queues)
             .map_err(|error| PortsError::Refused(format!("the interface {name} cannot be made: {error}")))?;
@@ -35,5 +35,5 @@ pub(super) fn settings(config: &Config) -> impl Iterator<Item = InterfaceSetting
         without_process: WithoutProcess::Closed,
         role: Role::Whole,
     };
-    config.wireguards.iter().map(settings)
+    config.wireguard_devices().map(settings)
 }
