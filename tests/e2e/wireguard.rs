@@ -1,5 +1,6 @@
 //! WireGuard: what it is tested against, keys, and what is shown.
 
+mod bridge;
 mod changes;
 mod faults;
 mod gateway;
