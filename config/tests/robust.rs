@@ -42,7 +42,7 @@ fn check(text: &str) -> Result<Loaded, Report> {
     answer
 }
 
-const EXAMPLES: [&str; 11] = [
+const EXAMPLES: [&str; 12] = [
     include_str!("../examples/bridge.toml"),
     include_str!("../examples/sidecar.toml"),
     include_str!("../examples/monitor.toml"),
@@ -50,6 +50,7 @@ const EXAMPLES: [&str; 11] = [
     include_str!("../examples/policy.toml"),
     include_str!("../examples/captures.toml"),
     include_str!("../examples/wireguard.toml"),
+    include_str!("../examples/nodes.toml"),
     include_str!("wireguard_mistakes.toml"),
     include_str!("capture_mistakes.toml"),
     include_str!("policy_mistakes.toml"),
