@@ -35,7 +35,6 @@ use crate::{
     records::{Writer, WriterStats},
     reload::{ReloadError, Reloaded, Reloader},
     supervisor::{crew::Roster, notify},
-    wireguard as tunnels,
 };
 
 /// What the control side may ask of the interfaces while workers own their sockets.
@@ -278,7 +277,7 @@ impl Appliance {
             routes.set_failsafes(reloader);
             routes.set_tunnels(&reloader.tunnels().listen_ports());
         }
-        tunnels::apply(reloader.running());
+        reloader.apply_tunnels();
         self.watch_captures(reloader).await;
         reloaded.behind = reloader.settle(Self::PATIENCE, |worker| self.roster.wake(worker)).await;
         tracing::info!(generation = reloaded.generation, "{message}");

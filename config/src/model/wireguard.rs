@@ -40,7 +40,7 @@ entry! {
         /// Addresses of the host on it, with the lengths of their networks.
         addresses: Vec<At<IpNet>> = Means("none, or those of `conf`") => list("addresses, with or without the length of their network", interface_address()), Live;
         /// The longest packet that it takes, in bytes.
-        mtu: u16 = Means("what the way to the peers leaves, or that of `conf`") => integer(MTU), Restart;
+        mtu: u16 = Means("what the shortest route to a peer leaves, or that of `conf`") => integer(MTU), Restart;
         /// What kind of place it leads to, as of an interface.
         zone: IfName = Means("none") => name("name of a zone"), Live;
         /// Whether there are routes to the allowed IPs of its peers, and in which table if not in the main one.

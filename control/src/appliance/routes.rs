@@ -34,6 +34,7 @@ impl RouteDesk {
             tracing::error!(%error, "failsafe ports are not reached at every address");
         }
         reloader.follow_routes(latest.routes.clone(), latest.addresses.clone());
+        reloader.follow_paths();
         self.latest = latest;
         let not_followed = self.routing.not_followed();
         for words in not_followed.iter().filter(|words| !self.not_followed.contains(words)) {
@@ -88,6 +89,11 @@ impl Appliance {
             desk.follow(&mut reloader);
         }
         self.in_force.lock().generation = reloader.generation();
+    }
+
+    /// Has packets inside tunnels be as long as the ways to peers allow, which may be elsewhere now.
+    pub async fn follow_paths(&self) {
+        self.reloader.lock().await.follow_paths();
     }
 
     /// What is translated now.

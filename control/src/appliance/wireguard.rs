@@ -10,7 +10,6 @@ use super::Appliance;
 use crate::{
     api::view::{self, Session, WireguardInterface, WireguardTraffic},
     reload::Reloader,
-    wireguard as tunnels,
 };
 
 impl Appliance {
@@ -42,7 +41,7 @@ fn interface(reloader: &Reloader, wireguard: &Wireguard, workers: u8) -> Option<
             .flat_map(|bridge| &bridge.local_ips)
             .map(ToString::to_string)
             .collect(),
-        mtu: tunnels::mtu(wireguard, reloader.ports()).into(),
+        mtu: reloader.tunnels().mtu(wireguard, reloader.ports()).into(),
         addresses: wireguard.addresses.iter().map(ToString::to_string).collect(),
         peers,
         totals,

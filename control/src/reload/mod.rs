@@ -34,7 +34,7 @@ use crate::{
     feeds::{Library, Update},
     policy::{self, BeforeFeeds, BookReader, Engine},
     sources::{Loaded, Watched, Watcher},
-    wireguard::Registry,
+    wireguard::{self as tunnels, Registry},
 };
 
 /// Why a configuration did not come into force. What was in force still is.
@@ -252,6 +252,30 @@ impl Reloader {
         } else {
             self.publisher.publish_change(snapshot, &AddressSet::empty());
         }
+    }
+
+    /// Has packets inside tunnels be as long as the ways to the peers allow.
+    pub fn follow_paths(&mut self) {
+        let current = self.publisher.current();
+        if !self.tunnels.follow_paths(&self.running, &current.routes) {
+            return;
+        }
+        match self.tunnels.prepare(&self.running, &self.ports) {
+            Ok(prepared) => {
+                let wireguard = self.tunnels.take_over(prepared);
+                let snapshot = Snapshot { wireguard, ..(*current).clone() };
+                self.publisher.publish_change(snapshot, &AddressSet::empty());
+            }
+            Err(error) => {
+                tracing::error!(%error, "tunnels do not follow the length of packets on the way to peers");
+            }
+        }
+        self.apply_tunnels();
+    }
+
+    /// Brings the interfaces of tunnels to what the configuration says of them.
+    pub fn apply_tunnels(&self) {
+        tunnels::apply(&self.running, |wireguard| self.tunnels.mtu(wireguard, &self.ports));
     }
 
     /// All that workers run on.

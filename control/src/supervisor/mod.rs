@@ -64,7 +64,6 @@ use crate::{
     reload::{self, ReloadError, Reloader},
     routing::Routing,
     stats::{self, Metrics, MetricsError},
-    wireguard,
 };
 
 /// Why the process could not start, or did not end well.
@@ -209,7 +208,7 @@ impl Plan {
         let tunnels = config.wireguard_devices();
         let tunnels: Vec<_> =
             tunnels.filter_map(|it| Some((it.name.to_string(), reloader.ports().id(&it.name)?))).collect();
-        wireguard::apply(&config);
+        reloader.apply_tunnels();
         let routing = Routing::start(&config, reloader.ports(), &tunnels)
             .map_err(RunError::system("follow the kernel's routes"))?;
         let mut routes = routing.map(|routing| RouteDesk::new(routing, interfaces.own()));
@@ -346,7 +345,10 @@ async fn watch(appliance: &Arc<Appliance>, crew: &Crew, ready: &mut bool) -> Res
             _ = watch.tick() => appliance.watch().await,
             () = appliance.news() => appliance.watch().await,
             () = appliance.routes_changed() => appliance.follow_routes().await,
-            _ = confirm.tick() => appliance.confirm_neighbours(),
+            _ = confirm.tick() => {
+                appliance.confirm_neighbours();
+                appliance.follow_paths().await;
+            }
             _ = terminate.recv() => return stopping(appliance, "SIGTERM"),
             _ = interrupt.recv() => return stopping(appliance, "SIGINT"),
             _ = hangup.recv() => {

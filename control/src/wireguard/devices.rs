@@ -5,16 +5,13 @@ use ravelin_config::{
     wireguard::{Wireguard, WireguardRoutes},
 };
 
-use super::{
-    MTU,
-    device::{self, Device},
-};
+use super::device::{self, Device};
 
 /// Brings all interfaces to what a configuration says of them: addresses, MTU, routes. What cannot be is told in the log; the tunnels
-/// themselves do not depend on it.
-pub fn apply(config: &Config) {
+/// themselves do not depend on it. `mtu` says how long packets of each may be.
+pub fn apply(config: &Config, mtu: impl Fn(&Wireguard) -> u16) {
     for wireguard in config.wireguard_devices() {
-        match device::apply(&device(wireguard)) {
+        match device::apply(&device(wireguard, mtu(wireguard))) {
             Ok(problems) => {
                 for problem in problems {
                     tracing::error!(interface = %wireguard.name, "{problem}");
@@ -27,7 +24,7 @@ pub fn apply(config: &Config) {
     }
 }
 
-fn device(wireguard: &Wireguard) -> Device {
+fn device(wireguard: &Wireguard, mtu: u16) -> Device {
     let prefixes = wireguard.peers.iter().flat_map(|peer| &peer.allowed_ips).copied();
     let routes: BTreeSet<_> = match wireguard.routes {
         WireguardRoutes::Off => BTreeSet::new(),
@@ -35,7 +32,7 @@ fn device(wireguard: &Wireguard) -> Device {
     };
     Device {
         name: wireguard.name.to_string(),
-        mtu: wireguard.mtu.unwrap_or(MTU).into(),
+        mtu: mtu.into(),
         addresses: wireguard.addresses.clone(),
         routes: routes.into_iter().collect(),
         table: match wireguard.routes {

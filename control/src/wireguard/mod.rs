@@ -8,9 +8,10 @@
 pub mod device;
 mod devices;
 mod names;
+mod paths;
 mod reader;
 mod registry;
 mod sockets;
 
 pub use devices::apply;
-pub use registry::{MTU, Registry, mtu};
+pub use registry::Registry;

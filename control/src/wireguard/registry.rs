@@ -12,19 +12,20 @@ use ravelin_config::{
 };
 use ravelin_dataplane::{
     io::PortId,
+    route::Routes,
     wake::Waker,
     wireguard::{AllowedIps, Identity, Inbox, Interface, Peer, PeerKeys, PeerSlot, Plan, TooManyPeers, Wire},
 };
 
 use super::{
-    names,
+    names, paths,
     reader::{self, Wakers},
     sockets,
 };
 use crate::compile::{CompileError, Ports};
 
-/// The longest packet inside, where the configuration does not say: a message over IPv6 fits into 1500 bytes, as in wg-quick(8).
-pub const MTU: u16 = 1420;
+/// The longest packet inside, where neither the configuration nor a route says: a message over IPv6 fits into 1500 bytes, as in wg-quick(8).
+const MTU: u16 = 1420;
 
 /// The tunnels of a process: who stays from one configuration to the next keeps its number and its sessions.
 #[derive(Debug, Default)]
@@ -32,6 +33,8 @@ pub struct Registry {
     interfaces: HashMap<IfName, Held>,
     numbers: Numbers,
     wakers: Wakers,
+    /// What the ways to peers leave for packets of interfaces of the host, in bytes.
+    paths: HashMap<IfName, u16>,
 }
 
 /// What is held for an interface.
@@ -92,7 +95,7 @@ impl Registry {
             let before = self.interfaces.get(&wireguard.name);
             let held = hold(wireguard, port, before, &mut numbers, &self.wakers)
                 .map_err(|problem| CompileError::Wireguard { interface: wireguard.name.clone(), problem })?;
-            compiled.push(interface(wireguard, (port, mtu(wireguard, ports)), &held)?);
+            compiled.push(interface(wireguard, (port, self.mtu(wireguard, ports)), &held)?);
             interfaces.insert(wireguard.name.clone(), held);
         }
         let known = || interfaces.values().flat_map(|held: &Held| held.peers.values());
@@ -130,6 +133,33 @@ impl Registry {
         self.numbers.free.extend(gone.filter(|slot| !stays.contains(slot)));
         self.interfaces = interfaces;
         plan
+    }
+
+    /// The longest packet that an interface takes, in bytes.
+    pub fn mtu(&self, wireguard: &Wireguard, ports: &Ports) -> u16 {
+        let found = || match &wireguard.bridge {
+            Some(bridge) => on_wire(wireguard, bridge, ports),
+            None => self.paths.get(&wireguard.name).copied().unwrap_or(MTU),
+        };
+        wireguard.mtu.unwrap_or_else(found)
+    }
+
+    /// Follows routes, and peers that move: whether they leave more or less for packets inside than before.
+    pub fn follow_paths(&mut self, config: &Config, routes: &Routes) -> bool {
+        let is_open = |wireguard: &&Wireguard| wireguard.mtu.is_none();
+        let found = config.wireguard_devices().filter(is_open).filter_map(|wireguard| {
+            let peers = self.interfaces.get(&wireguard.name)?.peers.values();
+            let endpoints =
+                peers.filter_map(|known| known.peer.sight().endpoint).map(|endpoint| endpoint.ip());
+            Some((wireguard.name.clone(), paths::mtu(wireguard, endpoints, routes)?))
+        });
+        let found: HashMap<_, _> = found.collect();
+        let differs = config.wireguard_devices().any(|wireguard| {
+            let of = |paths: &HashMap<IfName, u16>| paths.get(&wireguard.name).copied().unwrap_or(MTU);
+            of(&found) != of(&self.paths)
+        });
+        self.paths = found;
+        differs
     }
 
     /// Has these workers be woken when there is something for them.
@@ -210,11 +240,8 @@ fn keys(peer: &WireguardPeer) -> PeerKeys {
     }
 }
 
-/// The longest packet that an interface takes, in bytes.
-pub fn mtu(wireguard: &Wireguard, ports: &Ports) -> u16 {
-    let Some(bridge) = wireguard.bridge.as_ref().filter(|_| wireguard.mtu.is_none()) else {
-        return wireguard.mtu.unwrap_or(MTU);
-    };
+/// What the wire of a bridge leaves for packets, in bytes.
+fn on_wire(wireguard: &Wireguard, bridge: &OnBridge, ports: &Ports) -> u16 {
     let nets = bridge.local_ips.iter().chain(wireguard.peers.iter().flat_map(|peer| &peer.allowed_ips));
     let longest = if nets.into_iter().any(|net| matches!(net, IpNet::V6(_))) { 80 } else { 60 };
     let link = ports.id(&bridge.outside).and_then(|port| ports.facts(port)).map_or(1500, |facts| facts.mtu);

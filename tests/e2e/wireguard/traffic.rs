@@ -134,7 +134,9 @@ fn what_is_in_fragments_outside_is_whole_inside() {
     let Some(tunnel) = Tunnel::new(Kind::Go) else { return };
     tunnel.lab.client.ip("link set eth0 mtu 1280");
     tunnel.lab.appliance.ip("link set outside mtu 1280");
-    let ravelin = tunnel.start("");
+    // Longer than the way to the peer leaves, as if nobody had looked.
+    let section = tunnel.section("").replacen("listen_port", "mtu = 1420\nlisten_port", 1);
+    let ravelin = start(&tunnel.lab, &section);
     tunnel.tell_peer(Some(&format!("{}:{PORT}", OUTSIDE[0])));
     for address in [SERVER, OURS].concat() {
         ping_all(&tunnel.lab.client, address, 5, 1300);
@@ -142,4 +144,27 @@ fn what_is_in_fragments_outside_is_whole_inside() {
     }
     let counters = ravelin.finish(&[]);
     assert!(counters["wireguard_through_kernel"] >= 20, "{counters:?}");
+}
+
+#[test]
+fn packets_inside_are_as_long_as_the_way_to_the_peer_leaves() {
+    let Some(tunnel) = Tunnel::new(Kind::Go) else { return };
+    let lab = &tunnel.lab;
+    let ravelin = tunnel.start(&format!("endpoint = \"10.8.1.2:{PORT}\"\n"));
+    tunnel.tell_peer(None);
+    let is_at = |mtu: &str| lab.appliance.ip("link show wg0").contains(&format!("mtu {mtu} "));
+    wait_for("what a link of 1500 bytes leaves", || is_at("1420"));
+    ping_all(&lab.server, THEIRS[0], 3, 1392);
+
+    lab.appliance.ip("route replace 10.8.1.0/24 dev outside src 10.8.1.1 mtu 1400");
+    wait_for("what a route with less leaves", || is_at("1320"));
+    let ping = format!("ping -n -q -c 1 -W 2 -M do -s 1300 {}", THEIRS[0]);
+    assert!(!lab.server.succeeds(&ping), "it is too long now");
+    let route = lab.server.ip(&format!("route get {}", THEIRS[0]));
+    assert!(route.contains("mtu 1320"), "{route}");
+    let before = ravelin.counters()["wireguard_through_kernel"];
+    ping_all(&lab.server, THEIRS[0], 3, 1292);
+    ping_all(&lab.server, THEIRS[1], 3, 1200);
+    let counters = ravelin.finish(&[]);
+    assert_eq!(counters["wireguard_through_kernel"], before, "messages fit the way: {counters:?}");
 }
