@@ -46,6 +46,7 @@ impl Differences<'_> {
         let Wireguard {
             name,
             private_key,
+            private_key_place: _,
             listen_port,
             addresses,
             mtu,
@@ -93,6 +94,7 @@ impl Differences<'_> {
             name: _,
             public_key,
             preshared_key,
+            preshared_key_place: _,
             endpoint,
             allowed_ips,
             persistent_keepalive,
