@@ -23,8 +23,8 @@ use crate::{
 /// Has the running process have the peers of a file and no others, until the next `ravelin reload` or restart. Who stays keeps its sessions.
 ///
 /// The file is in the format of wg(8), as `wg-quick strip` and `ravelin wg showconf` print it; `/dev/stdin` and pipes are fine. All of it
-/// happens, or nothing. What a file does not say of a peer is off, as in wg(8), but for what is secret: without `PresharedKey` a
-/// peer keeps the one that it has, which is said. `PrivateKey` and `ListenPort` may say what is so already; what is wg-quick's
+/// happens, or nothing. Without `AllowedIPs` or `PersistentKeepalive` a peer has none, and without `Endpoint` it is where it was, as in wg(8). But without
+/// `PresharedKey` it keeps the one that it has, which is said. `PrivateKey` and `ListenPort` may say what is so already; what is wg-quick's
 /// alone is refused. Two peers with the same key, or the same allowed IPs, are refused as well.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
