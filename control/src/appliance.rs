@@ -231,7 +231,7 @@ impl Appliance {
         let mut reloader = self.reloader.lock().await;
         notify::reloading();
         self.follow_records().await;
-        let result = self.replace(&mut reloader).await;
+        let result = self.replace(&mut reloader, Cause::Asked).await;
         let in_force = self.in_force();
         let message = in_force.last_reload.message;
         notify::ready(&match &result {
@@ -241,8 +241,12 @@ impl Appliance {
         result
     }
 
-    async fn replace(&self, reloader: &mut Reloader) -> Result<Reloaded, ReloadError> {
-        let result = reloader.reload(|interface| self.interfaces.facts(interface));
+    async fn replace(&self, reloader: &mut Reloader, cause: Cause) -> Result<Reloaded, ReloadError> {
+        let facts = |interface: &Interface| self.interfaces.facts(interface);
+        let result = match cause {
+            Cause::Asked => reloader.reload(facts),
+            Cause::Files => reloader.follow_files(facts),
+        };
         let now = Timestamp::now();
         let (succeeded, message) = match &result {
             Ok(reloaded) => {
@@ -304,7 +308,7 @@ impl Appliance {
         if watched.manifests {
             tracing::info!("manifests have changed");
             // What went wrong is in the log.
-            drop(self.replace(&mut reloader).await);
+            drop(self.replace(&mut reloader, Cause::Files).await);
             return;
         }
         let count = watched.changes.len();
@@ -382,6 +386,15 @@ impl Appliance {
     pub fn stalled(&self) -> Vec<WorkerId> {
         self.roster.members().iter().filter(|member| member.is_stalled()).map(|member| member.id).collect()
     }
+}
+
+/// Why a configuration is read again.
+#[derive(Clone, Copy)]
+enum Cause {
+    /// Somebody asks for it.
+    Asked,
+    /// Files have changed that are watched.
+    Files,
 }
 
 /// A flow that a change of policy has cut.

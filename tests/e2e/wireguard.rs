@@ -7,6 +7,7 @@ mod gateway;
 mod kernel;
 mod keys;
 mod peers;
+mod set;
 mod shown;
 mod traffic;
 mod tunnel;

@@ -15,6 +15,7 @@ mod threat;
 mod wireguard;
 
 pub(crate) use feed::built_in_feed;
+pub use wireguard::{PeersFile, Standing, read_peers};
 
 use crate::FilePattern;
 use crate::feed::{Allowance, FeedList};

@@ -56,6 +56,13 @@ secret! {
     PrivateKey
 }
 
+impl PresharedKey {
+    /// The key as wg(8) writes it, for the one place that sends it to the process that computes with it.
+    pub fn to_base64(&self) -> Zeroizing<String> {
+        Zeroizing::new(STANDARD.encode(*self.0))
+    }
+}
+
 secret! {
     /// What two peers know and nobody else does, beside their keys.
     PresharedKey

@@ -3,19 +3,23 @@
 //! A section `[[wireguard]]` says all of it in TOML, or names a file as wg-quick(8) has it (`conf/`); what comes out is the same
 //! [`Wireguard`]. Promises: a [`PrivateKey`] or [`PresharedKey`] is shown by nothing, neither here nor in a report about the files
 //! that hold it, and is overwritten when its owner goes. Refuses: keys that are not written as wg(8) writes them. Read next:
-//! `key.rs`, then `validate/wireguard/` for how sections become interfaces.
+//! `key.rs`, then `validate/wireguard/` for how sections become interfaces; `change.rs` for what changes while a process runs.
 
+pub mod change;
 mod conf;
 mod endpoint;
 mod key;
 mod mask;
+mod place;
 #[cfg(test)]
 mod tests;
 
+pub use crate::validate::{PeersFile, Standing, read_peers};
 pub(crate) use conf::{Conf, ConfPeer};
 pub use endpoint::{EndpointError, PeerEndpoint};
 pub use key::{KeyError, PresharedKey, PrivateKey, PublicKey};
 pub(crate) use mask::{secrets_of_toml, without_keys};
+pub use place::KeyPlace;
 
 use crate::model::ReversePath;
 use crate::report::{Findings, Report};
@@ -41,6 +45,9 @@ pub struct Wireguard {
     pub bridge: Option<OnBridge>,
     /// Its own key.
     pub private_key: PrivateKey,
+    /// Where that came from.
+    #[serde(skip)]
+    pub private_key_place: KeyPlace,
     /// The UDP port at which peers reach it; any, if there is none.
     pub listen_port: Option<u16>,
     /// Addresses of the host on it, with the lengths of their networks. Host bits are kept.
@@ -90,6 +97,9 @@ pub struct WireguardPeer {
     pub public_key: PublicKey,
     /// What only the two ends know, beside their keys.
     pub preshared_key: Option<PresharedKey>,
+    /// Where that came from, if there is one.
+    #[serde(skip)]
+    pub preshared_key_place: Option<KeyPlace>,
     /// Where it is, until it is heard from elsewhere; it has to speak first, if there is none.
     pub endpoint: Option<PeerEndpoint>,
     /// What it may send from, and what is sent to it. Host bits are cleared; no two peers of an interface have the same.

@@ -20,7 +20,7 @@ use ravelin_dataplane::{
 use super::{
     captures, feeds, flows, nat, policy,
     query::{FlowQuery, LimitQuery, QueryError, RouteQuery, TraceQuery, UsageQuery},
-    routes, trace, view,
+    routes, trace, view, wireguard,
 };
 use crate::{
     appliance::{Appliance, InForce, whole_seconds},
@@ -52,9 +52,9 @@ pub fn router(appliance: Arc<Appliance>) -> Router {
         .route("/alerts", get(list_alerts))
         .route("/routes", get(list_routes))
         .route("/neighbours", get(list_neighbours))
-        .route("/wireguard", get(wireguard))
         .route("/trace", get(start_trace))
         .merge(captures::routes())
+        .merge(wireguard::routes())
         .route("/reload", post(reload))
         .fallback(async || {
             refuse(StatusCode::NOT_FOUND, "there is no such thing to ask for")
@@ -229,10 +229,6 @@ async fn list_neighbours(
 ) -> Result<Json<view::Neighbours>, Refused> {
     let query = LimitQuery::parse(&pairs)?;
     routes::neighbours(&appliance, query.limit).map(Json)
-}
-
-async fn wireguard(State(appliance): Shared) -> Json<Vec<view::WireguardInterface>> {
-    Json(appliance.wireguard().await)
 }
 
 async fn update_feeds(

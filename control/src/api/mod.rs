@@ -18,6 +18,7 @@
 //! | `GET /routes?to=&vrf=&after=&limit=` | [`view::Routes`] |
 //! | `GET /neighbours?limit=` | [`view::Neighbours`] |
 //! | `GET /wireguard` | list of [`view::WireguardInterface`] |
+//! | `POST /wireguard/NAME` with a [`view::WireguardChange`] | [`view::WireguardChanged`] |
 //! | `GET /captures`, `GET /captures/NAME` | list of [`view::Capture`], or one |
 //! | `POST /captures` with a [`crate::capture::CaptureSpec`] | [`view::Capture`] |
 //! | `POST /captures/NAME/stop` | [`view::Capture`] |
@@ -45,5 +46,6 @@ pub mod socket;
 mod tests;
 mod trace;
 pub mod view;
+mod wireguard;
 
 pub use handlers::router;

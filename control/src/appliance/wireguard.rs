@@ -1,15 +1,17 @@
 //! The interfaces of WireGuard as the running process has them.
 
+use std::sync::Arc;
+
 use ravelin_config::{
     types::IfName,
-    wireguard::{PublicKey, Wireguard, WireguardPeer},
+    wireguard::{PublicKey, Wireguard, WireguardPeer, change::PeersChange},
 };
 use ravelin_dataplane::wireguard::{COUNTERS, Counter, Peer};
 
 use super::Appliance;
 use crate::{
-    api::view::{self, Session, WireguardInterface, WireguardTraffic},
-    reload::Reloader,
+    api::view::{self, Origin, Session, WireguardInterface, WireguardTraffic},
+    reload::{PeersError, Reloaded, Reloader},
 };
 
 impl Appliance {
@@ -20,12 +22,50 @@ impl Appliance {
         let all = reloader.running().wireguards.iter();
         all.filter_map(|wireguard| interface(&reloader, wireguard, workers)).collect()
     }
+
+    /// Changes the peers of an interface, until the next reload, and waits a bounded time until every worker knows.
+    ///
+    /// # Errors
+    /// [`PeersError`]; then nothing has changed.
+    pub async fn change_peers(
+        &self,
+        interface: &IfName,
+        change: &PeersChange,
+    ) -> Result<Reloaded, PeersError> {
+        let mut reloader = self.reloader.lock().await;
+        let mut changed = reloader.change_peers(interface, change)?;
+        if changed.changes.is_empty() {
+            return Ok(changed);
+        }
+        {
+            let mut in_force = self.in_force.lock();
+            in_force.config = Arc::clone(reloader.running());
+            in_force.generation = changed.generation;
+        }
+        self.tell_kernel(&reloader);
+        reloader.apply_tunnels();
+        changed.behind = reloader.settle(Self::PATIENCE, |worker| self.roster.wake(worker)).await;
+        let fields: Vec<_> = changed.changes.iter().map(|change| change.field.as_str()).collect();
+        tracing::info!(
+            generation = changed.generation,
+            "changed until the next reload: {}",
+            fields.join(", ")
+        );
+        for worker in &changed.behind {
+            tracing::error!(%worker, "the worker has not taken over the change yet");
+        }
+        Ok(changed)
+    }
 }
 
 fn interface(reloader: &Reloader, wireguard: &Wireguard, workers: u8) -> Option<WireguardInterface> {
     let (identity, listen_port) = reloader.tunnels().identity(&wireguard.name)?;
-    let peers: Vec<_> =
-        wireguard.peers.iter().filter_map(|it| peer(reloader, &wireguard.name, it, workers)).collect();
+    let peers: Vec<_> = wireguard
+        .peers
+        .iter()
+        .zip(reloader.origins(wireguard))
+        .filter_map(|it| peer(reloader, &wireguard.name, it, workers))
+        .collect();
     let mut totals = WireguardTraffic::default();
     for peer in &peers {
         totals.add(&peer.traffic);
@@ -33,6 +73,7 @@ fn interface(reloader: &Reloader, wireguard: &Wireguard, workers: u8) -> Option<
     Some(WireguardInterface {
         name: wireguard.name.to_string(),
         public_key: PublicKey(identity.public_key()).to_string(),
+        private_key_place: wireguard.private_key_place.to_string(),
         listen_port,
         bridge: wireguard.bridge.as_ref().map(|bridge| bridge.name.to_string()),
         local_ips: wireguard
@@ -51,7 +92,7 @@ fn interface(reloader: &Reloader, wireguard: &Wireguard, workers: u8) -> Option<
 fn peer(
     reloader: &Reloader,
     interface: &IfName,
-    configured: &WireguardPeer,
+    (configured, origin): (&WireguardPeer, Origin),
     workers: u8,
 ) -> Option<view::WireguardPeer> {
     let peer = reloader.tunnels().peer(interface, &configured.public_key.0)?;
@@ -62,6 +103,8 @@ fn peer(
         labels: configured.labels.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect(),
         public_key: configured.public_key.to_string(),
         has_preshared_key: configured.preshared_key.is_some(),
+        preshared_key_place: configured.preshared_key_place.as_ref().map(ToString::to_string),
+        origin,
         endpoint: sight.endpoint.map(|endpoint| endpoint.to_string()),
         local_address: sight.local.map(|local| local.to_string()),
         allowed_ips: configured.allowed_ips.iter().map(ToString::to_string).collect(),

@@ -25,6 +25,11 @@ pub(super) struct Target {
 }
 
 impl Target {
+    /// This one, or another as far as it says nothing.
+    pub(super) fn or(self, other: Self) -> Self {
+        if self.socket.is_some() || self.config.is_some() { self } else { other }
+    }
+
     /// The control socket: given, or that of the configuration, or the usual one. Says if that is a guess.
     pub(super) fn socket(&self, json: bool) -> Result<PathBuf, Failure> {
         let (socket, guess) = self.find()?;

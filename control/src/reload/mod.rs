@@ -8,17 +8,21 @@
 //! the whole configuration; a configuration that needs a restart is refused with the names of the fields; a replaced
 //! snapshot dies here, never on a worker. Refuses: to wait for a worker without end. Read next: `../compile/mod.rs`.
 
+mod peers;
 #[cfg(test)]
 mod tests;
 
+pub use peers::PeersError;
+
 use std::{
+    collections::BTreeMap,
     net::IpAddr,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
-use ravelin_config::{Change, Config, Interface, Report};
+use ravelin_config::{Change, Config, Interface, Report, types::IfName, wireguard::WireguardPeer};
 use ravelin_dataplane::{
     handoff::WorkerId,
     io::PortId,
@@ -69,18 +73,37 @@ pub struct Reloaded {
 /// # Errors
 /// [`ReloadError::Config`] and [`ReloadError::Restart`].
 pub fn prepare(path: &Path, running: Option<&Config>) -> Result<(Loaded, Vec<Change>), ReloadError> {
+    let loaded = read(path)?;
+    let changes = running.map_or(Ok(Vec::new()), |running| differences(running, &loaded.config))?;
+    Ok((loaded, changes))
+}
+
+fn read(path: &Path) -> Result<Loaded, ReloadError> {
     let loaded = crate::sources::load(path).map_err(ReloadError::Config)?;
     loaded.config.check_runnable().map_err(ReloadError::Config)?;
-    let changes = running.map_or_else(Vec::new, |running| ravelin_config::diff(running, &loaded.config));
+    Ok(loaded)
+}
+
+/// What differs from the configuration in force, if a running process can take it over.
+fn differences(running: &Config, next: &Config) -> Result<Vec<Change>, ReloadError> {
+    let changes = ravelin_config::diff(running, next);
     let refused: Vec<_> =
         changes.iter().filter(|change| !change.live).map(|change| change.field.clone()).collect();
-    if refused.is_empty() { Ok((loaded, changes)) } else { Err(ReloadError::Restart(refused)) }
+    if refused.is_empty() { Ok(changes) } else { Err(ReloadError::Restart(refused)) }
 }
+
+/// The peers of interfaces whose peers have changed while the process runs, whatever the files say.
+type LivePeers = BTreeMap<IfName, Vec<WireguardPeer>>;
 
 /// The configuration in force, and the right to replace it.
 #[derive(Debug)]
 pub struct Reloader {
     path: PathBuf,
+    /// What the files say.
+    loaded: Arc<Config>,
+    /// What has changed since.
+    live: LivePeers,
+    /// Both together.
     running: Arc<Config>,
     engine: Engine,
     library: Arc<Library>,
@@ -122,10 +145,13 @@ impl Reloader {
         let mut tunnels = Registry::default();
         snapshot.wireguard = tunnels.take_over(tunnels.prepare(&config, &ports)?);
         let publisher = Publisher::new(snapshot, workers);
+        let running = Arc::new(config);
         Ok(Self {
             path,
-            watcher: Watcher::new(&config),
-            running: Arc::new(config),
+            watcher: Watcher::new(&running),
+            loaded: Arc::clone(&running),
+            live: LivePeers::new(),
+            running,
             engine,
             library: Arc::new(library),
             epoch: 0,
@@ -138,12 +164,34 @@ impl Reloader {
     }
 
     /// Reads the file again and publishes what it says. Also asks again what the system knows of the interfaces, so
-    /// publishes even if the file is the same.
+    /// publishes even if the file is the same. What has changed in the process alone is lost.
     ///
     /// # Errors
     /// Why not; the old configuration stays in force.
     pub fn reload(&mut self, facts: impl FnMut(&Interface) -> PortFacts) -> Result<Reloaded, ReloadError> {
-        let (Loaded { config, warnings, mut library }, changes) = prepare(&self.path, Some(&self.running))?;
+        self.take_over(facts, LivePeers::new())
+    }
+
+    /// The same because files have changed that are read again without anybody asking for it: what has changed in the process alone stays.
+    ///
+    /// # Errors
+    /// As for [`Reloader::reload`].
+    pub fn follow_files(
+        &mut self,
+        facts: impl FnMut(&Interface) -> PortFacts,
+    ) -> Result<Reloaded, ReloadError> {
+        self.take_over(facts, self.live.clone())
+    }
+
+    fn take_over(
+        &mut self,
+        facts: impl FnMut(&Interface) -> PortFacts,
+        live: LivePeers,
+    ) -> Result<Reloaded, ReloadError> {
+        let Loaded { config, warnings, mut library } = read(&self.path)?;
+        let loaded = Arc::new(config);
+        let config = peers::with(&loaded, &live);
+        let changes = differences(&self.running, &config)?;
         library.keep(&self.library);
         let ports = Ports::new(&config, facts)?;
         trigger::check(&config.capture).map_err(CompileError::from)?;
@@ -160,7 +208,7 @@ impl Reloader {
         self.watcher = Watcher::new(&config);
         self.library = Arc::new(library);
         self.epoch += 1;
-        self.running = Arc::new(config);
+        (self.loaded, self.live, self.running) = (loaded, live, config);
         self.ports = Arc::new(ports);
         Ok(Reloaded { generation, changes, warnings, behind: Vec::new() })
     }

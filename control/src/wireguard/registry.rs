@@ -162,6 +162,14 @@ impl Registry {
         differs
     }
 
+    /// Tells a peer's worker once more where the configuration says that the peer is.
+    pub fn tell(&self, interface: &IfName, public_key: &[u8; 32]) {
+        let known = self.interfaces.get(interface).and_then(|held| held.peers.get(public_key));
+        if let Some(Known { peer, endpoint: Some(endpoint) }) = known {
+            names::tell(endpoint, peer);
+        }
+    }
+
     /// Has these workers be woken when there is something for them.
     pub fn wake(&self, workers: &Arc<[Waker]>) {
         let _done_once = self.wakers.set(Arc::clone(workers));
@@ -212,10 +220,12 @@ fn hold(
         if peer.public_key.0 == identity.public_key() {
             return Err(format!("the peer {} is the interface itself", peer.public_key));
         }
-        let known = same.and_then(|held| held.peers.get(&peer.public_key.0));
-        let known = known.filter(|known| known.peer.keys == keys(peer) && known.peer.interface == port);
+        let earlier = same.and_then(|held| held.peers.get(&peer.public_key.0));
+        let known = earlier.filter(|known| known.peer.keys == keys(peer) && known.peer.interface == port);
         let stays = known.map(|known| Arc::clone(&known.peer));
-        let anew = || Arc::new(Peer::new(numbers.give(), (port, &identity), keys(peer), None));
+        // Who has other keys now is still where it was.
+        let place = earlier.and_then(|known| known.peer.sight().endpoint);
+        let anew = || Arc::new(Peer::new(numbers.give(), (port, &identity), keys(peer), place));
         let known = Known { peer: stays.unwrap_or_else(anew), endpoint: peer.endpoint.clone() };
         peers.insert(peer.public_key.0, known);
     }

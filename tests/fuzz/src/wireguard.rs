@@ -1,7 +1,10 @@
 //! What is promised for every file of wg-quick(8): a report that points into it and shows no key but public ones. Used by the fuzz target
 //! and by `config/tests/wireguard.rs`.
 
-use ravelin_config::wireguard::check_conf;
+use ravelin_config::{
+    Report,
+    wireguard::{Standing, check_conf, read_peers},
+};
 
 /// Characters in a row that are a key, or all of it but its end.
 const KEY: usize = 42;
@@ -9,8 +12,15 @@ const KEY: usize = 42;
 /// Checks one file.
 pub(crate) fn check(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
-    let report = check_conf(&text, "wg0.conf");
-    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    promised(&text, &check_conf(&text, "wg0.conf"));
+    // What changes a running process is read as well, and more of it is wrong.
+    let standing = Standing { name: "wg0", listen_port: 1, has_key: &|_| false };
+    let file = read_peers(&text, "wg0.conf", &standing);
+    promised(&text, &file.map_or_else(|report| report, |file| file.warnings));
+}
+
+fn promised(text: &str, report: &Report) {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let lines: Vec<_> = text.split('\n').map(|line| line.trim_end_matches('\r').len()).collect();
     for found in report.diagnostics() {
         let span = found.span.as_ref().expect("a place in the file");

@@ -1,15 +1,19 @@
 //! From sections and files of WireGuard to interfaces.
 //!
 //! Files are read here (`secret.rs` for what has to be true of those with keys), their peers and those of TOML become one list
-//! (`peers.rs`), and peers that people can tell apart become network sets (`sets.rs`). What holds on a bridge is in `bridge.rs`.
+//! (`peers.rs`), and peers that people can tell apart become network sets (`sets.rs`). So are files that change peers of a running process
+//! (`file.rs`), and what comes of a configuration with those (`live.rs`). What holds on a bridge is in `bridge.rs`.
 
 mod bridge;
+mod file;
+mod live;
 mod peers;
 mod secret;
 mod sets;
 #[cfg(test)]
 mod tests;
 
+pub use file::{PeersFile, Standing, read_peers};
 pub(in crate::validate) use sets::set_names;
 
 use crate::model::{BridgeModel, InterfaceMode, Lists, WireguardModel};
@@ -18,7 +22,7 @@ use crate::resources::NetworkSet;
 use crate::schema::reader::{At, Field};
 use crate::types::{IfName, IpNet};
 use crate::validate::unique;
-use crate::wireguard::{Conf, PrivateKey, Wireguard};
+use crate::wireguard::{Conf, KeyPlace, PrivateKey, Wireguard};
 use secret::{Content, Kept};
 use std::{
     collections::{HashMap, HashSet},
@@ -112,6 +116,7 @@ impl Sections<'_> {
     fn section(&mut self, model: WireguardModel) -> Option<Wireguard> {
         self.one_key(&model);
         let bridge = self.bridge(&model)?;
+        let conf_path = self.conf_path(&model);
         let conf = model.conf.given().map(|path| self.conf(path));
         // Nothing is said of what a file lacks that could not be read.
         let unknown = matches!(conf, Some(None));
@@ -142,11 +147,13 @@ impl Sections<'_> {
         };
         self.port(&listen_port);
         self.short(&mtu, &addresses);
-        let peers = peers::peers(peers, model.peer, &mut self.files, self.findings);
+        let peers = peers::peers((peers, &conf_path), model.peer, &mut self.files, self.findings);
+        let (private_key, private_key_place) = private_key?;
         Some(Wireguard {
             name: model.name.into_value()?,
             bridge,
-            private_key: private_key?,
+            private_key,
+            private_key_place,
             listen_port: listen_port.into_value().filter(|port| *port != 0),
             addresses: addresses.into_iter().map(|at| at.value).collect(),
             mtu: mtu.into_value(),
@@ -188,7 +195,13 @@ impl Sections<'_> {
         Some(conf)
     }
 
-    fn private_key(&mut self, model: &WireguardModel, conf: Option<&Conf>) -> Option<PrivateKey> {
+    /// Where the file of wg-quick(8) is, if there is one.
+    fn conf_path(&self, model: &WireguardModel) -> PathBuf {
+        let path = model.conf.given().map(|At { value, range }| self.resolved(value, range));
+        path.unwrap_or_default()
+    }
+
+    fn private_key(&mut self, model: &WireguardModel, conf: Option<&Conf>) -> Option<(PrivateKey, KeyPlace)> {
         if let Some(conf) = conf {
             if conf.private_key.is_absent()
                 && let Some(place) = model.conf.given().map(|path| &path.range)
@@ -196,21 +209,28 @@ impl Sections<'_> {
                 let finding = self.findings.add(Code::MissingKey, place, "the file has no `PrivateKey`");
                 finding.help("write it into [Interface] of the file");
             }
-            return conf.private_key.value().cloned();
+            let place = KeyPlace::File(self.conf_path(model));
+            return Some((conf.private_key.value()?.clone(), place));
         }
         if let Some(At { value, range }) = model.private_key_file.given() {
             let path = self.path(value, range);
-            return Kept::File(path).key(range, self.findings);
+            let kept = Kept::File(path);
+            return Some((kept.key(range, self.findings)?, kept.place()));
         }
         let credential = model.private_key_credential.given()?;
-        Kept::Credential(&credential.value).key(&credential.range, self.findings)
+        let kept = Kept::Credential(&credential.value);
+        Some((kept.key(&credential.range, self.findings)?, kept.place()))
     }
 
-    /// A path that is written relative to the directory of its file, relative to the working directory.
+    /// A path that is written relative to the directory of its file, relative to the working directory: of a file that is read.
     fn path(&mut self, path: &PathBuf, place: &Place) -> PathBuf {
-        let path = self.findings.sources().directory(place).join(path);
+        let path = self.resolved(path, place);
         self.files.push(path.clone());
         path
+    }
+
+    fn resolved(&self, path: &PathBuf, place: &Place) -> PathBuf {
+        self.findings.sources().directory(place).join(path)
     }
 
     /// Reports what TOML says although the file says it.

@@ -6,18 +6,18 @@ use crate::report::{Code, Findings, Place};
 use crate::resources::Labels;
 use crate::schema::reader::{At, Field};
 use crate::types::IpNet;
-use crate::wireguard::{ConfPeer, PeerEndpoint, PresharedKey, PublicKey, Wireguard, WireguardPeer};
+use crate::wireguard::{ConfPeer, KeyPlace, PeerEndpoint, PresharedKey, PublicKey, Wireguard, WireguardPeer};
 use std::{
     collections::{HashMap, HashSet, hash_map::Entry},
     num::NonZeroU16,
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 /// A peer, and where what has to be its alone was written.
 struct Draft {
     name: Option<String>,
     public_key: At<PublicKey>,
-    preshared_key: Option<PresharedKey>,
+    preshared_key: Option<(PresharedKey, KeyPlace)>,
     endpoint: Option<PeerEndpoint>,
     allowed_ips: Vec<At<IpNet>>,
     persistent_keepalive: Option<u16>,
@@ -26,15 +26,15 @@ struct Draft {
     in_toml: bool,
 }
 
-/// Makes the list of peers. What cannot be used is left out, and reported.
+/// Makes the list of peers, those of the file at `path` first. What cannot be used is left out, and reported.
 pub(super) fn peers(
-    conf: Vec<ConfPeer>,
+    (conf, path): (Vec<ConfPeer>, &Path),
     models: Vec<WireguardPeerModel>,
     files: &mut Vec<PathBuf>,
     findings: &mut Findings,
 ) -> Vec<WireguardPeer> {
     let mut list = List { drafts: Vec::new(), by_key: HashMap::new(), files };
-    conf.into_iter().filter_map(of_conf).for_each(|draft| list.add(draft, findings));
+    conf.into_iter().filter_map(|peer| of_conf(peer, path)).for_each(|draft| list.add(draft, findings));
     models.into_iter().for_each(|model| list.model(model, findings));
     if let Some(draft) = list.drafts.get(Wireguard::PEERS_MAX) {
         let (most, count) = (Wireguard::PEERS_MAX, list.drafts.len());
@@ -45,11 +45,11 @@ pub(super) fn peers(
     list.drafts.into_iter().map(Draft::finish).collect()
 }
 
-fn of_conf(peer: ConfPeer) -> Option<Draft> {
+fn of_conf(peer: ConfPeer, path: &Path) -> Option<Draft> {
     Some(Draft {
         name: None,
         public_key: peer.public_key.given()?.clone(),
-        preshared_key: peer.preshared_key.into_value(),
+        preshared_key: peer.preshared_key.into_value().map(|key| (key, KeyPlace::File(path.to_owned()))),
         endpoint: peer.endpoint.into_value(),
         allowed_ips: peer.allowed_ips,
         persistent_keepalive: peer.persistent_keepalive.into_value(),
@@ -109,7 +109,11 @@ impl List<'_> {
         self.add(draft, findings);
     }
 
-    fn preshared_key(&mut self, model: &WireguardPeerModel, findings: &mut Findings) -> Option<PresharedKey> {
+    fn preshared_key(
+        &mut self,
+        model: &WireguardPeerModel,
+        findings: &mut Findings,
+    ) -> Option<(PresharedKey, KeyPlace)> {
         if model.preshared_key {
             return None;
         }
@@ -121,10 +125,12 @@ impl List<'_> {
         if let Some(file) = file {
             let path = findings.sources().directory(&file.range).join(&file.value);
             self.files.push(path.clone());
-            return Kept::File(path).key(&file.range, findings);
+            let kept = Kept::File(path);
+            return Some((kept.key(&file.range, findings)?, kept.place()));
         }
         let credential = credential?;
-        Kept::Credential(&credential.value).key(&credential.range, findings)
+        let kept = Kept::Credential(&credential.value);
+        Some((kept.key(&credential.range, findings)?, kept.place()))
     }
 }
 
@@ -177,10 +183,12 @@ impl Draft {
 
     fn finish(self) -> WireguardPeer {
         let mut once = HashSet::new();
+        let (preshared_key, preshared_key_place) = self.preshared_key.unzip();
         WireguardPeer {
             name: self.name,
             public_key: self.public_key.value,
-            preshared_key: self.preshared_key,
+            preshared_key,
+            preshared_key_place,
             endpoint: self.endpoint,
             allowed_ips: self
                 .allowed_ips

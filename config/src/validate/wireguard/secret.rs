@@ -1,7 +1,7 @@
 //! Files with keys in them: what has to be true of them, and what is said if it is not. Nothing of what they hold is.
 
 use crate::report::{Code, Findings, Place};
-use crate::wireguard::{KeyError, without_keys};
+use crate::wireguard::{KeyError, KeyPlace, without_keys};
 use std::{
     env,
     fs::{self, File},
@@ -83,6 +83,14 @@ pub(super) enum Kept<'k> {
 }
 
 impl Kept<'_> {
+    /// The same in words for others.
+    pub(super) fn place(&self) -> KeyPlace {
+        match self {
+            Self::File(path) => KeyPlace::File(path.clone()),
+            Self::Credential(name) => KeyPlace::Credential((*name).to_owned()),
+        }
+    }
+
     /// Reads the key that `place` asks for, or reports why there is none.
     pub(super) fn key<K: FromStr<Err = KeyError>>(
         &self,

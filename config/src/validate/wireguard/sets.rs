@@ -38,15 +38,20 @@ fn without_name(interface: &IfName, key: &PublicKey) -> String {
     format!("{interface}-{}", key.replace('+', "-").replace('/', "_"))
 }
 
+/// What the set of a peer is called, if it has a name or labels.
+pub(super) fn set_called(interface: &IfName, peer: &WireguardPeer) -> Option<String> {
+    let identified = peer.name.is_some() || !peer.labels.is_empty();
+    identified.then(|| peer.name.clone().unwrap_or_else(|| without_name(interface, &peer.public_key)))
+}
+
 /// The sets of the peers of an interface that have a name or labels.
 pub(super) fn sets(wireguard: &Wireguard) -> impl Iterator<Item = NetworkSet> {
-    let identified = |peer: &&WireguardPeer| peer.name.is_some() || !peer.labels.is_empty();
-    wireguard.peers.iter().filter(identified).map(|peer| {
-        let name = peer.name.clone().unwrap_or_else(|| without_name(&wireguard.name, &peer.public_key));
+    let set = |peer: &WireguardPeer| {
+        let name = set_called(&wireguard.name, peer)?;
         let mut labels = peer.labels.clone();
         labels.insert(INTERFACE, wireguard.name.as_str());
         labels.insert(PEER, name.as_str());
-        NetworkSet {
+        Some(NetworkSet {
             name,
             namespace: None,
             labels,
@@ -54,6 +59,7 @@ pub(super) fn sets(wireguard: &Wireguard) -> impl Iterator<Item = NetworkSet> {
             nets_file: None,
             except: Vec::new(),
             domains: Vec::new(),
-        }
-    })
+        })
+    };
+    wireguard.peers.iter().filter_map(set)
 }

@@ -4,7 +4,7 @@ use super::serve;
 use crate::{
     api::{
         client::{self, ClientError},
-        view::{Counter, Drop, Flows, Interface, Reload, Status, TraceLine, WireguardInterface, Worker},
+        view::{Counter, Drop, Flows, Interface, Reload, Status, TraceLine, Worker},
     },
     cli::Failure,
     testing::{BRIDGE, Running, dns, syn},
@@ -235,12 +235,4 @@ async fn what_cannot_be_asked_is_refused() {
     let error = client::get::<()>(&nobody, "/status").await.unwrap_err();
     assert!(matches!(error, ClientError::Unreachable { .. }), "{error}");
     assert!(error.to_string().contains("nobody.sock"), "{error}");
-}
-
-#[tokio::test]
-async fn who_has_no_wireguard_interface_is_told_of_none() {
-    let running = Running::start(BRIDGE, 1);
-    let (socket, _claim) = serve(&running);
-    let interfaces: Vec<WireguardInterface> = client::get(&socket, "/wireguard").await.unwrap();
-    assert!(interfaces.is_empty());
 }

@@ -4,6 +4,7 @@ mod policy;
 mod query;
 mod routes;
 mod socket;
+mod wireguard;
 
 use std::path::PathBuf;
 

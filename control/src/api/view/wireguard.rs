@@ -1,6 +1,7 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use zeroize::Zeroizing;
 
 /// `GET /wireguard`: one entry for each interface.
 ///
@@ -17,6 +18,9 @@ pub struct WireguardInterface {
     pub local_ips: Vec<String>,
     /// Its public key, in base64.
     pub public_key: String,
+    /// Where its private key came from, in words.
+    #[serde(default)]
+    pub private_key_place: String,
     /// The UDP port at which peers reach it.
     pub listen_port: u16,
     /// Largest packet in bytes.
@@ -40,6 +44,12 @@ pub struct WireguardPeer {
     pub public_key: String,
     /// Whether there is a preshared key.
     pub has_preshared_key: bool,
+    /// Where that came from, in words; absent if there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preshared_key_place: Option<String>,
+    /// Whether it is as the configuration has it.
+    #[serde(default)]
+    pub origin: Origin,
     /// Where packets for it are sent, `address:port`; absent if that is not known yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
@@ -63,6 +73,91 @@ pub struct WireguardPeer {
     pub session: Session,
     /// The worker that owns it.
     pub worker: u8,
+}
+
+/// Where a peer comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Origin {
+    /// From the configuration, which it is like.
+    #[default]
+    Configuration,
+    /// From the configuration, and was changed while the process runs.
+    Changed,
+    /// It was added while the process runs.
+    Added,
+}
+
+/// `POST /wireguard/NAME`: what changes about the peers of an interface, one after the other, until the next reload; all of it or nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WireguardChange {
+    /// Whether peers go that are not named.
+    #[serde(default)]
+    pub replace_peers: bool,
+    /// What changes about those that are.
+    pub peers: Vec<WireguardPeerChange>,
+}
+
+/// What changes about a peer. What is absent stays as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WireguardPeerChange {
+    /// Its public key, in base64.
+    pub public_key: String,
+    /// Whether it goes.
+    #[serde(default)]
+    pub remove: bool,
+    /// Whether nothing is done unless it is there.
+    #[serde(default)]
+    pub update_only: bool,
+    /// Its preshared key; empty for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preshared_key: Option<SentKey>,
+    /// Where it is: address or name, and port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+    /// How often something is sent to it whatever happens; 0 for never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub persistent_keepalive_seconds: Option<u16>,
+    /// All that may be sent to it and come from it; with `+` or `-` before any, what joins and leaves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowed_ips: Option<Vec<String>>,
+}
+
+/// A secret key in base64, on its way to the process. The only form of it that shows what it is is that of the request.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct SentKey(pub Zeroizing<String>);
+
+impl Serialize for SentKey {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for SentKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|text| Self(Zeroizing::new(text)))
+    }
+}
+
+impl fmt::Debug for SentKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// The answer to that.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WireguardChanged {
+    /// The number of the configuration in force now.
+    pub generation: u32,
+    /// What differs from before, in words of the configuration.
+    pub changes: Vec<String>,
+    /// The configuration, which says nothing of it, and from which the next reload takes everything.
+    pub config: String,
+    /// Workers that had not taken it over when the answer was given.
+    pub behind: Vec<u8>,
 }
 
 /// What was received, sent and counted. Bytes are those of UDP payloads, as wg(8) counts them.

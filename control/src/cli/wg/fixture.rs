@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::api::view::{Session, WireguardInterface, WireguardPeer, WireguardTraffic};
+use crate::api::view::{Origin, Session, WireguardInterface, WireguardPeer, WireguardTraffic};
 
 /// When they are shown.
 pub(in crate::cli) const NOW: u64 = 1_800_000_000;
@@ -12,6 +12,7 @@ pub(in crate::cli) fn interfaces() -> Vec<WireguardInterface> {
     let mut wg0 = WireguardInterface {
         name: "wg0".to_owned(),
         public_key: key('0'),
+        private_key_place: "/etc/ravelin/wg0.key".to_owned(),
         listen_port: 51_820,
         mtu: 1420,
         addresses: vec!["10.9.0.1/24".to_owned(), "fd09::1/64".to_owned()],
@@ -52,6 +53,8 @@ fn site() -> WireguardPeer {
         labels: BTreeMap::from([("role".to_owned(), "branch".to_owned())]),
         public_key: key('2'),
         has_preshared_key: true,
+        preshared_key_place: Some("the credential site\nb".to_owned()),
+        origin: Origin::Configuration,
         endpoint: Some("192.0.2.2:51820".to_owned()),
         local_address: Some("198.51.100.1".to_owned()),
         allowed_ips: vec!["10.20.0.0/16".to_owned(), "fd20::/48".to_owned()],

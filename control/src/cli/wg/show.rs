@@ -79,9 +79,7 @@ pub(super) fn run(args: &Args, json: bool) -> Result<(), Failure> {
         target::block_on(async { Ok(client::get(&socket, "/wireguard").await?) })?;
     let known: Vec<&str> = now.iter().map(|interface| interface.name.as_str()).collect();
     if let Wanted::One(name) = wanted {
-        let Some(interface) = now.iter().find(|interface| interface.name == name) else {
-            return Err(unknown(name, &known));
-        };
+        let interface = find(&now, name)?;
         return match args.field {
             _ if json => target::print_json(interface, false),
             None => target::print(&text::interface(interface, seconds())),
@@ -117,10 +115,14 @@ fn seconds() -> u64 {
     u64::try_from(Timestamp::now().as_second()).unwrap_or_default()
 }
 
-fn unknown(name: &str, known: &[&str]) -> Failure {
-    let failure = Failure::failed(format_args!("there is no WireGuard interface `{name}`"));
-    match known {
-        [] => failure.help("there is none at all"),
-        known => failure.help(format_args!("there are: {}", known.join(", "))),
-    }
+/// The interface of that name.
+pub(super) fn find<'i>(all: &'i [WireguardInterface], name: &str) -> Result<&'i WireguardInterface, Failure> {
+    all.iter().find(|interface| interface.name == name).ok_or_else(|| {
+        let failure = Failure::failed(format_args!("there is no WireGuard interface `{name}`"));
+        let known: Vec<_> = all.iter().map(|interface| interface.name.as_str()).collect();
+        match known.as_slice() {
+            [] => failure.help("there is none at all"),
+            known => failure.help(format_args!("there are: {}", known.join(", "))),
+        }
+    })
 }

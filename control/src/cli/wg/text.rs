@@ -7,9 +7,12 @@ use std::cmp::Reverse;
 
 use super::plain::{HIDDEN, allowed_ips};
 use crate::{
-    api::view::{WireguardInterface, WireguardPeer, WireguardTraffic},
+    api::view::{Origin, WireguardInterface, WireguardPeer, WireguardTraffic},
     cli::show::number::milliseconds,
 };
+
+/// For how long a peer is what no file says.
+const UNTIL: &str = "until the next reload";
 
 /// An interface with its peers, the last handshake first, `now` seconds after the beginning of 1970.
 pub(super) fn interface(it: &WireguardInterface, now: u64) -> String {
@@ -34,7 +37,9 @@ pub(super) fn interface(it: &WireguardInterface, now: u64) -> String {
 fn peer(it: &WireguardPeer, now: u64) -> String {
     let mut lines = vec![format!("peer: {}", it.public_key)];
     let mut line = |name: &str, value: &str| lines.push(format!("  {name}: {value}"));
-    line("name", &it.name);
+    if !it.name.is_empty() {
+        line("name", &it.name);
+    }
     if it.has_preshared_key {
         line("preshared key", HIDDEN);
     }
@@ -51,6 +56,11 @@ fn peer(it: &WireguardPeer, now: u64) -> String {
     }
     if let Some(seconds) = it.persistent_keepalive_seconds {
         line("persistent keepalive", &format!("every {}", span(seconds.into())));
+    }
+    match it.origin {
+        Origin::Configuration => {}
+        Origin::Changed => line("changed", UNTIL),
+        Origin::Added => line("added", UNTIL),
     }
     line("session", &session(it));
     if let Some(dropped) = list(it.traffic.drops()) {
