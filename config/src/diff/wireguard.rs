@@ -46,6 +46,10 @@ impl Differences<'_> {
         let Wireguard {
             name,
             private_key,
+            // Another file with the same key is no difference.
+            private_key_file: _,
+            previous_key,
+            rotation_grace,
             listen_port,
             addresses,
             mtu,
@@ -58,6 +62,8 @@ impl Differences<'_> {
         } = new;
         let keys = [
             ("private_key", "private_key_file", old.private_key != *private_key),
+            ("previous_key", "private_key_file", old.previous_key != *previous_key),
+            ("rotation_grace", "rotation_grace", old.rotation_grace != *rotation_grace),
             ("listen_port", "listen_port", old.listen_port != *listen_port),
             ("addresses", "addresses", old.addresses != *addresses),
             ("mtu", "mtu", old.mtu != *mtu),
