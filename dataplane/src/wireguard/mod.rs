@@ -5,6 +5,9 @@
 //! stage, in the place of the packet that it came in, and goes on as a packet received at the port of its interface; what leaves through
 //! such a port is sealed when it is settled, and leaves as another packet through a port of the gateway.
 //!
+//! An interface may have two key pairs for a while, the one that it has and the one before: a peer then has a state machine for each, both at
+//! its worker, and a bit of the indexes of sessions tells them apart (`identity.rs`).
+//!
 //! Promises: what leaves through a tunnel leaves encrypted or not at all; what came out of one has a source that its peer may use; each packet
 //! that ends here has a reason, and each peer counts its own. A packet is opened and sealed with one copy, into a spare frame that changes
 //! places with it. Refuses: to make keys, read files or resolve names (`control/src/wireguard/`), and to work off more than a few handshakes
@@ -15,7 +18,9 @@
 mod allowed;
 mod envelope;
 mod handshake;
+mod identity;
 mod inbox;
+mod machine;
 mod message;
 mod outlet;
 mod peer;
@@ -27,8 +32,9 @@ mod state;
 mod waiting;
 
 pub use allowed::{AllowedIps, TooManyPeers};
+pub use identity::{Identity, Parity};
 pub use inbox::Inbox;
 pub use peer::{COUNTERS, Counter, Peer, PeerKeys, PeerSlot, Sight};
-pub use plan::{Identity, Interface, Plan};
+pub use plan::{Interface, Plan};
 pub(crate) use seal::Exit;
 pub(crate) use stage::Tunnels;

@@ -90,7 +90,11 @@ impl<F> Tunnels<F> {
             let known =
                 before.get_mut(place).and_then(|state| state.take_if(|state| Arc::ptr_eq(&state.peer, peer)));
             if let Some(slot) = states.get_mut(place) {
-                *slot = known.or_else(|| State::new(peer).map(Box::new));
+                let mut state = known.unwrap_or_else(|| Box::new(State::new(peer)));
+                if let Some(interface) = self.plan.at(peer.interface) {
+                    state.serve(interface);
+                }
+                *slot = Some(state);
             }
         }
         self.states = states;
@@ -157,7 +161,7 @@ impl<F: Frame> Tunnels<F> {
             now: cx.now,
         };
         let stranger = To::Stranger { interface: interface.port, local: origin.local, remote: origin.remote };
-        let slot = match Tunn::parse_incoming_packet(message).map_err(malformed)? {
+        let (slot, parity) = match Tunn::parse_incoming_packet(message).map_err(malformed)? {
             Packet::HandshakeInit(_) => self.admit(interface, message, stranger, counters)?,
             Packet::HandshakeResponse(response) => PeerSlot::of_index(response.receiver_idx),
             Packet::PacketCookieReply(cookie) => PeerSlot::of_index(cookie.receiver_idx),
@@ -180,7 +184,7 @@ impl<F: Frame> Tunnels<F> {
         let Some(into) = spare.bytes_mut().get_mut(ETHERNET..) else {
             return Err(DropReason::WireguardTooBig);
         };
-        match state.open(message, into, origin)? {
+        match state.open((parity, message), into, origin)? {
             Opened::Packet { length, source } => {
                 if interface.allowed.peer(source) != Some(slot) {
                     state.peer.add(Counter::SourceNotAllowed, 1);
