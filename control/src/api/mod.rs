@@ -18,6 +18,7 @@
 //! | `GET /routes?to=&vrf=&after=&limit=` | [`view::Routes`] |
 //! | `GET /neighbours?limit=` | [`view::Neighbours`] |
 //! | `GET /wireguard` | list of [`view::WireguardInterface`] |
+//! | `POST /wireguard/keys` with a [`view::WireguardKeys`] | [`view::WireguardInterface`] |
 //! | `GET /captures`, `GET /captures/NAME` | list of [`view::Capture`], or one |
 //! | `POST /captures` with a [`crate::capture::CaptureSpec`] | [`view::Capture`] |
 //! | `POST /captures/NAME/stop` | [`view::Capture`] |
@@ -39,6 +40,7 @@ mod handlers;
 mod nat;
 mod policy;
 pub mod query;
+mod rotation;
 mod routes;
 pub mod socket;
 #[cfg(test)]

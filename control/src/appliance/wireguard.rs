@@ -1,14 +1,16 @@
 //! The interfaces of WireGuard as the running process has them.
 
+use std::path::absolute;
+
 use ravelin_config::{
     types::IfName,
     wireguard::{PublicKey, Wireguard, WireguardPeer},
 };
 use ravelin_dataplane::wireguard::{COUNTERS, Counter, Peer};
 
-use super::Appliance;
+use super::{Appliance, whole_seconds};
 use crate::{
-    api::view::{self, Session, WireguardInterface, WireguardTraffic},
+    api::view::{self, Session, WireguardInterface, WireguardPrevious, WireguardTraffic},
     reload::Reloader,
     wireguard::MTU,
 };
@@ -23,7 +25,11 @@ impl Appliance {
     }
 }
 
-fn interface(reloader: &Reloader, wireguard: &Wireguard, workers: u8) -> Option<WireguardInterface> {
+pub(super) fn interface(
+    reloader: &Reloader,
+    wireguard: &Wireguard,
+    workers: u8,
+) -> Option<WireguardInterface> {
     let (identity, listen_port) = reloader.tunnels().identity(&wireguard.name)?;
     let peers: Vec<_> =
         wireguard.peers.iter().filter_map(|it| peer(reloader, &wireguard.name, it, workers)).collect();
@@ -34,11 +40,24 @@ fn interface(reloader: &Reloader, wireguard: &Wireguard, workers: u8) -> Option<
     Some(WireguardInterface {
         name: wireguard.name.to_string(),
         public_key: PublicKey(identity.public_key()).to_string(),
+        previous: previous(reloader, wireguard),
+        private_key_file: wireguard
+            .private_key_file
+            .as_ref()
+            .map(|path| absolute(path).unwrap_or_else(|_| path.clone())),
         listen_port,
         mtu: wireguard.mtu.unwrap_or(MTU).into(),
         addresses: wireguard.addresses.iter().map(ToString::to_string).collect(),
         peers,
         totals,
+    })
+}
+
+fn previous(reloader: &Reloader, wireguard: &Wireguard) -> Option<WireguardPrevious> {
+    let (identity, _) = reloader.tunnels().previous(&wireguard.name)?;
+    Some(WireguardPrevious {
+        public_key: PublicKey(identity.public_key()).to_string(),
+        until: whole_seconds(wireguard.previous_key.as_ref()?.until),
     })
 }
 
@@ -49,6 +68,7 @@ fn peer(
     workers: u8,
 ) -> Option<view::WireguardPeer> {
     let peer = reloader.tunnels().peer(interface, &configured.public_key.0)?;
+    let (current, _) = reloader.tunnels().identity(interface)?;
     let sight = peer.sight();
     let has_begun = peer.count(Counter::HandshakesSent) > 0;
     Some(view::WireguardPeer {
@@ -68,6 +88,7 @@ fn peer(
             (false, true) => Session::Waiting,
             (false, false) => Session::None,
         },
+        is_under_previous_key: sight.is_up && sight.parity != current.parity(),
         worker: peer.slot.owner(workers).0,
     })
 }

@@ -8,8 +8,11 @@
 //! the whole configuration; a configuration that needs a restart is refused with the names of the fields; a replaced
 //! snapshot dies here, never on a worker. Refuses: to wait for a worker without end. Read next: `../compile/mod.rs`.
 
+mod rotation;
 #[cfg(test)]
 mod tests;
+
+pub use rotation::RotationError;
 
 use std::{
     net::IpAddr,

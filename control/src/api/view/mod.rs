@@ -14,7 +14,9 @@ pub use feeds::{Alerts, Feed, FeedsAsked};
 pub use nat::{Nat, NatAddress, NatMapping, NatPublished};
 pub use policy::{CutFlows, CutOne, RuleUse, StagedFlows, StagedGroup, Used};
 pub use routes::{Acquaintance, Leads, Neighbour, Neighbours, NextHop, Route, Routes};
-pub use wireguard::{Session, WireguardInterface, WireguardPeer, WireguardTraffic};
+pub use wireguard::{
+    Session, WireguardInterface, WireguardKeys, WireguardPeer, WireguardPrevious, WireguardTraffic,
+};
 
 use serde::{Deserialize, Serialize};
 

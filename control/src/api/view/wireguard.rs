@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +11,12 @@ pub struct WireguardInterface {
     pub name: String,
     /// Its public key, in base64.
     pub public_key: String,
+    /// The key that it had before, while that is still served.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<WireguardPrevious>,
+    /// The file that has its private key and nothing else; absent if that comes from elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub private_key_file: Option<PathBuf>,
     /// The UDP port at which peers reach it.
     pub listen_port: u16,
     /// Largest packet in bytes.
@@ -21,6 +27,22 @@ pub struct WireguardInterface {
     pub peers: Vec<WireguardPeer>,
     /// Over all peers, and what belongs to none of them.
     pub totals: WireguardTraffic,
+}
+
+/// The key that an interface had before.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WireguardPrevious {
+    /// The public key, in base64.
+    pub public_key: String,
+    /// When it is no longer served.
+    pub until: String,
+}
+
+/// `POST /wireguard/keys`: has an interface take over the keys that its files hold now.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WireguardKeys {
+    /// The interface.
+    pub interface: String,
 }
 
 /// A peer.
@@ -55,6 +77,9 @@ pub struct WireguardPeer {
     pub persistent_keepalive_seconds: Option<u16>,
     /// Whether packets can be sent to it now.
     pub session: Session,
+    /// Whether that is under the key that the interface had before.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_under_previous_key: bool,
     /// The worker that owns it.
     pub worker: u8,
 }

@@ -1,13 +1,14 @@
 //! `ravelin wg`: what wg(8) does, for the interfaces of the running process.
 //!
 //! Promises: what is printed for programs is what wg(8) prints, byte by byte, but for secrets: they are `(hidden)` wherever there
-//! are any, `dump` included, since the process does not tell them. Refuses: to change anything; that is what the configuration is
-//! for. Read next: `show.rs`, `keys.rs`.
+//! are any, `dump` included, since the process does not tell them. Refuses: to change anything but the key of an interface
+//! (`rotate.rs`); that is what the configuration is for. Read next: `show.rs`, `keys.rs`.
 
 #[cfg(test)]
 pub(super) mod fixture;
 mod keys;
 mod plain;
+mod rotate;
 mod show;
 mod text;
 
@@ -23,6 +24,7 @@ pub(super) struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum What {
     Show(show::Args),
+    Rotate(rotate::Args),
     /// Makes a private key.
     ///
     /// Into a file that nobody else can read: `(umask 077; ravelin wg genkey > key)`.
@@ -36,6 +38,7 @@ enum What {
 pub(super) fn run(args: &Args, json: bool) -> Result<(), Failure> {
     match &args.what {
         What::Show(args) => show::run(args, json),
+        What::Rotate(args) => rotate::run(args, json),
         What::Genkey => keys::private(json),
         What::Pubkey => keys::public(json),
         What::Genpsk => keys::preshared(json),
