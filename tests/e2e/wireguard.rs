@@ -6,6 +6,7 @@ mod gateway;
 mod kernel;
 mod keys;
 mod peers;
+mod rotate;
 mod shown;
 mod traffic;
 mod tunnel;
