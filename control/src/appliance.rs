@@ -4,6 +4,7 @@
 
 pub mod captures;
 mod feeds;
+mod rotation;
 pub mod routes;
 mod triggers;
 mod wireguard;
@@ -301,6 +302,7 @@ impl Appliance {
         self.note_triggers();
         self.watch_captures(&mut reloader).await;
         self.update_feeds(&mut reloader).await;
+        self.end_rotations(&mut reloader).await;
         let watched = reloader.look();
         for problem in &watched.refused {
             tracing::warn!("{problem}");

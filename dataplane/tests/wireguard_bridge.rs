@@ -66,6 +66,7 @@ fn side(number: usize, like: Like) -> Side {
         mtu: MTU,
         requires_encryption: like.is_strict,
         identity: Arc::clone(&identity),
+        previous: None,
         allowed: AllowedIps::new([(slot, &nets(BEHIND[1 - number])[..])]).unwrap(),
         keys: [(public_key, slot)].into_iter().collect(),
         sockets: [None, None],

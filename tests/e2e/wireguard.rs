@@ -7,6 +7,7 @@ mod gateway;
 mod kernel;
 mod keys;
 mod peers;
+mod rotate;
 mod set;
 mod shown;
 mod traffic;

@@ -149,7 +149,7 @@ fn secret(slot: usize) -> StaticSecret {
     StaticSecret::from(bytes)
 }
 
-pub(super) fn peer(slot: usize, identity: &Identity) -> Arc<Peer> {
+pub(super) fn peer(slot: usize, identity: &Arc<Identity>) -> Arc<Peer> {
     let keys = PeerKeys {
         public_key: PublicKey::from(&secret(slot)).to_bytes(),
         preshared_key: Some([5; 32]),
@@ -175,6 +175,7 @@ fn plan(shape: Shape, identity: &Arc<Identity>, peers: &[Arc<Peer>]) -> Plan {
         mtu: MTU,
         requires_encryption: false,
         identity: Arc::clone(identity),
+        previous: None,
         allowed: AllowedIps::new(allowed).expect("not too many"),
         keys: peers.iter().map(|peer| (peer.keys.public_key, peer.slot)).collect(),
         sockets: [None, None],

@@ -1,6 +1,6 @@
 //! What peers cost: their handshakes, their memory, and their timers while they are idle.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use boringtun::noise::Tunn;
 use ravelin_dataplane::wireguard::Identity;
@@ -16,7 +16,7 @@ const PEERS: usize = 10_000;
 /// What a peer takes, and a worker with many of them that it has nothing to do for; returns that gateway.
 pub(super) fn memory(report: &Report, shape: Shape) -> Gateway {
     report.heading(&format!("memory of {PEERS} peers"));
-    let identity = Identity::new([7; 32]);
+    let identity = Arc::new(Identity::new([7; 32]));
     let before = resident();
     let peers: Vec<_> = (0..PEERS).map(|slot| peer(slot, &identity)).collect();
     let each = |bytes: u64| [bytes as f64 / PEERS as f64];

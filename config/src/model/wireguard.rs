@@ -3,17 +3,20 @@ use crate::resources::Labels;
 use crate::schema::{
     entry,
     parser::{
-        boolean, credential, integer, interface_address, labels, list, mss_clamp, name, path, peer_endpoint,
-        prefix, public_key, resource_name, wireguard_routes, word,
+        boolean, credential, duration, integer, interface_address, labels, list, mss_clamp, name, path,
+        peer_endpoint, prefix, public_key, resource_name, wireguard_routes, word,
     },
     reader::At,
 };
 use crate::types::{BridgeName, IfName, IpNet, MssClamp};
 use crate::wireguard::{PeerEndpoint, PublicKey, WireguardRoutes};
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 /// What is long enough for every link, and what IPv4 needs at least (RFC 791).
 pub(crate) const MTU: std::ops::RangeInclusive<u64> = 576..=9000;
+
+/// How long a key is served that another has taken the place of.
+const ROTATION_GRACE: Duration = Duration::from_hours(24);
 
 entry! {
     /// An interface of WireGuard: packets are routed through it as through an interface with `mode = "route"`, of which there has to be
@@ -35,6 +38,9 @@ entry! {
         private_key_file: PathBuf = Means("none") => path(), Live;
         /// The same, as a credential of systemd: the name of a file in `$CREDENTIALS_DIRECTORY`.
         private_key_credential: String = Means("none") => credential(), Live;
+        /// How long the key before is served beside that of `private_key_file`: for so long after `FILE.previous` was written, which
+        /// `ravelin wg rotate` does.
+        rotation_grace: Duration = Or(ROTATION_GRACE) => duration(Duration::from_secs(1)..=Duration::from_hours(24 * 365)), Live;
         /// The UDP port at which peers reach it.
         listen_port: u16 = Means("any, or that of `conf`") => integer(1..=65535), Restart;
         /// Addresses of the host on it, with the lengths of their networks.

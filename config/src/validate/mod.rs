@@ -173,7 +173,7 @@ pub(crate) fn validate(mut model: Model, now: Timestamp, findings: &mut Findings
     let feeds = feed::validate(mem::take(&mut model.lists.feeds), findings);
     let jobs = job::validate(mem::take(&mut model.jobs), findings);
     let routers = network.as_ref().and_then(|(interfaces, _)| routers(interfaces, &model.lists.wireguards));
-    let wireguards = wireguard::validate(&mut model.lists, findings);
+    let wireguards = wireguard::validate(&mut model.lists, now, findings);
     resources.network_sets.extend(wireguards.sets);
     let (interfaces, bridges) = network?;
     let failsafes = &model.enforcement.failsafe_inbound;

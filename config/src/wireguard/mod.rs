@@ -25,8 +25,13 @@ use crate::model::ReversePath;
 use crate::report::{Findings, Report};
 use crate::resources::Labels;
 use crate::types::{BridgeName, IfName, IpNet, MssClamp};
+use jiff::Timestamp;
 use serde::{Serialize, Serializer};
-use std::num::NonZeroU16;
+use std::{
+    num::NonZeroU16,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// What is found in a file of wg-quick(8): everything that is wrong with it, and what has no effect. `file_name` is what it is called
 /// there. No key of the file is in the answer.
@@ -48,6 +53,13 @@ pub struct Wireguard {
     /// Where that came from.
     #[serde(skip)]
     pub private_key_place: KeyPlace,
+    /// The file that has nothing but that key, if there is one.
+    pub private_key_file: Option<PathBuf>,
+    /// The key that it had before, while that is still served.
+    pub previous_key: Option<PreviousKey>,
+    /// How long that is.
+    #[serde(serialize_with = "crate::duration::serialize")]
+    pub rotation_grace: Duration,
     /// The UDP port at which peers reach it; any, if there is none.
     pub listen_port: Option<u16>,
     /// Addresses of the host on it, with the lengths of their networks. Host bits are kept.
@@ -75,6 +87,22 @@ impl Wireguard {
     pub const MAX: usize = 16;
     /// The most peers of an interface.
     pub const PEERS_MAX: usize = 65_536;
+
+    /// The file of the key before, beside that of a key.
+    pub fn previous_key_file(key_file: &Path) -> PathBuf {
+        let mut path = key_file.as_os_str().to_owned();
+        path.push(".previous");
+        path.into()
+    }
+}
+
+/// The key that an interface had before, for peers that know no other yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PreviousKey {
+    /// The key.
+    pub key: PrivateKey,
+    /// When it is no longer served.
+    pub until: Timestamp,
 }
 
 /// Where an interface of WireGuard is that is none of the host's: on the outside of a bridge.

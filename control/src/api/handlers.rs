@@ -20,7 +20,7 @@ use ravelin_dataplane::{
 use super::{
     captures, feeds, flows, nat, policy,
     query::{FlowQuery, LimitQuery, QueryError, RouteQuery, TraceQuery, UsageQuery},
-    routes, trace, view, wireguard,
+    rotation, routes, trace, view, wireguard,
 };
 use crate::{
     appliance::{Appliance, InForce, whole_seconds},
@@ -55,6 +55,7 @@ pub fn router(appliance: Arc<Appliance>) -> Router {
         .route("/trace", get(start_trace))
         .merge(captures::routes())
         .merge(wireguard::routes())
+        .merge(rotation::routes())
         .route("/reload", post(reload))
         .fallback(async || {
             refuse(StatusCode::NOT_FOUND, "there is no such thing to ask for")

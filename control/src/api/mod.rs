@@ -18,7 +18,8 @@
 //! | `GET /routes?to=&vrf=&after=&limit=` | [`view::Routes`] |
 //! | `GET /neighbours?limit=` | [`view::Neighbours`] |
 //! | `GET /wireguard` | list of [`view::WireguardInterface`] |
-//! | `POST /wireguard/NAME` with a [`view::WireguardChange`] | [`view::WireguardChanged`] |
+//! | `POST /wireguard/NAME/peers` with a [`view::WireguardChange`] | [`view::WireguardChanged`] |
+//! | `POST /wireguard/keys` with a [`view::WireguardKeys`] | [`view::WireguardInterface`] |
 //! | `GET /captures`, `GET /captures/NAME` | list of [`view::Capture`], or one |
 //! | `POST /captures` with a [`crate::capture::CaptureSpec`] | [`view::Capture`] |
 //! | `POST /captures/NAME/stop` | [`view::Capture`] |
@@ -40,6 +41,7 @@ mod handlers;
 mod nat;
 mod policy;
 pub mod query;
+mod rotation;
 mod routes;
 pub mod socket;
 #[cfg(test)]

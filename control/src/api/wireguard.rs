@@ -27,7 +27,7 @@ const LONGEST: usize = 64 << 20;
 pub(super) fn routes() -> Router<Arc<Appliance>> {
     Router::new()
         .route("/wireguard", get(list))
-        .route("/wireguard/{name}", post(change).layer(DefaultBodyLimit::max(LONGEST)))
+        .route("/wireguard/{name}/peers", post(change).layer(DefaultBodyLimit::max(LONGEST)))
 }
 
 async fn list(State(appliance): Shared) -> Json<Vec<WireguardInterface>> {

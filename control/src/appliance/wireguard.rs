@@ -1,6 +1,6 @@
 //! The interfaces of WireGuard as the running process has them.
 
-use std::sync::Arc;
+use std::{path::absolute, sync::Arc};
 
 use ravelin_config::{
     types::IfName,
@@ -8,9 +8,9 @@ use ravelin_config::{
 };
 use ravelin_dataplane::wireguard::{COUNTERS, Counter, Peer};
 
-use super::Appliance;
+use super::{Appliance, whole_seconds};
 use crate::{
-    api::view::{self, Origin, Session, WireguardInterface, WireguardTraffic},
+    api::view::{self, Origin, Session, WireguardInterface, WireguardPrevious, WireguardTraffic},
     reload::{PeersError, Reloaded, Reloader},
 };
 
@@ -58,7 +58,11 @@ impl Appliance {
     }
 }
 
-fn interface(reloader: &Reloader, wireguard: &Wireguard, workers: u8) -> Option<WireguardInterface> {
+pub(super) fn interface(
+    reloader: &Reloader,
+    wireguard: &Wireguard,
+    workers: u8,
+) -> Option<WireguardInterface> {
     let (identity, listen_port) = reloader.tunnels().identity(&wireguard.name)?;
     let peers: Vec<_> = wireguard
         .peers
@@ -74,6 +78,11 @@ fn interface(reloader: &Reloader, wireguard: &Wireguard, workers: u8) -> Option<
         name: wireguard.name.to_string(),
         public_key: PublicKey(identity.public_key()).to_string(),
         private_key_place: wireguard.private_key_place.to_string(),
+        previous: previous(reloader, wireguard),
+        private_key_file: wireguard
+            .private_key_file
+            .as_ref()
+            .map(|path| absolute(path).unwrap_or_else(|_| path.clone())),
         listen_port,
         bridge: wireguard.bridge.as_ref().map(|bridge| bridge.name.to_string()),
         local_ips: wireguard
@@ -89,6 +98,14 @@ fn interface(reloader: &Reloader, wireguard: &Wireguard, workers: u8) -> Option<
     })
 }
 
+fn previous(reloader: &Reloader, wireguard: &Wireguard) -> Option<WireguardPrevious> {
+    let (identity, _) = reloader.tunnels().previous(&wireguard.name)?;
+    Some(WireguardPrevious {
+        public_key: PublicKey(identity.public_key()).to_string(),
+        until: whole_seconds(wireguard.previous_key.as_ref()?.until),
+    })
+}
+
 fn peer(
     reloader: &Reloader,
     interface: &IfName,
@@ -96,6 +113,7 @@ fn peer(
     workers: u8,
 ) -> Option<view::WireguardPeer> {
     let peer = reloader.tunnels().peer(interface, &configured.public_key.0)?;
+    let (current, _) = reloader.tunnels().identity(interface)?;
     let sight = peer.sight();
     let has_begun = peer.count(Counter::HandshakesSent) > 0;
     Some(view::WireguardPeer {
@@ -117,6 +135,7 @@ fn peer(
             (false, true) => Session::Waiting,
             (false, false) => Session::None,
         },
+        is_under_previous_key: sight.is_up && sight.parity != current.parity(),
         worker: peer.slot.owner(workers).0,
     })
 }

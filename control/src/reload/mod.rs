@@ -9,10 +9,12 @@
 //! snapshot dies here, never on a worker. Refuses: to wait for a worker without end. Read next: `../compile/mod.rs`.
 
 mod peers;
+mod rotation;
 #[cfg(test)]
 mod tests;
 
 pub use peers::PeersError;
+pub use rotation::RotationError;
 
 use std::{
     collections::BTreeMap,

@@ -41,10 +41,24 @@ pub struct Registry {
 #[derive(Debug)]
 struct Held {
     identity: Arc<Identity>,
+    /// Who it was before, while there may be peers that know it so.
+    previous: Option<Arc<Identity>>,
     listen_port: u16,
     sockets: [Option<Arc<UdpSocket>>; 2],
     inbox: Arc<Inbox>,
     peers: HashMap<[u8; 32], Known>,
+}
+
+impl Held {
+    /// Who peers may know it as.
+    fn identities(&self) -> impl Iterator<Item = &Arc<Identity>> {
+        [Some(&self.identity), self.previous.as_ref()].into_iter().flatten()
+    }
+
+    /// The one with a public key.
+    fn known_as(&self, public_key: [u8; 32]) -> Option<&Arc<Identity>> {
+        self.identities().find(|identity| identity.public_key() == public_key)
+    }
 }
 
 /// A peer, and where the configuration says that it is.
@@ -110,7 +124,8 @@ impl Registry {
         Ok(Prepared { interfaces, numbers, plan })
     }
 
-    /// Brings what was worked out into force: returns what workers do. Who is elsewhere now is told so, and whose numbers are free follows.
+    /// Brings what was worked out into force: returns what workers do. Who is elsewhere now is told so, who stays is served under keys that are
+    /// new, and whose numbers are free follows.
     pub fn take_over(&mut self, prepared: Prepared) -> Arc<Plan> {
         let Prepared { interfaces, numbers, plan } = prepared;
         self.numbers = numbers;
@@ -120,9 +135,14 @@ impl Registry {
             let before = self.interfaces.get(name);
             for (key, known) in &held.peers {
                 let earlier = before.and_then(|held| held.peers.get(key));
-                let is_told = earlier.is_some_and(|earlier| {
-                    Arc::ptr_eq(&earlier.peer, &known.peer) && earlier.endpoint == known.endpoint
-                });
+                let earlier = earlier.filter(|earlier| Arc::ptr_eq(&earlier.peer, &known.peer));
+                let is_told = earlier.is_some_and(|earlier| earlier.endpoint == known.endpoint);
+                let is_new = |identity: &&Arc<Identity>| {
+                    before.is_some_and(|held| held.known_as(identity.public_key()).is_none())
+                };
+                if earlier.is_some() {
+                    held.identities().filter(is_new).for_each(|identity| known.peer.serve(identity));
+                }
                 match &known.endpoint {
                     Some(endpoint) if !is_told => names::tell(endpoint, &known.peer),
                     Some(_) | None => {}
@@ -185,6 +205,15 @@ impl Registry {
         self.interfaces.get(interface).map(|held| (&*held.identity, held.listen_port))
     }
 
+    /// Who it was before, if it still is served as that, and how many peers have a session under that key.
+    pub fn previous(&self, interface: &IfName) -> Option<(&Identity, usize)> {
+        let held = self.interfaces.get(interface)?;
+        let previous = held.previous.as_deref()?;
+        let sights = held.peers.values().map(|known| known.peer.sight());
+        let under = sights.filter(|sight| sight.is_up && sight.parity == previous.parity());
+        Some((previous, under.count()))
+    }
+
     /// The UDP ports of those that the host has.
     pub fn listen_ports(&self) -> Vec<u16> {
         let of_host = self.interfaces.values().filter(|held| held.sockets.iter().any(Option::is_some));
@@ -200,9 +229,12 @@ fn hold(
     numbers: &mut Numbers,
     wakers: &Wakers,
 ) -> Result<Held, String> {
-    let identity = Identity::new(*wireguard.private_key.reveal());
-    let same = before.filter(|held| held.identity.public_key() == identity.public_key());
-    let identity = same.map_or_else(|| Arc::new(identity), |held| Arc::clone(&held.identity));
+    let (identity, previous) = identify(wireguard, before);
+    // Peers to whom one of these keys is known go on.
+    let same = before.filter(|held| {
+        let mut served = [Some(&identity), previous.as_ref()].into_iter().flatten();
+        served.any(|identity| held.known_as(identity.public_key()).is_some())
+    });
     let bound = before.filter(|held| wireguard.listen_port.is_none_or(|port| port == held.listen_port));
     let (listen_port, sockets, inbox) = match bound {
         // The kernel has no part in it.
@@ -225,11 +257,30 @@ fn hold(
         let stays = known.map(|known| Arc::clone(&known.peer));
         // Who has other keys now is still where it was.
         let place = earlier.and_then(|known| known.peer.sight().endpoint);
-        let anew = || Arc::new(Peer::new(numbers.give(), (port, &identity), keys(peer), place));
+        let anew = || {
+            let peer = Peer::new(numbers.give(), (port, &identity), keys(peer), place);
+            previous.iter().for_each(|identity| peer.serve(identity));
+            Arc::new(peer)
+        };
         let known = Known { peer: stays.unwrap_or_else(anew), endpoint: peer.endpoint.clone() };
         peers.insert(peer.public_key.0, known);
     }
-    Ok(Held { identity, listen_port, sockets, inbox, peers })
+    Ok(Held { identity, previous, listen_port, sockets, inbox, peers })
+}
+
+/// Who an interface is, and who it was: the same as before, as far as the keys are the same.
+fn identify(wireguard: &Wireguard, before: Option<&Held>) -> (Arc<Identity>, Option<Arc<Identity>>) {
+    let known = |key| before.and_then(|held| held.known_as(Identity::new(key).public_key())).cloned();
+    let beside = |key, other: Option<&Identity>| {
+        Arc::new(other.map_or_else(|| Identity::new(key), |other| Identity::beside(key, other)))
+    };
+    let key = *wireguard.private_key.reveal();
+    let previous_key = wireguard.previous_key.as_ref().map(|previous| *previous.key.reveal());
+    // Who is known stays what it is; the other goes beside it.
+    let previous = previous_key.and_then(known);
+    let identity = known(key).unwrap_or_else(|| beside(key, previous.as_deref()));
+    let previous = previous_key.map(|key| previous.unwrap_or_else(|| beside(key, Some(&identity))));
+    (identity, previous)
 }
 
 /// Takes a UDP port, and reads what the kernel receives there.
@@ -283,6 +334,7 @@ fn interface(
         mtu,
         requires_encryption: wireguard.require_encryption,
         identity: Arc::clone(&held.identity),
+        previous: held.previous.clone(),
         allowed,
         keys: held.peers.iter().map(|(key, known)| (*key, known.peer.slot)).collect(),
         sockets: held.sockets.clone(),

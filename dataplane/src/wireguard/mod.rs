@@ -8,6 +8,9 @@
 //! On the wire of a bridge there is no gateway: a message travels with the addresses of the packet in it, and needs neither neighbours nor routes
 //! (`wire.rs`).
 //!
+//! An interface may have two key pairs for a while, the one that it has and the one before: a peer then has a state machine for each, both at
+//! its worker, and a bit of the indexes of sessions tells them apart (`identity.rs`).
+//!
 //! Promises: what leaves through a tunnel leaves encrypted or not at all; what came out of one has a source that its peer may use; each packet
 //! that ends here has a reason, and each peer counts its own. A packet is opened and sealed with one copy, into a spare frame that changes
 //! places with it. Refuses: to make keys, read files or resolve names (`control/src/wireguard/`), and to work off more than a few handshakes
@@ -19,7 +22,9 @@ mod allowed;
 mod envelope;
 mod fragments;
 mod handshake;
+mod identity;
 mod inbox;
+mod machine;
 mod message;
 mod outlet;
 mod peer;
@@ -32,9 +37,10 @@ mod waiting;
 mod wire;
 
 pub use allowed::{AllowedIps, TooManyPeers};
+pub use identity::{Identity, Parity};
 pub use inbox::Inbox;
 pub use peer::{COUNTERS, Counter, Peer, PeerKeys, PeerSlot, Sight};
-pub use plan::{Identity, Interface, Plan};
+pub use plan::{Interface, Plan};
 pub(crate) use seal::Exit;
 pub(crate) use stage::Tunnels;
 pub use wire::Wire;

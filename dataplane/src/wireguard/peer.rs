@@ -2,13 +2,16 @@ use std::{
     fmt,
     net::{IpAddr, SocketAddr},
     num::NonZeroU16,
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 
 use boringtun::{noise::Tunn, x25519::PublicKey};
 use parking_lot::Mutex;
 
-use super::Identity;
+use super::{Identity, Parity};
 use crate::io::PortId;
 
 /// The number of a peer, which indexes of sessions begin with.
@@ -16,13 +19,27 @@ use crate::io::PortId;
 pub struct PeerSlot(pub u32);
 
 impl PeerSlot {
-    /// How many there can be: an index of WireGuard has 32 bits, of which eight number the sessions of a peer.
-    pub const MOST: usize = 1 << 24;
+    /// How many there can be: an index of WireGuard has 32 bits, of which eight number the sessions of a peer, and one says under which key
+    /// of ours they are.
+    pub const MOST: usize = 1 << 23;
 
-    /// The peer that the index of a session belongs to.
-    pub(super) const fn of_index(index: u32) -> Self {
-        Self(index >> 8)
+    /// The peer that the index of a session belongs to, and the parity of the key that it is under.
+    pub(super) const fn of_index(index: u32) -> (Self, Parity) {
+        let number = index >> 8;
+        let parity = if number < Self::ODD { Parity::Even } else { Parity::Odd };
+        (Self(number & (Self::ODD - 1)), parity)
     }
+
+    /// What indexes of sessions begin with, in 24 bits.
+    const fn number(self, parity: Parity) -> u32 {
+        match parity {
+            Parity::Even => self.0,
+            Parity::Odd => self.0 | Self::ODD,
+        }
+    }
+
+    /// The bit for the parity.
+    const ODD: u32 = 1 << 23;
 
     pub(super) const fn index(self) -> usize {
         self.0 as usize
@@ -54,14 +71,20 @@ pub struct Peer {
     pub interface: PortId,
     /// Who it is.
     pub keys: PeerKeys,
-    /// Its state machine, until its worker takes it.
-    intake: Mutex<Option<Box<Tunn>>>,
+    /// Its state machines, until its worker takes them.
+    intake: Mutex<[Option<Offer>; 2]>,
     /// Where it is said to be, until its worker has heard of that.
     sent_to: Mutex<Option<SocketAddr>>,
     is_sent: AtomicBool,
     /// What its worker tells.
     sight: Mutex<Sight>,
     counters: [AtomicU64; Counter::COUNT],
+}
+
+/// A state machine, and who of ours it speaks for.
+pub(super) struct Offer {
+    pub(super) identity: Arc<Identity>,
+    pub(super) tunn: Box<Tunn>,
 }
 
 /// What there is to be seen of a peer, besides what it counts.
@@ -77,6 +100,8 @@ pub struct Sight {
     pub round_trip: Option<u32>,
     /// Whether there is a session to send under.
     pub is_up: bool,
+    /// The parity of the key that it is under.
+    pub parity: Parity,
 }
 
 macro_rules! counters {
@@ -122,28 +147,37 @@ impl Peer {
     /// A peer of an interface. Making it takes two multiplications on the curve, a tenth of a millisecond.
     pub fn new(
         slot: PeerSlot,
-        (interface, identity): (PortId, &Identity),
+        (interface, identity): (PortId, &Arc<Identity>),
         keys: PeerKeys,
         endpoint: Option<SocketAddr>,
     ) -> Self {
-        let tunn = Tunn::new(
-            identity.private.clone(),
-            PublicKey::from(keys.public_key),
-            keys.preshared_key,
-            keys.keepalive.map(NonZeroU16::get),
-            slot.0,
-            Some(identity.limiter.clone()),
-        );
-        Self {
+        let peer = Self {
             slot,
             interface,
             keys,
-            intake: Mutex::new(Some(Box::new(tunn))),
+            intake: Mutex::default(),
             sent_to: Mutex::new(endpoint),
             is_sent: AtomicBool::new(endpoint.is_some()),
             sight: Mutex::new(Sight { endpoint, ..Sight::default() }),
             counters: [const { AtomicU64::new(0) }; Counter::COUNT],
-        }
+        };
+        peer.serve(identity);
+        peer
+    }
+
+    /// Has the peer find us as `identity`, too: under a plan that has it, in the place of another of the same parity. Takes as long as
+    /// making a peer.
+    pub fn serve(&self, identity: &Arc<Identity>) {
+        let tunn = Tunn::new(
+            identity.private.clone(),
+            PublicKey::from(self.keys.public_key),
+            self.keys.preshared_key,
+            self.keys.keepalive.map(NonZeroU16::get),
+            self.slot.number(identity.parity),
+            Some(identity.limiter.clone()),
+        );
+        let offer = Offer { identity: Arc::clone(identity), tunn: Box::new(tunn) };
+        *identity.parity.of_mut(&mut self.intake.lock()) = Some(offer);
     }
 
     /// Says where the peer is; what its own packets say later is believed more.
@@ -162,9 +196,10 @@ impl Peer {
         self.counters.get(counter as usize).map_or(0, |count| count.load(Ordering::Relaxed))
     }
 
-    /// Its state machine, once.
-    pub(super) fn take_intake(&self) -> Option<Box<Tunn>> {
-        self.intake.lock().take()
+    /// Its state machine for an identity, once.
+    pub(super) fn take_intake(&self, identity: &Arc<Identity>) -> Option<Offer> {
+        let mut intake = self.intake.lock();
+        identity.parity.of_mut(&mut intake).take_if(|offer| Arc::ptr_eq(&offer.identity, identity))
     }
 
     /// Where it is said to be, if that is new.
@@ -193,5 +228,23 @@ impl Peer {
 impl fmt::Debug for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Peer").field("slot", &self.slot).field("keys", &self.keys).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Parity, PeerSlot};
+
+    #[test]
+    fn an_index_says_whose_a_session_is_and_under_which_key() {
+        let last = u32::try_from(PeerSlot::MOST - 1).unwrap();
+        for slot in [0, 1, 77, last].map(PeerSlot) {
+            for parity in Parity::BOTH {
+                for session in [0, 255] {
+                    let index = slot.number(parity) << 8 | session;
+                    assert_eq!(PeerSlot::of_index(index), (slot, parity));
+                }
+            }
+        }
     }
 }

@@ -1,16 +1,11 @@
 use std::{
-    fmt,
     net::{SocketAddr, UdpSocket},
     sync::Arc,
 };
 
-use boringtun::{
-    noise::rate_limiter::RateLimiter,
-    x25519::{PublicKey, StaticSecret},
-};
 use hashbrown::HashMap;
 
-use super::{AllowedIps, Inbox, Peer, PeerSlot, Wire};
+use super::{AllowedIps, Identity, Inbox, Parity, Peer, PeerSlot, Wire};
 use crate::{
     handoff::WorkerId,
     io::PortId,
@@ -44,6 +39,8 @@ pub struct Interface {
     pub requires_encryption: bool,
     /// Who it is.
     pub identity: Arc<Identity>,
+    /// Who it was, while there are peers that know it so: of the other parity.
+    pub previous: Option<Arc<Identity>>,
     /// Which peer an inside address belongs to.
     pub allowed: AllowedIps,
     /// Peers by their public keys.
@@ -52,38 +49,6 @@ pub struct Interface {
     pub sockets: [Option<Arc<UdpSocket>>; 2],
     /// What they have received.
     pub inbox: Arc<Inbox>,
-}
-
-/// The key pair of an interface, and how many handshakes it takes.
-pub struct Identity {
-    pub(super) private: StaticSecret,
-    pub(super) public: PublicKey,
-    pub(super) limiter: Arc<RateLimiter>,
-}
-
-impl Identity {
-    /// Handshakes in a second beyond which a sender has to show that it receives what is sent to its address. Each counts twice: when it
-    /// arrives and when its peer takes it.
-    const UNHINDERED: u64 = 2 * 128;
-
-    /// The identity of a private key.
-    pub fn new(private: [u8; 32]) -> Self {
-        let private = StaticSecret::from(private);
-        let public = PublicKey::from(&private);
-        let limiter = Arc::new(RateLimiter::new(&public, Self::UNHINDERED));
-        Self { private, public, limiter }
-    }
-
-    /// The public key.
-    pub fn public_key(&self) -> [u8; 32] {
-        self.public.to_bytes()
-    }
-}
-
-impl fmt::Debug for Identity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Identity").finish_non_exhaustive()
-    }
 }
 
 impl Plan {
@@ -164,6 +129,16 @@ impl Plan {
 }
 
 impl Interface {
+    /// Who peers may know it as.
+    pub fn identities(&self) -> impl Iterator<Item = &Arc<Identity>> {
+        [Some(&self.identity), self.previous.as_ref()].into_iter().flatten()
+    }
+
+    /// The one of a parity.
+    pub(super) fn identity(&self, parity: Parity) -> Option<&Arc<Identity>> {
+        self.identities().find(|identity| identity.parity == parity)
+    }
+
     /// The kernel's socket that reaches an address.
     pub(super) fn socket(&self, remote: SocketAddr) -> Option<&UdpSocket> {
         let [v4, v6] = &self.sockets;

@@ -1,7 +1,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use super::{
-    Counter, Interface, PeerSlot, Plan,
+    Counter, Interface, Parity, PeerSlot, Plan,
     envelope::{self, Envelope},
     message::{Message, To},
     outlet::{Outlet, Way, way},
@@ -121,15 +121,18 @@ impl<F: Frame> Tunnels<F> {
             }
             self.round = cx.now + ROUND;
             // Whichever worker comes first after a second does it.
-            plan.interfaces().iter().for_each(|interface| interface.identity.limiter.reset_count());
+            let identities = plan.interfaces().iter().flat_map(Interface::identities);
+            identities.for_each(|identity| identity.limiter.reset_count());
         }
         let end = (self.cursor + BUDGET).min(self.states.len());
         let mut buffer = [0; Message::MOST];
         for place in self.cursor..end {
-            let Some(state) = self.states.get_mut(place).and_then(Option::as_deref_mut) else { continue };
-            if let Some(length) = state.tick(&mut buffer) {
-                let to = To::Peer(state.peer.slot);
-                self.post(buffer.get(..length).unwrap_or_default(), to);
+            for parity in Parity::BOTH {
+                let Some(state) = self.states.get_mut(place).and_then(Option::as_deref_mut) else { break };
+                if let Some(length) = state.tick(parity, &mut buffer) {
+                    let to = To::Peer(state.peer.slot);
+                    self.post(buffer.get(..length).unwrap_or_default(), to);
+                }
             }
         }
         self.cursor = if end == self.states.len() { 0 } else { end };
@@ -191,12 +194,8 @@ impl<F: Frame> Tunnels<F> {
             if let Way::Wire(ends) = way {
                 state.aim(ends);
             }
-            let mut buffer = [0; Message::MOST];
-            let begun = state.begin(&mut buffer);
             let peer = state.peer.clone();
-            if let Some(length) = begun {
-                self.post(buffer.get(..length).unwrap_or_default(), To::Peer(slot));
-            }
+            self.begin(slot, cx.workers);
             return match self.waiting.push(slot, interface.port, frame, meta, cx.now) {
                 Ok(()) => {
                     exit.counters.consumed += 1;
@@ -274,6 +273,17 @@ impl<F: Frame> Tunnels<F> {
                 exit.counters.drops.add(DropReason::WireguardUnroutable);
                 state.peer.add(Counter::Unroutable, 1);
                 (Sealed::Done, Some(frame))
+            }
+        }
+    }
+
+    /// Begins handshakes with a peer, one for each key of ours that it may know.
+    fn begin(&mut self, slot: PeerSlot, workers: u8) {
+        let mut buffer = [0; Message::MOST];
+        for parity in Parity::BOTH {
+            let begun = self.state(slot, workers).and_then(|state| state.begin(parity, &mut buffer));
+            if let Some(length) = begun {
+                self.post(buffer.get(..length).unwrap_or_default(), To::Peer(slot));
             }
         }
     }

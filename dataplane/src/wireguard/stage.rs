@@ -91,7 +91,11 @@ impl<F> Tunnels<F> {
             let known =
                 before.get_mut(place).and_then(|state| state.take_if(|state| Arc::ptr_eq(&state.peer, peer)));
             if let Some(slot) = states.get_mut(place) {
-                *slot = known.or_else(|| State::new(peer).map(Box::new));
+                let mut state = known.unwrap_or_else(|| Box::new(State::new(peer)));
+                if let Some(interface) = self.plan.at(peer.interface) {
+                    state.serve(interface);
+                }
+                *slot = Some(state);
             }
         }
         self.states = states;
@@ -160,7 +164,7 @@ impl<F: Frame> Tunnels<F> {
         let malformed = |_| DropReason::WireguardMalformed;
         let origin = origin(cx, interface, frame, meta, message);
         let sender = origin.sender(interface);
-        let slot = match Tunn::parse_incoming_packet(message).map_err(malformed)? {
+        let (slot, parity) = match Tunn::parse_incoming_packet(message).map_err(malformed)? {
             Packet::HandshakeInit(_) => {
                 self.admit(interface, message, (origin.remote.ip(), sender), counters)?
             }
@@ -188,7 +192,7 @@ impl<F: Frame> Tunnels<F> {
         let Some(into) = spare.bytes_mut().get_mut(before..) else {
             return Err(DropReason::WireguardTooBig);
         };
-        match state.open(message, into, origin)? {
+        match state.open((parity, message), into, origin)? {
             Opened::Packet { length, source } => {
                 if interface.allowed.peer(source) != Some(slot) {
                     state.peer.add(Counter::SourceNotAllowed, 1);

@@ -4,11 +4,12 @@ use std::{
     sync::Arc,
 };
 
-use boringtun::noise::{Tunn, TunnResult, errors::WireGuardError};
+use boringtun::noise::{TunnResult, errors::WireGuardError};
 
 use super::{
-    Counter, Interface, Peer, Plan,
+    Counter, Interface, Parity, Peer, Plan,
     envelope::Envelope,
+    machine::{Machine, refused},
     message::To,
     outlet::Outlet,
     wire::{Ends, KnownEnds},
@@ -18,11 +19,14 @@ use crate::{clock::Timestamp, parse::Address, pipeline::Context, route::OwnWay, 
 /// What the worker of a peer knows of it.
 pub(super) struct State {
     pub(super) peer: Arc<Peer>,
-    tunn: Box<Tunn>,
-    /// Whether there is a session to send under.
-    is_up: bool,
-    /// Whether a session that the peer asked for has carried nothing yet.
-    is_unconfirmed: bool,
+    /// By the parity of the key of ours.
+    machines: [Option<Machine>; 2],
+    /// That of the key that the interface has now.
+    current: Parity,
+    /// That of the key which packets are sent under.
+    sending: Parity,
+    /// What is shown of that: whether there is a session, and under which.
+    shown: (bool, Parity),
     remote: Option<SocketAddr>,
     local: Option<IpAddr>,
     outlet: Outlet,
@@ -86,25 +90,59 @@ pub(super) mod kind {
 }
 
 impl State {
-    /// The state of a peer of which nothing is known yet; none if another worker has it.
-    pub(super) fn new(peer: &Arc<Peer>) -> Option<Self> {
-        Some(Self {
-            tunn: peer.take_intake()?,
+    /// The state of a peer of which nothing is known yet.
+    pub(super) fn new(peer: &Arc<Peer>) -> Self {
+        Self {
             peer: Arc::clone(peer),
-            is_up: false,
-            is_unconfirmed: false,
+            machines: [None, None],
+            current: Parity::default(),
+            sending: Parity::default(),
+            shown: (false, Parity::default()),
             remote: None,
             local: None,
             outlet: Outlet::default(),
             generation: 0,
             id: 0,
             ends: KnownEnds::default(),
-        })
+        }
+    }
+
+    /// Takes over who the interface is. Sessions under a key that it does not have any more end.
+    pub(super) fn serve(&mut self, interface: &Interface) {
+        self.current = interface.identity.parity;
+        for parity in Parity::BOTH {
+            let machine = parity.of_mut(&mut self.machines);
+            let identity = interface.identity(parity);
+            machine.take_if(|it| identity.is_none_or(|identity| !Arc::ptr_eq(&it.identity, identity)));
+            if machine.is_none() {
+                *machine = identity.and_then(|identity| self.peer.take_intake(identity)).map(Machine::new);
+            }
+        }
+        self.choose();
     }
 
     /// Whether there is a session to send under.
-    pub(super) const fn is_up(&self) -> bool {
-        self.is_up
+    #[inline]
+    pub(super) fn is_up(&self) -> bool {
+        self.sending.of(&self.machines).as_ref().is_some_and(|machine| machine.is_up)
+    }
+
+    /// Sends under the current key, or else the other one, if there is no session any more under the key that was sent under.
+    fn choose(&mut self) {
+        let is_up = |parity: Parity| parity.of(&self.machines).as_ref().is_some_and(|machine| machine.is_up);
+        if !is_up(self.sending) {
+            let other = self.current.other();
+            self.sending = if is_up(other) && !is_up(self.current) { other } else { self.current };
+        }
+        self.show();
+    }
+
+    fn show(&mut self) {
+        let now = (self.is_up(), self.sending);
+        if now != self.shown {
+            self.shown = now;
+            self.peer.show(|sight| (sight.is_up, sight.parity) = now);
+        }
     }
 
     /// Where the peer is, if that is known.
@@ -112,15 +150,21 @@ impl State {
         self.remote
     }
 
-    /// Opens a message; what comes of it is in `into`, which has to have as many bytes as the message, and as the longest answer.
+    /// Opens a message under the key of this parity; what comes of it is in `into`, which has to have as many bytes as the message, and as
+    /// the longest answer.
     pub(super) fn open(
         &mut self,
-        message: &[u8],
+        (parity, message): (Parity, &[u8]),
         into: &mut [u8],
         origin: Origin,
     ) -> Result<Opened, DropReason> {
         let first = message.first().copied().unwrap_or_default();
-        let opened = match self.tunn.decapsulate(Some(origin.remote.ip()), message, into) {
+        let Some(machine) = parity.of_mut(&mut self.machines) else {
+            // The key that it was under is not served any more.
+            return Err(self.refuse(first, &WireGuardError::NoCurrentSession));
+        };
+        let is_settled = machine.is_settled();
+        let opened = match machine.tunn.decapsulate(Some(origin.remote.ip()), message, into) {
             TunnResult::Done if first == kind::DATA => Opened::Keepalive,
             TunnResult::Done => Opened::Cookie,
             TunnResult::WriteToNetwork(answer) if answer.first() == Some(&kind::COOKIE) => {
@@ -133,39 +177,41 @@ impl State {
             TunnResult::WriteToTunnelV6(packet, source) => {
                 Opened::Packet { length: packet.len(), source: IpAddr::V6(source).into() }
             }
-            TunnResult::Err(error) => {
-                let (reason, counter) = refused(first, &error);
-                if let Some(counter) = counter {
-                    self.peer.add(counter, 1);
-                }
-                return Err(reason);
-            }
+            TunnResult::Err(error) => return Err(self.refuse(first, &error)),
         };
-        self.learn(first, message.len(), origin);
-        Ok(opened)
-    }
-
-    /// Learns from a message that was authentic.
-    #[inline]
-    fn learn(&mut self, first: u8, length: usize, origin: Origin) {
-        let peer = &self.peer;
-        peer.add(Counter::ReceivedBytes, length as u64);
+        self.peer.add(Counter::ReceivedBytes, message.len() as u64);
         match first {
-            kind::DATA if self.is_up && !self.is_unconfirmed => {}
-            kind::DATA => self.established(origin.now),
-            kind::INITIATION => self.is_unconfirmed = true,
+            kind::DATA if is_settled && parity == self.sending => {}
+            kind::DATA => self.heard(parity, is_settled, opened, origin.now),
+            kind::INITIATION => machine.is_unconfirmed = true,
             kind::RESPONSE => {
-                let (.., round_trip) = self.tunn.stats();
-                peer.show(|sight| sight.round_trip = round_trip);
-                self.established(origin.now);
+                let (.., round_trip) = machine.tunn.stats();
+                self.peer.show(|sight| sight.round_trip = round_trip);
+                self.established(parity, origin.now);
             }
             // Of a cookie the sender is not known for sure.
             _ => {
-                peer.add(Counter::CookiesReceived, 1);
+                self.peer.add(Counter::CookiesReceived, 1);
                 self.ends.tie();
-                return;
+                return Ok(opened);
             }
         }
+        self.find(origin);
+        Ok(opened)
+    }
+
+    /// Takes note of a message that is dropped, and says why it is.
+    fn refuse(&self, first: u8, error: &WireGuardError) -> DropReason {
+        let (reason, counter) = refused(first, error);
+        if let Some(counter) = counter {
+            self.peer.add(counter, 1);
+        }
+        reason
+    }
+
+    /// Learns where the peer is from a message that was authentic.
+    #[inline]
+    fn find(&mut self, origin: Origin) {
         match origin.via {
             Via::Host(local) => {
                 if self.remote != Some(origin.remote) || (local.is_some() && self.local != local) {
@@ -191,14 +237,37 @@ impl State {
 
     /// Between whom the next message without a packet travels on a wire.
     pub(super) fn next_ends(&mut self) -> Option<Ends> {
-        self.ends.next(self.is_up)
+        self.ends.next(self.is_up())
+    }
+
+    /// A packet came under a session that was not used yet, or under another key than what is sent.
+    #[cold]
+    fn heard(&mut self, parity: Parity, is_settled: bool, opened: Opened, now: Timestamp) {
+        if !is_settled {
+            self.established(parity, now);
+        }
+        // A peer that knows both keys may keep the other session alive without using it; one that has gone back to a key does use it.
+        let since = |parity: Parity| {
+            parity.of(&self.machines).as_ref().map_or(Timestamp::ZERO, |machine| machine.since)
+        };
+        if matches!(opened, Opened::Packet { .. }) && since(parity) > since(self.sending) {
+            self.sending = parity;
+            self.show();
+        }
     }
 
     #[cold]
-    fn established(&mut self, now: Timestamp) {
-        (self.is_up, self.is_unconfirmed) = (true, false);
+    fn established(&mut self, parity: Parity, now: Timestamp) {
+        let was_up = self.is_up();
+        if let Some(machine) = parity.of_mut(&mut self.machines) {
+            machine.established(now);
+        }
+        if parity == self.current || !was_up {
+            self.sending = parity;
+        }
         self.peer.add(Counter::Handshakes, 1);
-        self.peer.show(|sight| (sight.handshake, sight.is_up) = (now.as_secs(), true));
+        self.peer.show(|sight| sight.handshake = now.as_secs());
+        self.show();
     }
 
     #[cold]
@@ -215,10 +284,11 @@ impl State {
     /// a session.
     #[inline]
     pub(super) fn seal(&mut self, packet: &[u8], into: &mut [u8]) -> Option<usize> {
-        if !self.is_up || into.len() < (packet.len() + OVERHEAD).max(LONGEST) {
+        let machine = self.sending.of_mut(&mut self.machines).as_mut().filter(|machine| machine.is_up)?;
+        if into.len() < (packet.len() + OVERHEAD).max(LONGEST) {
             return None;
         }
-        match self.tunn.encapsulate(packet, into) {
+        match machine.tunn.encapsulate(packet, into) {
             TunnResult::WriteToNetwork(message) if message.first() == Some(&kind::DATA) => {
                 Some(message.len())
             }
@@ -228,33 +298,37 @@ impl State {
             | TunnResult::Err(_)
             | TunnResult::WriteToTunnelV4(..)
             | TunnResult::WriteToTunnelV6(..) => {
-                self.is_up = false;
+                machine.is_up = false;
+                self.choose();
                 None
             }
         }
     }
 
-    /// Begins a handshake, unless one is under way. Returns how long the message is.
-    pub(super) fn begin(&mut self, into: &mut [u8]) -> Option<usize> {
-        let message = written(self.tunn.format_handshake_initiation(into, false));
-        self.sent(message)
+    /// Begins a handshake under the key of this parity, unless one is under way. Returns how long the message is.
+    pub(super) fn begin(&mut self, parity: Parity, into: &mut [u8]) -> Option<usize> {
+        let message = parity.of_mut(&mut self.machines).as_mut()?.begin(into);
+        self.sent(parity, message)
     }
 
-    /// What time has come for: a repetition, a new session, a keepalive. Returns how long the message is.
-    pub(super) fn tick(&mut self, into: &mut [u8]) -> Option<usize> {
+    /// What time has come for under the key of this parity: a repetition, a new session, a keepalive. Returns how long the message is.
+    pub(super) fn tick(&mut self, parity: Parity, into: &mut [u8]) -> Option<usize> {
         self.follow();
-        let mut message = written(self.tunn.update_timers(into));
-        let is_found = self.remote.is_some() || self.ends.is_some();
-        if self.tunn.is_expired() && self.peer.keys.keepalive.is_some() && is_found {
-            // It has given up, which one that is to be kept alive never does.
-            message = written(self.tunn.format_handshake_initiation(into, false));
+        let is_kept_alive =
+            self.peer.keys.keepalive.is_some() && (self.remote.is_some() || self.ends.is_some());
+        let is_sending = parity == self.sending;
+        let is_in_vain = self.sending.of(&self.machines).as_ref().is_some_and(Machine::is_in_vain);
+        // Who answers under one key need not be asked under the other.
+        let may_begin = is_sending || is_in_vain || !self.is_up();
+        let machine = parity.of_mut(&mut self.machines).as_mut()?;
+        let mut message = machine.tick(into);
+        // It has given up, which one that is to be kept alive never does; or the peer may know the other key alone.
+        let is_wanted = machine.tunn.is_expired() && is_kept_alive || is_in_vain && !is_sending;
+        if message.is_none() && may_begin && is_wanted {
+            message = machine.begin(into);
         }
-        let is_up = self.tunn.time_since_last_handshake().is_some();
-        if is_up != self.is_up {
-            self.is_up = is_up;
-            self.peer.show(|sight| sight.is_up = is_up);
-        }
-        self.sent(message)
+        self.choose();
+        self.sent(parity, message.filter(|(first, _)| may_begin || *first != kind::INITIATION))
     }
 
     /// Goes where the peer is said to be, if that is new.
@@ -265,9 +339,12 @@ impl State {
         self.peer.show(|sight| (sight.endpoint, sight.local) = (self.remote, self.local));
     }
 
-    fn sent(&self, message: Option<(u8, usize)>) -> Option<usize> {
+    fn sent(&mut self, parity: Parity, message: Option<(u8, usize)>) -> Option<usize> {
         let (first, length) = message?;
         if first == kind::INITIATION {
+            if let Some(machine) = parity.of_mut(&mut self.machines) {
+                machine.asked();
+            }
             self.peer.add(Counter::HandshakesSent, 1);
         }
         Some(length)
@@ -321,57 +398,11 @@ pub(super) const OVERHEAD: usize = 32;
 /// The longest message without a packet.
 const LONGEST: usize = super::message::Message::MOST;
 
-/// What a state machine wrote to be sent: its first byte, and how long it is.
-fn written(result: TunnResult<'_>) -> Option<(u8, usize)> {
-    match result {
-        TunnResult::WriteToNetwork(message) => Some((message.first().copied()?, message.len())),
-        TunnResult::Done
-        | TunnResult::Err(_)
-        | TunnResult::WriteToTunnelV4(..)
-        | TunnResult::WriteToTunnelV6(..) => None,
-    }
-}
-
-/// Why a message is dropped, and what its peer counts.
-fn refused(first: u8, error: &WireGuardError) -> (DropReason, Option<Counter>) {
-    match error {
-        WireGuardError::InvalidCounter | WireGuardError::DuplicateCounter => {
-            (DropReason::WireguardReplay, Some(Counter::Replay))
-        }
-        WireGuardError::InvalidAeadTag if first == kind::DATA => {
-            (DropReason::WireguardBadTag, Some(Counter::BadTag))
-        }
-        WireGuardError::WrongIndex | WireGuardError::NoCurrentSession | WireGuardError::ConnectionExpired
-            if first == kind::DATA =>
-        {
-            (DropReason::WireguardNoSession, Some(Counter::NoSession))
-        }
-        WireGuardError::InvalidPacket => (DropReason::WireguardInside, Some(Counter::Malformed)),
-        // Not known to be of the peer.
-        WireGuardError::InvalidMac => (DropReason::WireguardBadMac, None),
-        WireGuardError::UnderLoad => (DropReason::WireguardCookieRequired, None),
-        WireGuardError::WrongIndex
-        | WireGuardError::NoCurrentSession
-        | WireGuardError::ConnectionExpired
-        | WireGuardError::InvalidAeadTag
-        | WireGuardError::DestinationBufferTooSmall
-        | WireGuardError::IncorrectPacketLength
-        | WireGuardError::UnexpectedPacket
-        | WireGuardError::WrongPacketType
-        | WireGuardError::WrongKey
-        | WireGuardError::InvalidTai64nTimestamp
-        | WireGuardError::WrongTai64nTimestamp
-        | WireGuardError::LockFailed => {
-            (DropReason::WireguardHandshakeFailed, Some(Counter::HandshakeFailed))
-        }
-    }
-}
-
 impl fmt::Debug for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("State")
             .field("peer", &self.peer.slot)
-            .field("is_up", &self.is_up)
+            .field("is_up", &self.is_up())
             .finish_non_exhaustive()
     }
 }

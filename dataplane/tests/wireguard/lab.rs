@@ -113,6 +113,7 @@ pub fn routes_with(others: &[(&str, usize)]) -> Routes {
 pub struct Gateway {
     pub appliance: Appliance,
     pub identity: Arc<Identity>,
+    pub previous: Option<Arc<Identity>>,
     pub sockets: [Option<Arc<UdpSocket>>; 2],
     pub peers: Vec<Arc<Peer>>,
     pub is_strict: bool,
@@ -127,6 +128,7 @@ impl Gateway {
         Self {
             appliance,
             identity: Arc::new(Identity::new([7; 32])),
+            previous: None,
             sockets: [None, None],
             peers: Vec::new(),
             is_strict: false,
@@ -166,6 +168,7 @@ impl Gateway {
             mtu: 1420,
             requires_encryption: self.is_strict,
             identity: Arc::clone(&self.identity),
+            previous: self.previous.clone(),
             allowed: AllowedIps::new(allowed).unwrap(),
             keys: self.peers.iter().map(|peer| (peer.keys.public_key, peer.slot)).collect(),
             sockets: self.sockets.clone(),

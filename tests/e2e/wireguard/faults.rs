@@ -113,7 +113,7 @@ fn what_is_said_again_is_not_heard_again() {
 }
 
 /// What a key looks like: in base64, also without padding, and in hexadecimal digits.
-fn forms(key: &str) -> [String; 3] {
+pub(super) fn forms(key: &str) -> [String; 3] {
     let script = "printf %s \"$0\" | base64 -d | od -An -v -tx1 | tr -d ' \\n'";
     let hex = run(Command::new("sh").args(["-c", script, key]));
     assert_eq!(hex.len(), 64, "a key has 32 bytes");
@@ -121,7 +121,7 @@ fn forms(key: &str) -> [String; 3] {
 }
 
 /// Everything that can be asked of a process, and everything that it has said.
-fn everything(tunnel: &Tunnel, ravelin: &ravelin_tests::ravelin::Ravelin) -> String {
+pub(super) fn everything(tunnel: &Tunnel, ravelin: &ravelin_tests::ravelin::Ravelin) -> String {
     let mut text = ravelin.log();
     let shown =
         ["status", "interfaces", "workers", "counters", "flows", "policy", "routes", "peers", "drops"];

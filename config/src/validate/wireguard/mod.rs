@@ -1,13 +1,14 @@
 //! From sections and files of WireGuard to interfaces.
 //!
-//! Files are read here (`secret.rs` for what has to be true of those with keys), their peers and those of TOML become one list
-//! (`peers.rs`), and peers that people can tell apart become network sets (`sets.rs`). So are files that change peers of a running process
-//! (`file.rs`), and what comes of a configuration with those (`live.rs`). What holds on a bridge is in `bridge.rs`.
+//! Files are read here (`secret.rs` for what has to be true of those with keys, `rotation.rs` for the key before), their peers and those of
+//! TOML become one list (`peers.rs`), and peers that people can tell apart become network sets (`sets.rs`). So are files that change peers of a
+//! running process (`file.rs`), and what comes of a configuration with those (`live.rs`). What holds on a bridge is in `bridge.rs`.
 
 mod bridge;
 mod file;
 mod live;
 mod peers;
+mod rotation;
 mod secret;
 mod sets;
 #[cfg(test)]
@@ -22,7 +23,8 @@ use crate::resources::NetworkSet;
 use crate::schema::reader::{At, Field};
 use crate::types::{IfName, IpNet};
 use crate::validate::unique;
-use crate::wireguard::{Conf, KeyPlace, PrivateKey, Wireguard};
+use crate::wireguard::{Conf, KeyPlace, PreviousKey, PrivateKey, Wireguard};
+use jiff::Timestamp;
 use secret::{Content, Kept};
 use std::{
     collections::{HashMap, HashSet},
@@ -39,8 +41,8 @@ pub(super) struct Wireguards {
     pub(super) files: Vec<PathBuf>,
 }
 
-/// Checks the sections, which the model gives away, and reads the files that they name.
-pub(super) fn validate(lists: &mut Lists, findings: &mut Findings) -> Wireguards {
+/// Checks the sections, which the model gives away, and reads the files that they name, as of `now`.
+pub(super) fn validate(lists: &mut Lists, now: Timestamp, findings: &mut Findings) -> Wireguards {
     let models = mem::take(&mut lists.wireguards);
     names(&models, lists, findings);
     routes(&models, lists, findings);
@@ -50,7 +52,7 @@ pub(super) fn validate(lists: &mut Lists, findings: &mut Findings) -> Wireguards
     }
     bridge::once(&models, findings);
     let bridges = &lists.bridges;
-    let mut sections = Sections { findings, bridges, ports: HashMap::new(), files: Vec::new() };
+    let mut sections = Sections { findings, bridges, ports: HashMap::new(), files: Vec::new(), now };
     let interfaces: Vec<_> = models.into_iter().filter_map(|model| sections.section(model)).collect();
     let sets = interfaces.iter().flat_map(sets::sets).collect();
     Wireguards { sets, files: sections.files, interfaces }
@@ -110,6 +112,7 @@ struct Sections<'s> {
     /// Where each port was asked for first.
     ports: HashMap<u16, Place>,
     files: Vec<PathBuf>,
+    now: Timestamp,
 }
 
 impl Sections<'_> {
@@ -122,6 +125,8 @@ impl Sections<'_> {
         let unknown = matches!(conf, Some(None));
         let conf = conf.flatten();
         let private_key = if unknown { None } else { self.private_key(&model, conf.as_ref()) };
+        let (private_key_file, previous_key) =
+            self.rotation(&model, private_key.as_ref().map(|(key, _)| key)).unzip();
         if let Some(conf) = &conf {
             self.said_once("listen_port", &model.listen_port, conf.listen_port.given().map(|at| &at.range));
             self.said_once("addresses", &model.addresses, conf.addresses.first().map(|at| &at.range));
@@ -154,6 +159,9 @@ impl Sections<'_> {
             bridge,
             private_key,
             private_key_place,
+            private_key_file,
+            previous_key: previous_key.flatten(),
+            rotation_grace: model.rotation_grace.into_value()?,
             listen_port: listen_port.into_value().filter(|port| *port != 0),
             addresses: addresses.into_iter().map(|at| at.value).collect(),
             mtu: mtu.into_value(),
@@ -220,6 +228,29 @@ impl Sections<'_> {
         let credential = model.private_key_credential.given()?;
         let kept = Kept::Credential(&credential.value);
         Some((kept.key(&credential.range, self.findings)?, kept.place()))
+    }
+
+    /// The file of the private key, if it has one of its own, and the key before, if that is still served.
+    fn rotation(
+        &mut self,
+        model: &WireguardModel,
+        key: Option<&PrivateKey>,
+    ) -> Option<(PathBuf, Option<PreviousKey>)> {
+        let Some(At { value, range }) = model.private_key_file.given() else {
+            if let Some(grace) = model.rotation_grace.given() {
+                let message = "`rotation_grace` is of no use without `private_key_file`";
+                let finding = self.findings.add(Code::Combination, &grace.range, message);
+                finding.help("the key before stands beside that file, in FILE.previous");
+            }
+            return None;
+        };
+        let path = self.findings.sources().directory(range).join(value);
+        let grace = *model.rotation_grace.value()?;
+        let previous = rotation::previous(&path, key, self.now, grace, range, self.findings);
+        if previous.is_some() {
+            self.files.push(Wireguard::previous_key_file(&path));
+        }
+        Some((path, previous))
     }
 
     /// A path that is written relative to the directory of its file, relative to the working directory: of a file that is read.

@@ -151,7 +151,7 @@ fn key<K: FromStr<Err = KeyError>>(
     None
 }
 
-fn unreadable(path: &Path, error: &io::Error, place: &Place, findings: &mut Findings) {
+pub(super) fn unreadable(path: &Path, error: &io::Error, place: &Place, findings: &mut Findings) {
     findings.add(Code::KeyFile, place, format!("cannot read `{}`: {error}", shown(path)));
 }
 

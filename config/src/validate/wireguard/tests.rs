@@ -1,12 +1,13 @@
-use super::{Standing, read_peers, secret};
+mod bridge;
+mod live;
+mod rotation;
+
+use super::secret;
 use crate::report::{Findings, Range};
 use crate::types::{IfName, MssClamp};
-use crate::wireguard::{
-    KeyPlace, PresharedKey, PrivateKey, PublicKey, Wireguard, WireguardPeer, WireguardRoutes,
-};
+use crate::wireguard::{KeyPlace, PresharedKey, PrivateKey, Wireguard, WireguardRoutes};
 use crate::{Change, Code, Config, Loaded, Report, ReversePath, diff, load};
 use std::{
-    collections::BTreeMap,
     fs::{self, Permissions},
     num::NonZeroU16,
     os::unix::fs::PermissionsExt,
@@ -144,6 +145,7 @@ fn a_file_of_wg_quick_says_the_same() {
     let place = KeyPlace::File(directory.0.join("wg.conf"));
     of_toml.private_key_place = place.clone();
     of_toml.peers[0].preshared_key_place = Some(place);
+    of_toml.private_key_file = None;
     assert_eq!(of_conf.wireguards, [of_toml]);
     assert_eq!(of_conf.resources.network_sets, []);
     assert_eq!(of_conf.files, ["main.toml", "wg.conf"].map(|file| directory.0.join(file)));
@@ -385,110 +387,4 @@ fn changes_are_shown_by_name_and_without_secrets() {
     let other = section("").replace("wg0", "wg1");
     let expected = [("wireguard[wg0]".to_owned(), false), ("wireguard[wg1]".to_owned(), false)];
     assert_eq!(changes(&section(""), &other), expected);
-}
-
-const LINE: &str = "[[bridge]]\nname = 'line'\nports = ['eth0', 'eth1']\nfail = 'closed'\n";
-
-#[test]
-fn on_a_bridge_there_is_no_interface_of_the_host() {
-    let directory = Directory::new("bridge");
-    let peer = format!("[[wireguard.peer]]\npublic_key = '{ALICE}'\nallowed_ips = ['10.0.2.0/24']\n");
-    let on_bridge = |keys: &str| section(&format!("bridge = 'line'\nlisten_port = 1\n{keys}")) + &peer + LINE;
-    let good = "local_ips = ['10.0.1.0/24', 'fd01::/64']\nrequire_encryption = true\n";
-    let config = directory.config(&on_bridge(good));
-    let bridge = config.wireguards[0].bridge.as_ref().unwrap();
-    assert_eq!((bridge.name.to_string(), bridge.outside.as_str()), ("line".to_owned(), "eth0"));
-    assert_eq!(texts(&bridge.local_ips), ["10.0.1.0/24", "fd01::/64"]);
-    assert_eq!(config.wireguard_devices().count(), 0);
-    // Nothing routes, and nothing has to.
-    directory.write("bridge.toml", &on_bridge(good), 0o644);
-    load(&directory.0.join("bridge.toml")).unwrap();
-
-    let found = |text: &str| directory.found(text);
-    assert_eq!(found(&on_bridge("")), one(Code::MissingKey, "4"));
-    let on_any = on_bridge(good).replace("listen_port = 1\n", "");
-    assert_eq!(found(&on_any), one(Code::MissingKey, "4"));
-    assert_eq!(found(&on_bridge(good).replace("'closed'", "'open'")), one(Code::Combination, "7"));
-    assert_eq!(
-        found(&on_bridge(good).replace("bridge = 'line'", "bridge = 'lime'")),
-        one(Code::Combination, "4")
-    );
-    for key in ["addresses = ['10.9.0.1/24']", "zone = 'x'", "routes = true", "reverse_path = 'off'"] {
-        assert_eq!(found(&on_bridge(&format!("{good}{key}\n"))), one(Code::Combination, "8"), "{key}");
-    }
-    let known = on_bridge(good).replace("allowed_ips", "endpoint = '192.0.2.1:1'\nallowed_ips");
-    assert_eq!(found(&known), one(Code::Combination, "10"));
-    let twice = on_bridge(good)
-        + &section(&format!("bridge = 'line'\nlisten_port = 2\n{good}")).replace("wg0", "wg1");
-    assert_eq!(found(&twice), one(Code::Combination, "18"));
-    assert_eq!(found(&section("local_ips = ['10.0.1.0/24']\n")), one(Code::Combination, "4"));
-}
-
-/// What is wrong with a file that changes peers: kind, and line.
-fn wrong(text: &str) -> Vec<(Code, usize)> {
-    let is_own = |key: &PrivateKey| *key == PRIVATE.parse().unwrap();
-    let standing = Standing { name: "wg0", listen_port: 51_820, has_key: &is_own };
-    let report = read_peers(text, "peers.conf", &standing).unwrap_err();
-    let shown = report.to_string();
-    assert!(!shown.contains(&PRIVATE[..8]) && !shown.contains(&OTHER[..8]), "{shown}");
-    report.diagnostics().iter().map(|it| (it.code, it.span.as_ref().unwrap().line)).collect()
-}
-
-#[test]
-fn a_file_that_changes_peers_says_of_the_interface_what_is_so() {
-    let standing = Standing { name: "wg0", listen_port: 51_820, has_key: &|_| true };
-    let text = format!(
-        "[Interface]\nPrivateKey = {PRIVATE}\nListenPort = 51820\nFwMark = 7\n\
-        [Peer]\nPublicKey = {ALICE}\nAllowedIPs = 10.8.0.2/24\n"
-    );
-    let file = read_peers(&text, "peers.conf", &standing).unwrap();
-    assert!(file.holds_secrets);
-    assert_eq!((file.peers.len(), file.warnings.warnings()), (1, 2), "{}", file.warnings);
-    assert_eq!(texts(&file.peers[0].allowed_ips), ["10.8.0.0/24"]);
-    let text = format!("[Peer]\nPublicKey = {ALICE}\nPresharedKey = {OTHER}\n");
-    let file = read_peers(&text, "peers.conf", &standing).unwrap();
-    assert_eq!(file.peers[0].preshared_key_place, Some(KeyPlace::File("peers.conf".into())));
-    assert!(!read_peers("", "peers.conf", &standing).unwrap().holds_secrets);
-
-    let interface = |line: &str| wrong(&format!("[Interface]\n{line}\n"));
-    assert_eq!(interface(&format!("PrivateKey = {OTHER}")), [(Code::Combination, 2)]);
-    for line in ["ListenPort = 1", "Address = 10.8.0.1/24", "MTU = 1400", "Table = off"] {
-        assert_eq!(interface(line), [(Code::Combination, 2)], "{line}");
-    }
-    let peers =
-        format!("[Peer]\nPublicKey = {ALICE}\n[Peer]\nPublicKey = {ALICE}\nAllowedIPs = 10.0.0.1/33\n");
-    assert_eq!(wrong(&peers), [(Code::PeerTaken, 4), (Code::Malformed, 5)]);
-}
-
-#[test]
-fn peers_that_change_while_it_runs_have_the_names_of_the_configuration() {
-    let directory = Directory::new("live");
-    let config = directory.config(&section(&format!(
-        "[[wireguard.peer]]\nname = 'alice'\npublic_key = '{ALICE}'\nallowed_ips = ['10.8.0.2']\n\
-        preshared_key_file = 'other'\n[[wireguard.peer]]\npublic_key = '{BOB}'\nlabels = {{ a = 'b' }}\n"
-    )));
-    let wg = &config.wireguards[0];
-    assert_eq!(wg.private_key_place, KeyPlace::File(directory.0.join("key")));
-    let alice = &wg.peers[0];
-    assert_eq!(alice.preshared_key_place, Some(KeyPlace::File(directory.0.join("other"))));
-    assert_eq!(config.with_peers(&BTreeMap::new()), config);
-    let same = BTreeMap::from([(wg.name.clone(), wg.peers.clone())]);
-    assert_eq!(config.with_peers(&same), config);
-
-    let nameless =
-        WireguardPeer { name: None, allowed_ips: vec!["10.9.0.0/16".parse().unwrap()], ..alice.clone() };
-    let stranger =
-        WireguardPeer { public_key: PublicKey([1; 32]), allowed_ips: Vec::new(), ..nameless.clone() };
-    let live = BTreeMap::from([(wg.name.clone(), vec![stranger, nameless])]);
-    let changed = config.with_peers(&live);
-    let names: Vec<_> = changed.wireguards[0].peers.iter().map(|peer| peer.name.as_deref()).collect();
-    assert_eq!(names, [None, Some("alice")]);
-    let sets = &changed.resources.network_sets;
-    assert_eq!(
-        sets.iter().map(|set| texts(&set.nets)).collect::<Vec<_>>(),
-        [vec!["10.9.0.0/16".to_owned()], vec![]]
-    );
-    let fields: Vec<_> = diff(&config, &changed).into_iter().map(|change| change.field).collect();
-    assert!(fields.contains(&"wireguard[wg0].peer[alice].allowed_ips".to_owned()), "{fields:?}");
-    assert!(diff(&config, &changed).iter().all(|change| change.live));
 }

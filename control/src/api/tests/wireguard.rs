@@ -21,7 +21,7 @@ async fn who_has_no_wireguard_interface_is_told_of_none() {
 /// What is said to a change, and whether it is the fault of who asks.
 async fn refusal(running: &Running, name: &str, change: &serde_json::Value) -> (bool, String) {
     let socket = running.directory.file("control.sock");
-    let path = format!("/wireguard/{name}");
+    let path = format!("/wireguard/{name}/peers");
     let error = client::send_json::<WireguardChanged>(&socket, &path, change).await.unwrap_err();
     let ClientError::Refused { wrong, refusal } = error else { panic!("{error}") };
     (wrong, refusal.error)

@@ -15,8 +15,8 @@ pub use nat::{Nat, NatAddress, NatMapping, NatPublished};
 pub use policy::{CutFlows, CutOne, RuleUse, StagedFlows, StagedGroup, Used};
 pub use routes::{Acquaintance, Leads, Neighbour, Neighbours, NextHop, Route, Routes};
 pub use wireguard::{
-    Origin, SentKey, Session, WireguardChange, WireguardChanged, WireguardInterface, WireguardPeer,
-    WireguardPeerChange, WireguardTraffic,
+    Origin, SentKey, Session, WireguardChange, WireguardChanged, WireguardInterface, WireguardKeys,
+    WireguardPeer, WireguardPeerChange, WireguardPrevious, WireguardTraffic,
 };
 
 use serde::{Deserialize, Serialize};

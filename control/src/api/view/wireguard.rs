@@ -1,4 +1,4 @@
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::Zeroizing;
@@ -21,6 +21,12 @@ pub struct WireguardInterface {
     /// Where its private key came from, in words.
     #[serde(default)]
     pub private_key_place: String,
+    /// The key that it had before, while that is still served.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<WireguardPrevious>,
+    /// The file that has its private key and nothing else; absent if that comes from elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub private_key_file: Option<PathBuf>,
     /// The UDP port at which peers reach it.
     pub listen_port: u16,
     /// Largest packet in bytes.
@@ -31,6 +37,22 @@ pub struct WireguardInterface {
     pub peers: Vec<WireguardPeer>,
     /// Over all peers, and what belongs to none of them.
     pub totals: WireguardTraffic,
+}
+
+/// The key that an interface had before.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WireguardPrevious {
+    /// The public key, in base64.
+    pub public_key: String,
+    /// When it is no longer served.
+    pub until: String,
+}
+
+/// `POST /wireguard/keys`: has an interface take over the keys that its files hold now.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WireguardKeys {
+    /// The interface.
+    pub interface: String,
 }
 
 /// A peer.
@@ -71,6 +93,9 @@ pub struct WireguardPeer {
     pub persistent_keepalive_seconds: Option<u16>,
     /// Whether packets can be sent to it now.
     pub session: Session,
+    /// Whether that is under the key that the interface had before.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_under_previous_key: bool,
     /// The worker that owns it.
     pub worker: u8,
 }
@@ -88,7 +113,7 @@ pub enum Origin {
     Added,
 }
 
-/// `POST /wireguard/NAME`: what changes about the peers of an interface, one after the other, until the next reload; all of it or nothing.
+/// `POST /wireguard/NAME/peers`: what changes about the peers of an interface, one after the other, until the next reload; all of it or nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WireguardChange {

@@ -37,7 +37,7 @@ impl Running {
 
     /// Has the process make a change, and says for how long it holds.
     pub(super) fn change(&self, change: &WireguardChange, json: bool) -> Result<(), Failure> {
-        let path = format!("/wireguard/{}", self.interface.name);
+        let path = format!("/wireguard/{}/peers", self.interface.name);
         let changed: WireguardChanged =
             target::block_on(async { Ok(client::send_json(&self.socket, &path, change).await?) })?;
         if json {

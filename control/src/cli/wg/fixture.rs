@@ -72,6 +72,7 @@ fn site() -> WireguardPeer {
         ),
         persistent_keepalive_seconds: Some(25),
         session: Session::Up,
+        is_under_previous_key: false,
         worker: 0,
     }
 }

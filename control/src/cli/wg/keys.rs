@@ -68,18 +68,18 @@ fn is_open_to_all(out: impl AsFd) -> bool {
 }
 
 /// A key of any kind; in text, base64. It cannot be shown by accident.
-struct Key([u8; 32]);
+pub(super) struct Key([u8; 32]);
 
 impl Key {
     /// Any 32 bytes, which nobody can guess.
-    fn random() -> io::Result<Self> {
+    pub(super) fn random() -> io::Result<Self> {
         let mut key = [0; 32];
         let length = rustix::io::retry_on_intr(|| getrandom(&mut key, GetRandomFlags::empty()))?;
         if length == key.len() { Ok(Self(key)) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
     }
 
     /// With the bits set that every private key has (RFC 7748, section 5).
-    fn clamped(mut self) -> Self {
+    pub(super) fn clamped(mut self) -> Self {
         self.0[0] &= 0b1111_1000;
         self.0[31] &= 0b0111_1111;
         self.0[31] |= 0b0100_0000;
@@ -87,18 +87,18 @@ impl Key {
     }
 
     /// What wg(8) takes for a key: 44 characters from the first on, then nothing but blanks, ends of lines and zeros.
-    fn read(text: &[u8]) -> Option<Self> {
+    pub(super) fn read(text: &[u8]) -> Option<Self> {
         let (key, rest) = text.split_at_checked(44)?;
         let is_blank = |byte: &u8| matches!(byte, 0 | b'\t'..=b'\r' | b' ');
         let key = STANDARD.decode(key).ok()?.try_into().ok()?;
         rest.iter().all(is_blank).then_some(Self(key))
     }
 
-    fn public(&self) -> Self {
+    pub(super) fn public(&self) -> Self {
         Self(PublicKey::from(&StaticSecret::from(self.0)).to_bytes())
     }
 
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         STANDARD.encode(self.0)
     }
 }

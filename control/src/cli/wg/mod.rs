@@ -1,8 +1,9 @@
 //! `ravelin wg`: what wg(8) does, for the interfaces of the running process.
 //!
 //! Promises: what is printed for programs is what wg(8) prints, byte by byte, but for secrets: they are `(hidden)` wherever there
-//! are any, `dump` included, since the process does not tell them. What changes (`words.rs`, `conf.rs`) changes as a whole or not at all, and
-//! only until the next reload, which is said. Refuses: to change files, and what only these can change. Read next: `show.rs`, `keys.rs`, `change.rs`.
+//! are any, `dump` included, since the process does not tell them. What changes peers (`words.rs`, `conf.rs`) does so as a whole or not at all, and
+//! only until the next reload, which is said; another key for an interface (`rotate.rs`) is for good. Refuses: to change other files than that of the
+//! key, and what only these can change. Read next: `show.rs`, `keys.rs`, `change.rs`.
 
 mod change;
 mod conf;
@@ -10,6 +11,7 @@ mod conf;
 pub(super) mod fixture;
 mod keys;
 mod plain;
+mod rotate;
 mod secret;
 mod set;
 mod show;
@@ -40,6 +42,7 @@ enum What {
     /// The same as `syncconf`: there is no reason for which sessions of peers should end that stay.
     Setconf(conf::Args),
     Syncconf(conf::Args),
+    Rotate(rotate::Args),
     /// Makes a private key.
     ///
     /// Into a file that nobody else can read: `(umask 077; ravelin wg genkey > key)`.
@@ -57,6 +60,7 @@ pub(super) fn run(args: &Args, json: bool) -> Result<(), Failure> {
         What::Set(args) => set::run(args, json),
         What::Addconf(args) => conf::run(args, false, json),
         What::Setconf(args) | What::Syncconf(args) => conf::run(args, true, json),
+        What::Rotate(args) => rotate::run(args, json),
         What::Genkey => keys::private(json),
         What::Pubkey => keys::public(json),
         What::Genpsk => keys::preshared(json),

@@ -11,7 +11,7 @@ use crate::{
 
 /// Shows interfaces and peers in the words of wg(8): all, or one, or one thing of it in the form that wg(8) has for programs.
 ///
-/// Beyond what wg(8) says there are a peer's `name`, its `session` with the round trip of the handshake, and what was `dropped`, if
+/// Beyond what wg(8) says there are the `previous public key` of an interface while that is still served, a peer's `name`, its `session` with the round trip of the handshake, and what was `dropped`, if
 /// anything was. There are no colours and no firewall marks. Private and preshared keys are `(hidden)` everywhere, also in `dump`: the
 /// process tells them to nobody. With `--json`, everything that is known.
 #[derive(Debug, clap::Args)]

@@ -7,7 +7,7 @@ use std::cmp::Reverse;
 
 use super::plain::{HIDDEN, allowed_ips};
 use crate::{
-    api::view::{Origin, WireguardInterface, WireguardPeer, WireguardTraffic},
+    api::view::{Origin, WireguardInterface, WireguardPeer, WireguardPrevious, WireguardTraffic},
     cli::show::number::milliseconds,
 };
 
@@ -19,6 +19,9 @@ pub(super) fn interface(it: &WireguardInterface, now: u64) -> String {
     let mut lines = vec![format!("interface: {}", it.name)];
     let mut line = |name: &str, value: &str| lines.push(format!("  {name}: {value}"));
     line("public key", &it.public_key);
+    if let Some(WireguardPrevious { public_key, until }) = &it.previous {
+        line("previous public key", &format!("{public_key} (until {until})"));
+    }
     line("private key", HIDDEN);
     line("listening port", &it.listen_port.to_string());
     if let Some(bridge) = &it.bridge {
@@ -73,7 +76,8 @@ fn peer(it: &WireguardPeer, now: u64) -> String {
 fn session(it: &WireguardPeer) -> String {
     let trip = it.handshake_rtt_us.map(|us| format!(", round trip {}", milliseconds(us)));
     let local = it.local_address.as_ref().map(|address| format!(", from {address}"));
-    let parts = [trip, local, Some(format!(", worker {}", it.worker))];
+    let key = it.is_under_previous_key.then(|| " under previous key".to_owned());
+    let parts = [key, trip, local, Some(format!(", worker {}", it.worker))];
     [it.session.name().to_owned()].into_iter().chain(parts.into_iter().flatten()).collect()
 }
 

@@ -47,6 +47,18 @@ interface: wg1
 }
 
 #[test]
+fn a_key_before_is_told_and_who_is_under_it() {
+    let mut rotated = interfaces().remove(0);
+    let until = "2027-01-16T08:00:00Z".to_owned();
+    rotated.previous = Some(WireguardPrevious { public_key: rotated.peers[0].public_key.clone(), until });
+    rotated.peers[1].is_under_previous_key = true;
+    let text = interface(&rotated, NOW);
+    let line = "\n  previous public key: xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8D1= (until 2027-01-16T08:00:00Z)\n";
+    assert!(text.contains(line), "{text}");
+    assert!(text.contains("  session: up under previous key, round trip 12.345 ms, from"), "{text}");
+}
+
+#[test]
 fn times_are_told_as_wg_tells_them() {
     assert_eq!(ago(NOW, NOW), "Now");
     assert_eq!(ago(NOW - 1, NOW), "1 second ago");
