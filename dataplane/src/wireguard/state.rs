@@ -90,6 +90,10 @@ impl State {
         origin: Origin,
     ) -> Result<Opened, DropReason> {
         let first = message.first().copied().unwrap_or_default();
+        if first == kind::DATA && is_spent(message) {
+            self.peer.add(Counter::NoSession, 1);
+            return Err(DropReason::WireguardNoSession);
+        }
         let opened = match self.tunn.decapsulate(Some(origin.remote.ip()), message, into) {
             TunnResult::Done if first == kind::DATA => Opened::Keepalive,
             TunnResult::Done => Opened::Cookie,
@@ -265,6 +269,15 @@ impl State {
 pub(super) const OVERHEAD: usize = 32;
 /// The longest message without a packet.
 const LONGEST: usize = super::message::Message::MOST;
+
+/// Whether a session has ended before a data message, by the number of that (section 6.1 of the paper on WireGuard). The state machine
+/// does not look, and its window begins anew behind the last number there is.
+#[inline]
+fn is_spent(message: &[u8]) -> bool {
+    const END: u64 = u64::MAX - (1 << 13);
+    let number = message.get(8..).and_then(<[u8]>::first_chunk);
+    number.is_some_and(|number| u64::from_le_bytes(*number) >= END)
+}
 
 /// What a state machine wrote to be sent: its first byte, and how long it is.
 fn written(result: TunnResult<'_>) -> Option<(u8, usize)> {

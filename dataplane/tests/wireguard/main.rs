@@ -1,6 +1,7 @@
 //! Tunnels that end at the workers: what comes out of them, what goes into them, and what does neither.
 
 mod lab;
+mod models;
 mod noise;
 #[path = "../support/mod.rs"]
 mod support;
