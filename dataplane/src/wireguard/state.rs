@@ -15,8 +15,8 @@ pub(super) struct State {
     tunn: Box<Tunn>,
     /// Whether there is a session to send under.
     is_up: bool,
-    /// Whether a session that the peer asked for has carried nothing yet.
-    is_unconfirmed: bool,
+    /// What we call the session that the peer has asked for last, while that has carried nothing yet.
+    unconfirmed: Option<u32>,
     remote: Option<SocketAddr>,
     local: Option<IpAddr>,
     outlet: Outlet,
@@ -63,7 +63,7 @@ impl State {
             tunn: peer.take_intake()?,
             peer: Arc::clone(peer),
             is_up: false,
-            is_unconfirmed: false,
+            unconfirmed: None,
             remote: None,
             local: None,
             outlet: Outlet::default(),
@@ -100,7 +100,12 @@ impl State {
             TunnResult::WriteToNetwork(answer) if answer.first() == Some(&kind::COOKIE) => {
                 return Ok(Opened::Answered { length: answer.len() });
             }
-            TunnResult::WriteToNetwork(answer) => Opened::Answered { length: answer.len() },
+            TunnResult::WriteToNetwork(answer) => {
+                if first == kind::INITIATION {
+                    self.unconfirmed = index(answer);
+                }
+                Opened::Answered { length: answer.len() }
+            }
             TunnResult::WriteToTunnelV4(packet, source) => {
                 Opened::Packet { length: packet.len(), source: IpAddr::V4(source).into() }
             }
@@ -115,19 +120,21 @@ impl State {
                 return Err(reason);
             }
         };
-        self.learn(first, message.len(), origin);
+        self.learn(first, message, origin);
         Ok(opened)
     }
 
     /// Learns from a message that was authentic.
     #[inline]
-    fn learn(&mut self, first: u8, length: usize, origin: Origin) {
+    fn learn(&mut self, first: u8, message: &[u8], origin: Origin) {
         let peer = &self.peer;
-        peer.add(Counter::ReceivedBytes, length as u64);
+        peer.add(Counter::ReceivedBytes, message.len() as u64);
         match first {
-            kind::DATA if self.is_up && !self.is_unconfirmed => {}
+            // It may be of a session before that one.
+            kind::DATA
+                if self.is_up && (self.unconfirmed.is_none() || self.unconfirmed != index(message)) => {}
             kind::DATA => self.established(origin.now),
-            kind::INITIATION => self.is_unconfirmed = true,
+            kind::INITIATION => {}
             kind::RESPONSE => {
                 let (.., round_trip) = self.tunn.stats();
                 peer.show(|sight| sight.round_trip = round_trip);
@@ -146,7 +153,7 @@ impl State {
 
     #[cold]
     fn established(&mut self, now: Timestamp) {
-        (self.is_up, self.is_unconfirmed) = (true, false);
+        (self.is_up, self.unconfirmed) = (true, None);
         self.peer.add(Counter::Handshakes, 1);
         self.peer.show(|sight| (sight.handshake, sight.is_up) = (now.as_secs(), true));
     }
@@ -269,6 +276,12 @@ impl State {
 pub(super) const OVERHEAD: usize = 32;
 /// The longest message without a packet.
 const LONGEST: usize = super::message::Message::MOST;
+
+/// The first index in a message: of data, what its receiver calls the session; of handshakes, what their sender does.
+#[inline]
+fn index(message: &[u8]) -> Option<u32> {
+    message.get(4..)?.first_chunk().map(|index| u32::from_le_bytes(*index))
+}
 
 /// Whether a session has ended before a data message, by the number of that (section 6.1 of the paper on WireGuard). The state machine
 /// does not look, and its window begins anew behind the last number there is.

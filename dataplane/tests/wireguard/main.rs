@@ -3,6 +3,7 @@
 mod lab;
 mod models;
 mod noise;
+mod sessions;
 #[path = "../support/mod.rs"]
 mod support;
 
