@@ -1,5 +1,6 @@
 //! Tunnels that end at the workers: what comes out of them, what goes into them, and what does neither.
 
+mod corpus;
 mod lab;
 mod models;
 mod noise;
