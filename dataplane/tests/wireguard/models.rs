@@ -99,6 +99,18 @@ fn a_session_ends_with_its_last_number() {
     assert_eq!(gateway.count(0, Counter::NoSession), 5);
 }
 
+#[test]
+fn an_address_of_ipv4_is_none_of_ipv6() {
+    let (mut gateway, other) = Other::connected(None);
+    let mut mapped = packet("::ffff:a09:2", "fd00::9", 10);
+    assert_eq!(gateway.receive(OUTSIDE, &wrap(other.endpoint, &other.seal(0, &mapped))), []);
+    assert_eq!(gateway.counters().drops.total(), 1);
+    // Nor that way round.
+    mapped[0] = 0x45;
+    assert_eq!(gateway.receive(OUTSIDE, &wrap(other.endpoint, &other.seal(1, &mapped))), []);
+    assert_eq!(gateway.counters().drops.total(), 2);
+}
+
 /// An address among few, so that prefixes meet.
 fn address() -> impl Strategy<Value = IpAddr> {
     let byte = || prop_oneof![Just(0_u8), Just(1), Just(127), Just(128), Just(255)];

@@ -171,13 +171,13 @@ fn timestamp() -> [u8; 12] {
 /// Packets both ways; the gateway has sent so many messages in the session, and the peer as many.
 fn exchange(gateway: &mut Gateway, other: &Other, sent: [u64; 2]) {
     for number in 0..3 {
-        let asked = packet(ADDRESS, HOST, 100);
+        let asked = packet(ADDRESS, HOST, 101);
         let message = other.seal(sent[1] + number, &asked);
         let out = gateway.receive(OUTSIDE, &wrap(other.endpoint, &message));
         let [(INSIDE, received)] = &*out else { panic!("one packet: {out:?}") };
         assert_eq!(received[14..], routed(asked));
 
-        let answered = frame(HOST, ADDRESS, 100);
+        let answered = frame(HOST, ADDRESS, 101);
         let out = gateway.receive(INSIDE, &answered);
         let [(OUTSIDE, message)] = &*out else { panic!("one message: {out:?}") };
         let opened = other.open(sent[0] + number, content(message));
@@ -207,7 +207,7 @@ fn the_gateway_begins_with_another_implementation() {
         gateway.sockets = [Some(Arc::new(UdpSocket::bind("127.0.0.1:0").unwrap())), None];
         gateway.publish();
         // This one waits for the session.
-        assert_eq!(gateway.receive(INSIDE, &frame(HOST, ADDRESS, 100)), []);
+        assert_eq!(gateway.receive(INSIDE, &frame(HOST, ADDRESS, 101)), []);
         let mut buffer = [0; 256];
         let (length, _) = there.recv_from(&mut buffer).unwrap();
         let response = other.answer(&buffer[..length]);
@@ -219,7 +219,7 @@ fn the_gateway_begins_with_another_implementation() {
             other.open(number, content(&out.iter().find(is_it).expect("a message with this number").1))
         };
         assert_eq!((out.len(), numbered(0).len()), (2, 0), "a keepalive, and what waited");
-        assert_eq!(numbered(1)[..128], routed(frame(HOST, ADDRESS, 100)[14..].to_vec()));
+        assert_eq!(numbered(1)[..129], routed(frame(HOST, ADDRESS, 101)[14..].to_vec()));
         exchange(&mut gateway, &other, [2, 0]);
         assert_eq!(gateway.counters().drops.total(), 0);
     }
@@ -235,7 +235,7 @@ fn without_the_same_preshared_key_there_is_no_session() {
         let answers = gateway.receive(OUTSIDE, &wrap(other.endpoint, &initiation));
         assert_eq!(other.take_response(content(&answers[0].1)), Err(snow::Error::Decrypt));
         // Now that the gateway knows where the peer is, it begins.
-        let begun = gateway.receive(INSIDE, &frame(HOST, ADDRESS, 100));
+        let begun = gateway.receive(INSIDE, &frame(HOST, ADDRESS, 101));
         let response = other.answer(content(&begun[0].1));
         gateway.drops(OUTSIDE, &wrap(other.endpoint, &response), DropReason::WireguardHandshakeFailed);
         assert_eq!(gateway.count(0, Counter::Handshakes), 0);
