@@ -5,6 +5,7 @@ mod faults;
 mod gateway;
 mod kernel;
 mod keys;
+mod lossy;
 mod peers;
 mod shown;
 mod traffic;
