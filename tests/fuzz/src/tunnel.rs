@@ -58,6 +58,8 @@ pub(crate) mod step {
 }
 
 const STEPS: usize = 64;
+/// As much of UDP as a packet holds that fits into a tunnel; the kernel is told of longer ones.
+const LONGEST: usize = 1420 - 28;
 /// Sessions that are known beside the last one, of an end that has begun or answered each: the state machine has eight.
 const SESSIONS: u32 = 7;
 const FRIEND: &str = "10.9.0.2";
@@ -172,7 +174,7 @@ impl Scene {
                 }
             }
             step::BEGIN => {
-                let out = self.deliver(INSIDE, &frame(HOST, CALLER, bytes.length(1400)));
+                let out = self.deliver(INSIDE, &frame(HOST, CALLER, bytes.length(LONGEST)));
                 assert!(out.len() <= 1);
             }
             step::RESPONSE => self.answer_call(bytes),
@@ -186,7 +188,7 @@ impl Scene {
                     assert!(port != INSIDE || [FRIEND, "fd09::2"].contains(&&*source), "{source}");
                 }
             }
-            step::ANSWER => self.answer(bytes.length(1400)),
+            step::ANSWER => self.answer(bytes.length(LONGEST)),
             step::FRAME => {
                 let port = bytes.next() % 4;
                 let length = bytes.length(1600);
@@ -257,7 +259,7 @@ impl Scene {
     }
 
     fn sent(&mut self, bytes: &mut Bytes<'_>) -> Sent {
-        let packet = packet(FRIEND, HOST, bytes.length(1370));
+        let packet = packet(FRIEND, HOST, bytes.length(LONGEST));
         Sent { message: self.friend.seal(&packet), packet, session: self.sessions, is_delivered: false }
     }
 
