@@ -2,10 +2,14 @@
 //!
 //! Promises: any allocation on the worker's thread during thousands of turns fails the test, over every backend that
 //! needs no privileges, with expiry, eviction, new flows that rules judge, flows judged again after a change, answers to
-//! rejected packets, denied and malformed packets and captures going on. Refuses to say anything of the first turns, in which tables and pools grow to what they stay at.
+//! rejected packets, denied and malformed packets, tunnels and captures going on. Refuses to say anything of the first turns, in which tables and pools grow to what they stay at.
 
 mod common;
+#[path = "wireguard/lab.rs"]
+mod lab;
 mod support;
+#[path = "zero_alloc/tunnels.rs"]
+mod tunnels;
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
@@ -42,6 +46,8 @@ use support::{Plant, between, router::Test as Router, worker_over};
 thread_local! {
     /// Allocations of this thread; the threads of the test harness are none of our business.
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+    /// Bytes that this thread has allocated and not given back.
+    static LIVE: Cell<i64> = const { Cell::new(0) };
 }
 
 /// The system's allocator, counting.
@@ -52,6 +58,11 @@ impl Counting {
         // A thread that is being torn down has no counter left, and no packets either.
         let _torn_down = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
     }
+
+    fn hold(taken: usize, given_back: usize) {
+        // No allocation is longer than fits.
+        let _torn_down = LIVE.try_with(|live| live.set(live.get() + taken as i64 - given_back as i64));
+    }
 }
 
 // SAFETY: every method passes its arguments on to the system's allocator unchanged and returns what that returns; the
@@ -59,23 +70,27 @@ impl Counting {
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         Self::count();
+        Self::hold(layout.size(), 0);
         // SAFETY: the caller keeps the contract of `alloc`, which is the system allocator's.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         Self::count();
+        Self::hold(layout.size(), 0);
         // SAFETY: as above.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         Self::count();
+        Self::hold(size, layout.size());
         // SAFETY: `pointer` came from the system's allocator with this layout, since all of ours do.
         unsafe { System.realloc(pointer, layout, size) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        Self::hold(0, layout.size());
         // SAFETY: as above.
         unsafe { System.dealloc(pointer, layout) }
     }

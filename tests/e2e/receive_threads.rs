@@ -39,15 +39,22 @@ fn file(pid: u64, name: &str) -> PathBuf {
     PathBuf::from(format!("/proc/{pid}/{name}"))
 }
 
+/// Whether a thread may run on a core, by its file `status`; one that has ended may.
+pub(crate) fn may_run_on(status: &str, core: u32) -> bool {
+    let cores = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+    cores.is_none_or(|cores| {
+        cores.trim().split(',').any(|run| {
+            let (first, last) = run.split_once('-').unwrap_or((run, run));
+            let number = |text: &str| text.parse::<u32>().expect("the number of a core");
+            (number(first)..=number(last)).contains(&core)
+        })
+    })
+}
+
 /// Whether a thread is kept off core 1, where the worker is, and runs with the lowest real-time priority.
 fn is_placed(pid: u64) -> bool {
     let status = fs::read_to_string(file(pid, "status")).unwrap_or_default();
-    let cores = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap_or("1").trim();
-    let is_elsewhere = cores.split(',').all(|run| {
-        let (first, last) = run.split_once('-').unwrap_or((run, run));
-        let core = |text: &str| text.parse::<u32>().expect("the number of a core");
-        !(core(first)..=core(last)).contains(&1)
-    });
+    let is_elsewhere = !may_run_on(&status, 1);
     // proc_pid_stat(5): rt_priority and policy are the fields 40 and 41; the name, with its bracket, ends the second.
     let stat = fs::read_to_string(file(pid, "stat")).unwrap_or_default();
     let fields: Vec<_> = stat.rsplit(") ").next().unwrap_or_default().split(' ').skip(37).take(2).collect();

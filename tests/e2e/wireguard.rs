@@ -6,6 +6,7 @@ mod faults;
 mod gateway;
 mod kernel;
 mod keys;
+mod lossy;
 mod peers;
 mod rotate;
 mod set;

@@ -16,6 +16,7 @@ pub mod explain;
 pub mod flood;
 pub mod gateway;
 pub mod generate;
+pub mod lossy;
 pub mod netns;
 pub mod oracle;
 pub mod packets;

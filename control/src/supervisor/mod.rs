@@ -195,6 +195,8 @@ impl Plan {
         I: PacketIo + Send + 'static,
         I::Frame: 'static,
     {
+        // First of all: what follows starts threads.
+        crew::stay_off(&self.spare);
         let workers = u8::try_from(self.cores.len()).unwrap_or(u8::MAX);
         let config = self.config;
         let mut reloader = Reloader::begin(self.path, config.clone(), self.library, workers, |interface| {
@@ -218,7 +220,6 @@ impl Plan {
             routes.set_tunnels(&reloader.tunnels().listen_ports());
         }
 
-        crew::stay_off(&self.spare);
         privileges::drop_most(config.io.napi_threads != NapiThreads::Off)
             .map_err(RunError::system("drop privileges"))?;
         let (sinks, writer) = records(self.records, &config, &roster, &reloader)?;

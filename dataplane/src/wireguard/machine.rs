@@ -12,8 +12,8 @@ pub(super) struct Machine {
     pub(super) tunn: Box<Tunn>,
     /// Whether there is a session to send under.
     pub(super) is_up: bool,
-    /// Whether a session that the peer asked for has carried nothing yet.
-    pub(super) is_unconfirmed: bool,
+    /// What we call the session that the peer has asked for last, while that has carried nothing yet.
+    pub(super) unconfirmed: Option<u32>,
     /// When the last handshake was completed.
     pub(super) since: Timestamp,
     /// Handshakes begun since then.
@@ -24,13 +24,14 @@ impl Machine {
     /// One without a session.
     pub(super) fn new(Offer { identity, tunn }: Offer) -> Self {
         let since = Timestamp::ZERO;
-        Self { identity, tunn, is_up: false, is_unconfirmed: false, since, asked: 0 }
+        Self { identity, tunn, is_up: false, unconfirmed: None, since, asked: 0 }
     }
 
-    /// Whether there is a session, and nothing new to be learned from a packet under it.
+    /// Whether there is a session, and nothing new to be learned from a packet under the one that we call `index`: it may be one before the
+    /// one that the peer has asked for.
     #[inline]
-    pub(super) const fn is_settled(&self) -> bool {
-        self.is_up && !self.is_unconfirmed
+    pub(super) fn is_settled(&self, index: Option<u32>) -> bool {
+        self.is_up && (self.unconfirmed.is_none() || self.unconfirmed != index)
     }
 
     /// Whether there is a session that the peer does not seem to know any more: it was asked for another one, and then again.
@@ -40,7 +41,7 @@ impl Machine {
 
     /// A handshake was completed.
     pub(super) const fn established(&mut self, now: Timestamp) {
-        (self.is_up, self.is_unconfirmed, self.since, self.asked) = (true, false, now, 0);
+        (self.is_up, self.unconfirmed, self.since, self.asked) = (true, None, now, 0);
     }
 
     /// A handshake was begun, or begun again.

@@ -159,18 +159,26 @@ impl State {
         origin: Origin,
     ) -> Result<Opened, DropReason> {
         let first = message.first().copied().unwrap_or_default();
+        if first == kind::DATA && is_spent(message) {
+            return Err(self.refuse(first, &WireGuardError::NoCurrentSession));
+        }
         let Some(machine) = parity.of_mut(&mut self.machines) else {
             // The key that it was under is not served any more.
             return Err(self.refuse(first, &WireGuardError::NoCurrentSession));
         };
-        let is_settled = machine.is_settled();
+        let is_settled = machine.is_settled(index(message));
         let opened = match machine.tunn.decapsulate(Some(origin.remote.ip()), message, into) {
             TunnResult::Done if first == kind::DATA => Opened::Keepalive,
             TunnResult::Done => Opened::Cookie,
             TunnResult::WriteToNetwork(answer) if answer.first() == Some(&kind::COOKIE) => {
                 return Ok(Opened::Answered { length: answer.len() });
             }
-            TunnResult::WriteToNetwork(answer) => Opened::Answered { length: answer.len() },
+            TunnResult::WriteToNetwork(answer) => {
+                if first == kind::INITIATION {
+                    machine.unconfirmed = index(answer);
+                }
+                Opened::Answered { length: answer.len() }
+            }
             TunnResult::WriteToTunnelV4(packet, source) => {
                 Opened::Packet { length: packet.len(), source: IpAddr::V4(source).into() }
             }
@@ -183,7 +191,7 @@ impl State {
         match first {
             kind::DATA if is_settled && parity == self.sending => {}
             kind::DATA => self.heard(parity, is_settled, opened, origin.now),
-            kind::INITIATION => machine.is_unconfirmed = true,
+            kind::INITIATION => {}
             kind::RESPONSE => {
                 let (.., round_trip) = machine.tunn.stats();
                 self.peer.show(|sight| sight.round_trip = round_trip);
@@ -397,6 +405,21 @@ impl State {
 pub(super) const OVERHEAD: usize = 32;
 /// The longest message without a packet.
 const LONGEST: usize = super::message::Message::MOST;
+
+/// The first index in a message: of data, what its receiver calls the session; of handshakes, what their sender does.
+#[inline]
+fn index(message: &[u8]) -> Option<u32> {
+    message.get(4..)?.first_chunk().map(|index| u32::from_le_bytes(*index))
+}
+
+/// Whether a session has ended before a data message, by the number of that (section 6.1 of the paper on WireGuard). The state machine
+/// does not look, and its window begins anew behind the last number there is.
+#[inline]
+fn is_spent(message: &[u8]) -> bool {
+    const END: u64 = u64::MAX - (1 << 13);
+    let number = message.get(8..).and_then(<[u8]>::first_chunk);
+    number.is_some_and(|number| u64::from_le_bytes(*number) >= END)
+}
 
 impl fmt::Debug for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

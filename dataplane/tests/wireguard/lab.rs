@@ -1,15 +1,24 @@
 //! A gateway in memory with a tunnel: 10.0.0.0/24 and fd00::/64 are inside, behind port 0; peers are outside, behind port 1, and what is
 //! behind them, 10.9.0.0/16 and fd09::/64, is reached through port 3.
 
-#![allow(unreachable_pub, clippy::allow_attributes, reason = "a part of a test binary")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::allow_attributes,
+    reason = "each test binary uses its own part of this"
+)]
 
 use std::{
     net::{IpAddr, SocketAddr, UdpSocket},
     sync::Arc,
 };
 
+use blake2::{
+    Blake2s256, Blake2sMac, Digest as _,
+    digest::{FixedOutput as _, KeyInit as _, Update as _, consts::U16},
+};
 use boringtun::{
-    noise::{Tunn, TunnResult},
+    noise::{Tunn, TunnResult, rate_limiter::RateLimiter},
     x25519::{PublicKey, StaticSecret},
 };
 use etherparse::PacketBuilder;
@@ -148,15 +157,20 @@ impl Gateway {
     /// Adds a peer; it is known with the next publication.
     pub fn add(&mut self, endpoint: &str, said: Option<SocketAddr>, allowed: &[&str]) -> Remote {
         let slot = PeerSlot(u32::try_from(self.peers.len()).unwrap());
-        let secret = StaticSecret::from([slot.0 as u8 + 100; 32]);
+        let secret = secret(slot);
         let keys = PeerKeys {
             public_key: PublicKey::from(&secret).to_bytes(),
             preshared_key: Some([5; 32]),
             keepalive: None,
         };
+        self.add_peer(slot, keys, said, allowed);
+        Remote::new(secret, self.identity.public_key(), endpoint)
+    }
+
+    /// The same for one with these keys, whoever it is.
+    pub fn add_peer(&mut self, slot: PeerSlot, keys: PeerKeys, said: Option<SocketAddr>, allowed: &[&str]) {
         self.peers.push(Arc::new(Peer::new(slot, (port(TUNNEL), &self.identity), keys, said)));
         self.allowed.push(allowed.iter().map(|prefix| prefix.parse().unwrap()).collect());
-        Remote::new(secret, self.identity.public_key(), endpoint)
     }
 
     pub fn plan(&self) -> Plan {
@@ -180,6 +194,11 @@ impl Gateway {
             peers[peer.slot.0 as usize] = Some(Arc::clone(peer));
         }
         Plan::new(vec![interface], peers)
+    }
+
+    /// What a worker needs to know to be this gateway.
+    pub fn snapshot(&self) -> Snapshot {
+        snapshot(self.plan())
     }
 
     pub fn publish(&mut self) {
@@ -252,6 +271,11 @@ fn snapshot(plan: Plan) -> Snapshot {
     Snapshot { forward, routes: routes(), wireguard: Arc::new(plan), ..Snapshot::default() }
 }
 
+/// The private key of a peer that [`Gateway::add`] adds.
+pub fn secret(slot: PeerSlot) -> StaticSecret {
+    StaticSecret::from([slot.0 as u8 + 100; 32])
+}
+
 /// A peer of the gateway, which is made of the same state machine and of other code for everything around it.
 pub struct Remote {
     tunn: Tunn,
@@ -271,7 +295,9 @@ pub enum Answer {
 
 impl Remote {
     pub fn new(secret: StaticSecret, gateway: [u8; 32], endpoint: &str) -> Self {
-        let tunn = Tunn::new(secret, PublicKey::from(gateway), Some([5; 32]), None, 77, None);
+        // It is never too busy for the gateway.
+        let limiter = Arc::new(RateLimiter::new(&PublicKey::from(&secret), u64::MAX));
+        let tunn = Tunn::new(secret, PublicKey::from(gateway), Some([5; 32]), None, 77, Some(limiter));
         Self { tunn, endpoint: endpoint.parse().unwrap() }
     }
 
@@ -289,8 +315,7 @@ impl Remote {
 
     /// A frame from the peer with a message to the gateway.
     pub fn wrap(&self, message: &[u8]) -> Vec<u8> {
-        let gateway = if self.endpoint.is_ipv4() { GATEWAY } else { GATEWAY6 };
-        udp((self.endpoint.ip(), self.endpoint.port()), (ip(gateway), LISTEN), message)
+        wrap(self.endpoint, message)
     }
 
     /// A frame with a packet in a message.
@@ -311,7 +336,7 @@ impl Remote {
         );
         assert_eq!(frame[..12], [THEIRS[1], OURS[1]].concat());
         etherparse::SlicedPacket::from_ethernet(frame).expect("a packet");
-        self.open_message(&frame[usize::from(headers.payload_offset)..])
+        self.open_message(content(frame))
     }
 
     pub fn open_message(&mut self, message: &[u8]) -> Answer {
@@ -329,6 +354,34 @@ impl Remote {
 fn sent(result: TunnResult<'_>) -> Vec<u8> {
     let TunnResult::WriteToNetwork(message) = result else { panic!("{result:?}") };
     message.to_vec()
+}
+
+/// A frame with a message to the gateway, from this address and port.
+pub fn wrap(endpoint: SocketAddr, message: &[u8]) -> Vec<u8> {
+    let gateway = if endpoint.is_ipv4() { GATEWAY } else { GATEWAY6 };
+    udp((endpoint.ip(), endpoint.port()), (ip(gateway), LISTEN), message)
+}
+
+/// The message in a frame.
+pub fn content(frame: &[u8]) -> &[u8] {
+    let headers = decode(frame).headers;
+    &frame[usize::from(headers.payload_offset)..usize::from(headers.end)]
+}
+
+/// HASH of the paper on WireGuard, of a label and a public key.
+pub fn labelled(label: &[u8; 8], public_key: [u8; 32]) -> [u8; 32] {
+    Blake2s256::new().chain_update(label).chain_update(public_key).finalize().into()
+}
+
+/// MAC of the paper.
+pub fn mac(key: &[u8], message: &[u8]) -> [u8; 16] {
+    let mac = Blake2sMac::<U16>::new_from_slice(key).unwrap();
+    mac.chain(message).finalize_fixed().into()
+}
+
+/// The first sum of a handshake message to whoever has this public key: of all that stands in front of it.
+pub fn mac1(public_key: [u8; 32], message: &[u8]) -> [u8; 16] {
+    mac(&labelled(b"mac1----", public_key), message)
 }
 
 /// A frame that comes in outside.

@@ -1,7 +1,11 @@
 //! Tunnels that end at the workers: what comes out of them, what goes into them, and what does neither.
 
+mod corpus;
 mod lab;
+mod models;
+mod noise;
 mod rotation;
+mod sessions;
 #[path = "../support/mod.rs"]
 mod support;
 
