@@ -142,12 +142,13 @@ fn sweep_on_panic() {
         for name in
             all.lines().filter_map(|line| line.split(' ').next()).filter(|name| name.starts_with(&prefix))
         {
-            let _none = Command::new("kill")
-                .arg("-KILL")
-                .args(said(&["netns", "pids", name]).split_whitespace())
-                .status();
+            let processes = said(&["netns", "pids", name]);
+            for process in processes.split_whitespace() {
+                let _ended_already = Command::new("kill").args(["-KILL", process]).status();
+            }
             let _gone_already = Command::new("ip").args(["netns", "delete", name]).status();
         }
+        let _never_made = std::fs::remove_dir_all(std::env::temp_dir().join(self::prefix()));
     }));
 }
 

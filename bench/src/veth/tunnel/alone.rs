@@ -184,11 +184,14 @@ fn shake_hands(tunn: &mut Tunn, socket: &UdpSocket) {
             panic!("a handshake can be begun")
         };
         let _repeated = socket.send(first);
-        let Ok(length) = socket.recv(&mut answer) else { continue };
-        if let TunnResult::WriteToNetwork(keepalive) = tunn.decapsulate(None, &answer[..length], &mut buffer)
-        {
-            socket.send(keepalive).expect("there is a way");
-            return;
+        // Until nothing more comes: an answer to what was sent before may be late.
+        while let Ok(length) = socket.recv(&mut answer) {
+            if let TunnResult::WriteToNetwork(keepalive) =
+                tunn.decapsulate(None, &answer[..length], &mut buffer)
+            {
+                socket.send(keepalive).expect("there is a way");
+                return;
+            }
         }
     }
     panic!("the gateway does not answer");
