@@ -138,9 +138,9 @@ fn sweep_on_panic() {
             let output = Command::new("ip").args(arguments).output();
             output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
         };
-        let (all, prefix) = (said(&["netns", "list"]), format!("{}-", prefix()));
+        let (all, ours) = (said(&["netns", "list"]), format!("{}-", prefix()));
         for name in
-            all.lines().filter_map(|line| line.split(' ').next()).filter(|name| name.starts_with(&prefix))
+            all.lines().filter_map(|line| line.split(' ').next()).filter(|name| name.starts_with(&ours))
         {
             let processes = said(&["netns", "pids", name]);
             for process in processes.split_whitespace() {
@@ -148,7 +148,7 @@ fn sweep_on_panic() {
             }
             let _gone_already = Command::new("ip").args(["netns", "delete", name]).status();
         }
-        let _never_made = std::fs::remove_dir_all(std::env::temp_dir().join(self::prefix()));
+        let _never_made = std::fs::remove_dir_all(std::env::temp_dir().join(prefix()));
     }));
 }
 
