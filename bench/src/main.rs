@@ -70,6 +70,8 @@ enum Benchmark {
     Nftables(veth::NftablesOptions),
     /// Routed packets and TCP, against the kernel's forwarding, bare and with nftables. Needs root, nft and iperf3.
     Router(veth::RouteOptions),
+    /// Goodput and CPU time of tunnels, against wireguard-go, boringtun and gotatun. Needs root, wg and iperf3.
+    Tunnel(veth::TunnelOptions),
     /// TCP through a bridge, against the kernel's. Needs root and iperf3.
     Goodput(veth::GoodputOptions),
     /// Round-trip times through a bridge, and the cost of idling. Needs root.
@@ -101,6 +103,7 @@ fn main() {
         Benchmark::Feeds(options) => veth::feeds(&report, &options),
         Benchmark::Nftables(options) => veth::nftables(&report, &options),
         Benchmark::Router(options) => veth::route(&report, &options),
+        Benchmark::Tunnel(options) => veth::tunnel(&report, &options),
         Benchmark::Goodput(options) => veth::goodput(&report, &options),
         Benchmark::Latency(options) => veth::latency(&report, &options),
         Benchmark::Role(role) => veth::play(&role),

@@ -1,6 +1,10 @@
 //! What can stand in the middle.
 
-use std::{path::PathBuf, process::Command, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
 
 use super::{
     myself,
@@ -198,13 +202,17 @@ pub(crate) fn start_ravelin_as(
     [workers, io, joins]: [&str; 3],
 ) -> Process {
     let (config, socket) = write(cpu, mode, workers, io, joins);
+    run_ravelin(topology, Host::Middle, &config, &socket)
+}
+
+/// Runs `ravelin run` with a configuration that names this control socket; returns when it says that it forwards.
+pub(crate) fn run_ravelin(topology: &Topology, host: Host, config: &Path, socket: &Path) -> Process {
     let binary = ravelin().display().to_string();
     // It pins its worker by itself; its control thread takes the other core, as in production.
-    let mut process =
-        topology.start(Host::Middle, "0-1", &binary, &["run", "-c", &config.display().to_string()]);
+    let mut process = topology.start(host, "0-1", &binary, &["run", "-c", &config.display().to_string()]);
     let status = ["show", "status", "--socket", &socket.display().to_string()];
     while !topology
-        .command(Host::Middle, cpu, &binary, &status)
+        .command(host, "0-1", &binary, &status)
         .output()
         .is_ok_and(|output| output.status.success())
     {

@@ -17,6 +17,7 @@ mod sink;
 mod source;
 mod start;
 mod topology;
+mod tunnel;
 
 pub(crate) use bridge::{Options as BridgeOptions, run as bridge};
 pub(crate) use capture::{Options as CaptureOptions, run as capture};
@@ -27,6 +28,7 @@ pub(crate) use nftables::{Options as NftablesOptions, run as nftables};
 use programs::{Entrance, Mode, Pattern};
 pub(crate) use route::{Options as RouteOptions, run as route};
 pub(crate) use start::{Options as StartOptions, run as start};
+pub(crate) use tunnel::{Options as TunnelOptions, run as tunnel};
 
 /// Programs that the comparisons start in namespaces. Not for people.
 #[derive(clap::Subcommand, Clone, Debug)]
@@ -46,6 +48,8 @@ pub(crate) enum Role {
     Paced { interface: String, seconds: f64, gigabits: f64, mix: String, flows: u16 },
     /// Count and drop packets.
     Sink { interface: String },
+    /// Open a tunnel to the gateway of a comparison, seal packets, and send them when told to.
+    Seal { private: String, gateway: String, count: usize },
     /// Answer UDP packets.
     Echo { address: String },
     /// Turn the pipeline over packets from memory, for callgrind.
@@ -68,6 +72,7 @@ pub(crate) fn play(role: &Role) {
             capture::paced(interface, *seconds, *gigabits, mix, *flows);
         }
         Role::Sink { interface } => sink::run(interface),
+        Role::Seal { private, gateway, count } => tunnel::seal(private, gateway, *count),
         Role::Echo { address } => latency::echo(address),
         Role::Load { kind, flows, packets } => crate::instructions::load(*kind, *flows, *packets),
         Role::Knock { address } => start::knock(address),

@@ -132,17 +132,7 @@ fn goodput(report: &Report, options: &Options) {
 
 /// Gigabits a second that iperf3's receiver saw.
 fn stream(router: Router) -> f64 {
-    let topology = Topology::new(1500);
-    let ip = |host, line: &str| topology.ip(host, &line.split(' ').collect::<Vec<_>>());
-    let forwarding = ["-q", "-w", "net.ipv4.ip_forward=1"];
-    let status = topology.command(Host::Middle, 0, "sysctl", &forwarding).status();
-    assert!(status.is_ok_and(|status| status.success()), "sysctl is installed");
-    ip(Host::Middle, "address add 10.77.0.254/24 dev r0");
-    ip(Host::Middle, "address add 10.79.0.254/24 dev r1");
-    ip(Host::Server, "address flush dev b0");
-    ip(Host::Server, "address add 10.79.0.2/24 dev b0");
-    ip(Host::Client, "route add 10.79.0.0/24 via 10.77.0.254");
-    ip(Host::Server, "route add 10.77.0.0/24 via 10.79.0.254");
+    let topology = Topology::routed(1500);
     let ravelin = |io| Some(start_ravelin_as(&topology, 1, Mode::Native, ["idle = \"spin\"", io, ROUTER]));
     let process = match router {
         Router::Ravelin => ravelin(""),

@@ -4,6 +4,7 @@ use std::{
     fmt::Display,
     io::{BufRead, BufReader, Write},
     process::{Child, ChildStdout, Command, Stdio},
+    sync::Once,
 };
 
 /// Client, middle and server. The middle has `r0` (to the client) and `r1` (to the server).
@@ -25,7 +26,9 @@ pub(crate) enum Host {
 impl Topology {
     /// Makes the namespaces. Interfaces have one queue and this MTU; offloads are as the kernel makes them.
     pub(crate) fn new(mtu: u32) -> Self {
-        let topology = Self { prefix: format!("ravelin-bench-{}", std::process::id()) };
+        static SWEEPS: Once = Once::new();
+        SWEEPS.call_once(sweep_on_panic);
+        let topology = Self { prefix: prefix() };
         for host in [Host::Client, Host::Middle, Host::Server] {
             ip(&["netns", "add", &topology.namespace(host)]);
             topology.ip(host, &["link", "set", "lo", "up"]);
@@ -43,6 +46,22 @@ impl Topology {
         }
         topology.ip(Host::Client, &["address", "add", "10.77.0.1/24", "dev", "a0"]);
         topology.ip(Host::Server, &["address", "add", "10.77.0.2/24", "dev", "b0"]);
+        topology
+    }
+
+    /// The same, where the middle is a router between two networks: 10.77.0.254 on `r0`, 10.79.0.254 on `r1`. The server is 10.79.0.2 then.
+    pub(crate) fn routed(mtu: u32) -> Self {
+        let topology = Self::new(mtu);
+        let ip = |host, line: &str| topology.ip(host, &line.split(' ').collect::<Vec<_>>());
+        let forwarding = ["-q", "-w", "net.ipv4.ip_forward=1"];
+        let status = topology.command(Host::Middle, 0, "sysctl", &forwarding).status();
+        assert!(status.is_ok_and(|status| status.success()), "sysctl is installed");
+        ip(Host::Middle, "address add 10.77.0.254/24 dev r0");
+        ip(Host::Middle, "address add 10.79.0.254/24 dev r1");
+        ip(Host::Server, "address flush dev b0");
+        ip(Host::Server, "address add 10.79.0.2/24 dev b0");
+        ip(Host::Client, "route add 10.79.0.0/24 via 10.77.0.254");
+        ip(Host::Server, "route add 10.77.0.0/24 via 10.79.0.254");
         topology
     }
 
@@ -106,6 +125,33 @@ impl Topology {
     }
 }
 
+fn prefix() -> String {
+    format!("ravelin-bench-{}", std::process::id())
+}
+
+/// Has a panic take the namespaces with it, and what runs in them: it ends this program before anything is dropped.
+fn sweep_on_panic() {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        tell(panic);
+        let said = |arguments: &[&str]| {
+            let output = Command::new("ip").args(arguments).output();
+            output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
+        };
+        let (all, ours) = (said(&["netns", "list"]), format!("{}-", prefix()));
+        for name in
+            all.lines().filter_map(|line| line.split(' ').next()).filter(|name| name.starts_with(&ours))
+        {
+            let processes = said(&["netns", "pids", name]);
+            for process in processes.split_whitespace() {
+                let _ended_already = Command::new("kill").args(["-KILL", process]).status();
+            }
+            let _gone_already = Command::new("ip").args(["netns", "delete", name]).status();
+        }
+        let _never_made = std::fs::remove_dir_all(std::env::temp_dir().join(prefix()));
+    }));
+}
+
 impl Drop for Topology {
     fn drop(&mut self) {
         for host in [Host::Client, Host::Middle, Host::Server] {
@@ -134,10 +180,15 @@ impl Process {
         line.trim().to_owned()
     }
 
-    /// Sends it an empty line and returns what it answers.
-    pub(crate) fn ask(&mut self) -> String {
+    /// Sends it an empty line.
+    pub(crate) fn tell(&mut self) {
         let input = self.child.stdin.as_mut().expect("its input is a pipe");
         input.write_all(b"\n").expect("it reads its input");
+    }
+
+    /// Sends it an empty line and returns what it answers.
+    pub(crate) fn ask(&mut self) -> String {
+        self.tell();
         self.line()
     }
 
