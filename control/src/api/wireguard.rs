@@ -104,7 +104,9 @@ impl From<PeersError> for Refused {
     fn from(error: PeersError) -> Self {
         let status = match &error {
             PeersError::Unknown(_) => StatusCode::NOT_FOUND,
-            PeersError::TooMany(_) | PeersError::Compile(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            PeersError::OnBridge(_) | PeersError::TooMany(_) | PeersError::Compile(_) => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
         };
         refuse(status, &error).help("nothing has changed")
     }

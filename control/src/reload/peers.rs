@@ -35,6 +35,11 @@ pub enum PeersError {
     /// There is no such interface.
     #[error("there is no WireGuard interface `{0}`")]
     Unknown(String),
+    /// It is on a bridge, where a peer is wherever those on its inside are.
+    #[error(
+        "`{0}` is on a bridge, where no peer has an endpoint: messages have the addresses of the packets in them"
+    )]
+    OnBridge(String),
     /// There would be too many.
     #[error(transparent)]
     TooMany(#[from] TooManyPeers),
@@ -52,6 +57,9 @@ impl Reloader {
         let unknown = || PeersError::Unknown(interface.to_string());
         let wireguard =
             self.running.wireguards.iter().find(|it| it.name == *interface).ok_or_else(unknown)?;
+        if wireguard.bridge.is_some() && change.peers.iter().any(|peer| peer.endpoint.is_some()) {
+            return Err(PeersError::OnBridge(interface.to_string()));
+        }
         let peers = change.apply(&wireguard.peers)?;
         let mut live = self.live.clone();
         live.insert(interface.clone(), peers);

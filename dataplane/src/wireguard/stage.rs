@@ -4,7 +4,7 @@ use boringtun::noise::{Packet, Tunn};
 use ravelin_config::types::Protocol;
 
 use super::{
-    Counter, Interface, PeerSlot, Plan,
+    Counter, Interface, Parity, PeerSlot, Plan,
     envelope::{self, ETHERNET},
     message::{Message, To},
     state::{Opened, Origin, State, Via, kind},
@@ -15,8 +15,8 @@ use crate::{
     batch::{Batch, Meta, Passage},
     clock::Timestamp,
     counters::WorkerCounters,
-    io::{Frame, PacketIo},
-    parse::{self, FragmentKind},
+    io::{Frame, PacketIo, PortId},
+    parse::{self, Address, FragmentKind},
     pipeline::Context,
     verdict::{DropReason, Verdict},
 };
@@ -123,6 +123,7 @@ impl<F: Frame> Tunnels<F> {
         if plan.is_empty() {
             return;
         }
+        let mut own = Own::default();
         for (frame, meta) in batch.iter_mut() {
             if !meta.verdict.is_undecided() {
                 continue;
@@ -131,7 +132,7 @@ impl<F: Frame> Tunnels<F> {
                 Passage::Opened | Passage::Host | Passage::Sealing => continue,
                 Passage::Relayed => plan.at(meta.port),
                 Passage::Plain => match plan.at(meta.port) {
-                    None => addressed(cx, plan, meta),
+                    None => addressed(cx, plan, meta, &mut own),
                     Some(interface) => match heard(interface, meta) {
                         Heard::Message => Some(interface),
                         Heard::Plain => continue,
@@ -161,16 +162,10 @@ impl<F: Frame> Tunnels<F> {
     ) -> Result<Verdict, DropReason> {
         let content = usize::from(meta.headers.payload_offset)..usize::from(meta.headers.end);
         let message = frame.bytes().get(content).unwrap_or_default();
-        let malformed = |_| DropReason::WireguardMalformed;
         let origin = origin(cx, interface, frame, meta, message);
-        let sender = origin.sender(interface);
-        let (slot, parity) = match Tunn::parse_incoming_packet(message).map_err(malformed)? {
-            Packet::HandshakeInit(_) => {
-                self.admit(interface, message, (origin.remote.ip(), sender), counters)?
-            }
-            Packet::HandshakeResponse(response) => PeerSlot::of_index(response.receiver_idx),
-            Packet::PacketCookieReply(cookie) => PeerSlot::of_index(cookie.receiver_idx),
-            Packet::PacketData(data) => PeerSlot::of_index(data.receiver_idx),
+        let (slot, parity) = match data_index(message) {
+            Some(index) => PeerSlot::of_index(index),
+            None => self.addressee(interface, message, &origin, counters)?,
         };
         let owner = slot.owner(cx.workers);
         if owner != cx.worker {
@@ -219,9 +214,9 @@ impl<F: Frame> Tunnels<F> {
             Opened::Answered { length } => {
                 let answer = into.get(..length).unwrap_or_default();
                 let is_cookie = answer.first() == Some(&kind::COOKIE);
-                let to = match sender {
+                let to = match origin.sender(interface) {
                     To::Sender { interface, ends, .. } => To::Sender { interface, ends, peer: Some(slot) },
-                    To::Stranger { .. } | To::Peer(_) if is_cookie => sender,
+                    sender @ (To::Stranger { .. } | To::Peer(_)) if is_cookie => sender,
                     To::Stranger { .. } | To::Peer(_) => To::Peer(slot),
                 };
                 let message = Message::new(answer, to);
@@ -234,6 +229,26 @@ impl<F: Frame> Tunnels<F> {
                 Ok(Verdict::Consume)
             }
             Opened::Cookie => Ok(Verdict::Consume),
+        }
+    }
+
+    /// Whose a message is that has no packet, and which of our keys it is about.
+    #[inline(never)]
+    fn addressee(
+        &mut self,
+        interface: &Interface,
+        message: &[u8],
+        origin: &Origin,
+        counters: &mut WorkerCounters,
+    ) -> Result<(PeerSlot, Parity), DropReason> {
+        match Tunn::parse_incoming_packet(message).map_err(|_| DropReason::WireguardMalformed)? {
+            Packet::HandshakeInit(_) => {
+                let sender = (origin.remote.ip(), origin.sender(interface));
+                self.admit(interface, message, sender, counters)
+            }
+            Packet::HandshakeResponse(response) => Ok(PeerSlot::of_index(response.receiver_idx)),
+            Packet::PacketCookieReply(cookie) => Ok(PeerSlot::of_index(cookie.receiver_idx)),
+            Packet::PacketData(data) => Ok(PeerSlot::of_index(data.receiver_idx)),
         }
     }
 }
@@ -287,9 +302,38 @@ fn write_header(header: &mut [u8], outer: Option<&[u8]>, is_v4: bool) {
     }
 }
 
+/// What was asked last of addresses of ours, for packets of a batch have few destinations.
+#[derive(Clone, Copy, Debug, Default)]
+struct Own {
+    asked: Option<(PortId, Address)>,
+    is_own: bool,
+}
+
+impl Own {
+    /// Whether an address is one of ours, for what comes in at a port.
+    #[inline]
+    fn ask(&mut self, cx: &Context<'_>, port: PortId, address: Address) -> bool {
+        if self.asked != Some((port, address)) {
+            *self = Self { asked: Some((port, address)), is_own: cx.snapshot.routes.is_own(port, address) };
+        }
+        self.is_own
+    }
+}
+
+/// What the receiver of a message with a packet calls its session; none if it is of another kind, or too short to be one.
+#[inline]
+fn data_index(message: &[u8]) -> Option<u32> {
+    // Type, index, number, and the tag of an empty packet (section 5.4.6 of the paper on WireGuard).
+    let message: &[u8; 32] = message.first_chunk()?;
+    match *message {
+        [kind::DATA, 0, 0, 0, a, b, c, d, ..] => Some(u32::from_le_bytes([a, b, c, d])),
+        _ => None,
+    }
+}
+
 /// The interface that a packet is a message to, if it is one: to an address of ours, and the port of an interface.
 #[inline]
-fn addressed<'p>(cx: &Context<'_>, plan: &'p Plan, meta: &Meta) -> Option<&'p Interface> {
+fn addressed<'p>(cx: &Context<'_>, plan: &'p Plan, meta: &Meta, own: &mut Own) -> Option<&'p Interface> {
     let headers = &meta.headers;
     if headers.protocol != Protocol::UDP
         || headers.fragment.kind != FragmentKind::Whole
@@ -298,7 +342,7 @@ fn addressed<'p>(cx: &Context<'_>, plan: &'p Plan, meta: &Meta) -> Option<&'p In
         return None;
     }
     let interface = plan.listening(headers.destination_port)?;
-    cx.snapshot.routes.is_own(meta.port, headers.destination).then_some(interface)
+    own.ask(cx, meta.port, headers.destination).then_some(interface)
 }
 
 /// Tells a packet of the congestion that the message met in which it came.

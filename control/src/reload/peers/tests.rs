@@ -156,3 +156,22 @@ fn a_reload_takes_back_what_no_file_says_and_a_changed_manifest_does_not() {
     assert_eq!(set_of_site(&reloader).len(), 2);
     assert_eq!(reloader.origins(&reloader.running().wireguards[0]), [Origin::Configuration; 2]);
 }
+
+#[test]
+fn on_a_bridge_no_peer_has_an_endpoint() {
+    let directory = Directory::new();
+    let key = directory.write("wg0.key", PRIVATE);
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    let text = "[[bridge]]\nname = \"line\"\nports = [\"a\", \"b\"]\n\
+         [[wireguard]]\nname = \"wg0\"\nbridge = \"line\"\nlocal_ips = [\"10.0.1.0/24\"]\nlisten_port = 1\nprivate_key_file = \"wg0.key\"\n";
+    let path = directory.write("ravelin.toml", text);
+    let (loaded, _) = prepare(&path, None).unwrap();
+    let mut reloader = Reloader::begin(path, loaded.config, loaded.library, 1, |_| FACTS).unwrap();
+    let endpoint = Some("192.0.2.1:1".parse().unwrap());
+    let peers = vec![PeerChange { endpoint, ..change(SITE, Some("10.0.2.0/24")) }];
+    let refused = reloader.change_peers(&name(), &PeersChange { replaces: false, peers });
+    assert!(matches!(refused, Err(PeersError::OnBridge(_))), "{refused:?}");
+    assert!(held(&reloader, SITE).is_none());
+    set(&mut reloader, vec![change(SITE, Some("10.0.2.0/24"))]);
+    assert!(held(&reloader, SITE).is_some());
+}
