@@ -16,7 +16,7 @@ use crate::{
 /// Changes peers of the running process, in the words of wg(8), until the next `ravelin reload` or restart.
 ///
 /// All of what is said happens, or nothing. The configuration stays as it is, and is what holds again after a reload. A peer
-/// that is not there is added, but with `update-only` it is not. Who is there keeps its session, unless its preshared key or keepalive changes: then it begins a new one. A prefix that another peer has is taken from that. Routes follow allowed IPs as `routes` of [[wireguard]] says. Names and labels are
+/// that is not there is added, but with `update-only` it is not. Who is there keeps its session, unless its preshared key or keepalive changes: then it begins a new one. A prefix that another peer has is taken from that. Routes follow allowed IPs as `routes` of the interface says. Names and labels are
 /// those that the configuration has for a key.
 ///
 /// A file with a key must not be open to others; `/dev/stdin` and pipes are fine, and `/dev/null` stands for no key. `listen-port` and `private-key` may say what is so
