@@ -241,8 +241,11 @@ impl<F: Frame> Tunnels<F> {
         let (outlet, remote) = match way {
             Way::Host(outlet, remote) => (outlet, remote),
             Way::Wire(ends) => {
+                // What stands in the spare frame before the message is not for the wire.
+                if ends.write(spare.bytes_mut(), interface.listen_port, ecn).is_none() {
+                    return dropped(DropReason::WireguardTooBig, frame);
+                }
                 exit.counters.consumed += 1;
-                ends.write(spare.bytes_mut(), interface.listen_port, ecn);
                 std::mem::swap(&mut frame, spare);
                 exit.transmit(interface.port, frame);
                 return (Sealed::Done, None);

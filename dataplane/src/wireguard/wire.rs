@@ -191,3 +191,39 @@ impl KnownEnds {
         self.last
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ends(last: u8) -> Ends {
+        let address = |last| IpAddr::from([10, 0, 0, last]);
+        Ends { ethernet: [last; Ends::MOST], length: 14, addresses: [address(1), address(last)] }
+    }
+
+    #[test]
+    fn without_a_session_who_was_heard_and_who_is_wanted_take_turns() {
+        let mut known = KnownEnds::default();
+        assert_eq!((known.is_some(), known.next(false)), (false, None));
+        known.want(ends(2));
+        assert_eq!([(); 2].map(|()| known.next(false)), [Some(ends(2)); 2]);
+        known.know(ends(3));
+        assert_eq!([(); 4].map(|()| known.next(false)), [3, 2, 3, 2].map(|last| Some(ends(last))));
+        assert_eq!([(); 2].map(|()| known.next(true)), [Some(ends(3)); 2], "a session is with who was heard");
+    }
+
+    #[test]
+    fn after_a_cookie_the_same_have_another_try() {
+        let mut known = KnownEnds::default();
+        known.tie();
+        known.know(ends(3));
+        known.want(ends(2));
+        assert_eq!(known.next(false), Some(ends(3)));
+        known.tie();
+        assert_eq!([(); 3].map(|()| known.next(false)), [3, 2, 3].map(|last| Some(ends(last))));
+        // Who is heard is where the peer is.
+        known.tie();
+        known.know(ends(4));
+        assert_eq!(known.next(false), Some(ends(4)));
+    }
+}

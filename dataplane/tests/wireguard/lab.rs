@@ -253,6 +253,23 @@ impl Gateway {
         self.peers.iter().find(|peer| peer.slot.0 == slot).unwrap().count(counter)
     }
 
+    /// Has somebody else begin handshakes with a key of the gateway until cookies are asked for, and a peer get a session with one.
+    #[track_caller]
+    pub fn get_through_a_flood(&mut self, remote: &mut Remote, key: [u8; 32]) {
+        let mut flooder = Remote::new([200; 32].into(), key, "10.1.0.8:1");
+        for _ in 0..300 {
+            let initiation = flooder.begin();
+            self.receive(OUTSIDE, &flooder.wrap(&initiation));
+        }
+        let initiation = remote.begin();
+        let answers = self.receive(OUTSIDE, &remote.wrap(&initiation));
+        let cookie = answers.iter().map(|(_, frame)| frame).rfind(|frame| frame.len() == 42 + 64);
+        assert_eq!(remote.open(cookie.expect("a cookie")), Answer::Nothing);
+        let initiation = remote.begin();
+        let answers = self.receive(OUTSIDE, &remote.wrap(&initiation));
+        assert!(matches!(remote.open(&answers[0].1), Answer::Send(_)), "a response");
+    }
+
     /// Has a peer begin a handshake, and finish it.
     #[track_caller]
     pub fn shake_hands(&mut self, remote: &mut Remote) {
