@@ -4,7 +4,7 @@
 use std::{
     fs,
     hash::{DefaultHasher, Hash as _, Hasher as _},
-    io::Write as _,
+    io::{ErrorKind, Write as _},
     path::{Path, PathBuf},
     process::Command,
 };
@@ -47,7 +47,10 @@ impl Image {
         let folder = all.join(format!("{:016x}", hasher.finish()));
         if !folder.exists() {
             // What is there was made otherwise, or only by half.
-            let _none_yet = fs::remove_dir_all(&all);
+            match fs::remove_dir_all(&all) {
+                Err(error) if error.kind() != ErrorKind::NotFound => panic!("{}: {error}", all.display()),
+                _ => {}
+            }
             let unfinished = all.join("unfinished");
             fs::create_dir_all(&unfinished).expect("target is writable");
             make(&unfinished);
@@ -83,8 +86,16 @@ fn make(folder: &Path) {
     let _ = writeln!(std::io::stderr(), "installing a virtual machine into target/vm, which takes minutes");
     let (key, tree) = (folder.join("key"), folder.join("tree"));
     run(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-C", "tests", "-f"]).arg(&key));
-    let mut command = Command::new("mmdebstrap");
-    command.args(["--quiet", "--mode=root", "--variant=minbase", "--format=directory"]);
+    // What it mounts in the tree goes with it, however it ends.
+    let mut command = Command::new("unshare");
+    command.args([
+        "--mount",
+        "mmdebstrap",
+        "--quiet",
+        "--mode=root",
+        "--variant=minbase",
+        "--format=directory",
+    ]);
     command.arg(format!("--include={}", PACKAGES.join(",")));
     command.arg(format!("--customize-hook={CUSTOMIZE}")).env("KEY", folder.join("key.pub"));
     run(command.arg(RELEASE).arg(&tree).args(sources()));
