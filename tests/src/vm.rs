@@ -110,8 +110,8 @@ impl Vm {
 
     /// One of the programs of SSH, with what it has to know.
     fn program(&self, name: &str) -> Command {
-        let options = "-q -F none -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o ConnectTimeout=10 \
-                       -o ServerAliveInterval=10";
+        let options = "-q -F none -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o ConnectTimeout=60 \
+                       -o ServerAliveInterval=30";
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.home, name]).args(options.split_whitespace());
         command.arg("-i").arg(self.image.key());

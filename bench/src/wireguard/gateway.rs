@@ -257,7 +257,7 @@ impl Remote {
     }
 }
 
-fn sent(result: TunnResult<'_>) -> Option<usize> {
+pub(super) fn sent(result: TunnResult<'_>) -> Option<usize> {
     match result {
         TunnResult::WriteToNetwork(message) => Some(message.len()),
         TunnResult::Done

@@ -4,6 +4,7 @@
 mod aead;
 mod batches;
 mod gateway;
+mod library;
 mod packets;
 mod peers;
 

@@ -5,6 +5,8 @@
 //! seals what its own host sends through the tunnel, past flows and rules; and the cipher alone, in place, over as many bytes. What they receive is written
 //! before the clock starts, so no generator is in any figure, and frames are as warm as a network card leaves them.
 //!
+//! The library's state machine takes its turn as well, without a worker: it has a copy, two locks and its own timers besides the cipher.
+//!
 //! "The tunnel" is the difference of the two workers. In it: telling that a packet is a message to us, and its own decoding (that of what
 //! comes out is in both), finding peer and session, the copy into the spare frame, the cipher, the replay window, allowed IPs, headers,
 //! the way to the peer, counters. Not in it: flows, rules, routes of the packet itself, and sending, which both workers do.
@@ -17,6 +19,7 @@ use super::{
     aead::{Raw, Ring},
     batches::Batches,
     gateway::{BATCH, Gateway, HEADERS, INSIDE, OUTSIDE, Remote, Shape, TUNNEL, pair, plain},
+    library::Library,
 };
 use crate::{
     harness::{Report, nanos, ratios},
@@ -33,10 +36,12 @@ enum Part {
     SealingHost,
     RawSeal,
     RawOpen,
+    LibrarySeal,
+    LibraryOpen,
 }
 
 impl Part {
-    const COUNT: usize = 7;
+    const COUNT: usize = 9;
 }
 
 /// Nanoseconds a packet of each part.
@@ -47,6 +52,7 @@ struct Bench {
     gateway: Gateway,
     plain: Worker<Batches, Discard>,
     raw: Raw<Ring>,
+    library: Library,
     remotes: Vec<Remote>,
     /// Frames in the clear: from the host inside, and from behind the peer; those of a batch belong to different peers.
     frames: Vec<[Vec<u8>; 2]>,
@@ -82,7 +88,8 @@ pub(super) fn run(
 impl Bench {
     fn new(mut gateway: Gateway, shape: Shape) -> Self {
         let remotes = (0..shape.in_use).map(|used| gateway.connect(shape.slot(used))).collect();
-        Self { gateway, plain: plain(), raw: Raw::new(BATCH, 0), remotes, frames: Vec::new(), next: 0 }
+        let (plain, raw, library) = (plain(), Raw::new(BATCH, 0), Library::new(0, Vec::new()));
+        Self { gateway, plain, raw, library, remotes, frames: Vec::new(), next: 0 }
     }
 
     fn prepare(&mut self, shape: Shape, length: usize) {
@@ -95,6 +102,7 @@ impl Bench {
                 pair(shape.address(slot, number / shape.in_use * shape.addresses / each), length)
             })
             .collect();
+        self.library = Library::new(BATCH, self.frames[0][0][14..].to_vec());
         self.next = 0;
         // What a remote gets is what was sent.
         for (place, remote) in self.remotes.iter_mut().enumerate() {
@@ -118,6 +126,8 @@ impl Bench {
             }
             times[Part::RawSeal as usize] += timed(|| self.raw.seal());
             times[Part::RawOpen as usize] += timed(|| self.raw.open());
+            times[Part::LibrarySeal as usize] += timed(|| self.library.seal());
+            times[Part::LibraryOpen as usize] += timed(|| self.library.open());
             self.next += BATCH;
         }
         times.map(|time| nanos(time) / (turns * BATCH) as f64)
@@ -126,9 +136,13 @@ impl Bench {
     fn worker_turn(&mut self, part: Part) -> Duration {
         let worker = match part {
             Part::OpeningPlain | Part::SealingPlain => &mut self.plain,
-            Part::Opening | Part::Sealing | Part::SealingHost | Part::RawSeal | Part::RawOpen => {
-                &mut self.gateway.worker
-            }
+            Part::Opening
+            | Part::Sealing
+            | Part::SealingHost
+            | Part::RawSeal
+            | Part::RawOpen
+            | Part::LibrarySeal
+            | Part::LibraryOpen => &mut self.gateway.worker,
         };
         for place in self.next..self.next + BATCH {
             let [host, peer] = &self.frames[place % self.frames.len()];
@@ -141,7 +155,7 @@ impl Bench {
                 Part::OpeningPlain => write(worker.io_mut(), TUNNEL, peer),
                 Part::Sealing | Part::SealingPlain => write(worker.io_mut(), INSIDE, host),
                 Part::SealingHost => write(worker.io_mut(), TUNNEL, host),
-                Part::RawSeal | Part::RawOpen => {}
+                Part::RawSeal | Part::RawOpen | Part::LibrarySeal | Part::LibraryOpen => {}
             }
         }
         let time = timed(|| {
@@ -150,7 +164,12 @@ impl Bench {
         let exit = match part {
             Part::Opening | Part::OpeningPlain => INSIDE,
             Part::SealingPlain => TUNNEL,
-            Part::Sealing | Part::SealingHost | Part::RawSeal | Part::RawOpen => OUTSIDE,
+            Part::Sealing
+            | Part::SealingHost
+            | Part::RawSeal
+            | Part::RawOpen
+            | Part::LibrarySeal
+            | Part::LibraryOpen => OUTSIDE,
         };
         let sent = worker.io_mut().look(|port, _| assert_eq!(port, exit, "it leaves where it should"));
         assert_eq!(sent, BATCH, "all of them leave");
@@ -164,16 +183,18 @@ impl Bench {
             64 => Some("must 0.6"),
             _ => None,
         };
-        for (name, whole, plain, raw) in [
-            ("opening", Part::Opening, Part::OpeningPlain, Part::RawOpen),
-            ("sealing", Part::Sealing, Part::SealingPlain, Part::RawSeal),
+        for (name, whole, plain, raw, library) in [
+            ("opening", Part::Opening, Part::OpeningPlain, Part::RawOpen, Part::LibraryOpen),
+            ("sealing", Part::Sealing, Part::SealingPlain, Part::RawSeal, Part::LibrarySeal),
         ] {
-            let (whole, plain, raw) = (of(whole), of(plain), of(raw));
+            let (whole, plain, raw, library) = (of(whole), of(plain), of(raw), of(library));
             let tunnel: Vec<f64> = whole.iter().zip(&plain).map(|(whole, plain)| whole - plain).collect();
             report.figure(&format!("{name}, the whole worker"), &whole, "ns/packet", None);
             report.figure(&format!("{name}, the same packets in the clear"), &plain, "ns/packet", None);
             report.figure(&format!("{name}, the tunnel"), &tunnel, "ns/packet", None);
             report.figure(&format!("{name}, the cipher alone"), &raw, "ns/packet", None);
+            report.figure(&format!("{name}, the library alone"), &library, "ns/packet", None);
+            report.figure(&format!("{name}, cipher / library"), &ratios(&raw, &library), "x", None);
             report.figure(&format!("{name}, cipher / tunnel"), &ratios(&raw, &tunnel), "x", gate);
         }
         let host = of(Part::SealingHost);
