@@ -1,6 +1,6 @@
 use super::{
     Interface, PeerSlot, Plan,
-    seal::{Exit, Sealed},
+    exit::{Exit, Sealed},
     stage::Tunnels,
 };
 use crate::{

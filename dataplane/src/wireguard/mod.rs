@@ -20,6 +20,7 @@
 
 mod allowed;
 mod envelope;
+mod exit;
 mod fragments;
 mod handshake;
 mod identity;
@@ -37,10 +38,10 @@ mod waiting;
 mod wire;
 
 pub use allowed::{AllowedIps, TooManyPeers};
+pub(crate) use exit::Exit;
 pub use identity::{Identity, Parity};
 pub use inbox::Inbox;
 pub use peer::{COUNTERS, Counter, Peer, PeerKeys, PeerSlot, Sight};
 pub use plan::{Interface, Plan};
-pub(crate) use seal::Exit;
 pub(crate) use stage::Tunnels;
 pub use wire::Wire;
