@@ -1,7 +1,8 @@
 use ravelin_config::types::IpNet;
 
-use super::PeerSlot;
+use super::{PeerSlot, Plan};
 use crate::{
+    io::PortId,
     parse::Address,
     route::{Change, Fib, NextHopId, Rib},
 };
@@ -56,6 +57,20 @@ impl AllowedIps {
         self.peers.get(found.index()).copied()
     }
 
+    /// Whose addresses are, in order; they are looked up together, as many as there is room for answers.
+    fn peers(
+        &self,
+        addresses: &[Address],
+        found: &mut [Option<NextHopId>; Wave::MOST],
+        to: &mut Vec<Option<PeerSlot>>,
+    ) {
+        self.fib.lookup_batch(addresses, found);
+        to.extend(addresses.iter().zip(found).map(|(address, found)| {
+            let named = found.and_then(|found| self.peers.get(found.index()).copied());
+            named.or_else(|| self.other(*address))
+        }));
+    }
+
     fn other(&self, address: Address) -> Option<PeerSlot> {
         let [v4, v6] = self.others;
         if address.is_v4() { v4 } else { v6 }
@@ -66,4 +81,47 @@ impl AllowedIps {
     pub(super) fn claims(&self, address: Address, is_on_link: bool) -> bool {
         self.named(address).is_some() || (!is_on_link && self.other(address).is_some())
     }
+}
+
+/// Packets that ask the same interface whose they are.
+struct Wave {
+    port: PortId,
+    len: usize,
+    addresses: [Address; Self::MOST],
+}
+
+impl Wave {
+    const MOST: usize = 64;
+
+    fn look_up(&mut self, plan: &Plan, to: &mut Vec<Option<PeerSlot>>) {
+        let addresses = self.addresses.get(..self.len).unwrap_or_default();
+        match plan.at(self.port) {
+            Some(interface) => interface.allowed.peers(addresses, &mut [None; Self::MOST], to),
+            None => to.extend(addresses.iter().map(|_| None)),
+        }
+        self.len = 0;
+    }
+}
+
+/// Whose the addresses are of packets at interfaces, in order.
+pub(super) fn whose(
+    plan: &Plan,
+    packets: impl Iterator<Item = (PortId, Address)>,
+    to: &mut Vec<Option<PeerSlot>>,
+) {
+    to.clear();
+    let mut packets = packets.peekable();
+    let Some((port, _)) = packets.peek() else { return };
+    let mut wave = Wave { port: *port, len: 0, addresses: [Address::default(); Wave::MOST] };
+    for (port, address) in packets {
+        if port != wave.port || wave.len == Wave::MOST {
+            wave.look_up(plan, to);
+            wave.port = port;
+        }
+        if let Some(place) = wave.addresses.get_mut(wave.len) {
+            *place = address;
+            wave.len += 1;
+        }
+    }
+    wave.look_up(plan, to);
 }

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use super::{
     Counter, Interface, Parity, PeerSlot, Plan,
+    allowed::whose,
     envelope::{self, Envelope},
     exit::{Exit, Sealed},
     message::{Message, To},
@@ -13,7 +14,7 @@ use super::{
 use crate::{
     batch::{Meta, Passage},
     io::{Frame, PacketIo, PortId},
-    parse,
+    parse::{self, Address},
     pipeline::Context,
     verdict::{DropReason, Verdict},
     worker::forwarded,
@@ -60,13 +61,15 @@ impl<F: Frame> Tunnels<F> {
             return false;
         }
         let more_due = self.tick(cx, plan);
-        let mut outbound = std::mem::take(&mut self.outbound);
+        let (mut outbound, mut owners) =
+            (std::mem::take(&mut self.outbound), std::mem::take(&mut self.owners));
+        whose(plan, outbound.iter().map(|(_, meta)| destination(meta)), &mut owners);
         let mut woken = 0_u64;
-        for (frame, meta) in outbound.drain(..) {
-            let (sealed, frame) = self.seal(cx, plan, frame, &meta, exit);
+        for ((frame, meta), slot) in outbound.drain(..).zip(&owners) {
+            let (sealed, frame) = self.seal(cx, plan, *slot, (frame, &meta), exit);
             woken |= exit.settle(sealed, frame, meta);
         }
-        self.outbound = outbound;
+        (self.outbound, self.owners) = (outbound, owners);
         self.release_waiting(cx, plan, exit);
         let mut messages = std::mem::take(&mut self.messages);
         for message in messages.drain(..) {
@@ -120,13 +123,13 @@ impl<F: Frame> Tunnels<F> {
         self.cursor != 0
     }
 
-    /// Seals a packet and sends it.
+    /// Seals a packet for a peer, if it is for one, and sends it.
     fn seal<I: PacketIo<Frame = F>>(
         &mut self,
         cx: &Context<'_>,
         plan: &Plan,
-        frame: F,
-        meta: &Meta,
+        slot: Option<PeerSlot>,
+        (frame, meta): (F, &Meta),
         exit: &mut Exit<'_, I>,
     ) -> (Sealed, Option<F>) {
         let Verdict::Forward(port) = meta.verdict else {
@@ -135,10 +138,7 @@ impl<F: Frame> Tunnels<F> {
         let Some(interface) = plan.at(port) else {
             return (Sealed::Dropped(DropReason::NoDestination), Some(frame));
         };
-        let slot = Some(meta)
-            .filter(|meta| meta.headers.is_ip())
-            .and_then(|meta| interface.allowed.peer(meta.headers.destination));
-        let Some(slot) = slot else {
+        let Some(slot) = slot.filter(|_| meta.headers.is_ip()) else {
             if meta.passage == Passage::Host && meta.headers.destination.is_multicast() {
                 // What the host says to whoever is on a link; here nobody is.
                 exit.counters.consumed += 1;
@@ -376,4 +376,19 @@ impl<F: Frame> Tunnels<F> {
             }
         }
     }
+}
+
+/// Where a packet goes that is to be sealed, and through which port.
+#[inline]
+fn destination(meta: &Meta) -> (PortId, Address) {
+    let port = match meta.verdict {
+        Verdict::Forward(port) => port,
+        Verdict::Undecided
+        | Verdict::Allow
+        | Verdict::Local
+        | Verdict::Consume
+        | Verdict::Handoff(_)
+        | Verdict::Drop(_) => meta.port,
+    };
+    (port, meta.headers.destination)
 }

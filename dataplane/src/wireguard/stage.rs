@@ -5,6 +5,7 @@ use ravelin_config::types::Protocol;
 
 use super::{
     Counter, Interface, Parity, PeerSlot, Plan,
+    allowed::whose,
     envelope::{self, ETHERNET},
     message::{Message, To},
     state::{Opened, Origin, State, Via, kind},
@@ -34,6 +35,10 @@ pub(crate) struct Tunnels<F> {
     pub(super) messages: Vec<Message>,
     /// To be sealed at the end of the turn.
     pub(super) outbound: Vec<(F, Meta)>,
+    /// Packets that were opened in this batch: their places in it, whose they are, and the addresses that they come from.
+    opened: Vec<(usize, PeerSlot, Address)>,
+    /// Whose the addresses are of packets that are opened or sealed.
+    pub(super) owners: Vec<Option<PeerSlot>>,
     pub(super) waiting: Waiting<F>,
     /// Where frames are made of what came by way of the kernel.
     pub(super) scratch: Vec<u8>,
@@ -53,6 +58,8 @@ impl<F> Default for Tunnels<F> {
             messages: Vec::with_capacity(Self::MESSAGES),
             // A batch, and what other workers hand over besides.
             outbound: Vec::with_capacity(2 * Batch::<F>::MAX),
+            opened: Vec::with_capacity(Batch::<F>::MAX),
+            owners: Vec::with_capacity(2 * Batch::<F>::MAX),
             waiting: Waiting::new(),
             scratch: Vec::new(),
             handshakes: 0,
@@ -124,7 +131,8 @@ impl<F: Frame> Tunnels<F> {
             return;
         }
         let mut own = Own::default();
-        for (frame, meta) in batch.iter_mut() {
+        self.opened.clear();
+        for (place, (frame, meta)) in batch.iter_mut().enumerate() {
             if !meta.verdict.is_undecided() {
                 continue;
             }
@@ -144,20 +152,41 @@ impl<F: Frame> Tunnels<F> {
                 },
             };
             if let Some(interface) = interface {
-                meta.verdict = match self.open(cx, interface, frame, meta, counters) {
+                meta.verdict = match self.open(cx, interface, place, (frame, meta), counters) {
                     Ok(verdict) => verdict,
                     Err(reason) => Verdict::Drop(reason),
                 };
             }
         }
+        self.check_sources(cx, plan, batch.metas_mut());
+    }
+
+    /// Drops what came out of tunnels with a source that is not its peer's.
+    fn check_sources(&mut self, cx: &Context<'_>, plan: &Plan, metas: &mut [Meta]) {
+        let mut opened = std::mem::take(&mut self.opened);
+        let port = |place: usize| metas.get(place).map_or_else(PortId::default, |meta| meta.port);
+        whose(plan, opened.iter().map(|(place, _, source)| (port(*place), *source)), &mut self.owners);
+        for (number, (place, slot, _)) in opened.drain(..).enumerate() {
+            let owner = self.owners.get(number).copied().flatten();
+            let Some(state) = self.state(slot, cx.workers) else { continue };
+            if owner == Some(slot) {
+                state.peer.add(Counter::ReceivedPackets, 1);
+                continue;
+            }
+            state.peer.add(Counter::SourceNotAllowed, 1);
+            if let Some(meta) = metas.get_mut(place) {
+                meta.verdict = Verdict::Drop(DropReason::WireguardSource);
+            }
+        }
+        self.opened = opened;
     }
 
     fn open(
         &mut self,
         cx: &Context<'_>,
         interface: &Interface,
-        frame: &mut F,
-        meta: &mut Meta,
+        at: usize,
+        (frame, meta): (&mut F, &mut Meta),
         counters: &mut WorkerCounters,
     ) -> Result<Verdict, DropReason> {
         let content = usize::from(meta.headers.payload_offset)..usize::from(meta.headers.end);
@@ -189,15 +218,11 @@ impl<F: Frame> Tunnels<F> {
         };
         match state.open((parity, message), into, origin)? {
             Opened::Packet { length, source } => {
-                if interface.allowed.peer(source) != Some(slot) {
-                    state.peer.add(Counter::SourceNotAllowed, 1);
-                    return Err(DropReason::WireguardSource);
-                }
-                state.peer.add(Counter::ReceivedPackets, 1);
                 let outer =
                     frame.bytes().get(usize::from(meta.headers.network_offset)..).map_or(0, envelope::ecn);
                 let packet = into.get_mut(..length).unwrap_or_default();
                 mark(packet, outer)?;
+                self.opened.push((at, slot, source));
                 if let Some(header) = spare.bytes_mut().get_mut(..before) {
                     let outer = frame.bytes().get(..before).filter(|_| interface.wire.is_some());
                     write_header(header, outer, source.is_v4());
