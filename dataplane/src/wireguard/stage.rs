@@ -216,7 +216,7 @@ impl<F: Frame> Tunnels<F> {
         let Some(into) = spare.bytes_mut().get_mut(before..) else {
             return Err(DropReason::WireguardTooBig);
         };
-        match state.open((parity, message), into, origin)? {
+        match state.open((parity, message), into, &origin)? {
             Opened::Packet { length, source } => {
                 let outer =
                     frame.bytes().get(usize::from(meta.headers.network_offset)..).map_or(0, envelope::ecn);
@@ -268,7 +268,7 @@ impl<F: Frame> Tunnels<F> {
     ) -> Result<(PeerSlot, Parity), DropReason> {
         match Tunn::parse_incoming_packet(message).map_err(|_| DropReason::WireguardMalformed)? {
             Packet::HandshakeInit(_) => {
-                let sender = (origin.remote.ip(), origin.sender(interface));
+                let sender = (origin.remote.0.ip(), origin.sender(interface));
                 self.admit(interface, message, sender, counters)
             }
             Packet::HandshakeResponse(response) => Ok(PeerSlot::of_index(response.receiver_idx)),
@@ -281,7 +281,7 @@ impl<F: Frame> Tunnels<F> {
 /// The place of a peer's state at its worker.
 #[inline]
 pub(super) fn place(slot: PeerSlot, workers: u8) -> usize {
-    slot.index() / usize::from(workers.max(1))
+    (slot.0 / u32::from(workers.max(1))) as usize
 }
 
 /// What a packet is that comes in at the port of an interface: what the host sends is for the peers, and is let pass.
@@ -307,12 +307,12 @@ fn origin<F: Frame>(
 ) -> Origin {
     let headers = &meta.headers;
     let via = match &interface.wire {
-        None => Via::Host((meta.passage == Passage::Plain).then(|| headers.destination.ip())),
+        None => Via::Host((meta.passage == Passage::Plain).then(|| headers.destination)),
         // Data says nothing of where its peer is: it comes from all behind its bridge.
         Some(_) if message.first() == Some(&kind::DATA) => Via::Wire(None),
         Some(_) => Via::Wire(Ends::of(frame.bytes(), headers).map(Ends::reversed)),
     };
-    Origin { remote: (headers.source.ip(), headers.source_port).into(), via, now: cx.now }
+    Origin { remote: (headers.source, headers.source_port), via, now: cx.now }
 }
 
 /// Writes what is in front of a packet that was opened: what was in front of its message, or else what says no more than the version of IP.

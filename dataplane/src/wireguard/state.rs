@@ -29,6 +29,8 @@ pub(super) struct State {
     shown: (bool, Parity),
     remote: Option<SocketAddr>,
     local: Option<IpAddr>,
+    /// The same as the last message from there had them.
+    known: (Option<(Address, u16)>, Option<Address>),
     outlet: Outlet,
     /// The generation of which the outlet is.
     generation: u32,
@@ -54,7 +56,7 @@ pub(super) enum Opened {
 /// Where a message came from, and when.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Origin {
-    pub(super) remote: SocketAddr,
+    pub(super) remote: (Address, u16),
     pub(super) via: Via,
     pub(super) now: Timestamp,
 }
@@ -63,21 +65,26 @@ pub(super) struct Origin {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Via {
     /// The host: to this address of ours; none, if only the kernel knows.
-    Host(Option<IpAddr>),
+    Host(Option<Address>),
     /// The wire of a bridge: an answer to the message, if it may be answered, travels so.
     Wire(Option<Ends>),
 }
 
 impl Origin {
     /// Whoever sent a message, for an answer to somebody of whom nothing else is known.
-    #[inline]
-    pub(super) const fn sender(&self, interface: &Interface) -> To {
-        let (interface, remote) = (interface.port, self.remote);
+    pub(super) fn sender(&self, interface: &Interface) -> To {
+        let (interface, remote) = (interface.port, self.remote());
         match self.via {
-            Via::Host(local) => To::Stranger { interface, local, remote },
+            Via::Host(local) => To::Stranger { interface, local: local.map(Address::ip), remote },
             Via::Wire(Some(ends)) => To::Sender { interface, ends, peer: None },
             Via::Wire(None) => To::Stranger { interface, local: None, remote },
         }
+    }
+
+    /// Who sent it.
+    fn remote(&self) -> SocketAddr {
+        let (address, port) = self.remote;
+        (address.ip(), port).into()
     }
 }
 
@@ -100,6 +107,7 @@ impl State {
             shown: (false, Parity::default()),
             remote: None,
             local: None,
+            known: (None, None),
             outlet: Outlet::default(),
             generation: 0,
             id: 0,
@@ -156,7 +164,7 @@ impl State {
         &mut self,
         (parity, message): (Parity, &[u8]),
         into: &mut [u8],
-        origin: Origin,
+        origin: &Origin,
     ) -> Result<Opened, DropReason> {
         let first = message.first().copied().unwrap_or_default();
         if first == kind::DATA && is_spent(message) {
@@ -167,7 +175,9 @@ impl State {
             return Err(self.refuse(first, &WireGuardError::NoCurrentSession));
         };
         let is_settled = machine.is_settled(index(message));
-        let opened = match machine.tunn.decapsulate(Some(origin.remote.ip()), message, into) {
+        // Of packets nobody is asked to show where they are.
+        let from = (first != kind::DATA).then(|| origin.remote.0.ip());
+        let opened = match machine.tunn.decapsulate(from, message, into) {
             TunnResult::Done if first == kind::DATA => Opened::Keepalive,
             TunnResult::Done => Opened::Cookie,
             TunnResult::WriteToNetwork(answer) if answer.first() == Some(&kind::COOKIE) => {
@@ -219,14 +229,15 @@ impl State {
 
     /// Learns where the peer is from a message that was authentic.
     #[inline]
-    fn find(&mut self, origin: Origin) {
+    fn find(&mut self, origin: &Origin) {
         match origin.via {
             Via::Host(local) => {
-                if self.remote != Some(origin.remote) || (local.is_some() && self.local != local) {
-                    self.moved(origin.remote, local);
+                let (remote, known) = self.known;
+                if remote != Some(origin.remote) || (local.is_some() && known != local) {
+                    self.moved(origin, local);
                 }
             }
-            Via::Wire(Some(ends)) => self.found(ends, origin.remote),
+            Via::Wire(Some(ends)) => self.found(ends, origin.remote()),
             Via::Wire(None) => {}
         }
     }
@@ -279,7 +290,9 @@ impl State {
     }
 
     #[cold]
-    fn moved(&mut self, remote: SocketAddr, local: Option<IpAddr>) {
+    fn moved(&mut self, origin: &Origin, local: Option<Address>) {
+        self.known = (Some(origin.remote), local);
+        let (remote, local) = (origin.remote(), local.map(Address::ip));
         if self.remote.is_some_and(|before| before != remote) {
             self.peer.add(Counter::Roams, 1);
         }
@@ -343,7 +356,7 @@ impl State {
     fn follow(&mut self) {
         let Some(endpoint) = self.peer.take_endpoint() else { return };
         // What it knew us as may be of the other version of IP; the kernel finds an address until the peer answers.
-        (self.remote, self.local, self.generation) = (Some(endpoint), None, 0);
+        (self.remote, self.local, self.known, self.generation) = (Some(endpoint), None, (None, None), 0);
         self.peer.show(|sight| (sight.endpoint, sight.local) = (self.remote, self.local));
     }
 
