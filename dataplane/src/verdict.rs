@@ -80,6 +80,7 @@ drop_reasons! {
         Ipv4Checksum "ipv4_checksum" "The IPv4 header checksum is wrong.",
         Ipv6Truncated "ipv6_truncated" "The frame ends inside the IPv6 header.",
         Ipv6Version "ipv6_version" "The EtherType says IPv6 but the version field does not.",
+        Ipv6Mapped "ipv6_mapped" "An address of the IPv6 packet stands for one of IPv4, which is for use within hosts and never on a link (RFC 6890 section 2.2.3).",
         Ipv6PayloadLength "ipv6_payload_length" "The IPv6 payload length is beyond the frame.",
         Ipv6Extension "ipv6_extension" "An IPv6 extension header is cut off or malformed.",
         Ipv6ExtensionDepth "ipv6_extension_depth" "The IPv6 packet carries more extension headers than are followed.",

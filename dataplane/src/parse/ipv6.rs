@@ -52,6 +52,10 @@ pub(super) fn decode(mut cursor: Cursor<'_>, meta: &mut Meta) -> Result<(), Drop
         headers.source = Address(*source);
         headers.destination = Address(*destination);
     }
+    // To everything behind this it would be that IPv4 address.
+    if headers.source.is_v4() || headers.destination.is_v4() {
+        return Err(DropReason::Ipv6Mapped);
+    }
     headers.protocol = Protocol(next);
     if is_extension(next) {
         follow(&mut cursor, meta, length)?;

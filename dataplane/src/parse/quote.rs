@@ -52,7 +52,8 @@ fn addresses_v6(cursor: &mut Cursor<'_>) -> Option<(Address, Address, Protocol)>
             Step::End => break,
         }
     }
-    (first >> 4 == 6).then_some((Address(*source), Address(*destination), chain.next))
+    let (source, destination) = (Address(*source), Address(*destination));
+    (first >> 4 == 6 && !source.is_v4() && !destination.is_v4()).then_some((source, destination, chain.next))
 }
 
 /// What of the quoted packet's transport header names its flow.

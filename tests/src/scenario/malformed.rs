@@ -1,5 +1,7 @@
 //! One packet for each way in which a header can be wrong, and after each a whole one, which must pass.
 
+use std::net::Ipv4Addr;
+
 use etherparse::IpNumber;
 
 use crate::packets::{
@@ -19,6 +21,7 @@ pub const REASONS: &[&str] = &[
     "ipv4_checksum",
     "ipv6_truncated",
     "ipv6_version",
+    "ipv6_mapped",
     "ipv6_payload_length",
     "ipv6_extension",
     "ipv6_extension_depth",
@@ -76,6 +79,11 @@ pub fn packet(reason: &str) -> Vec<u8> {
         "ipv4_checksum" => changed(&good, 24, good[24] ^ 0xff),
         "ipv6_truncated" => good6[..14 + 39].to_vec(),
         "ipv6_version" => changed(&good6, 14, 0x45),
+        "ipv6_mapped" => {
+            let mut frame = good6.clone();
+            frame[22..38].copy_from_slice(&Ipv4Addr::new(10, 0, 0, 1).to_ipv6_mapped().octets());
+            frame
+        }
         "ipv6_payload_length" => changed(&good6, 18, 0x10),
         "ipv6_extension" => ip(a6, b6, IpNumber(0), &options(17, 200)),
         "ipv6_extension_depth" => {

@@ -67,6 +67,11 @@ fn ipv6_headers() {
     let mut version = frame.clone();
     version[14] = 0x40;
     assert_eq!(reason(&version), DropReason::Ipv6Version);
+    for place in [22, 38] {
+        let mut mapped = frame.clone();
+        mapped[place..place + 16].copy_from_slice(&Address::v4([10, 0, 0, 1]).0);
+        assert_eq!(reason(&mapped), DropReason::Ipv6Mapped);
+    }
 
     let jumbo = [&v6(0, &[])[..], &[17, 0, 0xc2, 4, 0, 1, 0, 0]].concat();
     assert_eq!(reason(&jumbo), DropReason::Ipv6PayloadLength);
