@@ -35,8 +35,8 @@ pub(crate) struct Tunnels<F> {
     pub(super) messages: Vec<Message>,
     /// To be sealed at the end of the turn.
     pub(super) outbound: Vec<(F, Meta)>,
-    /// Packets that were opened in this batch: their places in it, whose they are, and the addresses that they come from.
-    opened: Vec<(usize, PeerSlot, Address)>,
+    /// Packets that were opened in this batch: their places in it, and whose they are.
+    opened: Vec<(usize, PeerSlot)>,
     /// Whose the addresses are of packets that are opened or sealed.
     pub(super) owners: Vec<Option<PeerSlot>>,
     pub(super) waiting: Waiting<F>,
@@ -164,18 +164,20 @@ impl<F: Frame> Tunnels<F> {
     /// Drops what came out of tunnels with a source that is not its peer's.
     fn check_sources(&mut self, cx: &Context<'_>, plan: &Plan, metas: &mut [Meta]) {
         let mut opened = std::mem::take(&mut self.opened);
-        let port = |place: usize| metas.get(place).map_or_else(PortId::default, |meta| meta.port);
-        whose(plan, opened.iter().map(|(place, _, source)| (port(*place), *source)), &mut self.owners);
-        for (number, (place, slot, _)) in opened.drain(..).enumerate() {
+        let packet = |(place, _): &(usize, PeerSlot)| {
+            metas.get(*place).map_or_else(Default::default, |meta| (meta.port, meta.headers.source))
+        };
+        whose(plan, opened.iter().map(packet), &mut self.owners);
+        for (number, (place, slot)) in opened.drain(..).enumerate() {
             let owner = self.owners.get(number).copied().flatten();
             let Some(state) = self.state(slot, cx.workers) else { continue };
-            if owner == Some(slot) {
-                state.peer.add(Counter::ReceivedPackets, 1);
-                continue;
-            }
-            state.peer.add(Counter::SourceNotAllowed, 1);
-            if let Some(meta) = metas.get_mut(place) {
-                meta.verdict = Verdict::Drop(DropReason::WireguardSource);
+            match metas.get_mut(place) {
+                // What decode refuses keeps its reason.
+                Some(meta) if owner != Some(slot) && meta.verdict.is_undecided() => {
+                    state.peer.add(Counter::SourceNotAllowed, 1);
+                    meta.verdict = Verdict::Drop(DropReason::WireguardSource);
+                }
+                Some(_) | None => state.peer.add(Counter::ReceivedPackets, 1),
             }
         }
         self.opened = opened;
@@ -217,18 +219,18 @@ impl<F: Frame> Tunnels<F> {
             return Err(DropReason::WireguardTooBig);
         };
         match state.open((parity, message), into, &origin)? {
-            Opened::Packet { length, source } => {
+            Opened::Packet { length, is_v4 } => {
                 let outer =
                     frame.bytes().get(usize::from(meta.headers.network_offset)..).map_or(0, envelope::ecn);
                 let packet = into.get_mut(..length).unwrap_or_default();
                 mark(packet, outer)?;
-                self.opened.push((at, slot, source));
+                self.opened.push((at, slot));
                 if let Some(header) = spare.bytes_mut().get_mut(..before) {
                     let outer = frame.bytes().get(..before).filter(|_| interface.wire.is_some());
-                    write_header(header, outer, source.is_v4());
+                    write_header(header, outer, is_v4);
                 }
-                spare.set_len(before + length);
                 std::mem::swap(frame, spare);
+                frame.set_len(before + length);
                 arrive(interface, frame, meta, counters);
                 Ok(meta.verdict)
             }
@@ -389,7 +391,7 @@ fn mark(packet: &mut [u8], outer: u8) -> Result<(), DropReason> {
 fn arrive<F: Frame>(interface: &Interface, frame: &mut F, meta: &mut Meta, counters: &mut WorkerCounters) {
     let length = u32::try_from(frame.bytes().len()).unwrap_or(u32::MAX);
     let time = meta.time;
-    *meta = Meta { time, length, port: interface.port, passage: Passage::Opened, ..Meta::default() };
+    *meta = Meta { time, length, port: interface.port, passage: Passage::Opened, ..Meta::EMPTY };
     counters.consumed += 1;
     counters.injected += 1;
     counters.wireguard_opened += 1;

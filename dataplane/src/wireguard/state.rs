@@ -43,8 +43,8 @@ pub(super) struct State {
 /// What a message was.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Opened {
-    /// A packet of so many bytes, from an address.
-    Packet { length: usize, source: Address },
+    /// A packet of so many bytes, and whether it is of IPv4.
+    Packet { length: usize, is_v4: bool },
     /// A packet without content.
     Keepalive,
     /// One that is answered by so many bytes.
@@ -189,12 +189,8 @@ impl State {
                 }
                 Opened::Answered { length: answer.len() }
             }
-            TunnResult::WriteToTunnelV4(packet, source) => {
-                Opened::Packet { length: packet.len(), source: IpAddr::V4(source).into() }
-            }
-            TunnResult::WriteToTunnelV6(packet, source) => {
-                Opened::Packet { length: packet.len(), source: IpAddr::V6(source).into() }
-            }
+            TunnResult::WriteToTunnelV4(packet, _) => Opened::Packet { length: packet.len(), is_v4: true },
+            TunnResult::WriteToTunnelV6(packet, _) => Opened::Packet { length: packet.len(), is_v4: false },
             TunnResult::Err(error) => return Err(self.refuse(first, &error)),
         };
         self.peer.add(Counter::ReceivedBytes, message.len() as u64);
