@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// What is known of one packet. Plain values, no borrow of the frame, so that it can travel between workers.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Meta {
     /// When the packet was received.
     pub time: Timestamp,
@@ -67,7 +67,33 @@ pub enum Passage {
     Sealing,
 }
 
+impl Default for Meta {
+    fn default() -> Self {
+        Self::EMPTY
+    }
+}
+
 impl Meta {
+    /// Nothing known yet. A constant for the reason that [`Headers::EMPTY`] is one.
+    pub const EMPTY: Self = Self {
+        time: Timestamp::ZERO,
+        length: 0,
+        port: PortId(0),
+        handed_in: false,
+        passage: Passage::Plain,
+        resolved: false,
+        keyed: false,
+        headers: Headers::EMPTY,
+        arrival: Arrival::UNASKED,
+        key: FlowKey::EMPTY,
+        side: Side::Low,
+        segment: Segment::NONE,
+        hash: 0,
+        slot: None,
+        verdict: Verdict::Undecided,
+        decision: DecisionId::NONE,
+    };
+
     /// The headers as the packet was sent, before its destination was translated.
     pub fn sent_headers(&self) -> Headers {
         let mut headers = self.headers;
@@ -132,6 +158,21 @@ impl<F> Batch<F> {
         }
         self.frames.push(frame);
         self.metas.push(meta);
+        Ok(())
+    }
+
+    /// Adds a packet of which is known only where and when it was received, and how long it was on the link. It is written where it
+    /// stays: a [`Meta`] that is made elsewhere is copied while its parts are still on their way to memory, which takes longer than all
+    /// else here.
+    ///
+    /// # Errors
+    /// The frame, if the batch is full.
+    #[inline]
+    pub fn receive(&mut self, frame: F, port: PortId, time: Timestamp, length: u32) -> Result<(), F> {
+        self.push(frame, Meta::EMPTY)?;
+        if let Some(meta) = self.metas.last_mut() {
+            (meta.port, meta.time, meta.length) = (port, time, length);
+        }
         Ok(())
     }
 

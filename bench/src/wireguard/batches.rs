@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use ravelin_dataplane::{
-    batch::{Batch, Meta},
+    batch::Batch,
     clock::Timestamp,
     io::{Frame, IoCounters, PacketIo, PortId, TransmitError},
     wake::Waker,
@@ -101,8 +101,8 @@ impl PacketIo for Batches {
     fn receive(&mut self, now: Timestamp, batch: &mut Batch<Buffer>) -> usize {
         let mut received = 0;
         for (port, frame) in self.ready.drain(..) {
-            let meta = Meta { time: now, length: frame.length as u32, port, ..Meta::default() };
-            match batch.push(frame, meta) {
+            let length = frame.length as u32;
+            match batch.receive(frame, port, now, length) {
                 Ok(()) => received += 1,
                 Err(_) => unreachable!("no more is laid out than a batch holds"),
             }

@@ -42,6 +42,9 @@ impl Side {
 pub struct FlowKey([u64; 5]);
 
 impl FlowKey {
+    /// The key of a packet that has none.
+    pub(crate) const EMPTY: Self = Self([0; 5]);
+
     /// No flow's key: its ends are in the wrong order.
     pub(super) const NOBODY: Self = Self([u64::MAX, u64::MAX, 0, 0, 0]);
 

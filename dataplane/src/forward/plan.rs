@@ -91,6 +91,9 @@ pub struct Segment(u64);
 const _: () = assert!(PortId::MAX_PORTS <= 64);
 
 impl Segment {
+    /// That of a packet of which none is known.
+    pub(crate) const NONE: Self = Self(0);
+
     /// The segment of these ports.
     pub fn of(ports: impl IntoIterator<Item = PortId>) -> Self {
         Self(ports.into_iter().fold(0, |bits, port| bits | 1_u64.wrapping_shl(port.0.into())))

@@ -21,6 +21,10 @@ pub struct Arrival {
 }
 
 impl Arrival {
+    /// Nobody has asked yet.
+    pub(crate) const UNASKED: Self =
+        Self { how: Arrived::Unasked, sent_to: Endpoint { address: 0, port: 0 } };
+
     /// Whether it was sent to something else.
     pub(crate) const fn is_translated(&self) -> bool {
         match self.how {

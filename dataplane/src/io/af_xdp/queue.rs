@@ -20,7 +20,7 @@ use xsk_rs::{CompQueue, FillQueue, FrameDesc, RxQueue, TxQueue, Umem};
 
 use super::{CopyMode, frame::XdpFrame, outlet::Outlet, pool::FramePool};
 use crate::{
-    batch::{Batch, Meta},
+    batch::Batch,
     clock::Timestamp,
     io::{IoCounters, PortId, TransmitError},
 };
@@ -114,8 +114,7 @@ impl PortQueue {
                 // SAFETY: the kernel gave the buffer up by putting it into the receive ring, and `consume` has just
                 // taken it from there; it is of the UMEM that the socket was made with.
                 let frame = unsafe { XdpFrame::claim(*desc, self.umem) };
-                let meta = Meta { time: now, length, port: self.port, ..Meta::default() };
-                let pushed = batch.push(frame, meta);
+                let pushed = batch.receive(frame, self.port, now, length);
                 debug_assert!(pushed.is_ok(), "the caller's limit is the batch's room");
             }
             received += count;
