@@ -204,6 +204,7 @@ impl Routes {
     }
 
     /// The hardware addresses of a packet that goes this way: who is next, and ours.
+    #[inline]
     pub(crate) fn macs(&self, way: &OwnWay) -> [Mac; 2] {
         let ours = self.link(way.exit).map_or([0; 6], |link| link.mac);
         [self.neighbours.mac(way.neighbour).unwrap_or_default(), ours]

@@ -29,11 +29,11 @@ pub(super) enum Sealed {
 
 impl<I: PacketIo> Exit<'_, I> {
     /// Gives a packet that was to be sealed its disposition, unless it has it; returns which worker is to be woken, as a bit.
-    pub(super) fn settle(&mut self, sealed: Sealed, frame: Option<I::Frame>, meta: Meta) -> u64 {
+    pub(super) fn settle(&mut self, sealed: Sealed, frame: Option<I::Frame>, meta: &Meta) -> u64 {
         let (reason, frame) = match (sealed, frame) {
             (Sealed::Dropped(reason), Some(frame)) => (reason, frame),
             (Sealed::Elsewhere(worker), Some(frame)) => {
-                let meta = Meta { passage: Passage::Sealing, ..meta };
+                let meta = Meta { passage: Passage::Sealing, ..*meta };
                 match self.handoff.send(worker, Handed { frame, meta }) {
                     Ok(()) => {
                         self.counters.handed_off += 1;

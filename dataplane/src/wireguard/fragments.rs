@@ -48,7 +48,7 @@ impl<F: Frame> Tunnels<F> {
             parse::decode_into(piece.bytes(), &mut meta);
             meta.verdict = crate::verdict::Verdict::Forward(interface.port);
             let (sealed, piece) = self.seal_own(cx, plan, interface, slot, (piece, &meta), exit);
-            exit.settle(sealed, piece, meta);
+            exit.settle(sealed, piece, &meta);
         }
         self.scratch = scratch;
         exit.counters.consumed += 1;

@@ -32,7 +32,8 @@ const BLOCK: usize = 16;
 impl<F: Frame> Tunnels<F> {
     /// Has a packet sealed at the end of the turn.
     pub(crate) fn take(&mut self, frame: F, meta: &Meta) {
-        self.outbound.push((frame, *meta));
+        self.outbound.0.push(frame);
+        self.outbound.1.push(*meta);
     }
 
     /// The same for one that the appliance made itself, and that leaves through `port`; gives it back if that is not encrypted.
@@ -61,15 +62,16 @@ impl<F: Frame> Tunnels<F> {
             return false;
         }
         let more_due = self.tick(cx, plan);
-        let (mut outbound, mut owners) =
-            (std::mem::take(&mut self.outbound), std::mem::take(&mut self.owners));
-        whose(plan, outbound.iter().map(|(_, meta)| destination(meta)), &mut owners);
+        let (mut frames, mut metas) = std::mem::take(&mut self.outbound);
+        let mut owners = std::mem::take(&mut self.owners);
+        whose(plan, metas.iter().map(destination), &mut owners);
         let mut woken = 0_u64;
-        for ((frame, meta), slot) in outbound.drain(..).zip(&owners) {
-            let (sealed, frame) = self.seal(cx, plan, *slot, (frame, &meta), exit);
+        for ((frame, meta), slot) in frames.drain(..).zip(&metas).zip(&owners) {
+            let (sealed, frame) = self.seal(cx, plan, *slot, (frame, meta), exit);
             woken |= exit.settle(sealed, frame, meta);
         }
-        (self.outbound, self.owners) = (outbound, owners);
+        metas.clear();
+        (self.outbound, self.owners) = ((frames, metas), owners);
         self.release_waiting(cx, plan, exit);
         let mut messages = std::mem::take(&mut self.messages);
         for message in messages.drain(..) {
@@ -86,13 +88,14 @@ impl<F: Frame> Tunnels<F> {
         if let Some(spare) = self.spare.take() {
             exit.io.release(spare);
         }
-        for (frame, meta) in self.outbound.drain(..) {
-            exit.settle(Sealed::Dropped(DropReason::WireguardNoPeer), Some(frame), meta);
+        let (frames, metas) = &mut self.outbound;
+        for (frame, meta) in frames.drain(..).zip(metas.drain(..)) {
+            exit.settle(Sealed::Dropped(DropReason::WireguardNoPeer), Some(frame), &meta);
         }
         let mut budget = self.waiting.len();
         while let Some(packet) = self.waiting.take_due(&mut budget, |_, _| true) {
             exit.counters.injected += 1;
-            exit.settle(Sealed::Dropped(DropReason::WireguardNoSession), Some(packet.frame), packet.meta);
+            exit.settle(Sealed::Dropped(DropReason::WireguardNoSession), Some(packet.frame), &packet.meta);
         }
         exit.counters.wireguard_waiting = 0;
     }
@@ -302,7 +305,7 @@ impl<F: Frame> Tunnels<F> {
                     (Sealed::Dropped(DropReason::WireguardNoSession), Some(frame))
                 }
             };
-            exit.settle(sealed, frame, meta);
+            exit.settle(sealed, frame, &meta);
         }
     }
 

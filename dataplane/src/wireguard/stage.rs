@@ -33,8 +33,8 @@ pub(crate) struct Tunnels<F> {
     pub(super) spare: Option<F>,
     /// To be sent at the end of the turn.
     pub(super) messages: Vec<Message>,
-    /// To be sealed at the end of the turn.
-    pub(super) outbound: Vec<(F, Meta)>,
+    /// To be sealed at the end of the turn, and what is known of each.
+    pub(super) outbound: (Vec<F>, Vec<Meta>),
     /// Packets that were opened in this batch: their places in it, and whose they are.
     opened: Vec<(usize, PeerSlot)>,
     /// Whose the addresses are of packets that are opened or sealed.
@@ -57,7 +57,7 @@ impl<F> Default for Tunnels<F> {
             spare: None,
             messages: Vec::with_capacity(Self::MESSAGES),
             // A batch, and what other workers hand over besides.
-            outbound: Vec::with_capacity(2 * Batch::<F>::MAX),
+            outbound: (Vec::with_capacity(2 * Batch::<F>::MAX), Vec::with_capacity(2 * Batch::<F>::MAX)),
             opened: Vec::with_capacity(Batch::<F>::MAX),
             owners: Vec::with_capacity(2 * Batch::<F>::MAX),
             waiting: Waiting::new(),
