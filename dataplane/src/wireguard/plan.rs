@@ -150,6 +150,9 @@ impl PeerSlot {
     /// The worker that the peer belongs to, of so many.
     #[inline]
     pub fn owner(self, workers: u8) -> WorkerId {
-        WorkerId(u8::try_from(self.0 % u32::from(workers.max(1))).unwrap_or_default())
+        if workers <= 1 {
+            return WorkerId(0);
+        }
+        WorkerId(u8::try_from(self.0 % u32::from(workers)).unwrap_or_default())
     }
 }
