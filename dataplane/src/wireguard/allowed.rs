@@ -125,3 +125,67 @@ pub(super) fn whose(
     }
     wave.look_up(plan, to);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{net::IpAddr, sync::Arc};
+
+    use super::*;
+    use crate::wireguard::{Identity, Interface};
+
+    fn interface(port: PortId, allowed: AllowedIps) -> Interface {
+        Interface {
+            port,
+            wire: None,
+            listen_port: 51820 + u16::from(port.0),
+            mtu: 1420,
+            requires_encryption: false,
+            identity: Arc::new(Identity::new([1; 32])),
+            previous: None,
+            allowed,
+            keys: hashbrown::HashMap::default(),
+            sockets: [None, None],
+            inbox: Arc::default(),
+        }
+    }
+
+    #[test]
+    fn who_is_asked_for_together_is_who_is_asked_for_alone() {
+        let prefix = |prefix: &str| prefix.parse::<IpNet>().expect("a prefix");
+        let [some, all] = [
+            vec![prefix("10.0.0.0/8"), prefix("10.0.7.0/24"), prefix("fd00:7::/32")],
+            vec![prefix("10.0.7.64/26"), prefix("0.0.0.0/0"), prefix("::/0")],
+        ];
+        let one = AllowedIps::new([(PeerSlot(3), &some[..])]).expect("there is room");
+        let other =
+            AllowedIps::new([(PeerSlot(5), &some[..]), (PeerSlot(9), &all[..])]).expect("there is room");
+        let plan = Plan::new(vec![interface(PortId(1), one), interface(PortId(4), other)], Vec::new());
+        // Longer than two waves at one interface, shorter than one at others, and at ports that have no interface.
+        let packets: Vec<(PortId, Address)> = (0..600_u32)
+            .map(|number| {
+                let port = match number {
+                    0..150 => 1,
+                    150..400 => 4,
+                    _ => [1, 4, 2][(number / 7 % 3) as usize],
+                };
+                let [_, _, high, low] = number.to_be_bytes();
+                let address = match number % 4 {
+                    0 => format!("10.{high}.7.{low}"),
+                    1 => format!("fd00:7::{low}"),
+                    2 => format!("fd00:8::{low}"),
+                    _ => format!("192.0.2.{low}"),
+                };
+                (PortId(port), address.parse::<IpAddr>().expect("an address").into())
+            })
+            .collect();
+        let mut found = vec![Some(PeerSlot(77))];
+        whose(&plan, packets.iter().copied(), &mut found);
+        let alone = |&(port, address): &(PortId, Address)| plan.at(port)?.allowed.peer(address);
+        assert_eq!(found, packets.iter().map(alone).collect::<Vec<_>>());
+        for slot in [None, Some(PeerSlot(3)), Some(PeerSlot(5)), Some(PeerSlot(9))] {
+            assert!(found.contains(&slot), "{slot:?} is asked for");
+        }
+        whose(&plan, std::iter::empty(), &mut found);
+        assert_eq!(found, []);
+    }
+}

@@ -310,7 +310,7 @@ fn origin<F: Frame>(
 ) -> Origin {
     let headers = &meta.headers;
     let via = match &interface.wire {
-        None => Via::Host((meta.passage == Passage::Plain).then(|| headers.destination)),
+        None => Via::Host((meta.passage == Passage::Plain).then_some(headers.destination)),
         // Data says nothing of where its peer is: it comes from all behind its bridge.
         Some(_) if message.first() == Some(&kind::DATA) => Via::Wire(None),
         Some(_) => Via::Wire(Ends::of(frame.bytes(), headers).map(Ends::reversed)),
