@@ -124,7 +124,7 @@ impl Question {
             known.find(name).ok_or_else(|| {
                 let names: Vec<_> = known.names().map(|zone| format!("`{zone}`")).collect();
                 let hint = match names.as_slice() {
-                    [] => ": no [[interface]] says `zone`".to_owned(),
+                    [] => ": neither [[interface]] nor [[wireguard]] says `zone`".to_owned(),
                     names => format!(": there are {}", names.join(", ")),
                 };
                 QuestionError::UnknownZone { name: name.clone(), hint }
