@@ -27,8 +27,8 @@ pub fn host_port(config: &Config) -> Option<IfName> {
     routes.then(|| ours.parse().ok()).flatten()
 }
 
-/// The interfaces of a process, by their numbers in the packet path, and behind them those of WireGuard that the host has, and the port to the kernel if there is one. They do
-/// not change while it runs.
+/// The interfaces of a process, by their numbers in the packet path, and behind them those of WireGuard that the host has, and the port to
+/// the kernel if there is one. They do not change while it runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ports(Vec<(IfName, PortFacts)>);
 

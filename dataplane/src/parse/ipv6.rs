@@ -47,15 +47,7 @@ pub(super) fn decode(mut cursor: Cursor<'_>, meta: &mut Meta) -> Result<(), Drop
 
     headers.end = cursor.end();
     headers.ttl = hop_limit;
-    let (halves, _) = addresses.as_chunks::<16>();
-    if let [source, destination] = halves {
-        headers.source = Address(*source);
-        headers.destination = Address(*destination);
-    }
-    // To everything behind this it would be that IPv4 address.
-    if headers.source.is_v4() || headers.destination.is_v4() {
-        return Err(DropReason::Ipv6Mapped);
-    }
+    [headers.source, headers.destination] = ends(addresses).ok_or(DropReason::Ipv6Mapped)?;
     headers.protocol = Protocol(next);
     if is_extension(next) {
         follow(&mut cursor, meta, length)?;
@@ -63,6 +55,15 @@ pub(super) fn decode(mut cursor: Cursor<'_>, meta: &mut Meta) -> Result<(), Drop
     meta.headers.transport_offset = cursor.offset();
     meta.headers.payload_offset = cursor.offset();
     ip::payload(cursor, meta)
+}
+
+/// Source and destination. None if one of them is an IPv4-mapped address: to everything behind this it would be that IPv4 address.
+#[inline]
+pub(super) fn ends(addresses: &[u8; 32]) -> Option<[Address; 2]> {
+    let (halves, _) = addresses.as_chunks::<16>();
+    let &[source, destination] = halves else { return None };
+    let ends = [Address(source), Address(destination)];
+    ends.iter().all(|end| !end.is_v4()).then_some(ends)
 }
 
 /// Follows the extension headers of a packet whose payload has `length` bytes.

@@ -42,8 +42,7 @@ fn addresses_v4(cursor: &mut Cursor<'_>) -> Option<(Address, Address, Protocol)>
 
 fn addresses_v6(cursor: &mut Cursor<'_>) -> Option<(Address, Address, Protocol)> {
     let &[first, _, _, _, _, _, next, _, ref addresses @ ..] = cursor.take::<{ ipv6::HEADER }>()?;
-    let (halves, _) = addresses.as_chunks::<16>();
-    let [source, destination] = halves else { return None };
+    let [source, destination] = ipv6::ends(addresses)?;
     let mut chain = Chain::new(Protocol(next));
     loop {
         match chain.step(cursor).ok()? {
@@ -52,8 +51,7 @@ fn addresses_v6(cursor: &mut Cursor<'_>) -> Option<(Address, Address, Protocol)>
             Step::End => break,
         }
     }
-    let (source, destination) = (Address(*source), Address(*destination));
-    (first >> 4 == 6 && !source.is_v4() && !destination.is_v4()).then_some((source, destination, chain.next))
+    (first >> 4 == 6).then_some((source, destination, chain.next))
 }
 
 /// What of the quoted packet's transport header names its flow.

@@ -53,22 +53,21 @@ impl AllowedIps {
     /// Whose an address is by a prefix that has a length.
     #[inline]
     fn named(&self, address: Address) -> Option<PeerSlot> {
-        let found = self.fib.lookup(address.ip())?;
-        self.peers.get(found.index()).copied()
+        self.holder(self.fib.lookup(address.ip()))
     }
 
-    /// Whose addresses are, in order; they are looked up together, as many as there is room for answers.
-    fn peers(
-        &self,
-        addresses: &[Address],
-        found: &mut [Option<NextHopId>; Wave::MOST],
-        to: &mut Vec<Option<PeerSlot>>,
-    ) {
-        self.fib.lookup_batch(addresses, found);
-        to.extend(addresses.iter().zip(found).map(|(address, found)| {
-            let named = found.and_then(|found| self.peers.get(found.index()).copied());
-            named.or_else(|| self.other(*address))
-        }));
+    /// Whose addresses are, in order, of which there are no more than fit into a wave: they are looked up together.
+    fn peers(&self, addresses: &[Address], to: &mut Vec<Option<PeerSlot>>) {
+        let mut found = [None; Wave::MOST];
+        self.fib.lookup_batch(addresses, &mut found);
+        let found = addresses.iter().zip(found);
+        to.extend(found.map(|(address, found)| self.holder(found).or_else(|| self.other(*address))));
+    }
+
+    /// Who it is that the table says.
+    #[inline]
+    fn holder(&self, found: Option<NextHopId>) -> Option<PeerSlot> {
+        self.peers.get(found?.index()).copied()
     }
 
     fn other(&self, address: Address) -> Option<PeerSlot> {
@@ -96,7 +95,7 @@ impl Wave {
     fn look_up(&mut self, plan: &Plan, to: &mut Vec<Option<PeerSlot>>) {
         let addresses = self.addresses.get(..self.len).unwrap_or_default();
         match plan.at(self.port) {
-            Some(interface) => interface.allowed.peers(addresses, &mut [None; Self::MOST], to),
+            Some(interface) => interface.allowed.peers(addresses, to),
             None => to.extend(addresses.iter().map(|_| None)),
         }
         self.len = 0;

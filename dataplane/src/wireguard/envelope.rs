@@ -88,8 +88,7 @@ impl Datagram {
         match (source.to_canonical(), destination.to_canonical()) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => {
                 let (header, datagram) = packet.split_first_chunk_mut::<IPV4>()?;
-                let (id, flags) =
-                    (self.id.unwrap_or_default(), if self.id.is_some() { 0 } else { DONT_FRAGMENT });
+                let (id, flags) = self.id.map_or((0, DONT_FRAGMENT), |id| (id, 0));
                 let mut words = [
                     0x4500_0000 | u32::from(self.ecn) << 16 | u32::from(length),
                     u32::from(id) << 16 | u32::from(flags) << 8,

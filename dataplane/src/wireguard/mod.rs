@@ -16,7 +16,7 @@
 //! places with it. Refuses: to make keys, read files or resolve names (`control/src/wireguard/`), and to work off more than a few handshakes
 //! in one turn. Why it is so: `docs/adr/0025-wireguard.md`.
 //!
-//! Read next: `plan.rs`, what the control thread says; `stage.rs`, the two ways through; `state.rs`, what a worker knows of a peer.
+//! Read next: `plan.rs`, what the control thread says; `stage.rs` and `seal.rs`, the two ways through; `state.rs`, what a worker knows of a peer.
 
 mod allowed;
 mod envelope;

@@ -32,8 +32,9 @@ const BLOCK: usize = 16;
 impl<F: Frame> Tunnels<F> {
     /// Has a packet sealed at the end of the turn.
     pub(crate) fn take(&mut self, frame: F, meta: &Meta) {
-        self.outbound.0.push(frame);
-        self.outbound.1.push(*meta);
+        let (frames, metas) = &mut self.outbound;
+        frames.push(frame);
+        metas.push(*meta);
     }
 
     /// The same for one that the appliance made itself, and that leaves through `port`; gives it back if that is not encrypted.
@@ -384,14 +385,6 @@ impl<F: Frame> Tunnels<F> {
 /// Where a packet goes that is to be sealed, and through which port.
 #[inline]
 fn destination(meta: &Meta) -> (PortId, Address) {
-    let port = match meta.verdict {
-        Verdict::Forward(port) => port,
-        Verdict::Undecided
-        | Verdict::Allow
-        | Verdict::Local
-        | Verdict::Consume
-        | Verdict::Handoff(_)
-        | Verdict::Drop(_) => meta.port,
-    };
+    let Verdict::Forward(port) = meta.verdict else { return (meta.port, meta.headers.destination) };
     (port, meta.headers.destination)
 }

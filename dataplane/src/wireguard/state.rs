@@ -29,7 +29,7 @@ pub(super) struct State {
     shown: (bool, Parity),
     remote: Option<SocketAddr>,
     local: Option<IpAddr>,
-    /// The same as the last message from there had them.
+    /// The same as they stood in the last message that was not from elsewhere, which the next one is compared with.
     known: (Option<(Address, u16)>, Option<Address>),
     outlet: Outlet,
     /// The generation of which the outlet is.

@@ -212,6 +212,13 @@ fn an_icmp_error_that_quotes_too_little_is_plain_icmp() {
     }
     let cut = v6(58, &icmp(3, 0, &quoted(&six)[..43]));
     assert!(!decode(&cut).headers.icmp_error);
+    // Nor is a flow of IPv4 what a packet of IPv6 is quoted from.
+    assert!(decode(&v6(58, &icmp(3, 0, quoted(&six)))).headers.icmp_error);
+    for place in [8, 24] {
+        let mut mapped = quoted(&six).to_vec();
+        mapped[place..place + 16].copy_from_slice(&Address::v4([10, 0, 0, 1]).0);
+        assert!(!decode(&v6(58, &icmp(3, 0, &mapped))).headers.icmp_error);
+    }
     // Protocols without ports need no more than addresses.
     assert!(decode(&v4(1, &icmp(3, 2, quoted(&v4(47, b""))))).headers.icmp_error);
 }
