@@ -7,12 +7,14 @@ use rustix::{
     io::Errno,
     net::{AddressFamily, Protocol, SendFlags, SocketType, sendto, socket},
 };
+use serde_json::Value;
 
 use crate::netns::Namespace;
 
 /// Sends `count` SYN segments from `host` to `target`, each of its own flow: addresses out of 198.18.0.0/15, which is
-/// set aside for such tests (RFC 2544), and ports.
-pub fn syn_flood(host: &Namespace, target: SocketAddrV4, count: u32) {
+/// set aside for such tests (RFC 2544), and ports. Returns how many of them the link took.
+pub fn syn_flood(host: &Namespace, target: SocketAddrV4, count: u32) -> u64 {
+    let before = lost(host);
     host.inside(|| {
         // IPPROTO_RAW: we bring the IP header, the kernel the route and the link header (raw(7)).
         let raw = Protocol::from_raw(255.try_into().expect("not zero"));
@@ -26,6 +28,13 @@ pub fn syn_flood(host: &Namespace, target: SocketAddrV4, count: u32) {
             }
         }
     });
+    u64::from(count) - (lost(host) - before)
+}
+
+/// Frames that the link of `host` lost: the ring of a veth pair is full while its reader waits for a core.
+fn lost(host: &Namespace) -> u64 {
+    let links: Value = serde_json::from_str(&host.ip("-s -j link show eth0")).expect("it is JSON");
+    links[0]["stats64"]["tx"]["dropped"].as_u64().expect("a number of frames")
 }
 
 fn syn(target: SocketAddrV4) -> Vec<u8> {
