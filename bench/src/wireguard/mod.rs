@@ -9,6 +9,7 @@ mod packets;
 mod peers;
 
 use gateway::{Gateway, Shape};
+use packets::Runs;
 
 use crate::harness::{Report, state_calibration};
 
@@ -21,6 +22,9 @@ pub(crate) struct Options {
     /// Turns of a batch in a run.
     #[arg(long, default_value_t = 300)]
     turns: usize,
+    /// Turns that each part has before it is another's turn. After 1, all find in the caches what the others have left there.
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
+    in_a_row: u16,
     /// Runs.
     #[arg(long, default_value_t = 15)]
     rounds: usize,
@@ -38,16 +42,16 @@ const MANY: Shape = Shape { peers: 10_000, in_use: 64, addresses: 100 };
 
 pub(crate) fn run(report: &Report, options: &Options) {
     state_calibration(report);
-    let rounds = [options.rounds, options.turns];
+    let runs = Runs { rounds: options.rounds, turns: options.turns, in_a_row: options.in_a_row.into() };
     if options.one {
-        packets::run(report, Gateway::new(ONE), ONE, &options.lengths, rounds);
+        packets::run(report, Gateway::new(ONE), ONE, &options.lengths, &runs);
         return aead::run(report, options.rounds);
     }
     let mut many = peers::memory(report, MANY);
     peers::idle(report, &mut many, MANY.peers, options.rounds);
     peers::handshakes(report, options.rounds);
-    packets::run(report, Gateway::new(ONE), ONE, &options.lengths, rounds);
-    packets::run(report, Gateway::new(SOME), SOME, &options.lengths, rounds);
-    packets::run(report, many, MANY, &options.lengths, rounds);
+    packets::run(report, Gateway::new(ONE), ONE, &options.lengths, &runs);
+    packets::run(report, Gateway::new(SOME), SOME, &options.lengths, &runs);
+    packets::run(report, many, MANY, &options.lengths, &runs);
     aead::run(report, options.rounds);
 }

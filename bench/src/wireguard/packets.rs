@@ -1,6 +1,6 @@
-//! Packets through tunnels, and the same packets without, in turns of one batch each.
+//! Packets through tunnels, and the same packets without, in turns of a batch.
 //!
-//! Several things take turns, eight batches at a time, for under load what a worker finds in the caches is its own: a worker opens messages
+//! Several things take turns, some batches of each in a row, for under load what a worker finds in the caches is its own: a worker opens messages
 //! and routes what comes out; a worker without tunnels routes the same packets, received in the clear at the same port; the first seals
 //! what a host sends; the second routes that in the clear; the first seals what its own host sends through the tunnel, past flows and rules; and
 //! the cipher alone, in place, over as many bytes. What they receive is written before the clock starts, so no generator is in any figure,
@@ -35,18 +35,25 @@ enum Part {
     Sealing,
     SealingPlain,
     SealingHost,
-    RawSeal,
-    RawOpen,
+    CipherSeal,
+    CipherOpen,
     LibrarySeal,
     LibraryOpen,
 }
 
 impl Part {
     const COUNT: usize = 9;
+    /// Those that follow one another in the same turn: what is sealed in it is opened.
+    const TURNS: [&[Self]; 7] = [
+        &[Self::Opening],
+        &[Self::OpeningPlain],
+        &[Self::Sealing],
+        &[Self::SealingPlain],
+        &[Self::SealingHost],
+        &[Self::CipherSeal, Self::CipherOpen],
+        &[Self::LibrarySeal, Self::LibraryOpen],
+    ];
 }
-
-/// Turns that each has before it is another's turn.
-const IN_A_ROW: usize = 8;
 
 /// Nanoseconds a packet of each part.
 type Times = [f64; Part::COUNT];
@@ -55,12 +62,20 @@ type Times = [f64; Part::COUNT];
 struct Bench {
     gateway: Gateway,
     plain: Worker<Batches, Discard>,
-    raw: Raw<Ring>,
+    cipher: Raw<Ring>,
     library: Library,
     remotes: Vec<Remote>,
     /// Frames in the clear: from the host inside, and from behind the peer; those of a batch belong to different peers.
     frames: Vec<[Vec<u8>; 2]>,
     next: usize,
+}
+
+/// How often what is measured.
+pub(super) struct Runs {
+    pub(super) rounds: usize,
+    pub(super) turns: usize,
+    /// Turns that each part has before it is another's turn.
+    pub(super) in_a_row: usize,
 }
 
 /// Measures the parts with packets of a length.
@@ -69,7 +84,7 @@ pub(super) fn run(
     gateway: Gateway,
     shape: Shape,
     lengths: &[usize],
-    [rounds, turns]: [usize; 2],
+    &Runs { rounds, turns, in_a_row }: &Runs,
 ) {
     let mut bench = Bench::new(gateway, shape);
     for &length in lengths {
@@ -81,8 +96,8 @@ pub(super) fn run(
             shape.peers * shape.addresses
         );
         report.heading(&name);
-        bench.round(turns);
-        let results: Vec<Times> = (0..rounds).map(|_| bench.round(turns)).collect();
+        bench.round(turns, in_a_row);
+        let results: Vec<Times> = (0..rounds).map(|_| bench.round(turns, in_a_row)).collect();
         bench.tell(report, &results, length);
     }
     let counters = bench.gateway.worker.counters();
@@ -92,12 +107,12 @@ pub(super) fn run(
 impl Bench {
     fn new(mut gateway: Gateway, shape: Shape) -> Self {
         let remotes = (0..shape.in_use).map(|used| gateway.connect(shape.slot(used))).collect();
-        let (plain, raw, library) = (plain(), Raw::new(BATCH, 0), Library::new(0, Vec::new()));
-        Self { gateway, plain, raw, library, remotes, frames: Vec::new(), next: 0 }
+        let (plain, cipher, library) = (plain(), Raw::new(BATCH, 0), Library::new(0, Vec::new()));
+        Self { gateway, plain, cipher, library, remotes, frames: Vec::new(), next: 0 }
     }
 
     fn prepare(&mut self, shape: Shape, length: usize) {
-        self.raw = Raw::new(BATCH, length);
+        self.cipher = Raw::new(BATCH, length);
         let each = shape.addresses.min(16);
         self.frames = (0..each * shape.in_use)
             .map(|number| {
@@ -111,7 +126,7 @@ impl Bench {
         // What a remote gets is what was sent.
         for (place, remote) in self.remotes.iter_mut().enumerate() {
             let [host, _] = &self.frames[place];
-            write(self.gateway.worker.io_mut(), INSIDE, host);
+            write(&mut self.gateway.worker, INSIDE, host);
             self.gateway.worker.turn();
             let mut got = None;
             self.gateway.worker.io_mut().look(|_, frame| got = remote.open(&frame[HEADERS..]));
@@ -119,74 +134,61 @@ impl Bench {
         }
     }
 
-    /// So many turns of each part; nanoseconds a packet.
-    fn round(&mut self, turns: usize) -> Times {
-        const WORKERS: [Part; 5] =
-            [Part::Opening, Part::OpeningPlain, Part::Sealing, Part::SealingPlain, Part::SealingHost];
+    /// So many turns of each part, some in a row; nanoseconds a packet.
+    fn round(&mut self, turns: usize, in_a_row: usize) -> Times {
         let mut times = [Duration::ZERO; Part::COUNT];
-        let turns = turns.next_multiple_of(IN_A_ROW);
-        for _ in 0..turns / IN_A_ROW {
+        let rows = turns.div_ceil(in_a_row);
+        for _ in 0..rows {
             let first = self.next;
-            for part in WORKERS {
+            for parts in Part::TURNS {
                 self.next = first;
-                for _ in 0..IN_A_ROW {
-                    times[part as usize] += self.worker_turn(part);
+                for _ in 0..in_a_row {
+                    for part in parts {
+                        times[*part as usize] += self.turn(*part);
+                    }
                     self.next += BATCH;
                 }
             }
-            for _ in 0..IN_A_ROW {
-                times[Part::RawSeal as usize] += timed(|| self.raw.seal());
-                times[Part::RawOpen as usize] += timed(|| self.raw.open());
-            }
-            for _ in 0..IN_A_ROW {
-                times[Part::LibrarySeal as usize] += timed(|| self.library.seal());
-                times[Part::LibraryOpen as usize] += timed(|| self.library.open());
-            }
         }
-        times.map(|time| nanos(time) / (turns * BATCH) as f64)
+        times.map(|time| nanos(time) / (rows * in_a_row * BATCH) as f64)
     }
 
-    fn worker_turn(&mut self, part: Part) -> Duration {
-        let worker = match part {
-            Part::OpeningPlain | Part::SealingPlain => &mut self.plain,
-            Part::Opening
-            | Part::Sealing
-            | Part::SealingHost
-            | Part::RawSeal
-            | Part::RawOpen
-            | Part::LibrarySeal
-            | Part::LibraryOpen => &mut self.gateway.worker,
-        };
-        for place in self.next..self.next + BATCH {
-            let [host, peer] = &self.frames[place % self.frames.len()];
-            match part {
-                Part::Opening => {
-                    let remotes = self.remotes.len();
-                    let remote = &mut self.remotes[place % self.frames.len() % remotes];
-                    worker.io_mut().push(OUTSIDE, |room| remote.seal(&peer[14..], room));
+    /// How long a part takes for a batch.
+    fn turn(&mut self, part: Part) -> Duration {
+        let Self { gateway, plain, frames, .. } = self;
+        let places = self.next..self.next + BATCH;
+        let batch = places.map(|place| place % frames.len());
+        match part {
+            Part::Opening => {
+                let remotes = self.remotes.len();
+                for place in batch {
+                    let [_, peer] = &frames[place];
+                    let remote = &mut self.remotes[place % remotes];
+                    gateway.worker.io_mut().push(OUTSIDE, |room| remote.seal(&peer[14..], room));
                 }
-                Part::OpeningPlain => write(worker.io_mut(), TUNNEL, peer),
-                Part::Sealing | Part::SealingPlain => write(worker.io_mut(), INSIDE, host),
-                Part::SealingHost => write(worker.io_mut(), TUNNEL, host),
-                Part::RawSeal | Part::RawOpen | Part::LibrarySeal | Part::LibraryOpen => {}
+                work(&mut gateway.worker, INSIDE)
             }
+            Part::OpeningPlain => {
+                batch.for_each(|place| write(plain, TUNNEL, &frames[place][1]));
+                work(plain, INSIDE)
+            }
+            Part::Sealing => {
+                batch.for_each(|place| write(&mut gateway.worker, INSIDE, &frames[place][0]));
+                work(&mut gateway.worker, OUTSIDE)
+            }
+            Part::SealingPlain => {
+                batch.for_each(|place| write(plain, INSIDE, &frames[place][0]));
+                work(plain, TUNNEL)
+            }
+            Part::SealingHost => {
+                batch.for_each(|place| write(&mut gateway.worker, TUNNEL, &frames[place][0]));
+                work(&mut gateway.worker, OUTSIDE)
+            }
+            Part::CipherSeal => timed(|| self.cipher.seal()),
+            Part::CipherOpen => timed(|| self.cipher.open()),
+            Part::LibrarySeal => timed(|| self.library.seal()),
+            Part::LibraryOpen => timed(|| self.library.open()),
         }
-        let time = timed(|| {
-            worker.turn();
-        });
-        let exit = match part {
-            Part::Opening | Part::OpeningPlain => INSIDE,
-            Part::SealingPlain => TUNNEL,
-            Part::Sealing
-            | Part::SealingHost
-            | Part::RawSeal
-            | Part::RawOpen
-            | Part::LibrarySeal
-            | Part::LibraryOpen => OUTSIDE,
-        };
-        let sent = worker.io_mut().look(|port, _| assert_eq!(port, exit, "it leaves where it should"));
-        assert_eq!(sent, BATCH, "all of them leave");
-        time
     }
 
     fn tell(&self, report: &Report, results: &[Times], length: usize) {
@@ -197,8 +199,8 @@ impl Bench {
             _ => None,
         };
         for (name, whole, plain, raw, library) in [
-            ("opening", Part::Opening, Part::OpeningPlain, Part::RawOpen, Part::LibraryOpen),
-            ("sealing", Part::Sealing, Part::SealingPlain, Part::RawSeal, Part::LibrarySeal),
+            ("opening", Part::Opening, Part::OpeningPlain, Part::CipherOpen, Part::LibraryOpen),
+            ("sealing", Part::Sealing, Part::SealingPlain, Part::CipherSeal, Part::LibrarySeal),
         ] {
             let (whole, plain, raw, library) = (of(whole), of(plain), of(raw), of(library));
             let tunnel: Vec<f64> = whole.iter().zip(&plain).map(|(whole, plain)| whole - plain).collect();
@@ -212,15 +214,25 @@ impl Bench {
         }
         let host = of(Part::SealingHost);
         report.figure("sealing what the own host sends, the whole worker", &host, "ns/packet", None);
-        report.figure("the same, cipher / worker", &ratios(&of(Part::RawSeal), &host), "x", None);
+        report.figure("the same, cipher / worker", &ratios(&of(Part::CipherSeal), &host), "x", None);
     }
 }
 
-fn write(io: &mut Batches, port: PortId, frame: &[u8]) {
-    io.push(port, |room| {
+fn write(worker: &mut Worker<Batches, Discard>, port: PortId, frame: &[u8]) {
+    worker.io_mut().push(port, |room| {
         room[..frame.len()].copy_from_slice(frame);
         frame.len()
     });
+}
+
+/// How long a worker has with what is laid out, all of which leaves through `exit`.
+fn work(worker: &mut Worker<Batches, Discard>, exit: PortId) -> Duration {
+    let time = timed(|| {
+        worker.turn();
+    });
+    let sent = worker.io_mut().look(|port, _| assert_eq!(port, exit, "it leaves where it should"));
+    assert_eq!(sent, BATCH, "all of them leave");
+    time
 }
 
 /// How long something takes.
