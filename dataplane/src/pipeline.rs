@@ -101,6 +101,7 @@ impl Pipeline {
         observe(Step::Steer, batch.metas());
         self.flow.run(cx, batch.metas_mut(), records, counters);
         observe(Step::Flow, batch.metas());
+        self.flow.fetch_forwarding(cx, batch.metas());
         self.policy.run(cx, batch.metas_mut(), &mut self.flow);
         observe(Step::Policy, batch.metas());
         self.forward.decide(cx, batch.metas_mut(), &mut self.flow, counters);

@@ -28,9 +28,12 @@ impl FlowTable {
         self.nat.refresh(&cx.snapshot.nat, cx.worker, cx.workers, self.entries.len());
     }
 
-    /// Asks for the memory in which it stands how packets of flows go on.
+    /// Asks for the memory in which it stands how packets of flows go on, if they are routed: it comes while policy is at work.
     #[inline]
-    pub(crate) fn fetch_forwarding(&self, metas: &[Meta]) {
+    pub(crate) fn fetch_forwarding(&self, cx: &Context<'_>, metas: &[Meta]) {
+        if cx.snapshot.routes.links.is_empty() {
+            return;
+        }
         for slot in metas.iter().filter_map(|meta| meta.slot) {
             self.ways.fetch(slot);
             self.nat.fetch_alias(slot);

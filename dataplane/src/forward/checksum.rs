@@ -222,16 +222,9 @@ pub fn sum(bytes: &[u8]) -> u64 {
     total
 }
 
-/// Folds a sum to 16 bits with end-around carry, RFC 1071.
+/// Folds a sum to 16 bits with end-around carry, RFC 1071. To add a number to itself with its halves exchanged leaves in the
+/// upper half the sum of the halves with its carry.
 pub const fn fold(sum: u64) -> u16 {
-    const LOWER: u64 = u32::MAX as u64;
-    const LOWEST: u64 = u16::MAX as u64;
-    // Always as many steps: how many carries there are no branch could foretell.
-    let sum = (sum & LOWER) + (sum >> 32);
-    let sum = (sum & LOWER) + (sum >> 32);
-    let sum = (sum & LOWEST) + (sum >> 16);
-    let sum = (sum & LOWEST) + (sum >> 16);
-    let sum = (sum & LOWEST) + (sum >> 16);
-    // These leave at most 16 bits.
-    sum as u16
+    let sum = (sum.wrapping_add(sum.rotate_left(32)) >> 32) as u32;
+    (sum.wrapping_add(sum.rotate_left(16)) >> 16) as u16
 }

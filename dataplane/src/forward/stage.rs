@@ -42,9 +42,6 @@ impl ForwardStage {
     ) {
         let plan = &cx.snapshot.forward;
         let translates = !cx.snapshot.nat.is_empty();
-        if !cx.snapshot.routes.links.is_empty() {
-            flows.fetch_forwarding(metas);
-        }
         let found = self.lookups.run(cx.snapshot, &flows.ways, metas);
         let places = self.rewrites.iter_mut().zip(&mut self.translations);
         for ((meta, (rewrite, translation)), found) in metas.iter_mut().zip(places).zip(found) {
@@ -72,12 +69,11 @@ impl ForwardStage {
                         route::decide(cx.snapshot, *reverse_path, meta, found, &mut flows.ways, counters);
                     *rewrite = headers;
                     if translates && meta.headers.network == Network::Ipv4 {
-                        match (verdict, known(meta, flows)) {
-                            (Verdict::Forward(_), Some(known)) => *translation = known,
-                            _ => {
-                                *translation = translate(cx, meta, verdict, rewrite, flows);
-                                continue;
-                            }
+                        let is_known =
+                            matches!(verdict, Verdict::Forward(_)) && is_known(meta, flows, translation);
+                        if !is_known {
+                            *translation = translate(cx, meta, verdict, rewrite, flows);
+                            continue;
                         }
                     }
                     verdict
@@ -124,12 +120,14 @@ impl ForwardStage {
     }
 }
 
-/// What a packet leaves as, if that has been found out for its flow: that is so but for the first.
+/// Whether it has been found out for the flow of a packet what it leaves as: that is so but for the first. Then `translation` says it.
 #[inline(always)]
-fn known(meta: &Meta, flows: &FlowTable) -> Option<Option<Translation>> {
-    let slot = meta.slot?;
-    let (alias, initiator) = flows.nat.alias(slot).zip(flows.initiator(slot))?;
-    Some(nat::translation(alias, meta, initiator))
+fn is_known(meta: &Meta, flows: &FlowTable, translation: &mut Option<Translation>) -> bool {
+    let Some(slot) = meta.slot else { return false };
+    let Some(alias) = flows.nat.alias(slot) else { return false };
+    let Some(initiator) = flows.initiator(slot) else { return false };
+    *translation = nat::translation(alias, meta, initiator);
+    true
 }
 
 /// Decides what a packet leaves as that goes where its route leads, as `verdict` says.

@@ -120,21 +120,25 @@ pub(crate) fn translation(alias: Alias, meta: &Meta, initiator: Side) -> Option<
     }
     let from_initiator = meta.side == initiator;
     let known_as = if from_initiator { alias.initiator() } else { alias.responder() };
-    let (sender, receiver) = ends(meta)?;
-    let source = known_as.unwrap_or(sender);
-    // One identifier stands for both ends of an echo: that of the initiator.
-    let identifier = if from_initiator { source.port } else { receiver.port };
-    Some(Translation { is_known: known_as.is_some(), source, destination: receiver, identifier })
+    let (sender, destination) = if meta.headers.icmp_error { quoted_ends(meta)? } else { ends(meta) };
+    Some(Translation {
+        is_known: known_as.is_some(),
+        source: known_as.unwrap_or(sender),
+        destination,
+        from_initiator,
+    })
 }
 
 /// The ends of the flow of a packet, the one that sent it first.
-#[inline]
-fn ends(meta: &Meta) -> Option<(Endpoint, Endpoint)> {
+#[inline(always)]
+fn ends(meta: &Meta) -> (Endpoint, Endpoint) {
     let headers = &meta.headers;
-    if headers.icmp_error {
-        // The key is that of what it quotes.
-        return endpoint(&meta.key, meta.side).zip(endpoint(&meta.key, meta.side.other()));
-    }
     let sender = Endpoint::new(headers.source, headers.source_port);
-    Some((sender, Endpoint::new(headers.destination, headers.destination_port)))
+    (sender, Endpoint::new(headers.destination, headers.destination_port))
+}
+
+/// The same for an ICMP error: its key is that of what it quotes.
+#[cold]
+fn quoted_ends(meta: &Meta) -> Option<(Endpoint, Endpoint)> {
+    endpoint(&meta.key, meta.side).zip(endpoint(&meta.key, meta.side.other()))
 }

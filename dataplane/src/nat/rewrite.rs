@@ -16,17 +16,26 @@ pub(crate) struct Translation {
     pub(super) is_known: bool,
     pub(super) source: Endpoint,
     pub(super) destination: Endpoint,
-    /// Of an echo.
-    pub(super) identifier: u16,
+    /// Whether it is from the end that opened the flow.
+    pub(super) from_initiator: bool,
+}
+
+impl Translation {
+    /// The identifier of an echo: one stands for both ends, that of the end that asked.
+    const fn identifier(&self) -> u16 {
+        if self.from_initiator { self.source.port } else { self.destination.port }
+    }
 }
 
 /// Where things are in an IPv4 header, RFC 791.
 mod ip {
-    pub(super) const TTL_AND_PROTOCOL: usize = 8;
+    pub(super) const TTL: usize = 8;
     pub(super) const CHECKSUM: usize = 10;
     pub(super) const SOURCE: usize = 12;
     pub(super) const DESTINATION: usize = 16;
     pub(super) const HEADER: usize = 20;
+    /// By how much the sum changes with a hop less: the word of the hops, which begins with them, loses 0x0100.
+    pub(super) const HOP: u64 = !0x0100_u16.to_be() as u64;
 }
 
 /// Has a packet say what it leaves as, and take one hop less if it is forwarded. `headers` are those that decode found, but for the addresses.
@@ -47,9 +56,9 @@ pub(crate) fn rewrite(frame: &mut [u8], headers: &Headers, to: &Translation, spe
     of_addresses.put4(header, ip::SOURCE, to.source.address);
     of_addresses.put4(header, ip::DESTINATION, to.destination.address);
     let mut of_header = of_addresses;
-    if spends_hop {
-        let [ttl, protocol] = [header[8].saturating_sub(1), header[9]];
-        of_header.put2(header, ip::TTL_AND_PROTOCOL, u16::from_be_bytes([ttl, protocol]));
+    if spends_hop && let Some(left) = header[ip::TTL].checked_sub(1) {
+        header[ip::TTL] = left;
+        of_header.0 += ip::HOP;
     }
     of_header.apply(header, ip::CHECKSUM);
     if headers.fragment.kind == FragmentKind::Later {
@@ -76,7 +85,7 @@ pub(crate) fn rewrite(frame: &mut [u8], headers: &Headers, to: &Translation, spe
             let Some(header) = part::<8>(frame, transport) else { return };
             // There is no pseudo-header.
             let mut difference = Difference::default();
-            difference.put2(header, 4, to.identifier);
+            difference.put2(header, 4, to.identifier());
             difference.apply(header, 2);
         }
         // Addresses are no part of the checksums of others.
@@ -118,13 +127,14 @@ fn rewrite_error(frame: &mut [u8], network: usize, transport: usize, to: &Transl
             changed.put2(frame, inner, to.destination.port);
             changed.put2(frame, inner + 2, to.source.port);
         }
-        Protocol::ICMP => changed.put2(frame, inner + 4, to.identifier),
+        Protocol::ICMP => changed.put2(frame, inner + 4, to.identifier()),
         _ => {}
     }
     changed.apply(frame, transport + 2);
 }
 
-/// By how much the sum over some words has changed.
+/// By how much the sum over some words has changed. Words are summed as the frame has them, in the order of bytes of the machine:
+/// that gives the same checksum (RFC 1071 section 2).
 #[derive(Clone, Copy, Debug, Default)]
 struct Difference(u64);
 
@@ -133,8 +143,9 @@ impl Difference {
     #[inline]
     fn put2(&mut self, frame: &mut [u8], at: usize, new: u16) {
         if let Some(place) = frame.get_mut(at..).and_then(<[u8]>::first_chunk_mut::<2>) {
-            self.0 += u64::from(!u16::from_be_bytes(*place)) + u64::from(new);
-            *place = new.to_be_bytes();
+            let new = new.to_be();
+            self.0 += u64::from(!u16::from_ne_bytes(*place)) + u64::from(new);
+            *place = new.to_ne_bytes();
         }
     }
 
@@ -142,9 +153,10 @@ impl Difference {
     #[inline]
     fn put4(&mut self, frame: &mut [u8], at: usize, new: u32) {
         if let Some(place) = frame.get_mut(at..).and_then(<[u8]>::first_chunk_mut::<4>) {
+            let new = new.to_be();
             // Words of 32 bits fold to the same sum.
-            self.0 += u64::from(!u32::from_be_bytes(*place)) + u64::from(new);
-            *place = new.to_be_bytes();
+            self.0 += u64::from(!u32::from_ne_bytes(*place)) + u64::from(new);
+            *place = new.to_ne_bytes();
         }
     }
 
@@ -152,7 +164,7 @@ impl Difference {
     #[inline]
     fn apply(self, frame: &mut [u8], at: usize) {
         if let Some(place) = frame.get_mut(at..).and_then(<[u8]>::first_chunk_mut::<2>) {
-            *place = self.of(*place).to_be_bytes();
+            *place = self.of(*place).to_ne_bytes();
         }
     }
 
@@ -163,12 +175,12 @@ impl Difference {
             && *place != [0; 2]
         {
             let sum = self.of(*place);
-            *place = if sum == 0 { u16::MAX } else { sum }.to_be_bytes();
+            *place = if sum == 0 { u16::MAX } else { sum }.to_ne_bytes();
         }
     }
 
     #[inline]
     const fn of(self, old: [u8; 2]) -> u16 {
-        !fold((!u16::from_be_bytes(old)) as u64 + self.0)
+        !fold((!u16::from_ne_bytes(old)) as u64 + self.0)
     }
 }

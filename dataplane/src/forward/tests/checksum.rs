@@ -111,6 +111,11 @@ proptest! {
     }
 
     #[test]
+    fn any_sum_folds_as_its_words_add_up(sum in prop_oneof![any::<u64>(), 0..1_u64 << 20, u64::MAX - (1 << 20)..=u64::MAX]) {
+        prop_assert_eq!(checksum::fold(sum), packets::sum(&sum.to_be_bytes()));
+    }
+
+    #[test]
     fn hostile_offsets_do_not_panic(
         bytes in proptest::collection::vec(any::<u8>(), 0..100),
         transport_offset: u16,
