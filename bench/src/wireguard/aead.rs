@@ -1,5 +1,6 @@
-//! The cipher of the tunnels, as ring has it and as aws-lc-rs has it.
+//! The cipher of the tunnels, as ring has it and as aws-lc-rs and OpenSSL have it.
 
+use super::openssl;
 use crate::harness::{Report, interleave, nanos_per_item, ratios};
 
 /// ChaCha20-Poly1305 under one key; a message has its tag behind it.
@@ -86,7 +87,7 @@ impl<C: Cipher> Raw<C> {
     }
 }
 
-/// Both libraries, at several lengths.
+/// The libraries, at several lengths.
 pub(super) fn run(report: &Report, rounds: usize) {
     const MESSAGES: usize = 64;
     const BYTES: usize = 16 << 20;
@@ -107,7 +108,28 @@ pub(super) fn run(report: &Report, rounds: usize) {
         let name = |what| format!("{length} B, {what}, time of ring / aws-lc-rs");
         report.figure(&name("seal"), &ratios(&results[0], &results[1]), "x", None);
         report.figure(&name("open"), &ratios(&first, &second), "x", None);
+        if let Err(reason) = compare_openssl(report, length, &results[0], &first) {
+            report.note(&format!("OpenSSL left out: {reason}"));
+        }
     }
+}
+
+/// OpenSSL at a length, against ring: nanoseconds to seal and to open.
+fn compare_openssl(report: &Report, length: usize, seal: &[f64], open: &[f64]) -> Result<(), String> {
+    const TIMES: usize = 3;
+    let mut results = openssl::Way::ALL.map(|way| (way, Vec::new()));
+    for _ in 0..TIMES {
+        for (way, result) in &mut results {
+            result.push(way.nanos(length)?);
+        }
+    }
+    for (way, result) in &results {
+        report.figure(&format!("{length} B, OpenSSL, {}", way.name), result, "ns", None);
+    }
+    let [(_, sealing), (_, opening), _] = &results;
+    report.figure(&format!("{length} B, seal, time of ring / OpenSSL"), &ratios(seal, sealing), "x", None);
+    report.figure(&format!("{length} B, open, time of ring / OpenSSL"), &ratios(open, opening), "x", None);
+    Ok(())
 }
 
 /// Nanoseconds to seal a message, and to open it, which goes to `opening`.

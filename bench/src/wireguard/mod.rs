@@ -1,10 +1,11 @@
 //! Tunnels on one core, packets from memory: what opening and sealing cost beside the cipher, what many peers and allowed IPs add, how many
-//! handshakes a second there are, and the cipher of two libraries.
+//! handshakes a second there are, and the cipher of three libraries.
 
 mod aead;
 mod batches;
 mod gateway;
 mod library;
+mod openssl;
 mod packets;
 mod peers;
 
