@@ -25,6 +25,7 @@ mod fragments;
 mod handshake;
 mod identity;
 mod inbox;
+mod known;
 mod machine;
 mod message;
 mod outlet;

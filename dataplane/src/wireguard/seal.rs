@@ -2,7 +2,6 @@ use std::time::Duration;
 
 use super::{
     Counter, Interface, Parity, PeerSlot, Plan,
-    allowed::whose,
     envelope::{self, Envelope},
     exit::{Exit, Sealed},
     message::{Message, To},
@@ -65,7 +64,7 @@ impl<F: Frame> Tunnels<F> {
         let more_due = self.tick(cx, plan);
         let (mut frames, mut metas) = std::mem::take(&mut self.outbound);
         let mut owners = std::mem::take(&mut self.owners);
-        whose(plan, metas.iter().map(destination), &mut owners);
+        self.known.whose(plan, metas.iter().map(destination), &mut owners);
         let mut woken = 0_u64;
         for ((frame, meta), slot) in frames.drain(..).zip(&metas).zip(&owners) {
             let (sealed, frame) = self.seal(cx, plan, *slot, (frame, meta), exit);

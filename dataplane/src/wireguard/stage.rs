@@ -5,8 +5,8 @@ use ravelin_config::types::Protocol;
 
 use super::{
     Counter, Interface, Parity, PeerSlot, Plan,
-    allowed::whose,
     envelope::{self, ETHERNET},
+    known::Known,
     message::{Message, To},
     state::{Opened, Origin, State, Via, kind},
     waiting::Waiting,
@@ -37,6 +37,7 @@ pub(crate) struct Tunnels<F> {
     pub(super) outbound: (Vec<F>, Vec<Meta>),
     /// Packets that were opened in this batch: their places in it, and whose they are.
     opened: Vec<(usize, PeerSlot)>,
+    pub(super) known: Known,
     /// Whose the addresses are of packets that are opened or sealed.
     pub(super) owners: Vec<Option<PeerSlot>>,
     pub(super) waiting: Waiting<F>,
@@ -59,6 +60,7 @@ impl<F> Default for Tunnels<F> {
             // A batch, and what other workers hand over besides.
             outbound: (Vec::with_capacity(2 * Batch::<F>::MAX), Vec::with_capacity(2 * Batch::<F>::MAX)),
             opened: Vec::with_capacity(Batch::<F>::MAX),
+            known: Known::new(),
             owners: Vec::with_capacity(2 * Batch::<F>::MAX),
             waiting: Waiting::new(),
             scratch: Vec::new(),
@@ -89,6 +91,7 @@ impl<F> Tunnels<F> {
     #[cold]
     fn adopt(&mut self, cx: &Context<'_>) {
         self.plan = Arc::clone(&cx.snapshot.wireguard);
+        self.known.forget(&self.plan);
         let mine = || self.plan.peers().filter(|peer| peer.slot.owner(cx.workers) == cx.worker);
         let places = mine().map(|peer| place(peer.slot, cx.workers) + 1).max().unwrap_or_default();
         let mut before = std::mem::take(&mut self.states);
@@ -167,7 +170,7 @@ impl<F: Frame> Tunnels<F> {
         let packet = |(place, _): &(usize, PeerSlot)| {
             metas.get(*place).map_or_else(Default::default, |meta| (meta.port, meta.headers.source))
         };
-        whose(plan, opened.iter().map(packet), &mut self.owners);
+        self.known.whose(plan, opened.iter().map(packet), &mut self.owners);
         for (number, (place, slot)) in opened.drain(..).enumerate() {
             let owner = self.owners.get(number).copied().flatten();
             let Some(state) = self.state(slot, cx.workers) else { continue };
