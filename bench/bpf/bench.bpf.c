@@ -49,7 +49,7 @@ struct source {
 	__u32 flows; // 0: every packet is a new one
 	__u64 sent;
 	__u32 port; // where the port is that tells flows apart
-	__u32 header[7]; // what a frame begins with: Ethernet, and IPv4 until behind its checksum
+	__u32 header[9]; // what a frame begins with: Ethernet, IPv4 without options, and the first port
 };
 
 struct {
@@ -78,10 +78,10 @@ int bench_source(struct xdp_md *ctx)
 	if (!to)
 		return XDP_ABORTED;
 	port = data + (to->port & 63);
-	if (port + sizeof(__u16) > end || data + DESTINATION + sizeof(__u16) > end || (void *)(word + 7) > end)
+	if (port + sizeof(__u16) > end || data + DESTINATION + sizeof(__u16) > end || (void *)(word + 9) > end)
 		return XDP_ABORTED;
 	// Frames come back and are sent again, with another TTL and other addresses if they were routed.
-	for (i = 0; i < 7; i++)
+	for (i = 0; i < 9; i++)
 		word[i] = to->header[i];
 	if (to->flows) {
 		*(__be16 *)port = bpf_htons(FIRST_PORT + to->sent % to->flows);

@@ -70,6 +70,8 @@ enum Benchmark {
     Nftables(veth::NftablesOptions),
     /// Routed packets and TCP, against the kernel's forwarding, bare and with nftables. Needs root, nft and iperf3.
     Router(veth::RouteOptions),
+    /// Thousands of routes change in the kernel: how long until workers have them. Needs root.
+    Follow(veth::FollowOptions),
     /// Goodput and CPU time of tunnels, against wireguard-go, boringtun and gotatun. Needs root, wg and iperf3.
     Tunnel(veth::TunnelOptions),
     /// TCP through a bridge, against the kernel's. Needs root and iperf3.
@@ -103,6 +105,7 @@ fn main() {
         Benchmark::Feeds(options) => veth::feeds(&report, &options),
         Benchmark::Nftables(options) => veth::nftables(&report, &options),
         Benchmark::Router(options) => veth::route(&report, &options),
+        Benchmark::Follow(options) => veth::follow(&report, &options),
         Benchmark::Tunnel(options) => veth::tunnel(&report, &options),
         Benchmark::Goodput(options) => veth::goodput(&report, &options),
         Benchmark::Latency(options) => veth::latency(&report, &options),

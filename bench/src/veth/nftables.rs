@@ -48,6 +48,10 @@ pub(super) enum Candidate {
     Policy(u32),
     /// Ravelin routes, under so many rules.
     Router(u32),
+    /// Ravelin routes, and what leaves is known as the router's address.
+    Translator,
+    /// The same by the kernel.
+    Masquerade,
     Kernel,
     /// The kernel receives as an XDP program would: frames from which it has yet to make packets.
     KernelFromFrames,
@@ -74,6 +78,8 @@ impl Candidate {
         match self {
             Self::Router(0) => "ravelin routes, no policy".to_owned(),
             Self::Router(count) => format!("ravelin routes, {count} rules"),
+            Self::Translator => "ravelin routes and translates".to_owned(),
+            Self::Masquerade => "nft, masquerade".to_owned(),
             Self::KernelFromFrames => "kernel, no nft, from XDP frames".to_owned(),
             Self::Bare => "bare AF_XDP forwarder".to_owned(),
             Self::Bridge => "ravelin, no policy".to_owned(),
@@ -89,9 +95,19 @@ impl Candidate {
     /// Whether its packets come from the stack, instead of another's XDP program.
     const fn takes_packets(self) -> bool {
         match self {
-            Self::Bare | Self::Bridge | Self::Policy(_) | Self::Router(_) | Self::KernelFromFrames => false,
-            Self::Kernel | Self::Tracking | Self::Nftables(..) => true,
+            Self::Bare
+            | Self::Bridge
+            | Self::Policy(_)
+            | Self::Router(_)
+            | Self::Translator
+            | Self::KernelFromFrames => false,
+            Self::Kernel | Self::Masquerade | Self::Tracking | Self::Nftables(..) => true,
         }
+    }
+
+    /// Whether the server knows the client by another address, to which it would have to answer.
+    const fn translates(self) -> bool {
+        matches!(self, Self::Translator | Self::Masquerade)
     }
 
     /// Puts it in the middle of namespaces that nothing has been in before.
@@ -110,6 +126,18 @@ impl Candidate {
                 route(topology);
                 let policy = if count > 0 { policy(count) } else { String::new() };
                 Some(start_ravelin_as(topology, 1, Mode::Native, ["idle = \"spin\"", &policy, ROUTER]))
+            }
+            Self::Translator => {
+                route(topology);
+                know_as(topology);
+                let nat = "[[nat.source]]\nout = [\"r1\"]\nsources = [\"10.78.0.2/32\"]\n";
+                Some(start_ravelin_as(topology, 1, Mode::Native, ["idle = \"spin\"", nat, ROUTER]))
+            }
+            Self::Masquerade => {
+                route(topology);
+                know_as(topology);
+                filter(topology, MASQUERADE);
+                None
             }
             Self::Kernel => {
                 route(topology);
@@ -210,6 +238,14 @@ fn ruleset(default: &str, sets: &str, rules: &str) -> String {
         "table inet bench {{\n{sets}\nchain forward {{\ntype filter hook forward priority 0; policy {default};\n\
          ct state established,related accept\n{rules}\n}}\n}}\n"
     )
+}
+
+const MASQUERADE: &str = "table ip bench {\nchain postrouting {\ntype nat hook postrouting priority 100; policy accept;\n\
+                          oifname \"r1\" masquerade\n}\n}\n";
+
+/// Gives the router the address as which the client is known outside.
+fn know_as(topology: &Topology) {
+    topology.ip(Host::Middle, &["address", "add", "10.79.0.254/32", "dev", "r1"]);
 }
 
 /// Makes the kernel route between client and server.
@@ -331,7 +367,8 @@ pub(super) fn measure(candidate: Candidate, seconds: f64, flows: u16, traffic: T
         Traffic::New => (0.3, "new"),
     };
     if traffic == Traffic::Established {
-        for pattern in ["flows", "answers"] {
+        let patterns: &[&str] = if candidate.translates() { &["flows"] } else { &["flows", "answers"] };
+        for pattern in patterns {
             let _sent = start_source(&topology, candidate, pattern, 0.2, flows).finish();
         }
     }

@@ -120,11 +120,11 @@ impl Source {
             Pattern::Answers => (flows, 36),
             Pattern::New => (0, 34),
         };
-        let mut value = [0; 48];
+        let mut value = [0; 56];
         value[..4].copy_from_slice(&leaves.to_ne_bytes());
         value[4..8].copy_from_slice(&u32::from(flows).to_ne_bytes());
         value[16..20].copy_from_slice(&port.to_ne_bytes());
-        value[20..].copy_from_slice(&frame[..28]);
+        value[20..].copy_from_slice(&frame[..36]);
         let map = object.maps().find(|map| map.name() == "source").expect("a map of the object");
         map.update(&0_u32.to_ne_bytes(), &value, MapFlags::ANY).expect("slot 0");
         Self { object, context }

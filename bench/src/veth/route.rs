@@ -1,4 +1,5 @@
-//! Ravelin as a router, against the kernel's forwarding by the same routes, and with rules, against nftables with as many in the forward hook.
+//! Ravelin as a router, against the kernel's forwarding by the same routes; with rules, against nftables with as many in the forward hook; and as
+//! one that translates addresses, against nftables that masquerades.
 //!
 //! Packets a second are those of `nftables.rs`: the same source, sink and rules, and one core for the router, which is the source's own where
 //! the kernel routes. For TCP the endpoints' offloads are as the kernel makes them, and once without segmentation: Ravelin's XDP programs
@@ -62,6 +63,8 @@ fn packets(report: &Report, options: &Options, traffic: Traffic) {
         Candidate::Router(0),
         Candidate::Kernel,
         Candidate::KernelFromFrames,
+        Candidate::Translator,
+        Candidate::Masquerade,
     ];
     for &count in &options.rules {
         candidates.push(Candidate::Router(count));
@@ -91,6 +94,8 @@ fn packets(report: &Report, options: &Options, traffic: Traffic) {
         Candidate::KernelFromFrames,
         None,
     );
+    let [own, peer] = [Candidate::Translator, Candidate::Masquerade];
+    against("ravelin translates / nft masquerade", own, peer, Some("must 1.2"));
     for &count in &options.rules {
         let forms = Form::ALL.map(|form| Candidate::Nftables(form, count));
         let best = forms.into_iter().max_by(|a, b| medians[place(*a)].total_cmp(&medians[place(*b)]));
