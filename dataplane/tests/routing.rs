@@ -229,6 +229,29 @@ fn neighbours_are_known_to_be_used_until_that_is_asked() {
 }
 
 #[test]
+fn neighbours_that_nobody_knows_are_noted_until_that_is_asked() {
+    let mut routes = routes();
+    let wanted = |routes: &Routes| routes.neighbours.take_wanted().collect::<Vec<_>>();
+    let at = |address: &str| (PortId(1), address.parse().unwrap());
+    routes.neighbours = Arc::new(Neighbours::new([(PortId(0), CLIENT.parse().unwrap(), THEIRS[0])]));
+    let mut test = Test::new(ReversePath::Loose, routes.clone());
+    assert_eq!(wanted(&routes), []);
+    // The last is behind a gateway.
+    for to in ["10.1.0.77", "10.1.0.77", "192.0.2.77"] {
+        assert_eq!(test.receive(0, &packet(CLIENT, to, 64, 1, 10))[0].0, HOST);
+    }
+    assert_eq!(wanted(&routes), [at("10.1.0.77"), at("10.1.0.77"), at(SERVER)]);
+    assert_eq!(wanted(&routes), []);
+    // Whoever asks for all of a network takes no memory.
+    for host in 2..250 {
+        test.receive(0, &packet(CLIENT, &format!("10.1.0.{host}"), 64, 1, 10));
+    }
+    let noted = wanted(&routes);
+    assert_eq!((noted.len(), noted[0]), (64, at("10.1.0.2")));
+    assert_eq!(test.counters().exceptions_neighbour, 3 + 248);
+}
+
+#[test]
 fn without_any_route_packets_are_judged_and_end() {
     let mut test = Test::new(ReversePath::Strict, Routes::default());
     assert_eq!(test.receive(0, &packet(CLIENT, SERVER, 64, 1, 10)), []);

@@ -101,6 +101,13 @@ impl Appliance {
         self.reloader.lock().await.translated()
     }
 
+    /// Has the kernel find the neighbours to whom packets were to go.
+    pub fn resolve_neighbours(&self) {
+        if let Some(desk) = &*self.routes.lock() {
+            desk.routing.resolve(&desk.latest);
+        }
+    }
+
     /// Has the kernel confirm the neighbours to whom packets went.
     pub fn confirm_neighbours(&self) {
         if let Some(desk) = &*self.routes.lock() {

@@ -140,6 +140,18 @@ impl Routing {
         }
     }
 
+    /// Has the kernel find those whom packets were to go to and nobody knew, of `latest`. When it forwards such a packet it does so by itself; but its
+    /// firewall may keep it from forwarding any.
+    pub fn resolve(&self, latest: &Latest) {
+        let wanted: HashSet<_> = latest.routes.neighbours.take_wanted().collect();
+        for (port, address) in wanted {
+            let Some(link) = latest.link(port) else { continue };
+            if let Err(error) = self.follower.resolve(link, address) {
+                tracing::debug!(%address, %error, "a neighbour cannot be asked for");
+            }
+        }
+    }
+
     /// What the kernel would do otherwise than workers do.
     pub fn not_followed(&self) -> Vec<String> {
         self.follower.look(Mirror::not_followed)

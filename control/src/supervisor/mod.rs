@@ -343,7 +343,10 @@ async fn watch(appliance: &Arc<Appliance>, crew: &Crew, ready: &mut bool) -> Res
     let mut confirm = tokio::time::interval(CONFIRM);
     loop {
         tokio::select! {
-            _ = watch.tick() => appliance.watch().await,
+            _ = watch.tick() => {
+                appliance.resolve_neighbours();
+                appliance.watch().await;
+            }
             () = appliance.news() => appliance.watch().await,
             () = appliance.routes_changed() => appliance.follow_routes().await,
             _ = confirm.tick() => {
@@ -372,7 +375,7 @@ async fn watch(appliance: &Arc<Appliance>, crew: &Crew, ready: &mut bool) -> Res
     }
 }
 
-/// How often it is looked whether endpoints or manifests have changed.
+/// How often it is looked whether endpoints or manifests have changed, and whether neighbours are wanted.
 const WATCH: Duration = Duration::from_millis(250);
 
 /// How often the kernel is asked to confirm the neighbours to whom packets go.

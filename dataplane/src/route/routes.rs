@@ -6,6 +6,7 @@ use std::{
     },
 };
 
+use crossbeam::queue::ArrayQueue;
 use hashbrown::HashMap;
 
 use super::Fib;
@@ -81,10 +82,12 @@ pub enum ReversePath {
 }
 
 /// Who is on the links.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Neighbours {
     ids: HashMap<(PortId, Address), NeighbourId>,
     list: Vec<Neighbour>,
+    /// Who was not known when a packet was to go there.
+    wanted: ArrayQueue<(PortId, Address)>,
 }
 
 /// The place of a neighbour in the list of one [`Neighbours`].
@@ -104,7 +107,16 @@ pub struct Neighbour {
     used: AtomicBool,
 }
 
+impl Default for Neighbours {
+    fn default() -> Self {
+        Self { ids: HashMap::default(), list: Vec::new(), wanted: ArrayQueue::new(Self::WANTED) }
+    }
+}
+
 impl Neighbours {
+    /// How many that are not known are noted at most until somebody asks for them.
+    const WANTED: usize = 64;
+
     /// These.
     pub fn new(neighbours: impl IntoIterator<Item = (PortId, IpAddr, Mac)>) -> Self {
         let mut made = Self::default();
@@ -163,6 +175,17 @@ impl Neighbours {
                 same.used.store(true, Ordering::Relaxed);
             }
         }
+    }
+
+    /// Notes that a packet is to go where nobody is known. If there is no room, the next packet notes it.
+    pub(super) fn want(&self, port: PortId, address: Address) {
+        let _full = self.wanted.push((port, address));
+    }
+
+    /// Where packets were to go and nobody was known since this was asked last, as often as there were packets.
+    pub fn take_wanted(&self) -> impl Iterator<Item = (PortId, IpAddr)> + '_ {
+        let wanted = (0..Self::WANTED).map_while(|_| self.wanted.pop());
+        wanted.map(|(port, address)| (port, address.ip()))
     }
 
     /// How many there are.

@@ -68,6 +68,7 @@ pub(crate) fn decide(
                 Exception::TooLong => counters.exceptions_too_long += 1,
                 Exception::Neighbour(hop) => {
                     counters.exceptions_neighbour += 1;
+                    routes.neighbours.want(hop.port, hop.gateway.unwrap_or(meta.headers.destination));
                     mss = mss::limit(routes, plan, link, meta, &hop);
                 }
                 Exception::Route => counters.exceptions_route += 1,

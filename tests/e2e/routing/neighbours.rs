@@ -90,3 +90,22 @@ fn of_a_host_that_is_not_there_the_gateway_says_so() {
     }
     assert!(ravelin.finish(&[])["exceptions_neighbour"] >= 4);
 }
+
+#[test]
+fn a_firewall_of_the_kernel_that_forwards_nothing_keeps_no_neighbour_from_being_found() {
+    let Some(lab) = gateway(&["nft", "ping"]) else { return };
+    lab.appliance.run("nft add table inet deaf");
+    lab.appliance
+        .run("nft add chain inet deaf forward { type filter hook forward priority 0; policy drop; }");
+    let ravelin = start(&lab, "");
+    for _ in 0..3 {
+        lab.appliance.ip("neighbour flush all");
+        for address in SERVER {
+            wait_for("the server to be found", || pings(&lab.client, address));
+            ping_all(&lab.client, address, 10, 56);
+        }
+    }
+    let counters = ravelin.finish(&[]);
+    assert!(counters["exceptions_neighbour"] >= 2, "{counters:?}");
+    assert!(counters["forwarded"] >= 120, "{counters:?}");
+}
