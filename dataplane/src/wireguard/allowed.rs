@@ -22,8 +22,8 @@ pub struct AllowedIps {
 pub struct TooManyPeers;
 
 impl AllowedIps {
-    /// How many addresses are looked up together.
-    const TOGETHER: usize = 64;
+    /// How many addresses are looked up together, at most.
+    pub(super) const TOGETHER: usize = 64;
 
     /// Those of these peers; each peer once.
     ///
@@ -58,15 +58,12 @@ impl AllowedIps {
         self.holder(self.fib.lookup(address.ip()))
     }
 
-    /// Whose addresses are, in order: they are looked up together.
+    /// Whose addresses are, in order, of which there are no more than [`Self::TOGETHER`].
     pub(super) fn peers(&self, addresses: &[Address], to: &mut [Option<PeerSlot>]) {
         let mut found = [None; Self::TOGETHER];
-        let chunks = addresses.chunks(Self::TOGETHER).zip(to.chunks_mut(Self::TOGETHER));
-        for (addresses, to) in chunks {
-            self.fib.lookup_batch(addresses, &mut found);
-            for ((to, address), found) in to.iter_mut().zip(addresses).zip(found) {
-                *to = self.holder(found).or_else(|| self.other(*address));
-            }
+        self.fib.lookup_batch(addresses, &mut found);
+        for ((to, address), found) in to.iter_mut().zip(addresses).zip(found) {
+            *to = self.holder(found).or_else(|| self.other(*address));
         }
     }
 

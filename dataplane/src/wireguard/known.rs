@@ -4,7 +4,7 @@
 //! tables of allowed IPs, which may be large, are asked for the first packets of a flow only. Two addresses that share a place take turns in it,
 //! and cost what they would without.
 
-use super::{PeerSlot, Plan};
+use super::{AllowedIps, PeerSlot, Plan};
 use crate::{hash::FlowHasher, io::PortId, parse::Address, prefetch::fetch};
 
 /// What a worker has asked.
@@ -19,9 +19,7 @@ pub(super) struct Known {
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(align(32))]
 struct Place {
-    address: Address,
-    /// None if nothing was asked yet.
-    port: Option<PortId>,
+    asked: Option<(PortId, Address)>,
     owner: Option<PeerSlot>,
 }
 
@@ -33,7 +31,7 @@ struct Wave {
 }
 
 impl Wave {
-    const MOST: usize = 64;
+    const MOST: usize = AllowedIps::TOGETHER;
 }
 
 impl Known {
@@ -46,7 +44,12 @@ impl Known {
 
     /// Forgets everything: under this plan, addresses may be others'.
     pub(super) fn forget(&mut self, plan: &Plan) {
-        self.places = if plan.is_empty() { Vec::new() } else { vec![Place::default(); Self::PLACES] };
+        if plan.is_empty() {
+            self.places = Vec::new();
+            return;
+        }
+        self.places.clear();
+        self.places.resize(Self::PLACES, Place::default());
     }
 
     /// Whose the addresses are of packets at interfaces, in order.
@@ -65,13 +68,9 @@ impl Known {
             }
             let begin = to.len();
             let mut unknown = 0_u64;
-            for (number, ((port, address), place)) in
-                wave.asked.iter().zip(wave.places).take(wave.len).enumerate()
-            {
-                let known = self
-                    .places
-                    .get(place)
-                    .filter(|known| known.port == Some(*port) && known.address == *address);
+            let asked = wave.asked.iter().zip(wave.places).take(wave.len);
+            for (number, (asked, place)) in asked.enumerate() {
+                let known = self.places.get(place).filter(|known| known.asked == Some(*asked));
                 unknown |= u64::from(known.is_none()) << number;
                 to.push(known.and_then(|known| known.owner));
             }
@@ -130,7 +129,7 @@ impl Known {
                 }
                 let place = wave.places.get(*number).and_then(|place| self.places.get_mut(*place));
                 if let Some(place) = place {
-                    *place = Place { address, port: Some(*port), owner };
+                    *place = Place { asked: Some((*port, address)), owner };
                 }
             }
         }
@@ -144,7 +143,7 @@ mod tests {
     use ravelin_config::types::IpNet;
 
     use super::*;
-    use crate::wireguard::{AllowedIps, Identity, Interface};
+    use crate::wireguard::{Identity, Interface};
 
     fn interface(port: PortId, allowed: AllowedIps) -> Interface {
         Interface {
@@ -225,8 +224,8 @@ mod tests {
         let packet = (PortId(1), "10.0.0.1".parse::<IpAddr>().expect("an address").into());
         assert_whose(&mut known, &plan, &[packet; 100]);
         let place = known.places[known.place(packet)];
-        assert_eq!((place.port, place.address, place.owner), (Some(packet.0), packet.1, Some(PeerSlot(3))));
-        assert_eq!(known.places.iter().filter(|place| place.port.is_some()).count(), 1);
+        assert_eq!((place.asked, place.owner), (Some(packet), Some(PeerSlot(3))));
+        assert_eq!(known.places.iter().filter(|place| place.asked.is_some()).count(), 1);
         // The answer is taken from there: nothing is asked of a plan that says something else.
         let mut found = Vec::new();
         known.whose(&Plan::default(), [packet].into_iter(), &mut found);
