@@ -64,6 +64,9 @@ struct {
 #define IDENTIFICATION 18
 #define DESTINATION 32
 #define FIRST_DESTINATION 0x8000
+// Of a packet that is a new flow: the ports that a translator may give to others.
+#define FIRST_NEW_PORT 1024
+#define NEW_PORTS (65536 - FIRST_NEW_PORT)
 
 SEC("xdp")
 int bench_source(struct xdp_md *ctx)
@@ -86,9 +89,9 @@ int bench_source(struct xdp_md *ctx)
 	if (to->flows) {
 		*(__be16 *)port = bpf_htons(FIRST_PORT + to->sent % to->flows);
 	} else {
-		__u16 destination = FIRST_DESTINATION + (to->sent >> 16);
+		__u16 destination = FIRST_DESTINATION + to->sent / NEW_PORTS;
 
-		*(__be16 *)port = bpf_htons(to->sent);
+		*(__be16 *)port = bpf_htons(FIRST_NEW_PORT + to->sent % NEW_PORTS);
 		*(__be16 *)(data + DESTINATION) = bpf_htons(destination);
 		// The two add up to what they added up to before, so the header's checksum stays right.
 		*(__be16 *)(data + IDENTIFICATION) = bpf_htons(~destination);

@@ -70,7 +70,7 @@ enum Benchmark {
     Nftables(veth::NftablesOptions),
     /// Routed packets and TCP, against the kernel's forwarding, bare and with nftables. Needs root, nft and iperf3.
     Router(veth::RouteOptions),
-    /// Thousands of routes change in the kernel: how long until workers have them. Needs root.
+    /// Thousands of routes change in the kernel: how long until packets go over them. Needs root and nft.
     Follow(veth::FollowOptions),
     /// Goodput and CPU time of tunnels, against wireguard-go, boringtun and gotatun. Needs root, wg and iperf3.
     Tunnel(veth::TunnelOptions),
