@@ -180,6 +180,8 @@ impl Client {
             // Redirects are followed here: others would be sent our headers, and may send without end.
             .max_redirects(0)
             .max_redirects_will_error(false)
+            // A server may close a connection that is kept for the next request just as that is sent, and the feed would fail for nothing.
+            .max_idle_connections(0)
             .proxy((self.proxy)())
             .user_agent(concat!("ravelin/", env!("CARGO_PKG_VERSION")))
             .timeout_connect(Some(self.timeouts.connect))
