@@ -158,7 +158,7 @@ impl Bench {
         let Self { gateway, plain, frames, .. } = self;
         let places = self.next..self.next + BATCH;
         let batch = places.map(|place| place % frames.len());
-        match part {
+        let (worker, entry, frame, exit) = match part {
             Part::Opening => {
                 let remotes = self.remotes.len();
                 for place in batch {
@@ -166,29 +166,19 @@ impl Bench {
                     let remote = &mut self.remotes[place % remotes];
                     gateway.worker.io_mut().push(OUTSIDE, |room| remote.seal(&peer[14..], room));
                 }
-                work(&mut gateway.worker, INSIDE)
+                return work(&mut gateway.worker, INSIDE);
             }
-            Part::OpeningPlain => {
-                batch.for_each(|place| write(plain, TUNNEL, &frames[place][1]));
-                work(plain, INSIDE)
-            }
-            Part::Sealing => {
-                batch.for_each(|place| write(&mut gateway.worker, INSIDE, &frames[place][0]));
-                work(&mut gateway.worker, OUTSIDE)
-            }
-            Part::SealingPlain => {
-                batch.for_each(|place| write(plain, INSIDE, &frames[place][0]));
-                work(plain, TUNNEL)
-            }
-            Part::SealingHost => {
-                batch.for_each(|place| write(&mut gateway.worker, TUNNEL, &frames[place][0]));
-                work(&mut gateway.worker, OUTSIDE)
-            }
-            Part::CipherSeal => timed(|| self.cipher.seal()),
-            Part::CipherOpen => timed(|| self.cipher.open()),
-            Part::LibrarySeal => timed(|| self.library.seal()),
-            Part::LibraryOpen => timed(|| self.library.open()),
-        }
+            Part::CipherSeal => return timed(|| self.cipher.seal()),
+            Part::CipherOpen => return timed(|| self.cipher.open()),
+            Part::LibrarySeal => return timed(|| self.library.seal()),
+            Part::LibraryOpen => return timed(|| self.library.open()),
+            Part::OpeningPlain => (plain, TUNNEL, 1, INSIDE),
+            Part::SealingPlain => (plain, INSIDE, 0, TUNNEL),
+            Part::Sealing => (&mut gateway.worker, INSIDE, 0, OUTSIDE),
+            Part::SealingHost => (&mut gateway.worker, TUNNEL, 0, OUTSIDE),
+        };
+        batch.for_each(|place| write(worker, entry, &frames[place][frame]));
+        work(worker, exit)
     }
 
     fn tell(&self, report: &Report, results: &[Times], length: usize) {

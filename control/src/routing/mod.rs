@@ -132,19 +132,19 @@ impl Routing {
             *used = latest.routes.neighbours.take_used().collect();
             used.clone()
         };
-        for (port, address) in used {
-            let Some(link) = latest.link(port) else { continue };
-            if let Err(error) = self.follower.resolve(link, address) {
-                tracing::debug!(%address, %error, "a neighbour cannot be confirmed");
-            }
-        }
+        self.ask(latest, used);
     }
 
     /// Has the kernel find those whom packets were to go to and nobody knew, of `latest`. When it forwards such a packet it does so by itself; but its
     /// firewall may keep it from forwarding any.
     pub fn resolve(&self, latest: &Latest) {
+        // Packets that want the same are one question.
         let wanted: HashSet<_> = latest.routes.neighbours.take_wanted().collect();
-        for (port, address) in wanted {
+        self.ask(latest, wanted);
+    }
+
+    fn ask(&self, latest: &Latest, neighbours: HashSet<(PortId, IpAddr)>) {
+        for (port, address) in neighbours {
             let Some(link) = latest.link(port) else { continue };
             if let Err(error) = self.follower.resolve(link, address) {
                 tracing::debug!(%address, %error, "a neighbour cannot be asked for");

@@ -177,7 +177,8 @@ impl Neighbours {
         }
     }
 
-    /// Notes that a packet is to go where nobody is known. If there is no room, the next packet notes it.
+    /// Notes that a packet is to go where nobody is known. If there is no room, or another list takes the place of this one, the next packet
+    /// notes it again.
     pub(super) fn want(&self, port: PortId, address: Address) {
         let _full = self.wanted.push((port, address));
     }

@@ -37,6 +37,7 @@ pub(crate) struct Tunnels<F> {
     pub(super) outbound: (Vec<F>, Vec<Meta>),
     /// Packets that were opened in this batch: their places in it, and whose they are.
     opened: Vec<(usize, PeerSlot)>,
+    /// What was asked of the plan.
     pub(super) known: Known,
     /// Whose the addresses are of packets that are opened or sealed.
     pub(super) owners: Vec<Option<PeerSlot>>,
